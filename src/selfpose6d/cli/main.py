@@ -1,0 +1,106 @@
+"""`selfpose6d COMMAND ...`: finds the command's module, parses its options, turns user errors into one line."""
+
+import contextlib
+import dataclasses
+import importlib
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "synth": "render an unannotated RGB-D data set",
+    "annotate": "label every instance automatically, with a certificate; no training, no labels",
+    "train": "fit the pose network",
+    "estimate": "run a trained model",
+    "evaluate": "score predictions: ADD-S, ADD, ADD(-S), AUC, certified precision",
+    "report": "write one self-contained page: tables, curves, overlays, worst cases",
+    "validate": "check a data set: what is wrong, where, and how to mend it",
+    "view": "look at a run in 3-D in the browser",
+}
+USAGE_EXIT_CODE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (0 fine, 1 `validate` found errors, 2 wrong use, 130 Ctrl-C)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if arguments else USAGE_EXIT_CODE
+    if arguments[0] == "--version":
+        from selfpose6d import __version__
+
+        print(f"selfpose6d {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        return _fail(f"unknown command {name!r}: expected one of {', '.join(COMMANDS)}. See selfpose6d --help")
+    return run_command(name, rest)
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Parse `arguments` into the command's dataclass and run it."""
+    from selfpose6d.errors import SelfPose6DError
+
+    try:
+        command = parse(importlib.import_module(f"selfpose6d.cli.{name}").Command, name, arguments)
+        return command.run()
+    except SelfPose6DError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return _fail(f"{error.strerror}: {error.filename}. Check the path, the permissions and the free space.")
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parse(command_type: type, name: str, arguments: Sequence[str]):
+    """Parse with tyro; its multi-line error box becomes one `UsageError` line, `--help` exits 0."""
+    import tyro
+
+    from selfpose6d.errors import UsageError
+
+    if not dataclasses.is_dataclass(command_type):
+        raise TypeError(f"{command_type} must be a dataclass")
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(command_type, prog=f"selfpose6d {name}", args=list(arguments))
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UsageError(f"{_one_line(errors.getvalue())}. See selfpose6d {name} --help") from None
+
+
+def _one_line(box: str) -> str:
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    words = re.sub(r"[│╭╮╰╯─|]+", " ", plain)
+    words = re.sub(r"\s+", " ", words).strip()
+    words = re.sub(r"^(Parsing error|Unrecognized options|Required options) ?", r"\1: ", words)
+    return re.sub(r" ?For full helptext.*$", "", words).rstrip(". ")
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return USAGE_EXIT_CODE
+
+
+def _overview() -> str:
+    lines = [
+        "usage: selfpose6d COMMAND [options]",
+        "",
+        "6D object pose from unannotated RGB-D: frames, masks and meshes in; certified poses out.",
+        "",
+    ]
+    lines += [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
+    return "\n".join([*lines, "", "selfpose6d COMMAND --help lists a command's options, units and defaults."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

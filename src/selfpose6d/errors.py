@@ -1,0 +1,24 @@
+"""The errors a user can cause. Each message names what is wrong, what was expected, what was got and the remedy.
+
+The command line prints them as one line and exits with code 2; anything else is a bug and keeps its traceback.
+"""
+
+
+class SelfPose6DError(Exception):
+    """Base of every error that the user can mend."""
+
+
+class UsageError(SelfPose6DError):
+    """An option or argument is wrong, or a run folder does not fit the options."""
+
+
+class DataError(SelfPose6DError):
+    """A file of a data set is missing, unreadable or inconsistent."""
+
+
+class MeshError(SelfPose6DError):
+    """A mesh file is missing, unreadable or has an implausible size."""
+
+
+class CheckpointError(SelfPose6DError):
+    """A checkpoint is corrupt or belongs to other objects."""

@@ -1,0 +1,76 @@
+"""A triangle mesh in metres, and what is constant about it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """One object's surface, in its own frame, metres.
+
+    Colour comes from `texture` at `corner_uv` (OBJ convention: v upwards, image row = (1 - v) * height), else from
+    `vertex_rgb`, else there is none. `source` names the file in messages.
+    """
+
+    vertices_m: Float[np.ndarray, "vertices 3"]
+    faces: Int[np.ndarray, "faces 3"]
+    corner_uv: Float[np.ndarray, "faces 3 2"] | None = None
+    texture: UInt8[np.ndarray, "rows columns 3"] | None = None
+    vertex_rgb: UInt8[np.ndarray, "vertices 3"] | None = None
+    source: str = "mesh"
+
+    @property
+    def has_colour(self) -> bool:
+        """Whether colour can be rendered at all."""
+        return self.vertex_rgb is not None or (self.texture is not None and self.corner_uv is not None)
+
+    @cached_property
+    def triangles_m(self) -> Float[np.ndarray, "faces 3 3"]:
+        """Corner positions per face."""
+        return self.vertices_m[self.faces]
+
+    @cached_property
+    def face_normals(self) -> Float[np.ndarray, "faces 3"]:
+        """Unit normals by the winding order; zero for degenerate faces."""
+        a, b, c = np.moveaxis(self.triangles_m.astype(np.float64), 1, 0)
+        normal = np.cross(b - a, c - a)
+        length = np.linalg.norm(normal, axis=1, keepdims=True)
+        return np.divide(normal, length, out=np.zeros_like(normal), where=length > 0).astype(np.float32)
+
+    @cached_property
+    def face_areas_m2(self) -> Float[np.ndarray, "faces"]:
+        """Area of each face."""
+        a, b, c = np.moveaxis(self.triangles_m.astype(np.float64), 1, 0)
+        return 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
+
+    @cached_property
+    def centre_m(self) -> Float[np.ndarray, "3"]:
+        """Centre of the bounding box."""
+        return 0.5 * (self.vertices_m.min(axis=0) + self.vertices_m.max(axis=0))
+
+    @cached_property
+    def radius_m(self) -> float:
+        """Radius of the sphere about `centre_m` that holds every vertex."""
+        return float(np.linalg.norm(self.vertices_m - self.centre_m, axis=1).max())
+
+    @cached_property
+    def diameter_m(self) -> float:
+        """Largest distance between two vertices (BOP's definition), through the convex hull."""
+        return convex_diameter_m(self.vertices_m)
+
+
+def convex_diameter_m(points_m: Float[np.ndarray, "points 3"]) -> float:
+    """Largest distance between two points; exact on the hull's corners, flat sets included."""
+    from scipy.spatial import ConvexHull, QhullError
+    from scipy.spatial.distance import pdist
+
+    try:
+        corners = points_m[ConvexHull(points_m).vertices]
+    except (QhullError, ValueError):
+        corners = np.unique(points_m, axis=0)
+    if len(corners) > 2000:
+        corners = corners[:: len(corners) // 2000 + 1]
+    return float(pdist(corners.astype(np.float64)).max()) if len(corners) > 1 else 0.0

@@ -1,0 +1,132 @@
+"""The data that crosses module borders: frozen dataclasses, units in the names, one flag per sample.
+
+Images are numpy arrays up to the crop; from there on everything is a torch tensor. Poses are `T_cam_obj`
+(object to camera, OpenCV camera, metres).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+
+class InstanceKey(NamedTuple):
+    """What identifies one object instance in one image; every row we write carries it whole."""
+
+    split: str
+    scene_id: int
+    im_id: int
+    obj_id: int
+    inst_id: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object to estimate: its key and its visible mask."""
+
+    key: InstanceKey
+    mask: Bool[np.ndarray, "height width"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One RGB-D image with the visible masks of its instances; depth 0 is unknown. Holds no pose."""
+
+    split: str
+    scene_id: int
+    im_id: int
+    rgb: UInt8[np.ndarray, "height width 3"]
+    depth_m: Float[np.ndarray, "height width"]
+    K: Float[np.ndarray, "3 3"]
+    instances: tuple[Instance, ...]
+    skipped: tuple["SkippedInstance", ...] = ()
+
+
+@dataclass(frozen=True)
+class SkippedInstance:
+    """An instance for which no pose is given, and why. It counts as a miss."""
+
+    key: InstanceKey
+    reason: str
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """The best pose of one instance; `confidence` 0-1. `valid=False` has a reason and no pose (NaN)."""
+
+    key: InstanceKey
+    T_cam_obj: Float[np.ndarray, "4 4"]
+    confidence: float
+    valid: bool = True
+    reason: str = ""
+
+
+Status = Literal["certified", "ambiguous", "rejected"]
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another pose that the image supports as well as the winner."""
+
+    T_cam_obj: Float[np.ndarray, "4 4"]
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Why a label may be trusted or not. Shares are 0-1; NaN where there is nothing to measure."""
+
+    status: Status
+    reason: str
+    confidence: float
+    margin: float
+    rms_m: float
+    coverage: float
+    free_space: float
+    colour: float
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabeledPose(PoseEstimate):
+    """A pose with its certificate: one automatic label."""
+
+    certificate: Certificate = field(kw_only=True)
+    time_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class ResolverResult:
+    """What the Iterative Annotation Resolver returns, one entry per start pose."""
+
+    T_cam_obj: Float[Tensor, "poses 4 4"]
+    rms_m: Float[Tensor, "poses"]
+    inlier_share: Float[Tensor, "poses"]
+    iterations: Int[Tensor, "poses"]
+    converged: Bool[Tensor, "poses"]
+
+
+@dataclass(frozen=True)
+class Rasterization:
+    """Nearest face per pixel: `face_id` -1, `depth_m` 0 where nothing is hit.
+
+    `barycentric` are perspective-correct weights of the face's three corners.
+    """
+
+    face_id: Int[Tensor, "images height width"]
+    barycentric: Float[Tensor, "images height width 3"]
+    depth_m: Float[Tensor, "images height width"]
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A shaded rasterisation: RGB 0-1 (0 off the object), coverage mask 0-1, camera z (0 off the object)."""
+
+    rgb: Float[Tensor, "images height width 3"]
+    mask: Float[Tensor, "images height width"]
+    depth_m: Float[Tensor, "images height width"]
+
+
+Metadata = dict[str, Any]

@@ -1,0 +1,25 @@
+"""Shape checks on (jaxtyping + beartype), one thread per worker, and where the real data lives."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+_HOOK = install_import_hook("selfpose6d", "beartype.beartype")
+
+SHARED_DATA = Path(os.environ.get("SELFPOSE6D_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real YCB-Video frames, models and published poses, or a skip."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"skipped: no shared data ({SHARED_DATA} does not exist)")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def ycbv_sample(shared_data: Path) -> Path:
+    """BOP root with 15 real YCB-Video frames."""
+    return shared_data / "ycbv-sample"
