@@ -1,0 +1,55 @@
+"""The pinhole camera: OpenCV axes (+x right, +y down, +z forward), pixel centres at integer coordinates."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def project(
+    points_cam_m: Float[Tensor, "*batch points 3"], K: Float[Tensor, "*#batch 3 3"]
+) -> Float[Tensor, "*batch points 2"]:
+    """Pixel coordinates (u right, v down) of camera points. Ill-posed at z = 0 (returns inf or NaN)."""
+    homogeneous = points_cam_m @ K.mT
+    return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+def back_project(
+    depth_m: Float[Tensor, "*batch height width"], K: Float[Tensor, "*#batch 3 3"]
+) -> Float[Tensor, "*batch height width 3"]:
+    """Camera point of every pixel from its z depth; (0, 0, 0) where the depth is 0 (unknown)."""
+    height, width = depth_m.shape[-2:]
+    v, u = torch.meshgrid(
+        torch.arange(height, dtype=depth_m.dtype, device=depth_m.device),
+        torch.arange(width, dtype=depth_m.dtype, device=depth_m.device),
+        indexing="ij",
+    )
+    K = K.to(depth_m)[..., None, None, :, :]
+    x = (u - K[..., 0, 2]) / K[..., 0, 0] * depth_m
+    y = (v - K[..., 1, 2]) / K[..., 1, 1] * depth_m
+    return torch.stack([x, y, depth_m], -1)
+
+
+@dataclass(frozen=True)
+class CropBox:
+    """An axis-aligned square of the image: the pixel centre of its first column and row, and its side in pixels.
+
+    It covers the area from `left_px - 0.5` to `left_px + side_px - 0.5`; it may reach over the image's border.
+    """
+
+    left_px: float
+    top_px: float
+    side_px: float
+
+
+def crop_intrinsics(
+    K: Float[Tensor, "*batch 3 3"], box: CropBox, crop_px: int
+) -> Float[Tensor, "*batch 3 3"]:
+    """Camera matrix of the crop resized to `crop_px`, with pixel centres at integers before and after."""
+    scale = crop_px / box.side_px
+    A = torch.eye(3, dtype=K.dtype, device=K.device)
+    A[0, 0] = A[1, 1] = scale
+    A[0, 2] = scale * (0.5 - box.left_px) - 0.5
+    A[1, 2] = scale * (0.5 - box.top_px) - 0.5
+    return A @ K

@@ -1,0 +1,35 @@
+"""Rigid transforms as 4x4 matrices: `T_a_c = compose(T_a_b, T_b_c)`; all functions batch over leading dimensions."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def make_transform(R: Float[Tensor, "*batch 3 3"], t: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4 4"]:
+    """The 4x4 matrix with rotation `R` and translation `t`."""
+    bottom = torch.zeros_like(R[..., :1, :])
+    corner = torch.ones_like(t[..., :1, None])
+    return torch.cat([torch.cat([R, t[..., None]], -1), torch.cat([bottom, corner], -1)], -2)
+
+
+def inverse(T_a_b: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]:
+    """`T_b_a`, by the transpose of the rotation."""
+    R_b_a = T_a_b[..., :3, :3].mT
+    return make_transform(R_b_a, -(R_b_a @ T_a_b[..., :3, 3:]).squeeze(-1))
+
+
+def transform_points(
+    T_a_b: Float[Tensor, "*batch 4 4"], points_b: Float[Tensor, "*batch points 3"]
+) -> Float[Tensor, "*batch points 3"]:
+    """Points given in frame b, expressed in frame a (same length unit as the translation)."""
+    return points_b @ T_a_b[..., :3, :3].mT + T_a_b[..., None, :3, 3]
+
+
+def exp(twist: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 4 4"]:
+    """Transform with translation `twist[..., :3]` and the rotation vector `twist[..., 3:]` (radians).
+
+    This is the product manifold R3 x SO(3), not the screw exponential: translation and rotation do not mix.
+    """
+    import roma
+
+    return make_transform(roma.rotvec_to_rotmat(twist[..., 3:]), twist[..., :3])

@@ -1,0 +1,47 @@
+"""Rotations: even coverings of SO(3), angles between rotations, random draws. Conversions are roma's."""
+
+import math
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# Solution of psi^4 = psi + 4 and sqrt(2): Alexa, "Super-Fibonacci Spirals", CVPR 2022.
+_PHI, _PSI = math.sqrt(2.0), 1.533751168755204288118041
+
+
+def super_fibonacci(count: int) -> Float[Tensor, "{count} 3 3"]:
+    """`count` rotation matrices spread evenly over SO(3), always the same ones (float32).
+
+    Reference: Alexa, Super-Fibonacci Spirals, CVPR 2022.
+    """
+    s = torch.arange(count, dtype=torch.float64) + 0.5
+    r, R = torch.sqrt(s / count), torch.sqrt(1.0 - s / count)
+    alpha, beta = 2.0 * math.pi * s / _PHI, 2.0 * math.pi * s / _PSI
+    quat_xyzw = torch.stack([r * alpha.sin(), r * alpha.cos(), R * beta.sin(), R * beta.cos()], -1)
+    return roma.unitquat_to_rotmat(quat_xyzw).float()
+
+
+def angle_between_rad(
+    R1: Float[Tensor, "*batch 3 3"], R2: Float[Tensor, "*#batch 3 3"]
+) -> Float[Tensor, "*batch"]:
+    """Geodesic angle between rotations, 0 to pi."""
+    return roma.rotmat_geodesic_distance(R1, R2)
+
+
+def pairwise_angle_rad(R1: Float[Tensor, "n 3 3"], R2: Float[Tensor, "m 3 3"]) -> Float[Tensor, "n m"]:
+    """Geodesic angle between every rotation of the first set and every one of the second."""
+    trace = R1.reshape(-1, 9) @ R2.reshape(-1, 9).T
+    return torch.acos(((trace - 1.0) / 2.0).clamp(-1.0, 1.0))
+
+
+def axis_rotation(axis: Float[Tensor, "3"], angle_rad: Float[Tensor, "n"]) -> Float[Tensor, "n 3 3"]:
+    """Rotations about one unit axis."""
+    return roma.rotvec_to_rotmat(angle_rad[:, None] * axis)
+
+
+def random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "{count} 3 3"]:
+    """`count` uniform random rotations (normalised Gaussian quaternions)."""
+    quat = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+    return roma.unitquat_to_rotmat(quat / quat.norm(dim=-1, keepdim=True)).float()

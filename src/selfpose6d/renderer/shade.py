@@ -1,0 +1,62 @@
+"""Surface colour of covered pixels: texture map (mip level by footprint, bilinear) or vertex colours."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from selfpose6d.renderer.packed import MIP_LEVELS, PackedMeshes
+from selfpose6d.types import Rasterization
+
+
+def mip_levels(
+    meshes: PackedMeshes,
+    mesh_index: Int[Tensor, "images"],
+    T_cam_obj: Float[Tensor, "images 4 4"],
+    K: Float[Tensor, "images 3 3"],
+) -> Int[Tensor, "images"]:
+    """The mip level at which one texel is about one pixel, from each object's distance."""
+    metres_per_px = T_cam_obj[:, 2, 3].clamp_min(1e-3) / K[:, 0, 0]
+    texels_per_px = (meshes.texels_per_m[mesh_index] * metres_per_px).clamp_min(1.0)
+    return texels_per_px.log2().round().long().clamp(0, MIP_LEVELS - 1)
+
+
+def shade(
+    meshes: PackedMeshes,
+    mesh_index: Int[Tensor, "images"],
+    raster: Rasterization,
+    level: Int[Tensor, "images"],
+) -> Float[Tensor, "images height width 3"]:
+    """Unlit RGB 0-1 of every pixel, 0 off the object."""
+    rgb = raster.barycentric.new_zeros(*raster.face_id.shape, 3)
+    covered = raster.face_id >= 0
+    image = covered.nonzero()[:, 0]
+    face, weights = raster.face_id[covered].long(), raster.barycentric[covered]
+    mesh = mesh_index[image]
+    rows_columns = meshes.texture_size[mesh, level[image]]
+    textured = rows_columns[:, 0] > 0
+    colour = torch.empty_like(weights)
+    plain = ~textured
+    colour[plain] = (meshes.vertex_rgb[meshes.faces[face[plain]]] * weights[plain, :, None]).sum(1)
+    uv = (meshes.corner_uv[face[textured]] * weights[textured, :, None]).sum(1)
+    start = meshes.texture_start[mesh, level[image]]
+    colour[textured] = sample_bilinear(meshes.texels, start[textured], rows_columns[textured], uv)
+    rgb[covered] = colour
+    return rgb
+
+
+def sample_bilinear(
+    texels: Float[Tensor, "texels 3"],
+    start: Int[Tensor, "n"],
+    rows_columns: Int[Tensor, "n 2"],
+    uv: Float[Tensor, "n 2"],
+) -> Float[Tensor, "n 3"]:
+    """Bilinear texture lookup, wrapping; v points up (image row = (1 - v) * rows)."""
+    rows, columns = rows_columns.unbind(-1)
+    x, y = uv[:, 0] * columns - 0.5, (1.0 - uv[:, 1]) * rows - 0.5
+    x0, y0 = x.floor(), y.floor()
+    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
+    left, right = x0.long() % columns, (x0.long() + 1) % columns
+    top, bottom = y0.long() % rows, (y0.long() + 1) % rows
+    above = texels[start + top * columns + left] * (1 - fx) + texels[start + top * columns + right] * fx
+    below = texels[start + bottom * columns + left] * (1 - fx) + texels[start + bottom * columns + right] * fx
+    return above * (1 - fy) + below * fy
