@@ -11,8 +11,8 @@ from jaxtyping import Float, Int, UInt8
 class Mesh:
     """One object's surface, in its own frame, metres.
 
-    Colour comes from `texture` at `corner_uv` (OBJ convention: v upwards, image row = (1 - v) * height), else from
-    `vertex_rgb`, else there is none. `source` names the file in messages.
+    Colour comes from `texture` at `corner_uv` (OBJ convention: v upwards, image row = (1 - v) * height), else
+    from `vertex_rgb`, else there is none. `source` names the file in messages.
     """
 
     vertices_m: Float[np.ndarray, "vertices 3"]

@@ -1,0 +1,189 @@
+"""Mesh files to `Mesh` and back: PLY (BOP's textured form too), OBJ with MTL, GLB and GLTF, through trimesh.
+
+The only place, with `data/bop.py`, where millimetres exist.
+"""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from selfpose6d.checks import require_plausible_object_size
+from selfpose6d.errors import MeshError
+from selfpose6d.meshes.merge import merge_meshes
+from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.ply import encode_ply
+
+Unit = Literal["mm", "m"]
+METRES_PER_UNIT: dict[str, float] = {"mm": 1e-3, "m": 1.0}
+SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
+
+
+def load_mesh(path: Path | str, unit: Unit) -> Mesh:
+    """Read a mesh file, scene graph flattened, into metres.
+
+    Colour comes from the texture image, else the vertex or face colours, else the material's colour,
+    else there is none. A texture that is named but cannot be read is a warning and the next of these is taken.
+
+    Raises:
+        MeshError: the file is missing, corrupt, has no faces, or its size is implausible in `unit`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MeshError(f"mesh file {path} does not exist. Correct the path, or pass --models DIR.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise MeshError(
+            f"{path}: cannot read {path.suffix or 'files without a suffix'}, expected {', '.join(SUFFIXES)}."
+        )
+    parts = [_to_mesh(part, METRES_PER_UNIT[unit], path) for part in _read_parts(path)]
+    mesh = merge_meshes(parts, source=path.name)
+    require_plausible_object_size(float(np.ptp(mesh.vertices_m, axis=0).max()), str(path))
+    return mesh
+
+
+def save_mesh_ply(mesh: Mesh, path: Path | str) -> None:
+    """Write BOP's model format: binary PLY in millimetres with normals, the texture as a PNG beside it."""
+    import cv2
+
+    path = Path(path)
+    texture_name = None
+    if mesh.texture is not None and mesh.corner_uv is not None:
+        texture_name = f"{path.stem}.png"
+        encoded = cv2.imencode(".png", np.ascontiguousarray(mesh.texture[..., ::-1]))[1]
+        _replace_bytes(path.with_name(texture_name), encoded.tobytes())
+    _replace_bytes(path, encode_ply(mesh, 1 / METRES_PER_UNIT["mm"], texture_name))
+
+
+class _AssetLog:
+    """Serves trimesh the files beside the mesh and remembers those that it could not have."""
+
+    def __init__(self, path: Path) -> None:
+        from trimesh.resolvers import FilePathResolver
+
+        self._files = FilePathResolver(str(path), allow_anywhere=True)
+        self.file_name = path.name
+        self.missing: list[str] = []
+
+    def get(self, name: str) -> bytes:
+        try:
+            return self._files.get(name)
+        except OSError:
+            self.missing.append(name)
+            raise
+
+    __getitem__ = get
+
+
+def _read_parts(path: Path) -> list[Any]:
+    """trimesh's meshes in the file, moved by their scene graph's transforms."""
+    import trimesh
+
+    assets = _AssetLog(path)
+    logger = logging.getLogger("trimesh")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        options = {"process": False, "resolver": assets}
+        parts = [p for p in trimesh.load_scene(path, **options).dump() if isinstance(p, trimesh.Trimesh)]
+    except Exception as error:
+        raise MeshError(f"{path}: unreadable mesh ({_reason(error, assets)}). Export it again.") from error
+    finally:
+        logger.disabled = was_disabled
+    if not any(len(part.faces) for part in parts):
+        raise MeshError(f"{path}: no faces, expected a triangle mesh; a point cloud cannot be rendered.")
+    for name in dict.fromkeys(assets.missing):
+        warnings.warn(f"{path}: {name} is named but not there; using the colours without it", stacklevel=4)
+    return [part for part in parts if len(part.faces)]
+
+
+def _reason(error: Exception, assets: _AssetLog) -> str:
+    return f"missing {', '.join(assets.missing)}" if assets.missing else f"{type(error).__name__}: {error}"
+
+
+def _to_mesh(part: Any, metres_per_unit: float, path: Path) -> Mesh:
+    vertices_m = (np.asarray(part.vertices, np.float64) * metres_per_unit).astype(np.float32)
+    faces = np.asarray(part.faces, np.int64)
+    if faces.min() < 0 or faces.max() >= len(vertices_m):
+        raise MeshError(
+            f"{path}: a face names vertex {faces.max()} of {len(vertices_m)}. Export the mesh again."
+        )
+    if not np.isfinite(vertices_m).all():
+        raise MeshError(f"{path}: vertices that are not finite. Export the mesh again.")
+    faces = faces.astype(np.int32)
+    if (texture := _texture(part)) is not None:
+        corner_uv = np.nan_to_num(np.asarray(part.visual.uv, np.float32)[:, :2])[faces]
+        return Mesh(vertices_m, faces, corner_uv=corner_uv, texture=texture)
+    face_rgb = _face_rgb(part)
+    if face_rgb is not None:
+        separate = np.arange(3 * len(faces), dtype=np.int32).reshape(-1, 3)
+        return Mesh(vertices_m[faces].reshape(-1, 3), separate, vertex_rgb=np.repeat(face_rgb, 3, axis=0))
+    return Mesh(vertices_m, faces, vertex_rgb=_vertex_rgb(part))
+
+
+def _texture(part: Any) -> UInt8[np.ndarray, "rows columns 3"] | None:
+    """The material's colour image times its colour factor, or None."""
+    uv, material = getattr(part.visual, "uv", None), getattr(part.visual, "material", None)
+    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    if image is None or uv is None or len(uv) != len(part.vertices):
+        return None
+    rgb = np.asarray(image.convert("RGB"), np.uint8)
+    factor = getattr(material, "baseColorFactor", None)
+    if factor is None or (np.asarray(factor)[:3] >= 255).all():
+        return rgb
+    return (rgb * (np.asarray(factor, np.float32)[:3] / 255)).astype(np.uint8)
+
+
+def _face_rgb(part: Any) -> UInt8[np.ndarray, "faces 3"] | None:
+    if part.visual.kind != "face":
+        return None
+    return np.asarray(part.visual.face_colors, np.uint8)[:, :3]
+
+
+def _vertex_rgb(part: Any) -> UInt8[np.ndarray, "vertices 3"] | None:
+    """Vertex colours, also those of a PLY whose texture is missing, else the material's colour, else None."""
+    if part.visual.kind == "vertex":
+        return np.asarray(part.visual.vertex_colors, np.uint8)[:, :3]
+    stored = getattr(part.visual, "vertex_attributes", {}).get("color")
+    if stored is None:
+        stored = _raw_ply_colours(part)
+    if stored is not None and len(stored) == len(part.vertices):
+        return _to_uint8(np.asarray(stored)[:, :3])
+    material = getattr(part.visual, "material", None)
+    if material is None or _is_default(material):
+        return None
+    return np.tile(np.asarray(material.main_color, np.uint8)[:3], (len(part.vertices), 1))
+
+
+def _is_default(material: Any) -> bool:
+    """Whether trimesh made the material up because the file had none."""
+    return getattr(material, "baseColorFactor", None) is None and "diffuse" not in getattr(
+        material, "kwargs", {}
+    )
+
+
+def _to_uint8(colours: np.ndarray) -> UInt8[np.ndarray, "vertices 3"]:
+    if colours.dtype == np.uint8:
+        return colours
+    scale = 255.0 if np.issubdtype(colours.dtype, np.floating) else 255.0 / np.iinfo(colours.dtype).max
+    return np.clip(np.round(colours * scale), 0, 255).astype(np.uint8)
+
+
+def _raw_ply_colours(part: Any) -> np.ndarray | None:
+    """trimesh drops a PLY's vertex colours beside texture coordinates; they fit while no vertex was split."""
+    raw = part.metadata.get("_ply_raw", {}).get("vertex", {})
+    if raw.get("length") != len(part.vertices) or "red" not in raw.get("properties", {}):
+        return None
+    data = raw["data"]
+    positions = np.column_stack([np.ravel(data[axis]) for axis in "xyz"])
+    if not np.allclose(positions, part.vertices):
+        return None
+    return np.column_stack([np.ravel(data[channel]) for channel in ("red", "green", "blue")])
+
+
+def _replace_bytes(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
