@@ -1,0 +1,164 @@
+"""Which mesh file belongs to which object id, and in which unit it is."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from selfpose6d.errors import DataError, UsageError
+from selfpose6d.meshes.mesh import Mesh
+
+Unit = Literal["mm", "m"]
+_SUFFIXES = (".ply", ".obj", ".glb", ".gltf")
+_BOP_NAME = re.compile(r"obj_(\d+)$")
+_INNER_NAMES = ("textured", "textured_simple", "nontextured", "model", "mesh")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One object's mesh file; `unit` None means that nobody said it."""
+
+    obj_id: int
+    name: str
+    path: Path
+    unit: Unit | None
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The mesh files of a data set by object id."""
+
+    folder: Path
+    files: Mapping[int, ModelFile]
+    names: Mapping[str, int] = field(default_factory=dict)
+    """Object id by object name, also for names without a mesh file."""
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids that have a mesh file, ascending."""
+        return tuple(sorted(self.files))
+
+    def load(self, obj_id: int) -> Mesh:
+        """Read one object's mesh, in metres.
+
+        Raises:
+            DataError: there is no mesh file for this id.
+            UsageError: nothing says the file's unit.
+            MeshError: the file is unreadable or implausible.
+        """
+        from selfpose6d.meshes.io import load_mesh
+
+        model = self.find(obj_id)
+        if model.unit is None:
+            raise UsageError(
+                f"the unit of {model.path} is not known. Pass --model-unit mm or --model-unit m."
+            )
+        return load_mesh(model.path, model.unit)
+
+    def find(self, obj_id: int) -> ModelFile:
+        """The file of one object.
+
+        Raises:
+            DataError: there is no mesh file for this id.
+        """
+        if obj_id not in self.files:
+            raise DataError(
+                f"no model for object {obj_id} in {self.folder}: found ids {_list(self.object_ids)}. "
+                "Add its mesh file, or leave the object out with --objects."
+            )
+        return self.files[obj_id]
+
+
+def find_model_files(
+    folder: Path, unit: Unit | None = None, class_names: Iterable[str] = (), named_unit: Unit | None = None
+) -> ModelFiles:
+    """List the meshes of a folder.
+
+    `obj_NNNNNN.ply` (BOP) is in millimetres unless `unit` says otherwise. `<name>/textured.obj` and
+    `<name>.obj` get their id from `class_names` (1-based), else by sorted name (1-based); their unit is
+    `unit`, else `named_unit`.
+    """
+    bop = {int(match[1]): path for path in _mesh_paths(folder) if (match := _BOP_NAME.match(path.stem))}
+    if bop:
+        names = _bop_names(folder, bop)
+        by_id = {obj_id: name for name, obj_id in names.items()}
+        files = {
+            i: ModelFile(i, by_id.get(i, path.stem), path, unit or "mm") for i, path in sorted(bop.items())
+        }
+        return ModelFiles(folder, files, names)
+    named = dict(_named_paths(folder))
+    names = {name: index for index, name in enumerate(class_names or sorted(named), start=1)}
+    files = {
+        names[name]: ModelFile(names[name], name, path, unit or named_unit)
+        for name, path in named.items()
+        if name in names
+    }
+    return ModelFiles(folder, files, names)
+
+
+def require_models(models: ModelFiles) -> ModelFiles:
+    """Return `models`, or say that there are none.
+
+    Raises:
+        UsageError: not one mesh file was found.
+    """
+    if not models.files:
+        raise UsageError(
+            f"no models: looked for {models.folder}/obj_NNNNNN.ply and {models.folder}/<name>/textured.obj, "
+            f"found {describe_folder(models.folder)}. Pass --models DIR (and --model-unit mm|m)."
+        )
+    return models
+
+
+def describe_folder(folder: Path, most: int = 8) -> str:
+    """What is in a folder, in a few words, for messages."""
+    if not folder.is_dir():
+        return "a file" if folder.exists() else "no such folder"
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    return _list(names, most) if names else "an empty folder"
+
+
+def _list(items: Iterable[object], most: int = 8) -> str:
+    words = [str(item) for item in items]
+    return " ".join(words[:most]) + (f" ... ({len(words)})" if len(words) > most else "") or "none"
+
+
+def _mesh_paths(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    return sorted(paths, key=lambda path: (path.stem, _SUFFIXES.index(path.suffix.lower())), reverse=True)
+
+
+def _named_paths(folder: Path) -> Iterable[tuple[str, Path]]:
+    yield from ((path.stem, path) for path in _mesh_paths(folder))
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ():
+        if found := _mesh_paths(inner):
+            by_stem = {path.stem: path for path in found}
+            preferred = [by_stem[stem] for stem in (*_INNER_NAMES, inner.name) if stem in by_stem]
+            yield inner.name, (preferred or found)[0]
+
+
+def _bop_names(folder: Path, files: Mapping[int, Path]) -> dict[str, int]:
+    names = {path.stem: obj_id for obj_id, path in files.items()}
+    for obj_id, entry in read_models_info(folder).items():
+        if isinstance(entry.get("name"), str):
+            names[entry["name"]] = obj_id
+    return names
+
+
+def read_models_info(folder: Path) -> dict[int, dict]:
+    """`models_info.json` by object id; empty where there is none.
+
+    Raises:
+        DataError: it is not BOP's form.
+    """
+    path = folder / "models_info.json"
+    if not path.is_file():
+        return {}
+    try:
+        return {int(key): dict(entry) for key, entry in json.loads(path.read_text()).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not BOP's models_info.json ({error}). Correct it or remove it.") from error

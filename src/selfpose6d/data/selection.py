@@ -1,0 +1,58 @@
+"""Which part of a data set a command works on: `--scenes --frames --objects --limit`."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+from selfpose6d.errors import UsageError
+
+
+class FrameId(NamedTuple):
+    """What identifies an image within a split; sorts by scene, then image."""
+
+    scene_id: int
+    im_id: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A part of a data set; an empty tuple keeps everything. Misses count over the selected frames only."""
+
+    scenes: tuple[int, ...] = ()
+    """Scene ids to work on (default: all)."""
+    frames: tuple[int, ...] = ()
+    """Image ids to work on, in every selected scene (default: all)."""
+    objects: tuple[int, ...] = ()
+    """Object ids to work on (default: all)."""
+    limit: int | None = None
+    """At most this many frames, the first ones in scene and image order (default: no limit)."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(
+                f"--limit must be at least 1 frame, got {self.limit}. Leave it out for all frames."
+            )
+
+    def keeps_scene(self, scene_id: int) -> bool:
+        """Whether frames of this scene are worked on."""
+        return not self.scenes or scene_id in self.scenes
+
+    def keeps_object(self, obj_id: int) -> bool:
+        """Whether instances of this object are worked on."""
+        return not self.objects or obj_id in self.objects
+
+    def select(self, frame_ids: Iterable[FrameId]) -> Iterator[FrameId]:
+        """The selected ones of `frame_ids`, in their order; stops reading them at the limit."""
+        kept = (
+            frame_id
+            for frame_id in frame_ids
+            if self.keeps_scene(frame_id.scene_id) and (not self.frames or frame_id.im_id in self.frames)
+        )
+        return islice(kept, self.limit)
+
+    def describe(self) -> str:
+        """The options in use, as they are typed; empty when everything is kept."""
+        lists = {"--scenes": self.scenes, "--frames": self.frames, "--objects": self.objects}
+        parts = [f"{flag} {' '.join(map(str, ids))}" for flag, ids in lists.items() if ids]
+        return " ".join(parts + ([f"--limit {self.limit}"] if self.limit is not None else []))
