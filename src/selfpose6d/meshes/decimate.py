@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
+from selfpose6d.meshes.merge import weld
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
 
@@ -23,18 +24,10 @@ def decimate(mesh: Mesh, max_faces: int) -> Mesh:
         return mesh
     import fast_simplification
 
-    vertices_m, faces = weld(mesh)
-    simplified = fast_simplification.simplify(vertices_m, faces, target_count=max_faces)
+    welded = weld(mesh)
+    simplified = fast_simplification.simplify(welded.vertices_m, welded.faces, target_count=max_faces)
     plain = Mesh(simplified[0].astype(np.float32), simplified[1].astype(np.int32), source=mesh.source)
     return bake_colours(plain, mesh) if mesh.has_colour else plain
-
-
-def weld(mesh: Mesh) -> tuple[Float[np.ndarray, "welded 3"], Int[np.ndarray, "kept 3"]]:
-    """Vertices of equal position become one, so that texture seams do not tear; collapsed faces go."""
-    unique_m, index = np.unique(mesh.vertices_m, axis=0, return_inverse=True)
-    faces = index.reshape(-1)[mesh.faces].astype(np.int32)
-    a, b, c = faces.T
-    return unique_m.astype(np.float32), faces[(a != b) & (b != c) & (c != a)]
 
 
 def bake_colours(target: Mesh, original: Mesh) -> Mesh:

@@ -27,7 +27,8 @@ def load_mesh(path: Path | str, unit: Unit) -> Mesh:
     """Read a mesh file, scene graph flattened, into metres.
 
     Colour comes from the texture image, else the vertex or face colours, else the material's colour,
-    else there is none. A texture that is named but cannot be read is a warning and the next of these is taken.
+    else there is none. A texture that is named but cannot be read is a
+    warning, and the next of these is taken.
 
     Raises:
         MeshError: the file is missing, corrupt, has no faces, or its size is implausible in `unit`.
@@ -124,14 +125,14 @@ def _to_mesh(part: Any, metres_per_unit: float, path: Path) -> Mesh:
 
 
 def _texture(part: Any) -> UInt8[np.ndarray, "rows columns 3"] | None:
-    """The material's colour image times its colour factor, or None."""
+    """The material's image times its colour factor, or None. A grey factor is brightness: left out."""
     uv, material = getattr(part.visual, "uv", None), getattr(part.visual, "material", None)
     image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
     if image is None or uv is None or len(uv) != len(part.vertices):
         return None
     rgb = np.asarray(image.convert("RGB"), np.uint8)
     factor = getattr(material, "baseColorFactor", None)
-    if factor is None or (np.asarray(factor)[:3] >= 255).all():
+    if factor is None or np.ptp(np.asarray(factor)[:3]) == 0:
         return rgb
     return (rgb * (np.asarray(factor, np.float32)[:3] / 255)).astype(np.uint8)
 

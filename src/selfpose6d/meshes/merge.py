@@ -32,6 +32,25 @@ def merge_meshes(parts: Sequence[Mesh], source: str = "mesh") -> Mesh:
     return Mesh(vertices_m, faces, vertex_rgb=vertex_rgb, source=source)
 
 
+def weld(mesh: Mesh, tolerance_m: float = 1e-6) -> Mesh:
+    """Vertices of equal position (to the tolerance) become one, so that seams close; collapsed faces go.
+
+    Texture coordinates belong to corners and stay. Of vertex colours that meet, the first is kept.
+    """
+    rounded = np.round(mesh.vertices_m.astype(np.float64) / tolerance_m).astype(np.int64)
+    _, first, index = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    faces = index.reshape(-1)[mesh.faces].astype(np.int32)
+    a, b, c = faces.T
+    kept = (a != b) & (b != c) & (c != a)
+    return replace(
+        mesh,
+        vertices_m=mesh.vertices_m[first],
+        faces=faces[kept],
+        corner_uv=None if mesh.corner_uv is None else mesh.corner_uv[kept],
+        vertex_rgb=None if mesh.vertex_rgb is None else mesh.vertex_rgb[first],
+    )
+
+
 def vertex_colours(mesh: Mesh) -> UInt8[np.ndarray, "vertices 3"]:
     """One colour per vertex from whatever the mesh has; grey where it has none."""
     if mesh.texture is not None and mesh.corner_uv is not None:

@@ -1,0 +1,1 @@
+"""Procedural textured objects: shapes, artwork and a small catalogue of products."""
