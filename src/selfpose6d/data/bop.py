@@ -1,6 +1,6 @@
 """Any BOP root: `models/`, `<split>/<scene>/{rgb|gray,depth,mask_visib}/` and the scene files.
 
-Millimetres end here. Never read: `scene_gt_info.json`, the amodal `mask/`, test targets, any pose.
+Never read: `scene_gt_info.json`, the amodal `mask/`, test targets, any pose.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from selfpose6d.data.bop_camera import intrinsics_of, metres_per_depth_unit
 from selfpose6d.data.bop_scene import (
     BopCamera,
     SceneFileCache,
@@ -26,8 +27,6 @@ from selfpose6d.data.masks import MaskEntry, MaskSource
 from selfpose6d.data.model_files import ModelFiles, describe_folder
 from selfpose6d.data.selection import FrameId, Selection
 from selfpose6d.errors import UsageError
-
-METRES_PER_MM = 1e-3
 
 
 class BopDataset(Dataset):
@@ -65,22 +64,14 @@ class BopDataset(Dataset):
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, by the frame's `depth_scale`."""
-        depth_scale = self.camera(frame_id).depth_scale
-        if not isinstance(depth_scale, int | float) or not np.isfinite(depth_scale) or depth_scale <= 0:
-            raise data_error(
-                self.camera_path(frame_id),
-                f"image {frame_id.im_id}: depth_scale must be positive mm per depth unit, got {depth_scale}",
-                "Correct it: 1.0 for millimetre images, 0.1 for YCB-Video's.",
-            )
-        return read_depth(
-            depth_path(self.scenes[frame_id.scene_id], frame_id.im_id), depth_scale * METRES_PER_MM
-        )
+        name = f"{self.camera_path(frame_id)}: image {frame_id.im_id}"
+        metres_per_unit = metres_per_depth_unit(self.camera(frame_id).depth_scale, name)
+        return read_depth(depth_path(self.scenes[frame_id.scene_id], frame_id.im_id), metres_per_unit)
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The frame's `cam_K`."""
-        return intrinsics_of(
-            self.camera(frame_id).cam_K, f"{self.camera_path(frame_id)}: image {frame_id.im_id}"
-        )
+        name = f"{self.camera_path(frame_id)}: image {frame_id.im_id}"
+        return intrinsics_of(self.camera(frame_id).cam_K, name)
 
     def camera(self, frame_id: FrameId) -> BopCamera:
         """The frame's entry of `scene_camera.json`.
@@ -116,18 +107,6 @@ class BopMasks(MaskSource):
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         """The instance's mask file."""
         return read_mask(mask_path(self._scenes[frame_id.scene_id], frame_id.im_id, entry.inst_id), shape)
-
-
-def intrinsics_of(cam_K: object, name: str) -> Float[np.ndarray, "3 3"]:
-    """BOP's `cam_K` (9 numbers, row-major, or 3 rows) as a matrix.
-
-    Raises:
-        DataError: it is anything else.
-    """
-    try:
-        return np.asarray(cam_K, np.float64).reshape(3, 3)
-    except (ValueError, TypeError):
-        raise data_error(name, f"cam_K must be 9 numbers, got {cam_K}", "Correct the camera file.") from None
 
 
 def find_scenes(root: Path, split: str) -> dict[int, Path]:

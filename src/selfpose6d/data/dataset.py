@@ -57,7 +57,7 @@ def detect_layout(root: Path) -> str:
         (root / "image_sets").is_dir() or any((root / "data").glob("*/*-meta.mat"))
     ):
         return "ycb-video"
-    if (root / "camera.json").is_file() and (root / "rgb").is_dir():
+    if (root / "rgb").is_dir():
         return "capture"
     if root.is_dir() and any(path.is_dir() and scene_folders(path) for path in root.iterdir()):
         return "bop"
@@ -83,7 +83,8 @@ def _open(
         models = find_model_files(models_dir or root / "models", model_unit)
         return BopDataset(root, split, selection, models, masks)
     if layout == "ycb-video":
-        from selfpose6d.data.ycb_video import YcbVideoDataset, find_ycb_models
+        from selfpose6d.data.ycb_files import find_ycb_models
+        from selfpose6d.data.ycb_video import YcbVideoDataset
 
         return YcbVideoDataset(root, split, selection, find_ycb_models(root, models_dir, model_unit), masks)
     from selfpose6d.data.capture import CaptureDataset

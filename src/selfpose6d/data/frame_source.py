@@ -155,6 +155,7 @@ class Dataset(ABC):
             if frame_id.scene_id != scene_id:
                 scene_id = frame_id.scene_id
                 digest.update(_content(self.rgb_path(frame_id)))
+        digest.update(repr(self.frame_names()).encode())
         for model in self.models.files.values():
             digest.update(
                 f"{model.obj_id} {model.path.name} {model.unit} {model.path.stat().st_size}\n".encode()
