@@ -22,9 +22,14 @@ FOAM_RED = (186, 62, 52)
 STEEL = (138, 142, 148)
 
 
-def label_box(generator: np.random.Generator, size_m: tuple[float, float, float] = LABEL_BOX_M) -> Mesh:
+def label_box(
+    generator: np.random.Generator,
+    size_m: tuple[float, float, float] = LABEL_BOX_M,
+    px_per_m: float = PX_PER_M,
+    spacing_m: float = 0.007,
+) -> Mesh:
     """A product box with six different faces; asymmetric by texture only."""
-    x, y, z = (int(PX_PER_M * side) for side in size_m)
+    x, y, z = (int(px_per_m * side) for side in size_m)
     brand = random_brand(generator)
     swapped = Brand(brand.second, brand.ground, brand.accent, brand.name)
     paints = {
@@ -35,7 +40,7 @@ def label_box(generator: np.random.Generator, size_m: tuple[float, float, float]
         "+z": draw_lid(y, x, brand, generator),
         "-z": draw_lid(y, x, swapped, generator),
     }
-    return painted_box(size_m, paints, 0.007, "label_box")
+    return painted_box(size_m, paints, spacing_m, "label_box")
 
 
 def painted_box(

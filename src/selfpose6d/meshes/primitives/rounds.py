@@ -12,9 +12,9 @@ TIN = (186, 188, 190)
 BOWL_BLUE = (92, 128, 172)
 
 
-def can(generator: np.random.Generator) -> Mesh:
-    """A food can: a label around it breaks the symmetry that its shape has."""
-    radius, height, rim = 0.034, 0.102, 0.003
+def can(generator: np.random.Generator, radius: float = 0.034, height: float = 0.102) -> Mesh:
+    """A food can (metres): a label around it breaks the symmetry that its shape has."""
+    rim = 0.003
     label = _wrap(radius, height - 2 * rim, generator)
     base = [(0, 0.002), (radius - 0.003, 0.002), (radius - 0.003, 0), (radius, 0), (radius, rim)]
     lid = [(r, height - z) for r, z in reversed(base)]
