@@ -1,0 +1,133 @@
+"""Average recall of the BOP challenge: VSD, MSSD and MSPD with BOP's own matching and thresholds."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from selfpose6d.evaluation.instances import Estimates, Truths, image_keys
+from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.metrics import bop
+from selfpose6d.renderer.packed import pack_meshes
+from selfpose6d.renderer.rasterize import rasterize
+
+
+@dataclass(frozen=True)
+class SensorImage:
+    """What the recalls need of one image: measured depth (0 unknown) and intrinsics."""
+
+    depth_m: Float[np.ndarray, "height width"]
+    K: Float[np.ndarray, "3 3"]
+
+
+@dataclass(frozen=True)
+class BopModel:
+    """An object's mesh and the motions that map it onto itself (the identity among them), metres."""
+
+    mesh: Mesh
+    T_obj_sym: Float[np.ndarray, "symmetries 4 4"]
+
+
+@dataclass(frozen=True)
+class Recalls:
+    """Which targets are found at each threshold setting."""
+
+    vsd: Bool[np.ndarray, "targets vsd_settings"]
+    mssd: Bool[np.ndarray, "targets thetas"]
+    mspd: Bool[np.ndarray, "targets thetas"]
+
+    def average(self, rows: Bool[np.ndarray, "targets"]) -> dict[str, float]:
+        """Average recalls 0-1 of the chosen targets, NaN without any."""
+        found = {"ar_vsd": self.vsd[rows], "ar_mssd": self.mssd[rows], "ar_mspd": self.mspd[rows]}
+        recalls = {name: float(hits.mean()) if hits.size else np.nan for name, hits in found.items()}
+        return {"ar": float(np.mean(list(recalls.values()))), **recalls}
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Rows of one object in one image: the best estimates, at most as many as there are targets."""
+
+    obj_id: int
+    estimates: np.ndarray
+    truths: np.ndarray
+
+
+def bop_recalls(
+    estimates: Estimates,
+    truths: Truths,
+    models: Mapping[int, BopModel],
+    load_image: Callable[[int, int], SensorImage],
+) -> Recalls:
+    """Measure every target, image by image; `load_image(scene_id, im_id)` is called once for each.
+
+    The result's rows are the targets (`truths.counts`) in their order.
+    """
+    meshes = {obj_id: index for index, obj_id in enumerate(sorted(models))}
+    packed = pack_meshes([models[obj_id].mesh for obj_id in sorted(models)])
+    hits = [np.zeros((len(truths), count), bool) for count in (100, 10, 10)]
+    for (scene_id, im_id), groups in _groups_by_image(estimates, truths).items():
+        image = load_image(scene_id, im_id)
+        for group in groups:
+            if len(group.estimates):
+                T_est, T_true = estimates.T_cam_obj[group.estimates], truths.T_cam_obj[group.truths]
+                depth_m = _depths(packed, meshes[group.obj_id], np.concatenate([T_est, T_true]), image)
+                model, confidence = models[group.obj_id], estimates.confidence[group.estimates]
+                found = _found(T_est, T_true, depth_m, model, image, confidence)
+                for hit, kind in zip(hits, found, strict=True):
+                    hit[group.truths] = kind.T
+    return Recalls(*(hit[truths.counts] for hit in hits))
+
+
+def _groups_by_image(estimates: Estimates, truths: Truths) -> dict[tuple[int, int], list[_Group]]:
+    rows: dict[tuple, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    for side, table in enumerate((estimates, truths)):
+        for row, (key, obj_id) in enumerate(zip(image_keys(table), table.obj_id.tolist(), strict=True)):
+            rows[key, obj_id][side].append(row)
+    images = defaultdict(list)
+    for (key, obj_id), (estimated, true) in rows.items():
+        targets = int(truths.counts[true].sum())
+        if targets:
+            best = sorted(estimated, key=lambda row: -estimates.confidence[row])[:targets]
+            images[key].append(_Group(obj_id, np.array(best, int), np.array(true, int)))
+    return images
+
+
+def _depths(packed, mesh_index: int, T_cam_obj: np.ndarray, image: SensorImage) -> np.ndarray:
+    count, (height, width) = len(T_cam_obj), image.depth_m.shape
+    raster = rasterize(
+        packed,
+        torch.full((count,), mesh_index),
+        torch.from_numpy(T_cam_obj).float(),
+        torch.from_numpy(image.K).float().expand(count, 3, 3).contiguous(),
+        height,
+        width,
+    )
+    return raster.depth_m.double().numpy()
+
+
+def _found(
+    T_est: np.ndarray,
+    T_true: np.ndarray,
+    depth_m: np.ndarray,
+    model: BopModel,
+    image: SensorImage,
+    confidence: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(settings, truths) for VSD, MSSD and MSPD."""
+    points_m, width = model.mesh.vertices_m.astype(np.float64), image.depth_m.shape[1]
+    diameter_m = model.mesh.diameter_m
+    shape = len(T_est), len(T_true)
+    vsd, mssd, mspd = np.empty((*shape, len(bop.VSD_TAUS))), np.empty(shape), np.empty(shape)
+    for i, j in np.ndindex(shape):
+        vsd[i, j] = bop.vsd(depth_m[i], depth_m[len(T_est) + j], image.depth_m, image.K, diameter_m)
+        mssd[i, j] = bop.mssd(T_est[i], T_true[j], points_m, model.T_obj_sym)
+        mspd[i, j] = bop.mspd(T_est[i], T_true[j], points_m, model.T_obj_sym, image.K, width)
+    taus, thetas = len(bop.VSD_TAUS), len(bop.VSD_THETAS)
+    return (
+        bop.matched(vsd.transpose(2, 0, 1).repeat(thetas, 0), confidence, np.tile(bop.VSD_THETAS, taus)),
+        bop.matched(np.tile(mssd, (10, 1, 1)), confidence, bop.MSSD_THETAS * diameter_m),
+        bop.matched(np.tile(mspd, (10, 1, 1)), confidence, bop.MSPD_THETAS_PX),
+    )

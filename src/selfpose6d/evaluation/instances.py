@@ -1,0 +1,61 @@
+"""What is scored, as columns: estimates and true poses, one row an instance. Metres, camera frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+NO_CERTIFICATE = ""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimated poses. `confidence` 0-1 orders them; `status` is the certificate's, "" if there is none."""
+
+    scene_id: Int[np.ndarray, "estimates"]
+    im_id: Int[np.ndarray, "estimates"]
+    obj_id: Int[np.ndarray, "estimates"]
+    confidence: Float[np.ndarray, "estimates"]
+    T_cam_obj: Float[np.ndarray, "estimates 4 4"]
+    status: Shaped[np.ndarray, "estimates"]
+
+    def __len__(self) -> int:
+        return len(self.obj_id)
+
+    def take(self, rows: np.ndarray) -> "Estimates":
+        """The chosen rows (indices or a mask), in that order."""
+        return _take(self, rows)
+
+
+@dataclass(frozen=True)
+class Truths:
+    """True poses of every annotated instance. `counts` marks the targets: only they enter the scores."""
+
+    scene_id: Int[np.ndarray, "truths"]
+    im_id: Int[np.ndarray, "truths"]
+    obj_id: Int[np.ndarray, "truths"]
+    T_cam_obj: Float[np.ndarray, "truths 4 4"]
+    counts: Bool[np.ndarray, "truths"]
+
+    def __len__(self) -> int:
+        return len(self.obj_id)
+
+    def take(self, rows: np.ndarray) -> "Truths":
+        """The chosen rows (indices or a mask), in that order."""
+        return _take(self, rows)
+
+
+def image_keys(rows: Estimates | Truths) -> list[tuple[int, int]]:
+    """(scene_id, im_id) of each row."""
+    return list(zip(rows.scene_id.tolist(), rows.im_id.tolist(), strict=True))
+
+
+def in_images(rows: Estimates, images: Sequence[tuple[int, int]] | set[tuple[int, int]]) -> Estimates:
+    """The estimates that lie in one of `images`."""
+    wanted = set(images)
+    return rows.take(np.array([key in wanted for key in image_keys(rows)], dtype=bool))
+
+
+def _take(columns, rows: np.ndarray):
+    return replace(columns, **{field.name: getattr(columns, field.name)[rows] for field in fields(columns)})

@@ -1,0 +1,112 @@
+"""Which points of a model are measured, and which objects count as symmetric. Both move the figures.
+
+Points: the data set's points file (`obj_NNNNNN.xyz` beside BOP models, `<name>/points.xyz` in YCB-Video's
+layout), else the mesh's vertices; or samples of the surface on request.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from selfpose6d.checks import require_plausible_object_size
+from selfpose6d.data.model_files import ModelFiles, read_models_info
+from selfpose6d.errors import DataError
+from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.sampling import sample_surface
+
+PointsChoice = Literal["auto", "surface"]
+PointsSource = Literal["points file", "vertices", "surface"]
+SURFACE_POINTS, SURFACE_SEED = 2620, 0
+SYMMETRIC_YCB_NAMES = frozenset(
+    {"024_bowl", "036_wood_block", "051_large_clamp", "052_extra_large_clamp", "061_foam_brick"}
+)
+_METRES_PER = {"mm": 1e-3, "m": 1.0}
+
+
+@dataclass(frozen=True)
+class ModelPoints:
+    """The points that stand for one object in ADD and ADD-S, object frame, and where they came from."""
+
+    points_m: Float[np.ndarray, "points 3"]
+    source: PointsSource
+
+
+def load_model_points(
+    models: ModelFiles, obj_ids: Iterable[int], choice: PointsChoice = "auto"
+) -> dict[int, ModelPoints]:
+    """Model points of each object that has a points file or a mesh; others are left out.
+
+    Raises:
+        DataError: a points file is not a table of three columns.
+        MeshError: a file is unreadable, or its size implausible.
+    """
+    wanted = sorted(set(obj_ids))
+    found = {obj_id: _load_one(models, obj_id, choice) for obj_id in wanted}
+    return {obj_id: points for obj_id, points in found.items() if points is not None}
+
+
+def mesh_points(mesh: Mesh, choice: PointsChoice = "auto") -> ModelPoints:
+    """Model points of an object that has no points file."""
+    if choice == "auto":
+        return ModelPoints(mesh.vertices_m.astype(np.float64), "vertices")
+    samples = sample_surface(mesh, SURFACE_POINTS, np.random.default_rng(SURFACE_SEED))
+    return ModelPoints(samples.points_m.astype(np.float64), "surface")
+
+
+def describe_sources(points: Mapping[int, ModelPoints]) -> str:
+    """One phrase for `results.json`; object ids are added where the source is not the same for all."""
+    by_source: dict[str, list[int]] = {}
+    for obj_id, model in sorted(points.items()):
+        by_source.setdefault(model.source, []).append(obj_id)
+    if len(by_source) == 1:
+        return next(iter(by_source))
+    return ", ".join(f"{source} ({' '.join(map(str, ids))})" for source, ids in sorted(by_source.items()))
+
+
+def symmetric_object_ids(models: ModelFiles, requested: Iterable[int] | None = None) -> tuple[int, ...]:
+    """The symmetric set of ADD(-S): as requested, else as `models_info.json` says, else YCB-Video's five."""
+    if requested is not None:
+        return tuple(sorted(set(requested)))
+    info = read_models_info(models.folder)
+    declared = (
+        i for i, entry in info.items() if any(key.startswith("symmetries_") and entry[key] for key in entry)
+    )
+    by_name = (obj_id for name, obj_id in models.names.items() if name in SYMMETRIC_YCB_NAMES)
+    return tuple(sorted(declared)) or tuple(sorted(by_name))
+
+
+def _load_one(models: ModelFiles, obj_id: int, choice: PointsChoice) -> ModelPoints | None:
+    path = _points_file(models, obj_id)
+    if choice == "auto" and path is not None:
+        return ModelPoints(_read_points(path, _points_unit(models, obj_id, path)), "points file")
+    return mesh_points(models.load(obj_id), choice) if obj_id in models.files else None
+
+
+def _points_file(models: ModelFiles, obj_id: int) -> Path | None:
+    names = [name for name, i in models.names.items() if i == obj_id]
+    candidates = [models.folder / f"obj_{obj_id:06d}.xyz"]
+    candidates += [models.folder / name / "points.xyz" for name in names]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _points_unit(models: ModelFiles, obj_id: int, path: Path) -> str:
+    """Beside BOP models the unit is the mesh's; YCB-Video's `points.xyz` is in metres."""
+    if path.name == "points.xyz":
+        return "m"
+    return (models.files[obj_id].unit if obj_id in models.files else None) or "mm"
+
+
+def _read_points(path: Path, unit: str) -> Float[np.ndarray, "points 3"]:
+    try:
+        lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+        points_m = np.array(lines, dtype=np.float64) * _METRES_PER[unit]
+    except ValueError as error:
+        raise DataError(f"{path}: not a table of numbers ({error}). Export `x y z` lines again.") from None
+    if points_m.ndim != 2 or points_m.shape[1] != 3 or not len(points_m):
+        raise DataError(f"{path}: expected lines `x y z`, got an array of {points_m.shape}. Export it again.")
+    require_plausible_object_size(float(np.ptp(points_m, axis=0).max()), str(path))
+    return points_m

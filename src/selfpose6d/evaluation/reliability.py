@@ -1,0 +1,99 @@
+"""Does the stated confidence mean anything? Stated confidence against measured correctness."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from selfpose6d.evaluation.instances import NO_CERTIFICATE
+from selfpose6d.evaluation.score import Scores
+
+BINS = 10
+COVERAGES = np.arange(1, BINS + 1) / BINS
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against correctness (ADD(-S) under 2 cm) of all estimates, spurious ones being wrong.
+
+    Bins are equal parts of 0-1; an empty one holds NaN. `precision` is the share of correct ones among the
+    `coverage` best-rated estimates.
+    """
+
+    bin_confidence: Float[np.ndarray, "bins"]
+    bin_correct: Float[np.ndarray, "bins"]
+    bin_count: Int[np.ndarray, "bins"]
+    expected_calibration_error: float
+    coverage: Float[np.ndarray, "coverages"]
+    precision: Float[np.ndarray, "coverages"]
+    by_status: dict[str, tuple[int, float]]
+    """Number of estimates and share of correct ones for each certificate status."""
+
+    def to_json(self) -> dict:
+        """Plain lists and numbers, NaN where there is nothing to measure."""
+        return {
+            "bins": [
+                {"confidence": confidence, "correct": correct, "count": count}
+                for confidence, correct, count in zip(
+                    self.bin_confidence.tolist(),
+                    self.bin_correct.tolist(),
+                    self.bin_count.tolist(),
+                    strict=True,
+                )
+            ],
+            "expected_calibration_error": self.expected_calibration_error,
+            "coverage": self.coverage.tolist(),
+            "precision": self.precision.tolist(),
+            "status": {
+                status: {"count": count, "correct": correct}
+                for status, (count, correct) in self.by_status.items()
+            },
+        }
+
+
+def reliability(scores: Scores) -> Reliability:
+    """Measure over every estimate of a target and every spurious one; missed targets state no confidence."""
+    confidence, correct, status = stated(scores)
+    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    count = np.bincount(bin_of, minlength=BINS)
+    bin_confidence = _bin_means(bin_of, confidence, count)
+    bin_correct = _bin_means(bin_of, correct, count)
+    gap = np.abs(bin_confidence - bin_correct)[count > 0]
+    return Reliability(
+        bin_confidence=bin_confidence,
+        bin_correct=bin_correct,
+        bin_count=count,
+        expected_calibration_error=float(gap @ count[count > 0] / len(confidence))
+        if len(confidence)
+        else np.nan,
+        coverage=COVERAGES,
+        precision=_precision_at(COVERAGES, confidence, correct),
+        by_status={
+            str(name): (int(np.sum(status == name)), float(correct[status == name].mean()))
+            for name in np.unique(status.astype(str))
+            if name != NO_CERTIFICATE
+        },
+    )
+
+
+def stated(
+    scores: Scores,
+) -> tuple[Float[np.ndarray, "estimates"], Bool[np.ndarray, "estimates"], np.ndarray]:
+    """Confidence, correctness and certificate status of every estimate but those of other instances."""
+    found, spurious = ~scores.missed, scores.spurious
+    confidence = np.concatenate([scores.confidence[found], spurious.confidence]).clip(0, 1)
+    correct = np.concatenate([scores.correct[found], np.zeros(len(spurious), bool)])
+    return confidence, correct, np.concatenate([scores.status[found], spurious.status.astype(object)])
+
+
+def _bin_means(bin_of: np.ndarray, values: np.ndarray, count: np.ndarray) -> Float[np.ndarray, "bins"]:
+    total = np.bincount(bin_of, weights=values.astype(float), minlength=BINS)
+    return np.divide(total, count, out=np.full(BINS, np.nan), where=count > 0)
+
+
+def _precision_at(coverages: np.ndarray, confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    if not len(confidence):
+        return np.full(len(coverages), np.nan)
+    best_first = np.argsort(-confidence, kind="stable")
+    precision = np.cumsum(correct[best_first]) / np.arange(1, len(correct) + 1)
+    return precision[np.ceil(coverages * len(correct)).astype(int) - 1]

@@ -1,0 +1,187 @@
+"""From distances to the figures of `results.json`."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from selfpose6d.evaluation.bop_recall import Recalls
+from selfpose6d.evaluation.reliability import reliability
+from selfpose6d.evaluation.score import Scores
+from selfpose6d.metrics.auc import auc_exact, auc_toolbox, share_below
+
+CERTIFIED = "certified"
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The figures of one group of instances: areas and recalls 0-100 (`*_auc*`) or 0-1 (the rest)."""
+
+    adds_auc: float
+    add_auc: float
+    add_or_adds_auc: float
+    adds_auc_toolbox: float
+    add_auc_toolbox: float
+    add_or_adds_auc_toolbox: float
+    adds_below_2cm: float
+    add_below_2cm: float
+    add_or_adds_below_2cm: float
+    ar: float | None = None
+    ar_vsd: float | None = None
+    ar_mssd: float | None = None
+    ar_mspd: float | None = None
+
+    def to_json(self) -> dict[str, float]:
+        """Without the recalls where they were not measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ObjectCounts:
+    """How many targets one object has, and what became of them."""
+
+    instances: int
+    missed: int
+    certified: int
+    certified_precision: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything `results.json` says. Certified figures are NaN where the run has no certificates."""
+
+    pooled: Metrics
+    mean: Metrics
+    objects: Mapping[int, Metrics]
+    counts: Mapping[int, ObjectCounts]
+    instances: int
+    missed: int
+    certified_share: float
+    certified_precision: float
+    symmetric_ids: tuple[int, ...]
+    points: str
+    selection: Mapping[str, Any] = field(default_factory=dict)
+    reliability: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of `results.json`; what cannot be measured is None."""
+        content = {
+            "metrics": {
+                "pooled": self.pooled.to_json(),
+                "mean": self.mean.to_json(),
+                "objects": {str(obj_id): row.to_json() for obj_id, row in self.objects.items()},
+            },
+            "instances": self.instances,
+            "missed": self.missed,
+            "certified_share": self.certified_share,
+            "certified_precision": self.certified_precision,
+            "precision_objects": {str(i): count.certified_precision for i, count in self.counts.items()},
+            "symmetric_ids": list(self.symmetric_ids),
+            "points": self.points,
+            "selection": dict(self.selection),
+            "reliability": dict(self.reliability),
+            "counts_objects": {str(i): _without_precision(count) for i, count in self.counts.items()},
+        }
+        return _finite_or_none(content)
+
+
+def summarise(
+    scores: Scores,
+    symmetric_ids: tuple[int, ...],
+    points: str,
+    selection: Mapping[str, Any],
+    has_certificates: bool,
+    recalls: Recalls | None = None,
+) -> Results:
+    """Figures per object, pooled over instances and as plain mean over objects."""
+    obj_ids = np.unique(scores.obj_id).tolist()
+    of_object = {obj_id: scores.obj_id == obj_id for obj_id in obj_ids}
+    objects = {obj_id: _metrics(scores, rows, recalls) for obj_id, rows in of_object.items()}
+    everything = np.ones(len(scores), bool)
+    share, precision = _certified(scores) if has_certificates else (np.nan, np.nan)
+    return Results(
+        pooled=_metrics(scores, everything, recalls),
+        mean=_mean(list(objects.values())),
+        objects=objects,
+        counts={obj_id: _counts(scores, obj_id) for obj_id in obj_ids},
+        instances=len(scores),
+        missed=int(scores.missed.sum()),
+        certified_share=share,
+        certified_precision=precision,
+        symmetric_ids=symmetric_ids,
+        points=points,
+        selection=selection,
+        reliability=reliability(scores).to_json(),
+    )
+
+
+def write_results(results: Results, path: Path) -> None:
+    """Write `results.json`; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(results.to_json(), indent=2, allow_nan=False) + "\n")
+    os.replace(temporary, path)
+
+
+def _metrics(scores: Scores, rows: Bool[np.ndarray, "targets"], recalls: Recalls | None) -> Metrics:
+    columns = {"adds": scores.adds_m, "add": scores.add_m, "add_or_adds": scores.add_or_adds_m}
+    figures = {}
+    for name, distance_m in columns.items():
+        figures[f"{name}_auc"] = auc_exact(distance_m[rows])
+        figures[f"{name}_auc_toolbox"] = auc_toolbox(distance_m[rows])
+        figures[f"{name}_below_2cm"] = share_below(distance_m[rows])
+    return Metrics(**figures, **(recalls.average(rows) if recalls else {}))
+
+
+def _mean(rows: list[Metrics]) -> Metrics:
+    def mean(name: str) -> float | None:
+        values = [getattr(row, name) for row in rows]
+        return None if None in values else float(np.mean(values)) if values else math.nan
+
+    return Metrics(**{column.name: mean(column.name) for column in fields(Metrics)})  # pyright: ignore
+
+
+def _certified(
+    scores: Scores, rows: np.ndarray | None = None, obj_id: int | None = None
+) -> tuple[float, float]:
+    """Share of the targets that are certified, and share of correct ones among all certified poses."""
+    rows = np.ones(len(scores), bool) if rows is None else rows
+    certified = rows & (scores.status == CERTIFIED)
+    spurious = scores.spurious.status == CERTIFIED
+    if obj_id is not None:
+        spurious = spurious & (scores.spurious.obj_id == obj_id)
+    stated, right = certified.sum() + spurious.sum(), (certified & scores.correct).sum()
+    return (
+        float(certified.sum() / rows.sum()) if rows.any() else math.nan,
+        float(right / stated) if stated else math.nan,
+    )
+
+
+def _counts(scores: Scores, obj_id: int) -> ObjectCounts:
+    rows = scores.obj_id == obj_id
+    return ObjectCounts(
+        instances=int(rows.sum()),
+        missed=int((scores.missed & rows).sum()),
+        certified=int((rows & (scores.status == CERTIFIED)).sum()),
+        certified_precision=_certified(scores, rows, obj_id)[1],
+    )
+
+
+def _without_precision(counts: ObjectCounts) -> dict[str, int]:
+    return {"instances": counts.instances, "missed": counts.missed, "certified": counts.certified}
+
+
+def _finite_or_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite_or_none(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_or_none(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value

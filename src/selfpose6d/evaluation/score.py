@@ -1,0 +1,135 @@
+"""Distances of estimates to true poses: the table from which every figure of a result is computed."""
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from selfpose6d.errors import DataError
+from selfpose6d.evaluation.instances import NO_CERTIFICATE, Estimates, Truths, image_keys, in_images
+from selfpose6d.evaluation.matching import UNMATCHED, Pairs, assign, candidate_pairs
+from selfpose6d.metrics.auc import CORRECT_BELOW_M
+from selfpose6d.metrics.pose_errors import add, adds
+
+PointsOf = Mapping[int, Float[np.ndarray, "points 3"]]
+"""Model points in metres by object id."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One row a target. A missed one has infinite distances, NaN confidence, no status and `estimate` -1.
+
+    `estimate` is the row in the estimates that were scored, `truth` the row in the true poses.
+    """
+
+    scene_id: Int[np.ndarray, "targets"]
+    im_id: Int[np.ndarray, "targets"]
+    obj_id: Int[np.ndarray, "targets"]
+    add_m: Float[np.ndarray, "targets"]
+    adds_m: Float[np.ndarray, "targets"]
+    symmetric: Bool[np.ndarray, "targets"]
+    confidence: Float[np.ndarray, "targets"]
+    status: Shaped[np.ndarray, "targets"]
+    estimate: Int[np.ndarray, "targets"]
+    truth: Int[np.ndarray, "targets"]
+    spurious: Estimates
+    """Estimates of objects that the image does not show (once more): always wrong, never a target."""
+
+    def __len__(self) -> int:
+        return len(self.obj_id)
+
+    @property
+    def add_or_adds_m(self) -> Float[np.ndarray, "targets"]:
+        """ADD(-S): ADD-S for objects of the symmetric set, ADD otherwise."""
+        return np.where(self.symmetric, self.adds_m, self.add_m)
+
+    @property
+    def missed(self) -> Bool[np.ndarray, "targets"]:
+        """Targets without an estimate."""
+        return self.estimate == UNMATCHED
+
+    @property
+    def correct(self) -> Bool[np.ndarray, "targets"]:
+        """ADD(-S) under 2 cm."""
+        return self.add_or_adds_m < CORRECT_BELOW_M
+
+
+def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_ids: Set[int]) -> Scores:
+    """Match and measure. Estimates in images without any true pose are left out.
+
+    Raises:
+        DataError: an object has no model points.
+    """
+    _require_points(points_m, truths)
+    inside = np.flatnonzero(_in_annotated_images(estimates, truths))
+    candidates = estimates.take(inside)
+    estimate_of = _assignment(candidates, truths, points_m, symmetric_ids)
+    targets = np.flatnonzero(truths.counts)
+    found = targets[estimate_of[targets] != UNMATCHED]
+    pairs = Pairs(estimate_of[found], found)
+    rows = np.searchsorted(targets, found)
+    taken = np.zeros(len(candidates), bool)
+    taken[estimate_of[estimate_of != UNMATCHED]] = True
+    return Scores(
+        scene_id=truths.scene_id[targets],
+        im_id=truths.im_id[targets],
+        obj_id=truths.obj_id[targets],
+        add_m=_scatter(_measured(add, pairs, candidates, truths, points_m), rows, len(targets), np.inf),
+        adds_m=_scatter(_measured(adds, pairs, candidates, truths, points_m), rows, len(targets), np.inf),
+        symmetric=np.isin(truths.obj_id[targets], sorted(symmetric_ids)),
+        confidence=_scatter(candidates.confidence[pairs.estimate], rows, len(targets), np.nan),
+        status=_scatter(candidates.status[pairs.estimate].astype(object), rows, len(targets), NO_CERTIFICATE),
+        estimate=_scatter(inside[pairs.estimate], rows, len(targets), UNMATCHED),
+        truth=targets,
+        spurious=candidates.take(~taken),
+    )
+
+
+def _require_points(points_m: PointsOf, truths: Truths) -> None:
+    missing = sorted(set(truths.obj_id.tolist()) - set(points_m))
+    if missing:
+        raise DataError(
+            f"model points missing for objects {missing}: expected a model for each annotated object. "
+            "Pass --models DIR with a file for every object, or select others with --objects."
+        )
+
+
+def _in_annotated_images(estimates: Estimates, truths: Truths) -> np.ndarray:
+    annotated = set(image_keys(truths))
+    return np.array([key in annotated for key in image_keys(estimates)], dtype=bool)
+
+
+def _assignment(
+    estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_ids: Set[int]
+) -> np.ndarray:
+    pairs = candidate_pairs(estimates, truths)
+    rivals = np.bincount(pairs.estimate, minlength=len(estimates))[pairs.estimate] > 1
+    rivals |= np.bincount(pairs.truth, minlength=len(truths))[pairs.truth] > 1
+    symmetric = np.isin(truths.obj_id[pairs.truth], sorted(symmetric_ids))
+    distance_m = np.zeros(len(pairs))
+    for metric, wanted in ((adds, rivals & symmetric), (add, rivals & ~symmetric)):
+        chosen = Pairs(pairs.estimate[wanted], pairs.truth[wanted])
+        distance_m[wanted] = _measured(metric, chosen, estimates, truths, points_m)
+    return assign(pairs, distance_m, estimates.confidence, len(truths))
+
+
+def _measured(
+    metric: Callable[..., np.ndarray], pairs: Pairs, estimates: Estimates, truths: Truths, points_m: PointsOf
+) -> Float[np.ndarray, "pairs"]:
+    distance_m = np.full(len(pairs), np.inf)
+    obj_id = truths.obj_id[pairs.truth]
+    for obj in np.unique(obj_id).tolist():
+        rows = np.flatnonzero(obj_id == obj)
+        T_est = estimates.T_cam_obj[pairs.estimate[rows]]
+        distance_m[rows] = metric(T_est, truths.T_cam_obj[pairs.truth[rows]], points_m[obj])
+    return distance_m
+
+
+def _scatter(values: np.ndarray, rows: np.ndarray, count: int, empty) -> np.ndarray:
+    column = np.full(count, empty, dtype=values.dtype)
+    column[rows] = values
+    return column
+
+
+__all__ = ["PointsOf", "Scores", "in_images", "score"]

@@ -1,0 +1,38 @@
+"""Small tables of estimates and true poses, one tuple a row."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from selfpose6d.evaluation.instances import Estimates, Truths
+
+
+def pose(x_m: float = 0.0, z_m: float = 1.0) -> np.ndarray:
+    T_cam_obj = np.eye(4)
+    T_cam_obj[:3, 3] = (x_m, 0, z_m)
+    return T_cam_obj
+
+
+def make_estimates(rows: Sequence[tuple]) -> Estimates:
+    """Rows (scene, image, object, confidence, x in metres, status)."""
+    scene, image, obj, confidence, x_m, status = zip(*rows, strict=True) if rows else ([],) * 6
+    return Estimates(
+        np.array(scene, int),
+        np.array(image, int),
+        np.array(obj, int),
+        np.array(confidence, float),
+        np.array([pose(x) for x in x_m]).reshape(-1, 4, 4),
+        np.array(status, dtype=object),
+    )
+
+
+def make_truths(rows: Sequence[tuple]) -> Truths:
+    """Rows (scene, image, object, x in metres, counts)."""
+    scene, image, obj, x_m, counts = zip(*rows, strict=True) if rows else ([],) * 5
+    return Truths(
+        np.array(scene, int),
+        np.array(image, int),
+        np.array(obj, int),
+        np.array([pose(x) for x in x_m]).reshape(-1, 4, 4),
+        np.array(counts, bool),
+    )
