@@ -125,7 +125,7 @@ def _parse(row: Sequence[str], columns: Sequence[int], name: str) -> Prediction:
     T_cam_obj = transform_of(R, t_mm)
     if not np.isfinite([score, *T_cam_obj.reshape(-1)]).all():
         raise DataError(f"{name}: a number is not finite. Leave out instances without a pose.")
-    if (defect := _rotation_defect(T_cam_obj[:3, :3])) > MAX_ROTATION_DEFECT:
+    if (defect := rotation_defect(T_cam_obj[:3, :3])) > MAX_ROTATION_DEFECT:
         raise DataError(
             f"{name}: R is no rotation (off by {defect:.2g}). Leave out instances without a pose."
         )
@@ -140,6 +140,6 @@ def transform_of(R: object, t_mm: object) -> Float[np.ndarray, "4 4"]:
     return T_cam_obj
 
 
-def _rotation_defect(R: Float[np.ndarray, "3 3"]) -> float:
+def rotation_defect(R: Float[np.ndarray, "3 3"]) -> float:
     """Largest entry of R R^T - I; a reflection counts as 2."""
     return 2.0 if np.linalg.det(R) < 0 else float(np.abs(R @ R.T - np.eye(3)).max())
