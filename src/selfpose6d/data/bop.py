@@ -26,7 +26,7 @@ from selfpose6d.data.images import data_error, read_depth, read_mask, read_rgb
 from selfpose6d.data.masks import MaskEntry, MaskSource
 from selfpose6d.data.model_files import ModelFiles, describe_folder
 from selfpose6d.data.selection import FrameId, Selection
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import DataError, UsageError
 
 
 class BopDataset(Dataset):
@@ -40,7 +40,8 @@ class BopDataset(Dataset):
         """`masks` None takes the scenes' `mask_visib/`, named by the `obj_id` of `scene_gt.json`.
 
         Raises:
-            UsageError: no such split, or no masks.
+            UsageError: no such split.
+            DataError: no masks.
         """
         self.scenes = find_scenes(root, split)
         super().__init__(root, split, selection, models, masks or BopMasks(require_masks(self.scenes)))
@@ -128,12 +129,12 @@ def require_masks(scenes: dict[int, Path]) -> dict[int, Path]:
     """Return `scenes` when at least one has masks that `scene_gt.json` names.
 
     Raises:
-        UsageError: no scene has them.
+        DataError: no scene has them.
     """
     if any((s / "mask_visib").is_dir() and (s / "scene_gt.json").is_file() for s in scenes.values()):
         return scenes
     first = next(iter(scenes.values()))
-    raise UsageError(
+    raise DataError(
         f"no masks: looked for mask_visib/ and scene_gt.json (its obj_id) in {len(scenes)} scene folders, "
         f"found {describe_folder(first)} in {first}. Pass --detections FILE."
     )

@@ -15,7 +15,7 @@ from selfpose6d.data.images import data_error, find_image, images_by_stem, read_
 from selfpose6d.data.masks import MaskSource
 from selfpose6d.data.model_files import ModelFiles, describe_folder
 from selfpose6d.data.selection import FrameId, Selection
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import DataError, UsageError
 
 SPLIT = "all"
 SCENE_ID = 0
@@ -32,8 +32,8 @@ class CaptureDataset(Dataset):
         """`masks` None takes the folder's `masks/`.
 
         Raises:
-            UsageError: another split than `all` (the commands' defaults pass), no frames, or no masks.
-            DataError: `camera.json` or `frames.json` is missing or broken.
+            UsageError: another split than `all` (the commands' defaults pass).
+            DataError: no frames, no masks, or `camera.json` or `frames.json` is missing or broken.
         """
         if split not in (SPLIT, "test", "train"):
             raise UsageError(f"a capture folder has one split, {SPLIT}, got {split!r}. Leave out --split.")
@@ -82,8 +82,7 @@ def number_frames(root: Path) -> dict[int, str]:
     """Colour image file names by `im_id`: as `frames.json` says, new files behind it in sorted order.
 
     Raises:
-        UsageError: there is no image.
-        DataError: `frames.json` is broken.
+        DataError: there is no image, or `frames.json` is broken.
     """
     found = {path.name for path in images_by_stem(root / "rgb").values()}
     path = root / "frames.json"
@@ -91,7 +90,7 @@ def number_frames(root: Path) -> dict[int, str]:
     new = sorted(found - set(known.values()))
     names = known | dict(enumerate(new, start=max(known, default=-1) + 1))
     if not names:
-        raise UsageError(
+        raise DataError(
             f"no frames: looked for images in {root / 'rgb'}, found {describe_folder(root / 'rgb')}. "
             "Put the colour images there."
         )

@@ -12,21 +12,21 @@ from selfpose6d.data.images import find_image, list_images, read_mask
 from selfpose6d.data.masks import LabelImage, MaskEntry, MaskSource
 from selfpose6d.data.model_files import ModelFiles, describe_folder
 from selfpose6d.data.selection import FrameId
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import DataError
 
 
 def find_masks(folder: Path, stems: Mapping[int, str], models: ModelFiles) -> MaskSource:
     """The mask source that fits the folder; `stems` are the frames' file names without suffix by `im_id`.
 
     Raises:
-        UsageError: there are no masks, or a folder names no object.
+        DataError: there are no masks, or a folder names no object.
     """
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if folders:
         return ObjectFolderMasks(_object_ids(folders, models), stems)
     if any(True for _ in list_images(folder)):
         return LabelImageMasks(folder, stems)
-    raise UsageError(
+    raise DataError(
         f"no masks: looked for {folder}/<obj_id or name>/<frame>.png and label images {folder}/<frame>.png, "
         f"found {describe_folder(folder)}. Add masks, or pass --detections FILE."
     )
@@ -95,9 +95,7 @@ def _object_ids(folders: Sequence[Path], models: ModelFiles) -> dict[Path, int]:
     for path, obj_id in ids.items():
         twins = [other.name for other, other_id in ids.items() if other_id == obj_id]
         if len(twins) > 1:
-            raise UsageError(
-                f"{path.parent}: folders {', '.join(twins)} are all object {obj_id}. Merge them."
-            )
+            raise DataError(f"{path.parent}: folders {', '.join(twins)} are all object {obj_id}. Merge them.")
     return ids
 
 
@@ -105,7 +103,7 @@ def _object_id(folder: Path, models: ModelFiles) -> int:
     if folder.name.isdecimal():
         return int(folder.name)
     if folder.name not in models.names:
-        raise UsageError(
+        raise DataError(
             f"{folder}: no model has the name {folder.name!r}; models in {models.folder}: "
             f"{' '.join(sorted(models.names)) or 'none'}. Name it by the object's id or its model."
         )

@@ -34,7 +34,8 @@ def open_dataset(
         require_model_files: refuse a data set without a single mesh.
 
     Raises:
-        UsageError: no such folder, an unknown layout, no such split, no frames, no masks or no models.
+        UsageError: no such folder, an unknown layout, no such split, nothing selected, or no models.
+        DataError: no frames, no masks, or a file that all frames need is missing or broken.
     """
     root = require_existing(Path(root), "data set", "Correct the path.")
     masks = _detections(detections)

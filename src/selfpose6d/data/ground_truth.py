@@ -48,9 +48,9 @@ def iterate_ground_truth(
 ) -> Iterator[GroundTruthPose]:
     """Every annotated instance of the selected frames and objects, one frame in memory at a time.
 
-    `targets` says which count: `bop19` those of `test_targets_bop19.json` (where an image has more instances of
-    an object than it asks for, the most visible), `all` those with a mask that is not empty, and those without
-    an image. None takes `bop19` where the file exists and the split is a test split, else `all`.
+    `targets` says which count. `bop19`: those of `test_targets_bop19.json`; where an image has more instances
+    of an object than it asks for, the most visible. `all`: those with a mask that is not empty, and those
+    without an image. None is `bop19` where the file exists and the split is a test split, else `all`.
 
     Raises:
         UsageError: the layout has no true poses, there is no such split, or no target file.
@@ -64,7 +64,7 @@ def iterate_ground_truth(
         frames = _ycb_frames(YcbVideoFrames(root, split), split, selection)
     else:
         raise UsageError(
-            f"{root}: no {targets or 'true poses'} in a data set of layout {layout}. Pass a BOP or YCB-Video root."
+            f"{root}: layout {layout} has no {targets or 'true poses'}. Pass a BOP or YCB-Video root."
         )
     for frame in frames:
         yield from (pose for pose in frame if selection.keeps_object(pose.key.obj_id))

@@ -12,7 +12,7 @@ from selfpose6d.meshes.mesh import Mesh
 
 Unit = Literal["mm", "m"]
 _SUFFIXES = (".ply", ".obj", ".glb", ".gltf")
-_BOP_NAME = re.compile(r"obj_(\d+)$")
+MODEL_NAME = re.compile(r"obj_(\d+)$")
 _INNER_NAMES = ("textured", "textured_simple", "nontextured", "model", "mesh")
 
 
@@ -80,7 +80,7 @@ def find_model_files(
     `<name>.obj` get their id from `class_names` (1-based), else by sorted name (1-based); their unit is
     `unit`, else `named_unit`.
     """
-    bop = {int(match[1]): path for path in _mesh_paths(folder) if (match := _BOP_NAME.match(path.stem))}
+    bop = {int(match[1]): path for path in mesh_paths(folder) if (match := MODEL_NAME.match(path.stem))}
     if bop:
         names = _bop_names(folder, bop)
         by_id = {obj_id: name for name, obj_id in names.items()}
@@ -125,7 +125,8 @@ def _list(items: Iterable[object], most: int = 8) -> str:
     return " ".join(words[:most]) + (f" ... ({len(words)})" if len(words) > most else "") or "none"
 
 
-def _mesh_paths(folder: Path) -> list[Path]:
+def mesh_paths(folder: Path) -> list[Path]:
+    """The mesh files directly in a folder; of two with one name, the preferred format comes last."""
     if not folder.is_dir():
         return []
     paths = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
@@ -133,9 +134,9 @@ def _mesh_paths(folder: Path) -> list[Path]:
 
 
 def _named_paths(folder: Path) -> Iterable[tuple[str, Path]]:
-    yield from ((path.stem, path) for path in _mesh_paths(folder))
+    yield from ((path.stem, path) for path in mesh_paths(folder))
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ():
-        if found := _mesh_paths(inner):
+        if found := mesh_paths(inner):
             by_stem = {path.stem: path for path in found}
             preferred = [by_stem[stem] for stem in (*_INNER_NAMES, inner.name) if stem in by_stem]
             yield inner.name, (preferred or found)[0]

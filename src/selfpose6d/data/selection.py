@@ -17,16 +17,16 @@ class FrameId(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """A part of a data set; an empty tuple keeps everything. Misses count over the selected frames only."""
+    """A part of a data set; nothing given keeps everything. Misses count over the selected frames only."""
 
     scenes: tuple[int, ...] = ()
-    """Scene ids to work on (default: all)."""
+    """Scene ids to work on; all when left out."""
     frames: tuple[int, ...] = ()
-    """Image ids to work on, in every selected scene (default: all)."""
+    """Image ids to work on, in every selected scene; all when left out."""
     objects: tuple[int, ...] = ()
-    """Object ids to work on (default: all)."""
+    """Object ids to work on; all when left out."""
     limit: int | None = None
-    """At most this many frames, the first ones in scene and image order (default: no limit)."""
+    """At most this many frames, the first ones in scene and image order."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
