@@ -1,0 +1,84 @@
+"""The two sizes of the pose network, as frozen configurations."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from selfpose6d.errors import UsageError
+
+Norm = Literal["none", "group", "batch"]
+Size = Literal["small", "paper"]
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that fixes the network's structure; a checkpoint stores it."""
+
+    crop_px: int
+    """Side of the square crop, pixels; a multiple of 8."""
+    points: int
+    """Sampled pixels per instance (the paper's Np)."""
+    stage_channels: tuple[int, int, int, int]
+    """Channels of the four ResNet-18 stages."""
+    psp_channels: int
+    """Channels after the pyramid pooling's bottleneck."""
+    decoder_channels: tuple[int, ...]
+    """Channels after each doubling of the colour map's resolution; three doublings return to the crop's."""
+    fusion_channels: tuple[int, int]
+    """Channels of each branch at the two fusion levels."""
+    global_channels: tuple[int, int]
+    """Channels of the shared layers before the average over the points."""
+    head_channels: tuple[int, int, int]
+    """Hidden channels of the rotation, translation and confidence branches."""
+    colour_channels: int = 32
+    """Channels of the colour embedding of a pixel."""
+    psp_bins: tuple[int, ...] = (1, 2, 3, 6)
+    """Grid sizes of the pyramid pooling."""
+    norm: Norm = "none"
+    """Normalisation after the ResNet's convolutions; DenseFusion has none."""
+    log_softmax: bool = True
+    """End the colour embedding with a log-softmax over its channels, as DenseFusion does."""
+    prelu: bool = True
+    """Learn the slope of the decoder's activations, as DenseFusion does; plain ReLU is cheaper on CPUs."""
+    dropout: float = 0.3
+    """Share of channels dropped after the pyramid pooling; half of it after each doubling."""
+    weighted: bool = True
+    """Weigh both branches pixel by pixel before they are joined, Eq. (1); False is DenseFusion."""
+
+    def __post_init__(self) -> None:
+        if self.crop_px % 8 or self.crop_px < 32:
+            raise UsageError(f"crop_px must be a multiple of 8 from 32 on, got {self.crop_px}.")
+        if not 1 <= len(self.decoder_channels) <= 3:
+            raise UsageError(f"decoder_channels must have 1 to 3 entries, got {len(self.decoder_channels)}.")
+        if self.points < 1 or not 0 <= self.dropout < 1:
+            raise UsageError(f"need points >= 1 and 0 <= dropout < 1, got {self.points} and {self.dropout}.")
+
+    @property
+    def map_stride(self) -> int:
+        """Crop pixels per pixel of the colour map."""
+        return 8 >> len(self.decoder_channels)
+
+
+PAPER = NetworkConfig(
+    crop_px=128,
+    points=1000,
+    stage_channels=(64, 128, 256, 512),
+    psp_channels=1024,
+    decoder_channels=(256, 64, 64),
+    fusion_channels=(64, 128),
+    global_channels=(512, 1024),
+    head_channels=(640, 256, 128),
+)
+SMALL = NetworkConfig(
+    crop_px=96,
+    points=256,
+    stage_channels=(32, 48, 96, 128),
+    psp_channels=128,
+    decoder_channels=(64, 32),
+    fusion_channels=(32, 64),
+    global_channels=(128, 256),
+    head_channels=(160, 96, 64),
+    log_softmax=False,
+    prelu=False,
+    dropout=0.0,
+)
+SIZES: dict[Size, NetworkConfig] = {"small": SMALL, "paper": PAPER}

@@ -1,0 +1,165 @@
+"""The pose estimation network.
+
+A crop and its points to one pose and one confidence for each sampled pixel.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.network.config import NetworkConfig
+from selfpose6d.network.fusion import DenseFusion, FusedFeatures
+from selfpose6d.network.pspnet import PSPNet
+
+
+@dataclass(frozen=True)
+class ObjectTable:
+    """The objects that a network knows, in the order of its output channels."""
+
+    obj_ids: tuple[int, ...]
+    diameter_m: tuple[float, ...]
+    centre_m: tuple[tuple[float, float, float], ...]
+    """Centre of each object's bounding box, object frame: predicted first, the origin follows from it."""
+
+
+class NetworkInput(NamedTuple):
+    """A batch of instances as the network takes them.
+
+    `rgb` is 0-1; `pixel` is the raster index (row * crop + column) of each sampled pixel in the crop;
+    `points_crop_m` are the same pixels in the crop frame (origin at the points' middle, z along the line of
+    sight).
+    """
+
+    rgb: Float[Tensor, "batch 3 crop crop"]
+    points_crop_m: Float[Tensor, "batch points 3"]
+    pixel: Int[Tensor, "batch points"]
+    object_index: Int[Tensor, "batch"]
+
+
+class PosePrediction(NamedTuple):
+    """One pose and confidence for each of the selected pixels.
+
+    `colour` is the embedding of every sampled pixel.
+    """
+
+    T_crop_obj: Float[Tensor, "batch poses 4 4"]
+    confidence_logit: Float[Tensor, "batch poses"]
+    colour: Float[Tensor, "batch points channels"]
+
+    @property
+    def confidence(self) -> Float[Tensor, "batch poses"]:
+        """Confidence between 0 and 1."""
+        return torch.sigmoid(self.confidence_logit)
+
+
+class PoseEstimator(nn.Module):
+    """DenseFusion's network, pixel-wise weighted; one network for all objects, output channels per object.
+
+    Reference: paper III-B, Fig. 2.
+    """
+
+    mean_rgb: Tensor
+    deviation_rgb: Tensor
+    diameter_m: Tensor
+    centre_m: Tensor
+
+    def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
+        super().__init__()
+        self.config, self.objects = config, objects
+        self.colour_branch = PSPNet(config)
+        self.fusion = DenseFusion(config)
+        count = len(objects.obj_ids)
+        self.rotation = PoseHead(config, count, 4)
+        self.translation = PoseHead(config, count, 3)
+        self.confidence = PoseHead(config, count, 1)
+        self.register_buffer("mean_rgb", torch.tensor([0.485, 0.456, 0.406]), persistent=False)
+        self.register_buffer("deviation_rgb", torch.tensor([0.229, 0.224, 0.225]), persistent=False)
+        self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
+        self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
+
+    def forward(
+        self, inputs: NetworkInput, selected: Int[Tensor, "batch poses"] | None = None
+    ) -> PosePrediction:
+        """Predict a pose for the `selected` ones of the sampled pixels (default: all of them).
+
+        The branches run on the selected pixels only; the global feature always sees every sampled pixel.
+        """
+        colour = self.embed(inputs.rgb, inputs.pixel)
+        scale_m = self.diameter_m[inputs.object_index][:, None, None]
+        fused = self.fusion(colour, inputs.points_crop_m / scale_m)
+        points = inputs.points_crop_m
+        if selected is not None:
+            fused = FusedFeatures(_take(fused.local, selected), fused.whole)
+            points = _take(points, selected)
+        quat_wxyz = self.rotation(fused, inputs.object_index).float()
+        offset = self.translation(fused, inputs.object_index).float()
+        logit = self.confidence(fused, inputs.object_index).float()
+        R = quaternion_to_matrix(quat_wxyz)
+        centre = R @ self.centre_m[inputs.object_index][:, None, :, None]
+        t = points + offset * scale_m - centre.squeeze(-1)
+        return PosePrediction(make_transform(R, t), logit.squeeze(-1), colour)
+
+    def embed(
+        self, rgb: Float[Tensor, "batch 3 crop crop"], pixel: Int[Tensor, "batch points"]
+    ) -> Float[Tensor, "batch points channels"]:
+        """Colour embedding of the sampled pixels."""
+        normalised = (rgb - self.mean_rgb[:, None, None]) / self.deviation_rgb[:, None, None]
+        embedding = self.colour_branch(normalised.contiguous(memory_format=torch.channels_last))
+        crop, stride = rgb.shape[-1], self.config.map_stride
+        row, column = pixel // crop // stride, pixel % crop // stride
+        return _take(embedding.flatten(2).mT, row * embedding.shape[-1] + column)
+
+
+class PoseHead(nn.Module):
+    """One regression branch: local and global features of a pixel to its object's output channels."""
+
+    def __init__(self, config: NetworkConfig, objects: int, outputs: int) -> None:
+        super().__init__()
+        local = 2 * sum(config.fusion_channels)
+        first, second, third = config.head_channels
+        self.from_local = nn.Linear(local, first)
+        self.from_whole = nn.Linear(config.global_channels[1], first, bias=False)
+        self.hidden = nn.Sequential(
+            nn.ReLU(inplace=True),
+            nn.Linear(first, second),
+            nn.ReLU(inplace=True),
+            nn.Linear(second, third),
+            nn.ReLU(inplace=True),
+        )
+        self.output_weight = nn.Parameter(torch.empty(objects, third, outputs))
+        self.output_bias = nn.Parameter(torch.zeros(objects, outputs))
+        nn.init.uniform_(self.output_weight, -(third**-0.5), third**-0.5)
+
+    def forward(
+        self, fused: FusedFeatures, object_index: Int[Tensor, "batch"]
+    ) -> Float[Tensor, "batch poses outputs"]:
+        """Equal to a layer on [local, global] a pixel, but the global part is multiplied once an instance."""
+        hidden = self.hidden(self.from_local(fused.local) + self.from_whole(fused.whole)[:, None])
+        return torch.baddbmm(
+            self.output_bias[object_index][:, None], hidden, self.output_weight[object_index]
+        )
+
+
+def quaternion_to_matrix(quat_wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation matrix of a quaternion of any length but 0.
+
+    A vanishing one gives a finite matrix, not a rotation.
+    """
+    w, x, y, z = functional.normalize(quat_wxyz, dim=-1, eps=1e-8).unbind(-1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def _take(
+    features: Float[Tensor, "batch points channels"], index: Int[Tensor, "batch poses"]
+) -> Float[Tensor, "batch poses channels"]:
+    return torch.gather(features, 1, index[..., None].expand(-1, -1, features.shape[-1]))

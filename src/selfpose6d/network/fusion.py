@@ -1,0 +1,96 @@
+"""Pixel-wise weighted dense fusion: colour and geometry of each pixel at two levels, plus a global vector.
+
+Sampled pixels have no order, so every layer is shared by all of them (a linear layer is DenseFusion's 1x1
+convolution).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from selfpose6d.network.config import NetworkConfig
+
+
+@dataclass(frozen=True)
+class FusedFeatures:
+    """What is known of each pixel (both fusion levels side by side) and of the instance as a whole."""
+
+    local: Float[Tensor, "batch points local"]
+    whole: Float[Tensor, "batch whole"]
+
+
+class PixelGate(nn.Module):
+    """One weight a pixel: sigmoid(conv(cat[max over channels, mean over channels])), kernel 1.
+
+    Reference: paper III-B (spatial attention of CBAM); Eq. (1).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(2, 1)
+
+    def forward(self, features: Float[Tensor, "batch points c"]) -> Float[Tensor, "batch points 1"]:
+        """Weights between 0 and 1."""
+        pooled = torch.cat([features.amax(-1, keepdim=True), features.mean(-1, keepdim=True)], -1)
+        return torch.sigmoid(self.mix(pooled))
+
+
+class WeightedFusion(nn.Module):
+    """Eq.
+
+    (1): each branch times its own weight, then side by side; without weights it is DenseFusion's
+    concatenation.
+    """
+
+    def __init__(self, weighted: bool) -> None:
+        super().__init__()
+        self.colour_gate = PixelGate() if weighted else None
+        self.geometry_gate = PixelGate() if weighted else None
+
+    def forward(
+        self, colour: Float[Tensor, "batch points c"], geometry: Float[Tensor, "batch points g"]
+    ) -> Float[Tensor, "batch points c+g"]:
+        """Join the two branches.
+
+        Reference: paper Eq. (1).
+        """
+        if self.colour_gate is not None and self.geometry_gate is not None:
+            colour = self.colour_gate(colour) * colour
+            geometry = self.geometry_gate(geometry) * geometry
+        return torch.cat([colour, geometry], -1)
+
+
+class DenseFusion(nn.Module):
+    """Colour embeddings and points of the sampled pixels to fused local and global features."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        first, second = config.fusion_channels
+        middle, whole = config.global_channels
+        self.colour_layers = nn.ModuleList(
+            [nn.Linear(config.colour_channels, first), nn.Linear(first, second)]
+        )
+        self.geometry_layers = nn.ModuleList([nn.Linear(3, first), nn.Linear(first, second)])
+        self.fusions = nn.ModuleList(WeightedFusion(config.weighted) for _ in range(2))
+        self.shared = nn.Sequential(
+            nn.Linear(2 * second, middle),
+            nn.ReLU(inplace=True),
+            nn.Linear(middle, whole),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(
+        self, colour: Float[Tensor, "batch points c"], points: Float[Tensor, "batch points 3"]
+    ) -> FusedFeatures:
+        """Fuse; `points` are centred and scaled to about the unit sphere."""
+        levels, geometry = [], points
+        for to_colour, to_geometry, fusion in zip(
+            self.colour_layers, self.geometry_layers, self.fusions, strict=True
+        ):
+            colour = functional.relu(to_colour(colour))
+            geometry = functional.relu(to_geometry(geometry))
+            levels.append(fusion(colour, geometry))
+        return FusedFeatures(torch.cat(levels, -1), self.shared(levels[-1]).mean(1))

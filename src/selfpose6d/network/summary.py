@@ -1,0 +1,53 @@
+"""How large a network is: parameters and floating-point operations by part."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from selfpose6d.network.estimator import NetworkInput, PoseEstimator
+
+PARTS = ("colour_branch", "fusion", "rotation", "translation", "confidence")
+
+
+@dataclass(frozen=True)
+class PartSize:
+    """One part of a network. `flops` are those of one instance forward, a multiply-add counted as two."""
+
+    name: str
+    parameters: int
+    flops: int
+
+
+def summarise(network: PoseEstimator) -> tuple[PartSize, ...]:
+    """Sizes of the network's parts and, last, of the whole."""
+    counter = FlopCounterMode(display=False)
+    was_training = network.training
+    with torch.no_grad(), counter:
+        network.eval()(example_input(network))
+    network.train(was_training)
+    by_module = {
+        name.split(".", 1)[-1]: sum(counts.values()) for name, counts in counter.get_flop_counts().items()
+    }
+    parts = [
+        PartSize(name, count_parameters(network.get_submodule(name)), by_module.get(name, 0))
+        for name in PARTS
+    ]
+    return (*parts, PartSize("all", count_parameters(network), counter.get_total_flops()))
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def example_input(network: PoseEstimator, batch: int = 1) -> NetworkInput:
+    """An input of the right shape, on the network's device."""
+    config, device = network.config, network.diameter_m.device
+    return NetworkInput(
+        rgb=torch.zeros(batch, 3, config.crop_px, config.crop_px, device=device),
+        points_crop_m=torch.zeros(batch, config.points, 3, device=device),
+        pixel=torch.zeros(batch, config.points, dtype=torch.long, device=device),
+        object_index=torch.zeros(batch, dtype=torch.long, device=device),
+    )

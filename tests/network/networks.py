@@ -1,0 +1,41 @@
+"""A network small enough for tests, and inputs for it."""
+
+import torch
+
+from selfpose6d.network.config import NetworkConfig
+from selfpose6d.network.estimator import NetworkInput, ObjectTable, PoseEstimator
+
+OBJECTS = ObjectTable((1, 5), (0.2, 0.1), ((0.0, 0.0, 0.0), (0.01, 0.02, -0.03)))
+TINY = NetworkConfig(
+    crop_px=32,
+    points=24,
+    stage_channels=(8, 8, 16, 16),
+    psp_channels=16,
+    decoder_channels=(16, 8),
+    fusion_channels=(8, 16),
+    global_channels=(16, 32),
+    head_channels=(32, 16, 16),
+    colour_channels=8,
+    dropout=0.0,
+)
+
+
+def build(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, seed: int = 0) -> PoseEstimator:
+    """A network with reproducible weights; no residual branch is zero, so that every part matters."""
+    generator = torch.Generator().manual_seed(seed)
+    network = PoseEstimator(config, objects)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return network.eval()
+
+
+def random_input(batch: int, config: NetworkConfig = TINY, seed: int = 1) -> NetworkInput:
+    """Random crops, points within 10 cm, objects in turn."""
+    generator = torch.Generator().manual_seed(seed)
+    return NetworkInput(
+        rgb=torch.rand(batch, 3, config.crop_px, config.crop_px, generator=generator),
+        points_crop_m=0.1 * (2 * torch.rand(batch, config.points, 3, generator=generator) - 1),
+        pixel=torch.randint(0, config.crop_px**2, (batch, config.points), generator=generator),
+        object_index=torch.arange(batch) % 2,
+    )

@@ -1,0 +1,49 @@
+"""Sizes: hand-counted parameters and the paper's order of magnitude."""
+
+import pytest
+import torch
+from networks import OBJECTS, TINY, build
+
+from selfpose6d.errors import UsageError
+from selfpose6d.network.config import PAPER, SIZES, SMALL, NetworkConfig
+from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.summary import PARTS, count_parameters, summarise
+
+
+def test_parameters_counted_by_hand():
+    assert count_parameters(torch.nn.Linear(3, 4)) == 16
+
+
+def test_the_parts_make_the_whole():
+    *parts, whole = summarise(build())
+    assert [part.name for part in parts] == list(PARTS)
+    assert sum(part.parameters for part in parts) == whole.parameters
+    assert 0.99 * whole.flops < sum(part.flops for part in parts) <= whole.flops
+
+
+def test_the_fusion_layers_flops_by_hand():
+    fusion = next(part for part in summarise(build()) if part.name == "fusion")
+    first, second = TINY.fusion_channels
+    per_point = (TINY.colour_channels + 3) * first + 2 * first * second + 4 * 2
+    per_point += 2 * second * TINY.global_channels[0] + TINY.global_channels[0] * TINY.global_channels[1]
+    assert fusion.flops == 2 * TINY.points * per_point
+
+
+def test_the_papers_size_is_densefusions_and_small_is_smaller():
+    paper, small = (summarise(PoseEstimator(SIZES[size], OBJECTS))[-1] for size in ("paper", "small"))
+    assert 15e6 < paper.parameters < 30e6
+    assert small.parameters < paper.parameters / 5
+    assert small.flops < paper.flops / 5
+
+
+def test_the_sizes_share_one_structure():
+    assert PAPER.psp_bins == SMALL.psp_bins == (1, 2, 3, 6)
+    assert (PAPER.map_stride, SMALL.map_stride) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "change", [{"crop_px": 100}, {"decoder_channels": ()}, {"points": 0}, {"dropout": 1.0}]
+)
+def test_nonsense_is_refused(change):
+    with pytest.raises(UsageError, match=r"must|need"):
+        NetworkConfig(**{**vars(TINY), **change})
