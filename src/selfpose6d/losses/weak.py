@@ -1,0 +1,91 @@
+"""The inaccurate weak loss.
+
+How far each pixel's pose is from its target, weighed by the pixel's own confidence.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from selfpose6d.geometry.se3 import transform_points
+
+_SMALLEST_M = 1e-6
+
+
+@dataclass(frozen=True)
+class WeakLoss:
+    """The loss of a batch and its parts, one value an instance."""
+
+    total: Float[Tensor, ""]
+    instance: Float[Tensor, "batch"]
+    distance_m: Float[Tensor, "batch"]
+    """Distance of the poses to their targets, each weighed by its confidence."""
+    confidence: Float[Tensor, "batch"]
+
+
+def pose_distance_m(
+    T_pred: Float[Tensor, "*batch poses 4 4"],
+    T_target: Float[Tensor, "*batch poses 4 4"],
+    points_obj_m: Float[Tensor, "*batch points 3"],
+) -> Float[Tensor, "*batch poses"]:
+    """Mean distance of the model points under a pose and under its target; its gradient is always finite.
+
+    Reference: paper Eq. (3).
+    """
+    points_obj_m = points_obj_m[..., None, :, :].expand(*T_pred.shape[:-2], -1, -1)
+    difference = transform_points(T_pred - T_target, points_obj_m)
+    return difference.square().sum(-1).add(_SMALLEST_M**2).sqrt().mean(-1)
+
+
+def weak_loss(
+    distance_m: Float[Tensor, "batch poses"],
+    confidence_logit: Float[Tensor, "batch poses"],
+    regularisation_m: float,
+    weight: Float[Tensor, "batch"] | None = None,
+) -> WeakLoss:
+    """Mean over the poses of distance x confidence - w log(confidence).
+
+    Instances count by their `weight` (default 1).
+
+    The optimal confidence of a pose is min(1, w / distance). The logarithm is taken of the sigmoid as a
+    whole, so that a confidence of 0 costs a finite loss.
+
+    Reference: paper Eq. (4).
+    """
+    confidence = torch.sigmoid(confidence_logit)
+    pixel = distance_m * confidence - regularisation_m * functional.logsigmoid(confidence_logit)
+    instance = pixel.mean(-1)
+    weight = torch.ones_like(instance) if weight is None else weight
+    total = (weight * instance).sum() / weight.sum().clamp_min(1e-9)
+    with torch.no_grad():
+        weighted_m = (distance_m * confidence).sum(-1) / confidence.sum(-1).clamp_min(1e-9)
+    return WeakLoss(total, instance, weighted_m, confidence.detach().mean(-1))
+
+
+def nearest_symmetric_target(
+    T_pred: Float[Tensor, "batch poses 4 4"],
+    T_target: Float[Tensor, "batch poses 4 4"],
+    T_obj_sym: Float[Tensor, "batch symmetries 4 4"],
+    allowed: Bool[Tensor, "batch symmetries"],
+    points_obj_m: Float[Tensor, "batch points 3"],
+) -> Float[Tensor, "batch poses 4 4"]:
+    """Of the poses that look the same as the target, the one nearest to the prediction (by mean square).
+
+    `allowed` marks the entries of `T_obj_sym` in use; padding is False, the identity True.
+    """
+    candidates = T_target[:, :, None] @ T_obj_sym[:, None]
+    ones = torch.ones_like(points_obj_m[..., :1])
+    homogeneous = torch.cat([points_obj_m, ones], -1)
+    moment = homogeneous.mT @ homogeneous / points_obj_m.shape[1]
+    difference = (T_pred[:, :, None] - candidates)[..., :3, :]
+    squared = ((difference @ moment[:, None, None]) * difference).sum((-2, -1))
+    nearest = squared.masked_fill(~allowed[:, None], torch.inf).argmin(-1)
+    batch, poses = torch.meshgrid(
+        torch.arange(len(nearest), device=nearest.device),
+        torch.arange(nearest.shape[1], device=nearest.device),
+        indexing="ij",
+    )
+    return candidates[batch, poses, nearest]
