@@ -26,7 +26,7 @@ GROUND_TRUTH = "ground_truth"
 
 
 def read_source(folder: Path, source: str) -> Estimates:
-    """All poses of one source, NaN where a detection is missing; object ids count through classes.txt from 1."""
+    """All poses of one source, NaN where a detection is missing; object ids count classes.txt from 1."""
     class_names = (folder / "classes.txt").read_text().split()
     im_ids = _keyframes(folder / "keyframe.txt")
     parts = []

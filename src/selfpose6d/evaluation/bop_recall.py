@@ -1,7 +1,7 @@
 """Average recall of the BOP challenge: VSD, MSSD and MSPD with BOP's own matching and thresholds."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,15 +60,16 @@ def bop_recalls(
     truths: Truths,
     models: Mapping[int, BopModel],
     load_image: Callable[[int, int], SensorImage],
+    track: Callable[[Iterable], Iterable] = iter,
 ) -> Recalls:
     """Measure every target, image by image; `load_image(scene_id, im_id)` is called once for each.
 
-    The result's rows are the targets (`truths.counts`) in their order.
+    `track` wraps the list of images to show the progress. The result's rows are the targets, in their order.
     """
     meshes = {obj_id: index for index, obj_id in enumerate(sorted(models))}
     packed = pack_meshes([models[obj_id].mesh for obj_id in sorted(models)])
     hits = [np.zeros((len(truths), count), bool) for count in (100, 10, 10)]
-    for (scene_id, im_id), groups in _groups_by_image(estimates, truths).items():
+    for (scene_id, im_id), groups in track(list(_groups_by_image(estimates, truths).items())):
         image = load_image(scene_id, im_id)
         for group in groups:
             if len(group.estimates):

@@ -1,6 +1,5 @@
 """What is scored, as columns: estimates and true poses, one row an instance. Metres, camera frame."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -49,12 +48,6 @@ class Truths:
 def image_keys(rows: Estimates | Truths) -> list[tuple[int, int]]:
     """(scene_id, im_id) of each row."""
     return list(zip(rows.scene_id.tolist(), rows.im_id.tolist(), strict=True))
-
-
-def in_images(rows: Estimates, images: Sequence[tuple[int, int]] | set[tuple[int, int]]) -> Estimates:
-    """The estimates that lie in one of `images`."""
-    wanted = set(images)
-    return rows.take(np.array([key in wanted for key in image_keys(rows)], dtype=bool))
 
 
 def _take(columns, rows: np.ndarray):

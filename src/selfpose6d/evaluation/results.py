@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from selfpose6d.data.json_lines import replacing, without_nan
 from selfpose6d.evaluation.bop_recall import Recalls
 from selfpose6d.evaluation.reliability import reliability
 from selfpose6d.evaluation.score import Scores
@@ -88,7 +88,7 @@ class Results:
             "reliability": dict(self.reliability),
             "counts_objects": {str(i): _without_precision(count) for i, count in self.counts.items()},
         }
-        return _finite_or_none(content)
+        return without_nan(content)
 
 
 def summarise(
@@ -124,9 +124,8 @@ def summarise(
 def write_results(results: Results, path: Path) -> None:
     """Write `results.json`; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(results.to_json(), indent=2, allow_nan=False) + "\n")
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        file.write(json.dumps(results.to_json(), indent=2, allow_nan=False) + "\n")
 
 
 def _metrics(scores: Scores, rows: Bool[np.ndarray, "targets"], recalls: Recalls | None) -> Metrics:
@@ -175,13 +174,3 @@ def _counts(scores: Scores, obj_id: int) -> ObjectCounts:
 
 def _without_precision(counts: ObjectCounts) -> dict[str, int]:
     return {"instances": counts.instances, "missed": counts.missed, "certified": counts.certified}
-
-
-def _finite_or_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite_or_none(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite_or_none(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from selfpose6d.errors import DataError
-from selfpose6d.evaluation.instances import NO_CERTIFICATE, Estimates, Truths, image_keys, in_images
+from selfpose6d.evaluation.instances import NO_CERTIFICATE, Estimates, Truths, image_keys
 from selfpose6d.evaluation.matching import UNMATCHED, Pairs, assign, candidate_pairs
 from selfpose6d.metrics.auc import CORRECT_BELOW_M
 from selfpose6d.metrics.pose_errors import add, adds
@@ -56,13 +56,13 @@ class Scores:
 
 
 def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_ids: Set[int]) -> Scores:
-    """Match and measure. Estimates in images without any true pose are left out.
+    """Match and measure. Estimates in images without any target are left out: nothing is asked there.
 
     Raises:
         DataError: an object has no model points.
     """
     _require_points(points_m, truths)
-    inside = np.flatnonzero(_in_annotated_images(estimates, truths))
+    inside = np.flatnonzero(_in_target_images(estimates, truths))
     candidates = estimates.take(inside)
     estimate_of = _assignment(candidates, truths, points_m, symmetric_ids)
     targets = np.flatnonzero(truths.counts)
@@ -95,9 +95,9 @@ def _require_points(points_m: PointsOf, truths: Truths) -> None:
         )
 
 
-def _in_annotated_images(estimates: Estimates, truths: Truths) -> np.ndarray:
-    annotated = set(image_keys(truths))
-    return np.array([key in annotated for key in image_keys(estimates)], dtype=bool)
+def _in_target_images(estimates: Estimates, truths: Truths) -> np.ndarray:
+    asked = set(image_keys(truths.take(truths.counts)))
+    return np.array([key in asked for key in image_keys(estimates)], dtype=bool)
 
 
 def _assignment(
@@ -130,6 +130,3 @@ def _scatter(values: np.ndarray, rows: np.ndarray, count: int, empty) -> np.ndar
     column = np.full(count, empty, dtype=values.dtype)
     column[rows] = values
     return column
-
-
-__all__ = ["PointsOf", "Scores", "in_images", "score"]

@@ -1,22 +1,22 @@
 """The results as tables: one run by object, or several runs side by side. ADD-S never stands without ADD."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rich import box
 from rich.table import Table
 
 from selfpose6d.evaluation.results import Metrics, ObjectCounts, Results
 
-AUC_COLUMNS = {"ADD-S": "adds_auc", "ADD": "add_auc", "ADD(-S)": "add_or_adds_auc"}
-TOOLBOX_COLUMNS = {f"{title} tb": f"{name}_toolbox" for title, name in AUC_COLUMNS.items()}
-SHARE_COLUMNS = {
-    "ADD-S <2cm": "adds_below_2cm",
-    "ADD <2cm": "add_below_2cm",
-    "ADD(-S) <2cm": "add_or_adds_below_2cm",
-}
-RECALL_COLUMNS = {"AR": "ar", "VSD": "ar_vsd", "MSSD": "ar_mssd", "MSPD": "ar_mspd"}
+_METRIC_NAMES = {"ADD-S": "adds", "ADD": "add", "ADD(-S)": "add_or_adds"}
+AUC_COLUMNS = {f"{title}\nAUC": f"{name}_auc" for title, name in _METRIC_NAMES.items()}
+TOOLBOX_COLUMNS = {f"{title}\ntoolbox": f"{name}_auc_toolbox" for title, name in _METRIC_NAMES.items()}
+SHARE_COLUMNS = {f"{title}\n<2cm": f"{name}_below_2cm" for title, name in _METRIC_NAMES.items()}
+RECALL_COLUMNS = {"\nAR": "ar", "\nVSD": "ar_vsd", "\nMSSD": "ar_mssd", "\nMSPD": "ar_mspd"}
+COUNT_COLUMNS = ("\nmissed", "cert.\n%", "cert.\nright")
 ABSENT = "-"
+SHORTEST_NAME = 6
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,19 @@ def object_table(results: Results, names: Mapping[int, str], toolbox: bool = Fal
     total = _total(results)
     rows.append(_row("pooled", results.pooled, total, columns))
     rows.append(_row("mean", results.mean, None, columns))
-    headings = ("object", "n", *columns, "missed", "certified", "precision")
+    headings = ("\nobject", "\nn", *columns, *COUNT_COLUMNS)
     return TextTable(headings, tuple(rows), 2, _note(results))
 
 
 def comparison_table(runs: Mapping[str, Results], toolbox: bool = False) -> TextTable:
-    """One row a run, pooled over instances; the plain means are in brackets."""
+    """Two rows a run: pooled over instances, and the plain mean over objects."""
     columns = metric_columns(next(iter(runs.values())), toolbox)
     rows = []
     for name, results in runs.items():
-        cells = [
-            f"{_cell(column, results.pooled)} ({_cell(column, results.mean)})" for column in columns.values()
-        ]
-        rows.append((name, str(results.instances), *cells, *_count_cells(_total(results))))
-    headings = ("run", "n", *columns, "missed", "certified", "precision")
+        rows.append(_row(f"{name} (pooled)", results.pooled, _total(results), columns))
+        rows.append(_row(f"{name} (mean)", results.mean, None, columns))
     notes = dict.fromkeys(_note(results) for results in runs.values())
-    return TextTable(headings, tuple(rows), 0, "pooled (plain mean). " + " | ".join(notes))
+    return TextTable(("\nrun", "\nn", *columns, *COUNT_COLUMNS), tuple(rows), 0, " | ".join(notes))
 
 
 def metric_columns(results: Results, toolbox: bool) -> dict[str, str]:
@@ -63,14 +60,26 @@ def metric_columns(results: Results, toolbox: bool) -> dict[str, str]:
     return {**AUC_COLUMNS, **(TOOLBOX_COLUMNS if toolbox else {}), **SHARE_COLUMNS, **recalls}
 
 
-def to_rich(table: TextTable, title: str) -> Table:
-    """For the terminal."""
-    drawn = Table(title=title, caption=table.note, title_justify="left", caption_justify="left")
-    for index, heading in enumerate(table.headings):
-        drawn.add_column(heading, justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for index, row in enumerate(table.rows):
-        drawn.add_row(*row, end_section=index == len(table.rows) - table.total_rows - 1)
+def to_rich(table: TextTable, title: str, width: int) -> Table:
+    """For a terminal of `width` characters; a narrow one gets narrow gaps and shortened names."""
+    drawn = Table(
+        title=title, caption=table.note, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD
+    )
+    widths = [_widest(table, column) for column in range(len(table.headings))]
+    gap = 3 if sum(widths) + 3 * len(widths) < width else 1
+    drawn.padding = (0, gap // 2)
+    for column, heading in enumerate(table.headings):
+        drawn.add_column(heading, justify="right" if column else "left", no_wrap=True)
+    room = max(SHORTEST_NAME, width - sum(widths[1:]) - gap * len(widths) - 1)
+    for index, (name, *cells) in enumerate(table.rows):
+        short = name if len(name) <= room else f"{name[: room - 1]}…"
+        drawn.add_row(short, *cells, end_section=index == len(table.rows) - table.total_rows - 1)
     return drawn
+
+
+def _widest(table: TextTable, column: int) -> int:
+    heading = table.headings[column].split("\n")
+    return max(len(text) for text in (*heading, *(row[column] for row in table.rows)))
 
 
 def _row(
@@ -88,7 +97,7 @@ def _cell(name: str, metrics: Metrics) -> str:
     return f"{value:.2f}" if "_auc" in name else f"{100 * value:.1f}"
 
 
-def _count_cells(counts: ObjectCounts) -> Sequence[str]:
+def _count_cells(counts: ObjectCounts) -> tuple[str, str, str]:
     share = counts.certified / counts.instances if counts.instances else math.nan
     return str(counts.missed), _percent(share), _percent(counts.certified_precision)
 

@@ -1,0 +1,123 @@
+"""Instances side by side, three pictures each: the photograph, the rendering at the pose, and its outline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from selfpose6d.geometry.camera import CropBox, crop_intrinsics
+from selfpose6d.renderer.packed import PackedMeshes
+from selfpose6d.renderer.render import render
+from selfpose6d.viz.overlay import DrawnPose, draw_axes, draw_outline, draw_text, silhouettes
+from selfpose6d.viz.palette import BACKGROUND_RGB, STATUS_RGB, TEXT_RGB, TRUTH_RGB
+
+TILE_PX = 208
+MARGIN_SHARE = 0.15
+CAPTION_PX = 17
+GAP_PX = 10
+
+
+@dataclass(frozen=True)
+class SheetEntry:
+    """One instance: its image, the pose to show, lines of text, and the true pose where it is known."""
+
+    rgb: UInt8[np.ndarray, "height width 3"]
+    K: Float[np.ndarray, "3 3"]
+    pose: DrawnPose
+    captions: tuple[str, ...]
+    T_cam_obj_true: Float[np.ndarray, "4 4"] | None = None
+
+
+def draw_contact_sheet(
+    meshes: PackedMeshes, entries: Sequence[SheetEntry], columns: int = 2
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """All entries in a grid; the true outline, where known, is white.
+
+    Raises:
+        ValueError: there are no entries.
+    """
+    if not entries:
+        raise ValueError("a contact sheet needs at least one entry")
+    lines = max(len(entry.captions) for entry in entries)
+    strips = [draw_strip(meshes, entry, lines) for entry in entries]
+    height, width = strips[0].shape[:2]
+    columns = min(columns, len(strips))
+    rows = -(-len(strips) // columns)
+    sheet = _ground(rows * (height + GAP_PX) + GAP_PX, columns * (width + GAP_PX) + GAP_PX)
+    for index, strip in enumerate(strips):
+        top = GAP_PX + index // columns * (height + GAP_PX)
+        left = GAP_PX + index % columns * (width + GAP_PX)
+        sheet[top : top + height, left : left + width] = strip
+    return sheet
+
+
+def draw_strip(
+    meshes: PackedMeshes, entry: SheetEntry, caption_lines: int | None = None
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """One instance: photograph, rendering and outline in a row, its captions underneath."""
+    photograph, K_crop = crop_around(meshes, entry)
+    rendering = _rendering(meshes, entry.pose, K_crop)
+    outline = photograph.copy()
+    if entry.T_cam_obj_true is not None:
+        true = DrawnPose(entry.pose.mesh_index, entry.T_cam_obj_true)
+        draw_outline(outline, silhouettes(meshes, [true], K_crop, outline.shape[:2])[0], TRUTH_RGB, 1)
+    mask = silhouettes(meshes, [entry.pose], K_crop, outline.shape[:2])[0]
+    draw_outline(outline, mask, STATUS_RGB[entry.pose.status], 1)
+    draw_axes(outline, K_crop, meshes, entry.pose)
+    pictures = np.concatenate([photograph, rendering, outline], axis=1)
+    if entry.pose.label:
+        draw_text(pictures, entry.pose.label, 0, 0, STATUS_RGB[entry.pose.status])
+    return np.concatenate([pictures, _caption(entry.captions, pictures.shape[1], caption_lines)])
+
+
+def crop_around(
+    meshes: PackedMeshes, entry: SheetEntry
+) -> tuple[UInt8[np.ndarray, "tile tile 3"], Float[np.ndarray, "3 3"]]:
+    """A square around the object and its true place, with its camera matrix; the image if out of view."""
+    poses = [entry.pose]
+    if entry.T_cam_obj_true is not None:
+        poses.append(DrawnPose(entry.pose.mesh_index, entry.T_cam_obj_true))
+    height, width = entry.rgb.shape[:2]
+    _, rows, columns = np.nonzero(silhouettes(meshes, poses, entry.K, (height, width)))
+    if not len(rows):
+        rows, columns = np.array([0, height - 1]), np.array([0, width - 1])
+    side = max(np.ptp(rows), np.ptp(columns)) * (1 + 2 * MARGIN_SHARE) + 8
+    left, top = ((x.min() + x.max() - side) / 2 for x in (columns, rows))
+    box = CropBox(float(left), float(top), float(side))
+    K_crop = crop_intrinsics(torch.from_numpy(np.asarray(entry.K, np.float64)), box, TILE_PX).numpy()
+    A = K_crop @ np.linalg.inv(entry.K)
+    interpolation = cv2.INTER_AREA if side > TILE_PX else cv2.INTER_CUBIC
+    crop = cv2.warpAffine(
+        entry.rgb, A[:2], (TILE_PX, TILE_PX), flags=interpolation, borderValue=BACKGROUND_RGB
+    )
+    return np.asarray(crop, np.uint8), K_crop
+
+
+def _rendering(meshes: PackedMeshes, pose: DrawnPose, K: np.ndarray) -> UInt8[np.ndarray, "tile tile 3"]:
+    rendering = render(
+        meshes,
+        torch.tensor([pose.mesh_index]),
+        torch.from_numpy(pose.T_cam_obj[None]).float(),
+        torch.from_numpy(K[None]).float(),
+        TILE_PX,
+        TILE_PX,
+        supersample=2,
+    )
+    coverage = rendering.mask[0, ..., None].numpy()
+    rgb = 255 * rendering.rgb[0].numpy() + (1 - coverage) * np.array(BACKGROUND_RGB)
+    return rgb.clip(0, 255).astype(np.uint8)
+
+
+def _caption(lines: Sequence[str], width_px: int, count: int | None) -> np.ndarray:
+    area = _ground(CAPTION_PX * (len(lines) if count is None else count) + 4, width_px)
+    for index, line in enumerate(lines):
+        at = (2, (index + 1) * CAPTION_PX - 4)
+        cv2.putText(area, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, TEXT_RGB, 1, cv2.LINE_AA)
+    return area
+
+
+def _ground(height_px: int, width_px: int) -> np.ndarray:
+    return np.full((height_px, width_px, 3), BACKGROUND_RGB, np.uint8)
