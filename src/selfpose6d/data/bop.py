@@ -82,7 +82,7 @@ class BopDataset(Dataset):
         """
         path = self.camera_path(frame_id)
         camera = self._cameras.get(path).get(frame_id.im_id)
-        if not isinstance(camera, BopCamera):
+        if camera is None:
             raise data_error(path, f"no camera for image {frame_id.im_id}", "Add its cam_K and depth_scale.")
         return camera
 

@@ -77,7 +77,8 @@ def read_cameras(path: Path) -> dict[int, BopCamera]:
     Raises:
         DataError: the file is missing or not BOP's form.
     """
-    return _read_by_image(path, _only_camera)
+    entries = _read_by_image(path, _only_camera).items()
+    return {im_id: e if isinstance(e, BopCamera) else BopCamera(None, None) for im_id, e in entries}
 
 
 def read_object_ids(path: Path) -> dict[int, list[int]]:

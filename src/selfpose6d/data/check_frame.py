@@ -113,7 +113,7 @@ def check_intrinsics(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterat
     else:
         yield warning(
             name,
-            f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f} is far from the centre of {size[0]}x{size[1]} pixels",
+            f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f} is far off the centre of {size[0]}x{size[1]}",
             "If the images are cropped, move cx and cy along.",
         )
 

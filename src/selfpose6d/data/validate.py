@@ -75,7 +75,7 @@ class Validation:
                 scene_id, im_id = min(unknown)
                 yield warning(
                     dataset.masks.path,
-                    f"{len(unknown)} of its frames are not in the split, first scene {scene_id} image {im_id}",
+                    f"{len(unknown)} frames are not in the split, first scene {scene_id} image {im_id}",
                     "Check that the file belongs to this data set and split.",
                 )
 
