@@ -52,7 +52,7 @@ class _Group:
 
     obj_id: int
     estimates: np.ndarray
-    truths: np.ndarray
+    targets: np.ndarray
 
 
 def bop_recalls(
@@ -64,35 +64,36 @@ def bop_recalls(
 ) -> Recalls:
     """Measure every target, image by image; `load_image(scene_id, im_id)` is called once for each.
 
-    `track` wraps the list of images to show the progress. The result's rows are the targets, in their order.
+    Only targets take part, as in BOP. `track` wraps the list of images to show the progress. The result's
+    rows are the targets (`truths.counts`) in their order.
     """
+    targets = truths.take(truths.counts)
     meshes = {obj_id: index for index, obj_id in enumerate(sorted(models))}
     packed = pack_meshes([models[obj_id].mesh for obj_id in sorted(models)])
-    hits = [np.zeros((len(truths), count), bool) for count in (100, 10, 10)]
-    for (scene_id, im_id), groups in track(list(_groups_by_image(estimates, truths).items())):
+    hits = [np.zeros((len(targets), count), bool) for count in (100, 10, 10)]
+    for (scene_id, im_id), groups in track(list(_groups_by_image(estimates, targets).items())):
         image = load_image(scene_id, im_id)
         for group in groups:
             if len(group.estimates):
-                T_est, T_true = estimates.T_cam_obj[group.estimates], truths.T_cam_obj[group.truths]
+                T_est, T_true = estimates.T_cam_obj[group.estimates], targets.T_cam_obj[group.targets]
                 depth_m = _depths(packed, meshes[group.obj_id], np.concatenate([T_est, T_true]), image)
                 model, confidence = models[group.obj_id], estimates.confidence[group.estimates]
                 found = _found(T_est, T_true, depth_m, model, image, confidence)
                 for hit, kind in zip(hits, found, strict=True):
-                    hit[group.truths] = kind.T
-    return Recalls(*(hit[truths.counts] for hit in hits))
+                    hit[group.targets] = kind.T
+    return Recalls(*hits)
 
 
-def _groups_by_image(estimates: Estimates, truths: Truths) -> dict[tuple[int, int], list[_Group]]:
+def _groups_by_image(estimates: Estimates, targets: Truths) -> dict[tuple[int, int], list[_Group]]:
     rows: dict[tuple, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-    for side, table in enumerate((estimates, truths)):
+    for side, table in enumerate((estimates, targets)):
         for row, (key, obj_id) in enumerate(zip(image_keys(table), table.obj_id.tolist(), strict=True)):
             rows[key, obj_id][side].append(row)
     images = defaultdict(list)
-    for (key, obj_id), (estimated, true) in rows.items():
-        targets = int(truths.counts[true].sum())
-        if targets:
-            best = sorted(estimated, key=lambda row: -estimates.confidence[row])[:targets]
-            images[key].append(_Group(obj_id, np.array(best, int), np.array(true, int)))
+    for (key, obj_id), (estimated, asked) in rows.items():
+        if asked:
+            best = sorted(estimated, key=lambda row: -estimates.confidence[row])[: len(asked)]
+            images[key].append(_Group(obj_id, np.array(best, int), np.array(asked, int)))
     return images
 
 

@@ -21,6 +21,7 @@ from selfpose6d.evaluation.model_points import (
     ModelPoints,
     PointsChoice,
     load_model_points,
+    object_names,
     symmetric_object_ids,
 )
 from selfpose6d.types import LabeledPose
@@ -58,7 +59,7 @@ class Reference:
     @property
     def names(self) -> dict[int, str]:
         """Object names by id, where the data set has any."""
-        return {i: name for name, i in self.models.names.items() if name != f"obj_{i:06d}"}
+        return object_names(self.models)
 
     def describe_selection(self) -> dict[str, object]:
         """What was scored, for `results.json`."""

@@ -67,6 +67,13 @@ def describe_sources(points: Mapping[int, ModelPoints]) -> str:
     return ", ".join(f"{source} ({' '.join(map(str, ids))})" for source, ids in sorted(by_source.items()))
 
 
+def object_names(models: ModelFiles) -> dict[int, str]:
+    """Object names by id, as `models_info.json` or the folders say them; needs no mesh file."""
+    named = {i: name for name, i in models.names.items() if name != f"obj_{i:06d}"}
+    info = read_models_info(models.folder)
+    return named | {i: entry["name"] for i, entry in info.items() if isinstance(entry.get("name"), str)}
+
+
 def symmetric_object_ids(models: ModelFiles, requested: Iterable[int] | None = None) -> tuple[int, ...]:
     """The symmetric set of ADD(-S): as requested, else as `models_info.json` says, else YCB-Video's five."""
     if requested is not None:
@@ -75,7 +82,7 @@ def symmetric_object_ids(models: ModelFiles, requested: Iterable[int] | None = N
     declared = (
         i for i, entry in info.items() if any(key.startswith("symmetries_") and entry[key] for key in entry)
     )
-    by_name = (obj_id for name, obj_id in models.names.items() if name in SYMMETRIC_YCB_NAMES)
+    by_name = (obj_id for obj_id, name in object_names(models).items() if name in SYMMETRIC_YCB_NAMES)
     return tuple(sorted(declared)) or tuple(sorted(by_name))
 
 

@@ -1,0 +1,138 @@
+"""Runs and data sets as tables: certificates find their predictions, data sets need no images."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from selfpose6d.data.certificates import write_certificates
+from selfpose6d.data.dataset import Selection
+from selfpose6d.data.predictions import Prediction, write_predictions
+from selfpose6d.data.run_folder import RunConfig
+from selfpose6d.errors import UsageError
+from selfpose6d.evaluation.evaluate import evaluate
+from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates, recorded_selection
+from selfpose6d.types import Certificate, InstanceKey, LabeledPose
+
+
+def random_poses(count: int) -> np.ndarray:
+    T = np.tile(np.eye(4), (count, 1, 1))
+    T[:, :3, :3] = Rotation.random(count, rng=np.random.default_rng(1)).as_matrix()
+    T[:, :3, 3] = np.random.default_rng(2).uniform(0.1, 1, (count, 3))
+    return T
+
+
+def label(key: InstanceKey, T_cam_obj: np.ndarray, status: str) -> LabeledPose:
+    certificate = Certificate(status, "", 0.5, 0.1, 0.001, 0.9, 0.0, 0.5)
+    return LabeledPose(key, T_cam_obj, 0.5, certificate=certificate)
+
+
+def test_certificates_of_several_instances_are_told_apart_by_pose(tmp_path):
+    poses = random_poses(4)
+    write_predictions(tmp_path / "predictions.csv", [Prediction(0, 1, 5, 0.5, T) for T in poses])
+    statuses = ["certified", "ambiguous", "rejected", "certified"]
+    labels = [label(InstanceKey("test", 0, 1, 5, i), poses[i], statuses[i]) for i in (2, 0, 3, 1)]
+    write_certificates(tmp_path / "certificates.jsonl", labels)
+    estimates, has_certificates = read_estimates(tmp_path)
+    assert has_certificates
+    assert estimates.status.tolist() == statuses
+    np.testing.assert_allclose(estimates.T_cam_obj, poses, atol=1e-6)
+
+
+def test_a_prediction_without_certificate_has_no_status(tmp_path):
+    poses = random_poses(2)
+    write_predictions(
+        tmp_path / "predictions.csv", [Prediction(0, i, 5, 0.5, T) for i, T in enumerate(poses)]
+    )
+    write_certificates(
+        tmp_path / "certificates.jsonl", [label(InstanceKey("test", 0, 1, 5, 0), poses[1], "certified")]
+    )
+    assert read_estimates(tmp_path)[0].status.tolist() == ["", "certified"]
+
+
+def test_a_bare_file_has_no_certificates(tmp_path):
+    write_predictions(tmp_path / "other.csv", [Prediction(0, 1, 5, 0.5, np.eye(4))])
+    estimates, has_certificates = read_estimates(tmp_path / "other.csv")
+    assert not has_certificates
+    assert estimates.status.tolist() == [""]
+
+
+def test_missing_predictions(tmp_path):
+    with pytest.raises(UsageError, match=r"predictions\.csv does not exist\. Pass the --out"):
+        read_estimates(tmp_path)
+
+
+def test_selection_of_a_run():
+    options = {"scenes": [1, 2], "objects": [], "limit": 3, "method": "icp"}
+    config = RunConfig("annotate", "test", "", options, {}, "", None, {})
+    assert recorded_selection(config) == Selection(scenes=(1, 2), limit=3)
+
+
+@pytest.fixture
+def poses_only(ycbv_sample: Path, tmp_path: Path) -> Path:
+    """The sample without any image: `scene_gt.json` and points files alone."""
+    root = tmp_path / "poses"
+    for source in ycbv_sample.glob("test/*/scene_gt.json"):
+        target = root / source.relative_to(ycbv_sample)
+        target.parent.mkdir(parents=True)
+        shutil.copy(source, target)
+    (root / "models").mkdir()
+    for source in ycbv_sample.glob("models/obj_*.xyz"):
+        shutil.copy(source, root / "models")
+    shutil.copy(ycbv_sample / "models" / "models_info.json", root / "models")
+    return root
+
+
+def true_predictions(root: Path) -> list[Prediction]:
+    rows = []
+    for path in sorted(root.glob("test/*/scene_gt.json")):
+        for im_id, entries in json.loads(path.read_text()).items():
+            for entry in entries:
+                T = np.eye(4)
+                T[:3, :3] = np.reshape(entry["cam_R_m2c"], (3, 3))
+                T[:3, 3] = np.array(entry["cam_t_m2c"]) / 1000
+                rows.append(Prediction(int(path.parent.name), int(im_id), entry["obj_id"], 1.0, T))
+    return rows
+
+
+def test_scoring_needs_no_images(poses_only, tmp_path):
+    write_predictions(tmp_path / "predictions.csv", true_predictions(poses_only))
+    results = evaluate(tmp_path, load_reference(ReferenceOptions(poses_only))).results
+    assert results.instances == 50
+    assert results.pooled.add_auc > 99.999
+    assert results.selection == {"split": "test", "targets": "all"}
+    assert results.symmetric_ids == (13, 16, 19, 20, 21)
+
+
+def test_true_poses_score_full_marks_on_the_sample(ycbv_sample, tmp_path):
+    write_predictions(tmp_path / "predictions.csv", true_predictions(ycbv_sample))
+    reference = load_reference(ReferenceOptions(ycbv_sample, selection=Selection(scenes=(1,), limit=2)))
+    results = evaluate(tmp_path, reference, with_bop=True).results
+    assert results.instances == 8
+    assert results.pooled.add_auc > 99.999
+    assert results.pooled.ar == 1
+    assert results.selection == {"split": "test", "targets": "bop19", "scenes": (1,), "limit": 2}
+
+
+def test_selected_objects_only(ycbv_sample, tmp_path):
+    write_predictions(tmp_path / "predictions.csv", true_predictions(ycbv_sample))
+    reference = load_reference(ReferenceOptions(ycbv_sample, selection=Selection(objects=(8, 14))))
+    evaluation = evaluate(tmp_path, reference)
+    assert sorted(evaluation.results.objects) == [8, 14]
+    assert len(evaluation.scores.spurious) == 0
+
+
+def test_ycb_video_layout_is_scored_with_its_points_files(shared_data, tmp_path):
+    root = shared_data / "ycbv-original-layout"
+    reference = load_reference(ReferenceOptions(root, split="all"))
+    truths = reference.truths
+    keys = zip(truths.scene_id.tolist(), truths.im_id.tolist(), truths.obj_id.tolist(), strict=True)
+    rows = [Prediction(*key, 1.0, T) for key, T in zip(keys, truths.T_cam_obj, strict=True)]
+    write_predictions(tmp_path / "predictions.csv", rows)
+    results = evaluate(tmp_path, reference).results
+    assert results.points == "points file"
+    assert results.pooled.add_auc > 99.99
+    assert set(results.symmetric_ids) == {13, 16, 19, 20, 21}
