@@ -100,7 +100,8 @@ def read_meta(path: Path, fields: Sequence[str]) -> dict[str, np.ndarray]:
     from scipy.io import loadmat
 
     try:
-        content: dict[str, Any] = loadmat(path, variable_names=list(fields))
+        with path.open("rb") as file:
+            content: dict[str, Any] = loadmat(file, variable_names=list(fields))
     except FileNotFoundError:
         raise data_error(path, "missing file", "Restore it from the data set.") from None
     except Exception as error:
