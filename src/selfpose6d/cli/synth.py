@@ -1,0 +1,62 @@
+"""`selfpose6d synth`: render an unannotated RGB-D data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Command:
+    """Render an unannotated RGB-D data set as a BOP root: train/, test/, models/ with models_info.json.
+
+    640x480 with YCB-Video's intrinsics. True poses are written for `evaluate`; nothing else reads them.
+    The same options give the same bytes; a run that was stopped continues with the same command.
+    """
+
+    out: tyro.conf.Positional[Path]
+    """Folder to write, new or made by the same options."""
+    preset: Literal["tabletop", "single-upright"] = "tabletop"
+    """tabletop: about five objects on a table among distractors. single-upright: one textured box standing,
+    seen from all around, up to half occluded in every second frame; its label follows --seed."""
+    frames: int = 200
+    """Images of the train split, 8 a scene."""
+    test_frames: int = 50
+    """Images of the test split; its scenes are others than those of train."""
+    models: Path | None = None
+    """Folder of meshes to use in place of the built-in objects: obj_NNNNNN.ply (BOP), or PLY, OBJ, GLB."""
+    model_unit: Literal["mm", "m"] | None = None
+    """Unit of the meshes in --models; obj_NNNNNN.ply is in mm unless said otherwise."""
+    objects: tuple[int, ...] = ()
+    """Ids of the objects to use. Default: all."""
+    seed: int = 0
+    """Arrangement, light, camera path and noise all follow it."""
+    workers: int = 0
+    """Processes; 0 takes one per core. Does not change the result."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Taken as other commands do; scenes are rendered on the CPU."""
+
+    def run(self) -> int:
+        """Render with a progress bar."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from selfpose6d.data.synthetic.generate import prepare, render_all
+        from selfpose6d.data.synthetic.options import SynthOptions
+
+        options = SynthOptions(
+            self.preset, self.frames, self.test_frames, self.models, self.model_unit, self.objects, self.seed
+        )
+        tasks = prepare(self.out, options)
+        rate = TextColumn("{task.fields[rate]}")
+        columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+        with Progress(*columns) as progress:
+            bar = progress.add_task("frames", total=self.frames + self.test_frames, rate="")
+            for scene in render_all(tasks, self.workers):
+                progress.advance(bar, scene.frames)
+                speed = progress.tasks[bar].speed
+                progress.update(bar, rate=f"{speed:.1f} frames/s" if speed else "")
+        split = "test" if self.test_frames else "train"
+        print(f"{self.out}: {self.frames} train and {self.test_frames} test images")
+        print(f"next: selfpose6d annotate {self.out} --split {split} --out RUN")
+        return 0

@@ -1,0 +1,1 @@
+"""Synthetic RGB-D scenes with ground truth, written as a BOP root."""
