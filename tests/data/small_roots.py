@@ -71,7 +71,8 @@ def colour_image(seed: int) -> np.ndarray:
 
 def depth_image_mm() -> np.ndarray:
     depth = np.full((HEIGHT, WIDTH), 900, np.uint16)
-    depth[ROWS, COLUMNS] = int(DISTANCE_M * 1e3)
+    for mask in masks():
+        depth[mask > 0] = int(DISTANCE_M * 1e3)
     return depth
 
 

@@ -56,12 +56,12 @@ def root(tmp_path):
 
 
 def test_no_pose_is_read(root):
-    """Nonsense for every pose and no scene_gt_info.json: the frames and the fingerprint stay what they are."""
+    """Nonsense for every pose, no scene_gt_info.json: frames and fingerprint stay what they are."""
     before = open_dataset(root)
     frames = [before.load_frame(frame_id) for frame_id in before.frame_ids()]
+    nonsense = {"cam_R_m2c": ["no", None], "cam_t_m2c": {"obj_id": 77}}
     for scene in (root / "test").iterdir():
         (scene / "scene_gt_info.json").unlink()
-        nonsense = {"cam_R_m2c": ["no", None], "cam_t_m2c": {"obj_id": 77}}
         change_json(
             scene / "scene_gt.json",
             lambda gt: [entry.update(nonsense) for entries in gt.values() for entry in entries],
@@ -218,7 +218,7 @@ def test_broken_scene_gt(root):
 def test_opening_says_what_was_looked_for_and_found(root, tmp_path):
     with pytest.raises(UsageError, match=r"looked for .*train/NNNNNN/.*Splits with scenes: test"):
         open_dataset(root, "train")
-    with pytest.raises(UsageError, match="--objects 9: no such model.*which has 1 2"):
+    with pytest.raises(UsageError, match=r"--objects 9: no such model.*which has 1 2"):
         open_dataset(root, selection=Selection(objects=(9,)))
     with pytest.raises(UsageError, match=r"with --scenes 5: the split has 5 frames in scenes 2 11"):
         open_dataset(root, selection=Selection(scenes=(5,)))
@@ -233,7 +233,7 @@ def test_opening_says_what_was_looked_for_and_found(root, tmp_path):
         open_dataset(root)
     for scene in (root / "test").iterdir():
         shutil.rmtree(scene / "mask_visib")
-    with pytest.raises(DataError, match="no masks: looked for mask_visib.*Pass --detections FILE"):
+    with pytest.raises(DataError, match=r"no masks: looked for mask_visib.*Pass --detections FILE"):
         open_dataset(root)
 
 

@@ -98,16 +98,16 @@ def check_intrinsics(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterat
     ratio = 2 * K[:2, 2] / size
     if np.abs(ratio - 1).max() <= 2 * OTHER_RESOLUTION:
         return
-    if np.abs(ratio - ratio.mean()).max() <= OTHER_RESOLUTION:
+    if np.abs(ratio - ratio.mean()).max() <= OTHER_RESOLUTION and ratio.min() > OTHER_RESOLUTION / 2:
         yield error(
             name,
             f"intrinsics of another resolution: about {ratio.mean():.2g} times {size[0]}x{size[1]} pixels",
             "Scale cam_K to the images' resolution.",
         )
-    elif ((K[:2, 2] < 0) | (K[:2, 2] > size)).any():
+    elif ((K[:2, 2] <= 0) | (K[:2, 2] >= size)).any():
         yield error(
             name,
-            f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f} is outside {size[0]}x{size[1]} pixels",
+            f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f} is not within {size[0]}x{size[1]} pixels",
             "Correct cam_K; it is row-major.",
         )
     else:
@@ -130,9 +130,9 @@ def check_mask_depth(instance: Instance, depth_m: np.ndarray, name: str) -> Iter
 
 
 def mask_size(instance: Instance, depth_m: np.ndarray, K: np.ndarray) -> SizeEvidence | None:
-    """The diameter of the circle about the mask, at the mask's median depth; None without depth."""
+    """The diameter of the circle about the mask, at the mask's median depth; None without it."""
     known = depth_m[instance.mask & (depth_m > 0)]
-    if not known.size:
+    if not known.size or not K[0, 0] > 0:
         return None
     _, radius_px = cv2.minEnclosingCircle(np.asarray(cv2.findNonZero(instance.mask.astype(np.uint8))))
     return SizeEvidence(instance.key.obj_id, 2 * radius_px * float(np.median(known)) / K[0, 0])
