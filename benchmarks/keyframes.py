@@ -43,6 +43,7 @@ def read_source(folder: Path, source: str) -> Estimates:
         confidence=np.ones(count),
         T_cam_obj=np.concatenate([part[3] for part in parts]),
         status=np.full(count, ""),
+        reason=np.full(count, ""),
     )
 
 

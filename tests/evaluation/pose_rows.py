@@ -23,6 +23,7 @@ def make_estimates(rows: Sequence[tuple]) -> Estimates:
         np.array(confidence, float),
         np.array([pose(x) for x in x_m]).reshape(-1, 4, 4),
         np.array(status, dtype=object),
+        np.full(len(rows), "", dtype=object),
     )
 
 

@@ -11,7 +11,7 @@ from selfpose6d.data.symmetries import read_symmetries
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import BopModel, Recalls, SensorImage, bop_recalls
 from selfpose6d.evaluation.inputs import Reference, read_estimates
-from selfpose6d.evaluation.instances import Estimates
+from selfpose6d.evaluation.instances import Estimates, Truths
 from selfpose6d.evaluation.model_points import describe_sources
 from selfpose6d.evaluation.results import Results, summarise
 from selfpose6d.evaluation.score import Scores, score
@@ -25,11 +25,15 @@ Track = Callable[[Iterable], Iterable]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of one run and the tables behind them; `scores.estimate` counts the rows of `estimates`."""
+    """The figures of one run and the tables behind them.
+
+    `scores.estimate` counts the rows of `estimates`, `scores.truth` those of `truths`.
+    """
 
     results: Results
     scores: Scores
     estimates: Estimates
+    truths: Truths
 
 
 def evaluate(source: Path, reference: Reference, with_bop: bool = False, track: Track = iter) -> Evaluation:
@@ -57,7 +61,7 @@ def evaluate(source: Path, reference: Reference, with_bop: bool = False, track: 
         has_certificates,
         measure_recalls(estimates, reference, track) if with_bop else None,
     )
-    return Evaluation(results, scores, estimates)
+    return Evaluation(results, scores, estimates, reference.truths)
 
 
 def measure_recalls(estimates: Estimates, reference: Reference, track: Track = iter) -> Recalls:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -140,16 +140,17 @@ def read_estimates(source: Path) -> tuple[Estimates, bool]:
         confidence=np.array([row.score for row in rows], dtype=np.float64),
         T_cam_obj=np.array([row.T_cam_obj for row in rows], dtype=np.float64).reshape(-1, 4, 4),
         status=np.full(len(rows), NO_CERTIFICATE, dtype=object),
+        reason=np.full(len(rows), "", dtype=object),
     )
     certificates = path.with_name(CERTIFICATES_NAME)
     if not certificates.is_file():
         return estimates, False
-    status = _statuses(estimates, read_certificates(certificates))
-    return replace(estimates, status=status), True
+    _join_certificates(estimates, read_certificates(certificates))
+    return estimates, True
 
 
-def _statuses(estimates: Estimates, labels: Iterable[LabeledPose]) -> np.ndarray:
-    """The certificate's status of every estimate; of several in one image and object, by the nearest pose."""
+def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose]) -> None:
+    """Write each certificate's status and reason to its estimate; of several instances, the nearest pose."""
     labels_at = defaultdict(list)
     for label in labels:
         labels_at[label.key[1:4]].append(label)
@@ -157,14 +158,12 @@ def _statuses(estimates: Estimates, labels: Iterable[LabeledPose]) -> np.ndarray
     keys = zip(estimates.scene_id.tolist(), estimates.im_id.tolist(), estimates.obj_id.tolist(), strict=True)
     for row, key in enumerate(keys):
         rows_at[key].append(row)
-    status = np.full(len(estimates), NO_CERTIFICATE, dtype=object)
-    for key, rows in rows_at.items():
-        if not labels_at[key]:
-            continue
-        T_label = np.array([label.T_cam_obj for label in labels_at[key]])
-        for row, label in zip(*linear_sum_assignment(_gaps(estimates.T_cam_obj[rows], T_label)), strict=True):
-            status[rows[row]] = labels_at[key][label].certificate.status
-    return status
+    for key in rows_at.keys() & labels_at.keys():
+        rows, group = rows_at[key], labels_at[key]
+        gaps_m = _gaps(estimates.T_cam_obj[rows], np.array([label.T_cam_obj for label in group]))
+        for row, label in zip(*linear_sum_assignment(gaps_m), strict=True):
+            estimates.status[rows[row]] = group[label].certificate.status
+            estimates.reason[rows[row]] = group[label].certificate.reason
 
 
 def _gaps(T_a: np.ndarray, T_b: np.ndarray) -> np.ndarray:

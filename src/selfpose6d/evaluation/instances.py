@@ -10,7 +10,10 @@ NO_CERTIFICATE = ""
 
 @dataclass(frozen=True)
 class Estimates:
-    """Estimated poses. `confidence` 0-1 orders them; `status` is the certificate's, "" if there is none."""
+    """Estimated poses. `confidence` 0-1 orders them.
+
+    `status` and `reason` are the certificate's, "" where there is none.
+    """
 
     scene_id: Int[np.ndarray, "estimates"]
     im_id: Int[np.ndarray, "estimates"]
@@ -18,6 +21,7 @@ class Estimates:
     confidence: Float[np.ndarray, "estimates"]
     T_cam_obj: Float[np.ndarray, "estimates 4 4"]
     status: Shaped[np.ndarray, "estimates"]
+    reason: Shaped[np.ndarray, "estimates"]
 
     def __len__(self) -> int:
         return len(self.obj_id)

@@ -65,12 +65,15 @@ def draw_strip(
         true = DrawnPose(entry.pose.mesh_index, entry.T_cam_obj_true)
         draw_outline(outline, silhouettes(meshes, [true], K_crop, outline.shape[:2])[0], TRUTH_RGB, 1)
     mask = silhouettes(meshes, [entry.pose], K_crop, outline.shape[:2])[0]
-    draw_outline(outline, mask, STATUS_RGB[entry.pose.status], 1)
+    draw_outline(outline, mask, STATUS_RGB[entry.pose.status])
     draw_axes(outline, K_crop, meshes, entry.pose)
     pictures = np.concatenate([photograph, rendering, outline], axis=1)
     if entry.pose.label:
         draw_text(pictures, entry.pose.label, 0, 0, STATUS_RGB[entry.pose.status])
-    return np.concatenate([pictures, _caption(entry.captions, pictures.shape[1], caption_lines)])
+    lines = len(entry.captions) if caption_lines is None else caption_lines
+    return (
+        np.concatenate([pictures, _caption(entry.captions, pictures.shape[1], lines)]) if lines else pictures
+    )
 
 
 def crop_around(
@@ -111,8 +114,8 @@ def _rendering(meshes: PackedMeshes, pose: DrawnPose, K: np.ndarray) -> UInt8[np
     return rgb.clip(0, 255).astype(np.uint8)
 
 
-def _caption(lines: Sequence[str], width_px: int, count: int | None) -> np.ndarray:
-    area = _ground(CAPTION_PX * (len(lines) if count is None else count) + 4, width_px)
+def _caption(lines: Sequence[str], width_px: int, count: int) -> np.ndarray:
+    area = _ground(CAPTION_PX * count + 4, width_px)
     for index, line in enumerate(lines):
         at = (2, (index + 1) * CAPTION_PX - 4)
         cv2.putText(area, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, TEXT_RGB, 1, cv2.LINE_AA)

@@ -1,0 +1,48 @@
+"""`selfpose6d report RUN`: one self-contained page of a run, `RUN/report.html`, and its contact sheets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from selfpose6d.errors import UsageError
+
+REPORT_NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class Command:
+    """Write one page: figures, tables by object, curves, overlays, the worst and the rejected instances.
+
+    Without true poses the page has statuses, reasons and pictures; a training run's has its curves.
+    """
+
+    run_folder: Positional[Path]
+    """The --out of annotate, estimate or train."""
+    compare: tuple[Path, ...] = ()
+    """More runs or predictions files on the same data, side by side in tables and curves."""
+    dataset: Path | None = None
+    """The data set (default: as the run's config.yaml says)."""
+    models: Path | None = None
+    """Folder of models (default: as config.yaml says)."""
+    model_unit: Literal["mm", "m"] | None = None
+    """Unit of the models (default: as config.yaml says)."""
+    pictures: int = 8
+    """How many frames, worst instances and rejected instances to show, each."""
+    out: Path | None = None
+    """The page (default: report.html in the run's folder)."""
+
+    def run(self) -> int:
+        """Gather what there is, write the page, print its path."""
+        from selfpose6d.cli.report_contents import gather
+        from selfpose6d.cli.run_sources import resolve_sources
+        from selfpose6d.evaluation.report import write_report
+
+        if self.pictures < 0:
+            raise UsageError(f"--pictures must be 0 or more, got {self.pictures}. 0 leaves pictures out.")
+        sources = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit)
+        path = self.out or self.run_folder / REPORT_NAME
+        write_report(gather(sources, self.compare, self.pictures), path)
+        print(f"written: {path}")
+        return 0

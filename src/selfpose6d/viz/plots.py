@@ -1,0 +1,126 @@
+"""The report's charts as SVG text: no files, no state, one function a chart."""
+
+import io
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+RUN_COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
+PANEL_INCHES = (3.5, 2.9)
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "selfpose6d",
+    "font.family": "sans-serif",
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e6ea",
+    "axes.edgecolor": "#9aa0aa",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart; `marked` draws its points."""
+
+    x: Sequence[float] | Float[np.ndarray, "points"]
+    y: Sequence[float] | Float[np.ndarray, "points"]
+    label: str = ""
+    marked: bool = False
+
+
+def accuracy_panels(
+    panels: Mapping[str, Mapping[str, Curve]], max_distance_cm: float = 10.0, correct_below_cm: float = 2.0
+) -> str:
+    """One panel a metric (ADD-S, ADD, ...), one curve a run: share of instances closer than a distance."""
+    with rc_context(_STYLE):
+        figure, axes = _figure(len(panels))
+        for ax, (title, runs) in zip(axes, panels.items(), strict=True):
+            _draw(ax, runs.values())
+            ax.axvline(correct_below_cm, color="#9aa0aa", linestyle=":", linewidth=1)
+            ax.set(title=title, xlabel="threshold, cm", xlim=(0, max_distance_cm), ylim=(0, 1.02))
+        axes[0].set_ylabel("share of instances")
+        _legend(axes[-1], "lower right")
+        return _svg(figure)
+
+
+def reliability_chart(runs: Mapping[str, Curve], counts: Mapping[str, Sequence[int]]) -> str:
+    """Stated confidence against measured correctness (honest is the diagonal), and how often it is stated."""
+    with rc_context(_STYLE):
+        figure, (curve_ax, count_ax) = _figure(2)
+        curve_ax.plot([0, 1], [0, 1], color="#9aa0aa", linestyle="--", linewidth=1)
+        _draw(curve_ax, runs.values())
+        curve_ax.set(title="reliability", xlabel="stated confidence", ylabel="share correct (ADD(-S) < 2 cm)")
+        curve_ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
+        _legend(curve_ax, "upper left")
+        _draw_counts(count_ax, counts)
+        return _svg(figure)
+
+
+def coverage_chart(runs: Mapping[str, Curve]) -> str:
+    """Share of correct poses among the best-rated ones, against how many are kept."""
+    with rc_context(_STYLE):
+        figure, (ax,) = _figure(1)
+        _draw(ax, runs.values())
+        ax.set(title="precision of the best-rated", xlabel="share of estimates kept", ylabel="share correct")
+        ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
+        _legend(ax, "lower left")
+        return _svg(figure)
+
+
+def learning_chart(panels: Mapping[str, Curve]) -> str:
+    """One small panel a logged quantity, against the training step."""
+    with rc_context(_STYLE):
+        columns = min(3, len(panels))
+        figure, axes = _figure(columns, rows=-(-len(panels) // columns))
+        for ax, (name, curve) in zip(axes, panels.items(), strict=False):
+            _draw(ax, [curve])
+            ax.set(title=name, xlabel="step")
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        return _svg(figure)
+
+
+def _figure(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
+
+
+def _draw(ax: Axes, curves: Iterable[Curve]) -> None:
+    for curve, colour in zip(curves, itertools.cycle(RUN_COLOURS), strict=False):
+        ax.plot(
+            curve.x, curve.y, color=colour, label=curve.label or None, marker="o" if curve.marked else None
+        )
+
+
+def _draw_counts(ax: Axes, counts: Mapping[str, Sequence[int]]) -> None:
+    for index, (name, count) in enumerate(counts.items()):
+        bins = len(count)
+        width = 0.9 / bins / len(counts)
+        left = (np.arange(bins) + 0.05) / bins + index * width
+        ax.bar(left, count, width, align="edge", color=RUN_COLOURS[index % len(RUN_COLOURS)], label=name)
+    ax.set(title="how often it is stated", xlabel="stated confidence", ylabel="estimates", xlim=(0, 1.02))
+
+
+def _legend(ax: Axes, location: Literal["lower right", "upper left", "lower left"]) -> None:
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc=location)
+
+
+def _svg(figure: Figure) -> str:
+    FigureCanvasSVG(figure)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]
