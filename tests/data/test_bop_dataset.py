@@ -274,7 +274,7 @@ def test_scene_cache_is_bounded(tmp_path, monkeypatch):
 
 def test_parsing_keeps_object_ids_alone(root):
     scene = root / "test/000002"
-    assert read_object_ids(scene / "scene_gt.json") == {1: [1, 2], 2: [1, 2], 3: [1, 2]}
+    assert read_object_ids(scene / "scene_gt.json") == {1: (1, 2), 2: (1, 2), 3: (1, 2)}
     assert read_cameras(scene / "scene_camera.json")[1] == (CAM_K, 1.0)
 
 

@@ -7,12 +7,13 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 from selfpose6d.data.images import data_error, find_image, list_images
 from selfpose6d.errors import DataError
 
-MAX_CACHED_FRAMES = 50_000
+MAX_CACHED_FRAMES = 200_000
 _IMAGE_FOLDERS = ("rgb", "gray", "depth")
 JsonPairs = list[tuple[str, Any]]
 
@@ -77,33 +78,41 @@ def read_cameras(path: Path) -> dict[int, BopCamera]:
     Raises:
         DataError: the file is missing or not BOP's form.
     """
-    entries = _read_by_image(path, _only_camera).items()
-    return {im_id: e if isinstance(e, BopCamera) else BopCamera(None, None) for im_id, e in entries}
+    shared: dict[str, BopCamera] = {}
+    return {
+        im_id: shared.setdefault(
+            repr(entry), entry if isinstance(entry, BopCamera) else BopCamera(None, None)
+        )
+        for im_id, entry in _read_by_image(path, _only_camera).items()
+    }
 
 
-def read_object_ids(path: Path) -> dict[int, list[int]]:
+def read_object_ids(path: Path) -> dict[int, tuple[int, ...]]:
     """`obj_id` of every entry of `scene_gt.json` by image id, in the file's order (index = `inst_id`).
 
     Raises:
         DataError: the file is missing or not BOP's form.
     """
-    by_image = _read_by_image(path, _only_obj_id)
-    for im_id, entries in by_image.items():
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+    by_image = {}
+    for im_id, entries in _read_by_image(path, _only_obj_id).items():
         if not isinstance(entries, list) or not all(type(entry) is int for entry in entries):
             raise data_error(
                 path,
                 f"image {im_id} is not a list of entries with an integer obj_id",
                 "Restore it as BOP has it.",
             )
+        by_image[im_id] = shared.setdefault(tuple(entries), tuple(entries))
     return by_image
 
 
 class SceneFileCache:
-    """Parsed scene files, the least recently used dropped first, so that memory stays bounded."""
+    """Parsed scene files, the least recently used dropped first: about 40 MB at most. Safe among threads."""
 
     def __init__(self, read: Callable[[Path], dict[int, Any]]) -> None:
         self._read = read
         self._parsed: OrderedDict[Path, dict[int, Any]] = OrderedDict()
+        self._lock = Lock()
 
     def get(self, path: Path) -> dict[int, Any]:
         """The parsed file at `path`.
@@ -111,12 +120,19 @@ class SceneFileCache:
         Raises:
             DataError: the file is missing or not BOP's form.
         """
-        if path not in self._parsed:
-            self._parsed[path] = self._read(path)
-            while len(self._parsed) > 1 and sum(map(len, self._parsed.values())) > MAX_CACHED_FRAMES:
-                self._parsed.popitem(last=False)
-        self._parsed.move_to_end(path)
-        return self._parsed[path]
+        with self._lock:
+            if path not in self._parsed:
+                self._parsed[path] = self._read(path)
+                while len(self._parsed) > 1 and sum(map(len, self._parsed.values())) > MAX_CACHED_FRAMES:
+                    self._parsed.popitem(last=False)
+            self._parsed.move_to_end(path)
+            return self._parsed[path]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_read": self._read}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_read"])
 
 
 def _only_camera(pairs: JsonPairs) -> Any:

@@ -5,6 +5,7 @@ Only an index stays in memory (six numbers a detection); rows are read again whe
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ class DetectionMasks(MaskSource):
             DataError: it is unreadable, or a row lacks `scene_id`, `image_id` or `category_id`.
         """
         self.path = path
-        rows = np.array([_index_row(path, n, row) for n, row in enumerate(iterate_rows(path))], np.int64)
-        rows = rows.reshape(-1, 6)
+        numbers = (_index_row(path, n, row) for n, row in enumerate(iterate_rows(path)))
+        rows = np.fromiter(chain.from_iterable(numbers), np.int64).reshape(-1, 6)
         self._rows = rows[np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0]))]
         self._frames = self._rows[:, 0] * (1 << 32) + self._rows[:, 1]
 

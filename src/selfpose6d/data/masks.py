@@ -44,11 +44,10 @@ class MaskSource(ABC):
 
 
 class LabelImage:
-    """Reads label images; keeps the last one, as all instances of a frame share it."""
+    """Reads label images; keeps the last one, as all instances of a frame share it. Safe among threads."""
 
     def __init__(self) -> None:
-        self._path: Path | None = None
-        self._labels = np.zeros((0, 0), np.uint8)
+        self._last: tuple[Path | None, np.ndarray] = (None, np.zeros((0, 0), np.uint8))
 
     def read(self, path: Path) -> np.ndarray:
         """The label image at `path`.
@@ -56,9 +55,11 @@ class LabelImage:
         Raises:
             DataError: the file is missing or unreadable.
         """
-        if path != self._path:
-            self._labels, self._path = read_labels(path), path
-        return self._labels
+        last_path, labels = self._last
+        if path != last_path:
+            labels = read_labels(path)
+            self._last = path, labels
+        return labels
 
     def mask(self, path: Path, value: int, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         """The pixels with label `value`.

@@ -64,9 +64,11 @@ class YcbVideoFrames:
             DataError: the file is missing, unreadable or lacks a field.
         """
         path = self.meta_path(frame_id)
-        if path != self._last[0]:
-            self._last = path, read_meta(path, _READ_FIELDS)
-        return self._last[1]
+        last_path, meta = self._last
+        if path != last_path:
+            meta = read_meta(path, _READ_FIELDS)
+            self._last = path, meta
+        return meta
 
     def _listed(self, root: Path, split: str) -> list[FrameId]:
         if split == SYNTHETIC_SPLIT:
