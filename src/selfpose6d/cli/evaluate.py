@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from selfpose6d.errors import UsageError
+
 if TYPE_CHECKING:
     from selfpose6d.data.selection import Selection
     from selfpose6d.evaluation.inputs import Reference
     from selfpose6d.evaluation.results import Results
 
 RESULTS_NAME = "results.json"
+SURFACE_SEED = 0
 PIPED_WIDTH = 160
 
 
@@ -57,6 +60,10 @@ class Command:
     """Object ids to score (default: all)."""
     limit: int | None = None
     """At most this many frames, the first ones (default: no limit)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where --bop renders."""
+    seed: int = SURFACE_SEED
+    """Seed of --points surface."""
 
     def run(self) -> int:
         """Score every run, write its results, print the tables."""
@@ -71,10 +78,11 @@ class Command:
         runs = [self.run_or_csv, *self.compare]
         for run in runs:
             predictions_path(run)
+        recalls_on = _resolved(self.device) if self.bop else None
         reference = load_reference(self._reference_options())
         results: dict[str, Results] = {}
         for run in runs:
-            results[str(run)] = evaluate(run, reference, self.bop, _tracked).results
+            results[str(run)] = evaluate(run, reference, recalls_on, _tracked).results
             path = predictions_path(run).with_name(RESULTS_NAME)
             write_results(results[str(run)], self.out if self.out and run is runs[0] else path)
         for run, result in results.items():
@@ -100,6 +108,7 @@ class Command:
             symmetric_ids=self.symmetric_ids,
             models_dir=self.models,
             model_unit=self.model_unit,
+            surface_seed=self.seed,
         )
 
     def _selection(self, config) -> "Selection":
@@ -114,6 +123,14 @@ def _closing_line(reference: "Reference", results: "Results") -> str:
     chosen = reference.options.selection.describe()
     selection = f"only {chosen} (the run's selection unless given)" if chosen else "the whole split"
     return f"scored: {results.instances} instances, targets {reference.targets}, {selection}"
+
+
+def _resolved(device: Literal["auto", "cpu", "cuda"]) -> str:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no CUDA device. Use --device auto or cpu.")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _tracked(items: Iterable) -> Iterable:

@@ -32,6 +32,10 @@ class Command:
     """How many frames, worst instances and rejected instances to show, each."""
     out: Path | None = None
     """The page (default: report.html in the run's folder)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Taken as other commands do; pages are drawn on the CPU."""
+    seed: int = 0
+    """Taken as other commands do; nothing is random here."""
 
     def run(self) -> int:
         """Gather what there is, write the page, print its path."""

@@ -30,6 +30,10 @@ class Command:
     """Address to serve at; 0.0.0.0 lets other machines in."""
     port: int = 8080
     """Port to serve at."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Taken as other commands do; the browser draws."""
+    seed: int = 0
+    """Taken as other commands do; nothing is random here."""
 
     def run(self) -> int:
         """Serve until Ctrl-C."""

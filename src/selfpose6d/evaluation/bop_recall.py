@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from selfpose6d.evaluation.instances import Estimates, Truths, image_keys
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.metrics import bop
-from selfpose6d.renderer.packed import pack_meshes
+from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.renderer.rasterize import rasterize
 
 
@@ -60,6 +60,7 @@ def bop_recalls(
     truths: Truths,
     models: Mapping[int, BopModel],
     load_image: Callable[[int, int], SensorImage],
+    device: str = "cpu",
     track: Callable[[Iterable], Iterable] = iter,
 ) -> Recalls:
     """Measure every target, image by image; `load_image(scene_id, im_id)` is called once for each.
@@ -69,7 +70,7 @@ def bop_recalls(
     """
     targets = truths.take(truths.counts)
     meshes = {obj_id: index for index, obj_id in enumerate(sorted(models))}
-    packed = pack_meshes([models[obj_id].mesh for obj_id in sorted(models)])
+    packed = pack_meshes([models[obj_id].mesh for obj_id in sorted(models)], device)
     hits = [np.zeros((len(targets), count), bool) for count in (100, 10, 10)]
     for (scene_id, im_id), groups in track(list(_groups_by_image(estimates, targets).items())):
         image = load_image(scene_id, im_id)
@@ -97,17 +98,17 @@ def _groups_by_image(estimates: Estimates, targets: Truths) -> dict[tuple[int, i
     return images
 
 
-def _depths(packed, mesh_index: int, T_cam_obj: np.ndarray, image: SensorImage) -> np.ndarray:
-    count, (height, width) = len(T_cam_obj), image.depth_m.shape
+def _depths(packed: PackedMeshes, mesh_index: int, T_cam_obj: np.ndarray, image: SensorImage) -> np.ndarray:
+    device, count, (height, width) = packed.faces.device, len(T_cam_obj), image.depth_m.shape
     raster = rasterize(
         packed,
-        torch.full((count,), mesh_index),
-        torch.from_numpy(T_cam_obj).float(),
-        torch.from_numpy(image.K).float().expand(count, 3, 3).contiguous(),
+        torch.full((count,), mesh_index, device=device),
+        torch.from_numpy(T_cam_obj).float().to(device),
+        torch.from_numpy(image.K).float().to(device).expand(count, 3, 3).contiguous(),
         height,
         width,
     )
-    return raster.depth_m.double().numpy()
+    return raster.depth_m.double().cpu().numpy()
 
 
 def _found(

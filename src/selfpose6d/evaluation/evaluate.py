@@ -36,8 +36,10 @@ class Evaluation:
     truths: Truths
 
 
-def evaluate(source: Path, reference: Reference, with_bop: bool = False, track: Track = iter) -> Evaluation:
-    """Score a run folder or a predictions file.
+def evaluate(
+    source: Path, reference: Reference, recalls_on: str | None = None, track: Track = iter
+) -> Evaluation:
+    """Score a run folder or a predictions file; BOP's recalls on device `recalls_on`, if any.
 
     Raises:
         UsageError: there are no predictions.
@@ -59,12 +61,14 @@ def evaluate(source: Path, reference: Reference, with_bop: bool = False, track: 
         describe_sources(reference.points),
         reference.describe_selection(),
         has_certificates,
-        measure_recalls(estimates, reference, track) if with_bop else None,
+        measure_recalls(estimates, reference, recalls_on, track) if recalls_on else None,
     )
     return Evaluation(results, scores, estimates, reference.truths)
 
 
-def measure_recalls(estimates: Estimates, reference: Reference, track: Track = iter) -> Recalls:
+def measure_recalls(
+    estimates: Estimates, reference: Reference, device: str = "cpu", track: Track = iter
+) -> Recalls:
     """BOP's average recalls; reads depth, camera and meshes of the data set.
 
     Raises:
@@ -85,4 +89,4 @@ def measure_recalls(estimates: Estimates, reference: Reference, track: Track = i
         frame_id = FrameId(scene_id, im_id)
         return SensorImage(dataset.read_depth(frame_id), dataset.read_intrinsics(frame_id))
 
-    return bop_recalls(estimates, reference.truths, models, load_image, track)
+    return bop_recalls(estimates, reference.truths, models, load_image, device, track)

@@ -18,6 +18,7 @@ from selfpose6d.data.ycb_files import find_ycb_models
 from selfpose6d.errors import UsageError
 from selfpose6d.evaluation.instances import NO_CERTIFICATE, Estimates, Truths
 from selfpose6d.evaluation.model_points import (
+    SURFACE_SEED,
     ModelPoints,
     PointsChoice,
     load_model_points,
@@ -43,6 +44,7 @@ class ReferenceOptions:
     symmetric_ids: tuple[int, ...] | None = None
     models_dir: Path | None = None
     model_unit: Unit | None = None
+    surface_seed: int = SURFACE_SEED
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def load_reference(options: ReferenceOptions) -> Reference:
         options,
         truths,
         models,
-        load_model_points(models, truths.obj_id.tolist(), options.points),
+        load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed),
         symmetric_object_ids(models, options.symmetric_ids),
         "all" if bop19_targets(options.root, options.split, options.targets) is None else "bop19",
     )

@@ -36,7 +36,7 @@ class ModelPoints:
 
 
 def load_model_points(
-    models: ModelFiles, obj_ids: Iterable[int], choice: PointsChoice = "auto"
+    models: ModelFiles, obj_ids: Iterable[int], choice: PointsChoice = "auto", seed: int = SURFACE_SEED
 ) -> dict[int, ModelPoints]:
     """Model points of each object that has a points file or a mesh; others are left out.
 
@@ -45,15 +45,15 @@ def load_model_points(
         MeshError: a file is unreadable, or its size implausible.
     """
     wanted = sorted(set(obj_ids))
-    found = {obj_id: _load_one(models, obj_id, choice) for obj_id in wanted}
+    found = {obj_id: _load_one(models, obj_id, choice, seed) for obj_id in wanted}
     return {obj_id: points for obj_id, points in found.items() if points is not None}
 
 
-def mesh_points(mesh: Mesh, choice: PointsChoice = "auto") -> ModelPoints:
+def mesh_points(mesh: Mesh, choice: PointsChoice = "auto", seed: int = SURFACE_SEED) -> ModelPoints:
     """Model points of an object that has no points file."""
     if choice == "auto":
         return ModelPoints(mesh.vertices_m.astype(np.float64), "vertices")
-    samples = sample_surface(mesh, SURFACE_POINTS, np.random.default_rng(SURFACE_SEED))
+    samples = sample_surface(mesh, SURFACE_POINTS, np.random.default_rng(seed))
     return ModelPoints(samples.points_m.astype(np.float64), "surface")
 
 
@@ -86,11 +86,11 @@ def symmetric_object_ids(models: ModelFiles, requested: Iterable[int] | None = N
     return tuple(sorted(declared)) or tuple(sorted(by_name))
 
 
-def _load_one(models: ModelFiles, obj_id: int, choice: PointsChoice) -> ModelPoints | None:
+def _load_one(models: ModelFiles, obj_id: int, choice: PointsChoice, seed: int) -> ModelPoints | None:
     path = _points_file(models, obj_id)
     if choice == "auto" and path is not None:
         return ModelPoints(_read_points(path, _points_unit(models, obj_id, path)), "points file")
-    return mesh_points(models.load(obj_id), choice) if obj_id in models.files else None
+    return mesh_points(models.load(obj_id), choice, seed) if obj_id in models.files else None
 
 
 def _points_file(models: ModelFiles, obj_id: int) -> Path | None:

@@ -88,7 +88,7 @@ def crop_around(
     if not len(rows):
         rows, columns = np.array([0, height - 1]), np.array([0, width - 1])
     side = max(np.ptp(rows), np.ptp(columns)) * (1 + 2 * MARGIN_SHARE) + 8
-    left, top = ((x.min() + x.max() - side) / 2 for x in (columns, rows))
+    left, top = ((x.min() + x.max() - side + 1) / 2 for x in (columns, rows))
     box = CropBox(float(left), float(top), float(side))
     K_crop = crop_intrinsics(torch.from_numpy(np.asarray(entry.K, np.float64)), box, TILE_PX).numpy()
     A = K_crop @ np.linalg.inv(entry.K)
