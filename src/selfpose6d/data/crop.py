@@ -1,4 +1,7 @@
-"""What the network sees of one instance: a square crop of colour, depth and mask that knows where it comes from."""
+"""What the network sees of one instance.
+
+A square crop of colour, depth and mask that knows where it comes from.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +22,8 @@ MIN_POINTS = 50
 class Crop:
     """A square of a frame around one mask, resized. Depth is 0 and the mask False outside the image.
 
-    Depth and mask are those of the frame's pixel nearest to each crop pixel; `columns_px` and `rows_px` say which, so
-    that back-projection loses nothing by the resizing.
+    Depth and mask are those of the frame's pixel nearest to each crop pixel; `columns_px` and `rows_px` say
+    which, so that back-projection loses nothing by the resizing.
     """
 
     key: InstanceKey
@@ -74,7 +77,7 @@ def crop_instance(
 
 
 def square_box(mask: Bool[np.ndarray, "height width"], margin: float = MARGIN) -> CropBox:
-    """The smallest square of whole pixels about the mask's box, wider by `margin` of its longer side on each side."""
+    """A square of whole pixels about the mask's box, wider by `margin` of its longer side on each side."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     side = int(np.ceil(longer * (1 + 2 * margin)))
@@ -101,7 +104,6 @@ def _resize(
 ) -> UInt8[np.ndarray, "size size 3"]:
     """Black outside the image; averaged where it shrinks, bilinear where it grows."""
     left, top, side = int(box.left_px), int(box.top_px), int(box.side_px)
-    height, width = rgb.shape[:2]
     before = (max(0, -top), max(0, -left))
     part = rgb[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
     after = (side - before[0] - part.shape[0], side - before[1] - part.shape[1])

@@ -1,0 +1,144 @@
+"""From crop records to what the network takes.
+
+A few array operations for the whole batch, no loop over instances.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
+from selfpose6d.network.estimator import NetworkInput
+
+_MIN_LEFT = 16
+
+
+@dataclass(frozen=True)
+class CropImages:
+    """A batch of crops as images. `middle_m` is the median depth of each mask."""
+
+    rgb: Float[Tensor, "batch 3 crop crop"]
+    depth_m: Float[Tensor, "batch crop crop"]
+    mask: Bool[Tensor, "batch crop crop"]
+    middle_m: Float[Tensor, "batch"]
+    K: Float[Tensor, "batch 3 3"]
+    """Camera matrix of the whole frame."""
+    box_px: Float[Tensor, "batch 3"]
+    """Left, top and side of each crop's square in its frame."""
+    obj_id: Int[Tensor, "batch"]
+
+
+@dataclass(frozen=True)
+class CropBatch:
+    """A batch of instances with their sampled pixels.
+
+    The crop frame has its origin at the middle of the instance's points and its z axis along the line of
+    sight, so that a crop looks the same wherever in the image it was taken.
+    """
+
+    images: CropImages
+    object_index: Int[Tensor, "batch"]
+    pixel: Int[Tensor, "batch points"]
+    points_crop_m: Float[Tensor, "batch points 3"]
+    T_cam_crop: Float[Tensor, "batch 4 4"]
+
+    @property
+    def inputs(self) -> NetworkInput:
+        """What the network takes."""
+        return NetworkInput(self.images.rgb, self.points_crop_m, self.pixel, self.object_index)
+
+
+def decode_records(records: np.ndarray, device: torch.device | str = "cpu") -> CropImages:
+    """Records (a structured array) to tensors on `device`."""
+    names = records.dtype.names or ()
+    part = {name: torch.from_numpy(np.ascontiguousarray(records[name])).to(device) for name in names}
+    bits = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=device)
+    return CropImages(
+        rgb=part["rgb"].permute(0, 3, 1, 2).float().div_(255.0),
+        depth_m=part["depth"].float() * part["depth_step_m"][:, None, None],
+        mask=((part["mask"][..., None] & bits) != 0).flatten(2),
+        middle_m=part["middle_m"],
+        K=part["K"].float(),
+        box_px=part["box_px"],
+        obj_id=part["key"][:, 2].long(),
+    )
+
+
+def sample_batch(
+    images: CropImages,
+    object_index_by_id: Mapping[int, int],
+    diameter_m: Float[Tensor, "objects"],
+    points: int,
+    generator: torch.Generator,
+) -> CropBatch:
+    """Draw `points` pixels of each instance and lift them into the crop frame.
+
+    Pixels farther in depth from the mask's median than the object's diameter belong to something else and
+    are left out, unless next to nothing would be left.
+    """
+    ids = images.obj_id.tolist()
+    object_index = torch.tensor([object_index_by_id[i] for i in ids], device=images.obj_id.device)
+    reach_m = diameter_m.to(images.depth_m)[object_index]
+    known = images.mask & (images.depth_m > 0)
+    near = known & ((images.depth_m - images.middle_m[:, None, None]).abs() <= reach_m[:, None, None])
+    enough = near.flatten(1).sum(1) >= _MIN_LEFT
+    pixel = draw_pixels(torch.where(enough[:, None, None], near, known), points, generator)
+    points_cam_m = back_project_pixels(images, pixel)
+    T_cam_crop = look_at(points_cam_m.median(dim=1).values)
+    return CropBatch(
+        images, object_index, pixel, transform_points(inverse(T_cam_crop), points_cam_m), T_cam_crop
+    )
+
+
+def draw_pixels(
+    allowed: Bool[Tensor, "batch crop crop"], count: int, generator: torch.Generator
+) -> Int[Tensor, "batch {count}"]:
+    """`count` random raster indices among each image's allowed pixels, in random order.
+
+    Stratified in raster order: none twice where there are enough, each about equally often where there are
+    fewer. An image with no allowed pixel gets its centre.
+    """
+    batch, device = len(allowed), allowed.device
+    flat = allowed.flatten(1)
+    available = flat.sum(1)
+    start = available.cumsum(0) - available
+    place = torch.arange(count, device=device) + torch.rand(batch, count, generator=generator, device=device)
+    rank = (place / count * available[:, None]).long().minimum((available - 1).clamp_min(0)[:, None])
+    listed = flat.nonzero()[:, 1]
+    centre = torch.tensor([flat.shape[1] // 2 + allowed.shape[-1] // 2], device=device)
+    listed = torch.cat([listed, centre])
+    position = torch.where(available[:, None] > 0, start[:, None] + rank, len(listed) - 1)
+    order = torch.rand(batch, count, generator=generator, device=device).argsort(1)
+    return listed[position].gather(1, order)
+
+
+def back_project_pixels(
+    images: CropImages, pixel: Int[Tensor, "batch points"]
+) -> Float[Tensor, "batch points 3"]:
+    """Camera points of crop pixels, through the frame pixel that each was taken from."""
+    size = images.depth_m.shape[-1]
+    row, column = pixel // size, pixel % size
+    step = images.box_px[:, 2:] / size
+    u_px = torch.floor(images.box_px[:, :1] + (column + 0.5) * step)
+    v_px = torch.floor(images.box_px[:, 1:2] + (row + 0.5) * step)
+    z = images.depth_m.flatten(1).gather(1, pixel)
+    K = images.K[:, None]
+    x = (u_px - K[..., 0, 2]) / K[..., 0, 0] * z
+    y = (v_px - K[..., 1, 2]) / K[..., 1, 1] * z
+    return torch.stack([x.to(z), y.to(z), z], -1)
+
+
+def look_at(centre_cam_m: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 4 4"]:
+    """`T_cam_crop`: origin at the centre, z along the line of sight, turned by the least angle that does it.
+
+    Ill-posed for a centre behind the camera on its axis; depth sees to it that there is none.
+    """
+    x, y, z = torch.nn.functional.normalize(centre_cam_m, dim=-1).unbind(-1)
+    a = 1.0 / (1.0 + z).clamp_min(1e-6)
+    rows = ((1 - x * x * a, -x * y * a, x), (-x * y * a, 1 - y * y * a, y), (-x, -y, z))
+    R = torch.stack([torch.stack(row, -1) for row in rows], -2)
+    return make_transform(R, centre_cam_m)
