@@ -111,7 +111,7 @@ def _rendering(meshes: PackedMeshes, pose: DrawnPose, K: np.ndarray) -> UInt8[np
     )
     coverage = rendering.mask[0, ..., None].numpy()
     rgb = 255 * rendering.rgb[0].numpy() + (1 - coverage) * np.array(BACKGROUND_RGB)
-    return rgb.clip(0, 255).astype(np.uint8)
+    return np.rint(rgb).clip(0, 255).astype(np.uint8)
 
 
 def _caption(lines: Sequence[str], width_px: int, count: int) -> np.ndarray:

@@ -35,8 +35,8 @@ _STYLE: dict[Any, Any] = {
 class Curve:
     """One line of a chart; `marked` draws its points."""
 
-    x: Sequence[float] | Float[np.ndarray, "points"]
-    y: Sequence[float] | Float[np.ndarray, "points"]
+    x: Sequence[float | int] | Float[np.ndarray, "points"]
+    y: Sequence[float | int] | Float[np.ndarray, "points"]
     label: str = ""
     marked: bool = False
 

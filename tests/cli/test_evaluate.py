@@ -1,0 +1,129 @@
+"""`selfpose6d evaluate`: figures of a run with known errors, its options, and one-line errors."""
+
+import json
+from pathlib import Path
+
+import pytest
+from scored_run import make_run
+
+from selfpose6d.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def run(ycbv_sample: Path, tmp_path_factory) -> Path:
+    """Two frames: object 8 is 5 mm off and certified, 14 is 30 mm off and rejected, 21 is skipped."""
+    return make_run(ycbv_sample, tmp_path_factory.mktemp("runs") / "run")
+
+
+def evaluated(*arguments: object) -> None:
+    assert main(["evaluate", *map(str, arguments)]) == 0
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def test_known_errors_give_known_figures(run, ycbv_sample, capsys):
+    evaluated(run, ycbv_sample)
+    results = read(run / "results.json")
+    objects = results["metrics"]["objects"]
+    assert objects["8"]["add_auc"] == pytest.approx(95, abs=0.01)
+    assert objects["14"]["add_auc"] == pytest.approx(70, abs=0.01)
+    assert objects["14"]["add_below_2cm"] == 0
+    assert objects["21"]["adds_auc"] == 0
+    assert results["metrics"]["pooled"]["add_auc"] == pytest.approx((95 + 70 + 0) / 3, abs=0.01)
+    assert (results["instances"], results["missed"]) == (6, 2)
+    assert results["certified_share"] == pytest.approx(1 / 3)
+    assert results["certified_precision"] == 1
+    assert results["symmetric_ids"] == [13, 16, 19, 20, 21]
+    assert results["points"] == "points file"
+    printed = capsys.readouterr().out
+    assert "8 009_gelatin_box" in printed
+    assert "95.00" in printed
+    assert "scenes 0 --limit 2" in printed
+
+
+def test_the_runs_selection_is_taken_unless_another_is_given(run, ycbv_sample, tmp_path):
+    out = tmp_path / "results.json"
+    evaluated(run, ycbv_sample, "--out", out)
+    assert read(out)["selection"] == {"split": "test", "targets": "bop19", "scenes": [0], "limit": 2}
+    evaluated(run, ycbv_sample, "--scenes", 0, "--limit", 3, "--out", out)
+    assert (read(out)["instances"], read(out)["missed"]) == (9, 5)
+
+
+def test_a_bare_file_is_scored_on_the_whole_split(run, ycbv_sample, tmp_path):
+    copy = tmp_path / "foreign.csv"
+    copy.write_bytes((run / "predictions.csv").read_bytes())
+    evaluated(copy, ycbv_sample)
+    results = read(tmp_path / "results.json")
+    assert (results["instances"], results["missed"]) == (50, 46)
+    assert results["certified_share"] is None
+
+
+def test_options_reach_the_results(run, ycbv_sample, tmp_path):
+    out = tmp_path / "results.json"
+    evaluated(
+        run, ycbv_sample, "--out", out, "--symmetric-ids", 14, 8, "--points", "surface", "--targets", "all"
+    )
+    results = read(out)
+    assert results["symmetric_ids"] == [8, 14]
+    assert results["points"] == "surface"
+    assert results["selection"]["targets"] == "all"
+    mug = results["metrics"]["objects"]["14"]
+    assert mug["add_or_adds_auc"] == mug["adds_auc"] > mug["add_auc"]
+
+
+def test_objects_are_selected(run, ycbv_sample, tmp_path):
+    evaluated(run, ycbv_sample, "--objects", 8, 14, "--limit", 2, "--out", tmp_path / "results.json")
+    results = read(tmp_path / "results.json")
+    assert sorted(results["metrics"]["objects"]) == ["14", "8"]
+    assert results["missed"] == 0
+
+
+def test_runs_side_by_side(run, ycbv_sample, tmp_path, capsys):
+    other = make_run(ycbv_sample, tmp_path / "other")
+    evaluated(run, ycbv_sample, "--compare", other, "--toolbox")
+    printed = capsys.readouterr().out
+    assert "side by side" in printed
+    assert "toolbox" in printed
+    assert (other / "results.json").is_file()
+
+
+def test_bop_recalls(run, ycbv_sample, tmp_path):
+    out = tmp_path / "results.json"
+    evaluated(run, ycbv_sample, "--bop", "--limit", 1, "--out", out)
+    objects = read(out)["metrics"]["objects"]
+    # 5 mm on an object of 13 cm diameter passes every MSSD threshold; a skipped one passes none.
+    assert objects["8"]["ar_mssd"] == 1
+    assert objects["21"]["ar"] == 0
+    assert set(read(out)["metrics"]["pooled"]) >= {"ar", "ar_vsd", "ar_mssd", "ar_mspd"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "{data}"], "no predictions"),
+        (["{run}", "nowhere"], "nowhere"),
+        (["{run}", "{data}", "--split", "train"], "choose one with --split"),
+        (["{run}", "{data}", "--objects", "99"], "no true poses"),
+        (["{run}", "{data}", "--targets", "some"], "targets"),
+        (["{run}", "{data}", "--scenes", "1"], "none of its 4 predictions"),
+        (["{run}"], "Required"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(run, ycbv_sample, capsys, arguments, message):
+    filled = [text.format(run=run, data=ycbv_sample) for text in arguments]
+    assert main(["evaluate", *filled]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_a_broken_predictions_file_names_its_line(run, ycbv_sample, tmp_path, capsys):
+    text = (run / "predictions.csv").read_text().splitlines()
+    text[2] = "0,1,fourteen,1,1 0 0 0 1 0 0 0 1,0 0 0,1"
+    (tmp_path / "broken.csv").write_text("\n".join(text))
+    assert main(["evaluate", str(tmp_path / "broken.csv"), str(ycbv_sample)]) == 2
+    assert "line 3" in capsys.readouterr().err
+    assert not (tmp_path / "results.json").exists()

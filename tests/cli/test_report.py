@@ -1,0 +1,156 @@
+"""`selfpose6d report`: what stands on the page, with and without true poses, for training runs too."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import pytest
+from scored_run import make_run
+
+from selfpose6d.cli.main import main
+
+
+@pytest.fixture
+def run(ycbv_sample: Path, tmp_path: Path) -> Path:
+    return make_run(ycbv_sample, tmp_path / "my-run")
+
+
+def page(run: Path, *arguments: object) -> str:
+    assert main(["report", str(run), *map(str, arguments)]) == 0
+    return (run / "report.html").read_text()
+
+
+class _Outline(HTMLParser):
+    """Headings, table rows, number of pictures, and anything that would be fetched from elsewhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.rows: list[list[str]] = []
+        self.images = 0
+        self.fetched: list[str] = []
+        self._into: list[str] | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href") and not value.startswith(("data:", "#")):
+                self.fetched.append(value)
+        self.images += tag == "img"
+        if tag == "tr":
+            self.rows.append([])
+        self._into = {"td": self.rows[-1] if self.rows else None, "h2": self.headings}.get(tag)
+
+    def handle_data(self, data):
+        if self._into is not None and data.strip():
+            self._into.append(data.strip())
+            self._into = None
+
+
+def test_page_of_a_scored_run(run):
+    text = page(run)
+    outline = _Outline(text)
+    assert outline.headings == [
+        "Scores by object",
+        "Certificates",
+        "Why instances are not certified",
+        "Curves",
+        "Frames",
+        "Worst instances by ADD(-S)",
+        "Rejected instances",
+    ]
+    assert outline.fetched == []
+    assert not re.search(r"@import|url\((?!#)", text)
+    # 2 frames, 4 found instances, 2 rejected ones.
+    assert outline.images == 8
+    gelatin = next(row for row in outline.rows if row and row[0] == "8 009_gelatin_box")
+    assert (gelatin[1], gelatin[3]) == ("2", "95.00")
+    assert ["runner-up too close (margin #)", "rejected", "2"] in outline.rows
+    assert ["# pixels with depth", "skipped", "2"] in outline.rows
+    assert "ADD-S" in text
+    assert "<svg" in text
+
+
+def test_contact_sheets_are_written_beside_the_page(run):
+    page(run)
+    for name in ("contact_sheet_worst.png", "contact_sheet_rejected.png"):
+        assert cv2.imread(str(run / name)).shape[1] > 600
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_pictures_can_be_left_out(run):
+    assert _Outline(page(run, "--pictures", 0)).images == 0
+    assert main(["report", str(run), "--pictures", "-1"]) == 2
+
+
+def test_several_runs_share_the_curves(run, ycbv_sample, tmp_path):
+    other = make_run(ycbv_sample, tmp_path / "other-run")
+    text = page(run, "--compare", other, "--pictures", 0)
+    outline = _Outline(text)
+    assert "Runs side by side" in outline.headings
+    assert {"my-run (pooled)", "other-run (mean)"} <= {row[0] for row in outline.rows if row}
+    assert text.count(">other-run<") >= 2
+
+
+def test_without_true_poses_the_page_has_statuses_and_pictures(ycbv_sample, tmp_path):
+    root = tmp_path / "unlabelled"
+    shutil.copytree(
+        ycbv_sample, root, ignore=shutil.ignore_patterns("000001", "*_info.json", "test_targets*")
+    )
+    run = make_run(root, tmp_path / "run", limit=1)
+    scene = root / "test" / "000000" / "scene_gt.json"
+    entries = json.loads(scene.read_text())
+    scene.write_text(json.dumps({k: [{"obj_id": e["obj_id"]} for e in v] for k, v in entries.items()}))
+    text = page(run, "--pictures", 1)
+    outline = _Outline(text)
+    assert "Not scored: " in text
+    assert "Scores by object" not in outline.headings
+    assert {"Certificates", "Frames", "Rejected instances"} <= set(outline.headings)
+    assert outline.images == 2
+
+
+def test_a_data_set_that_is_gone_leaves_the_tables(ycbv_sample, tmp_path):
+    run = make_run(ycbv_sample, tmp_path / "run", limit=1)
+    config = (run / "config.yaml").read_text().replace(str(ycbv_sample), str(tmp_path / "gone"))
+    (run / "config.yaml").write_text(config)
+    text = page(run)
+    assert "Not scored: " in text
+    assert "No pictures: " in text
+    assert "Certificates" in _Outline(text).headings
+
+
+def test_training_run_has_its_curves(tmp_path):
+    rows = [
+        {"step": i, "kind": kind, "loss": 1.0 / (i + 1)} for i in range(5) for kind in ("train", "validation")
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = page(tmp_path)
+    assert "train loss" in text
+    assert "validation loss" in text
+
+
+def test_names_are_escaped(run):
+    (run / "skipped.jsonl").write_text(
+        json.dumps(
+            {"split": "test", "scene_id": 0, "im_id": 1, "obj_id": 21, "inst_id": 2, "reason": "<b>x</b>"}
+        )
+    )
+    assert "<b>x</b>" not in page(run, "--pictures", 0)
+
+
+@pytest.mark.parametrize("content", [[], ["report.html"]])
+def test_nothing_to_report_is_one_line(tmp_path, capsys, content):
+    for name in content:
+        (tmp_path / name).touch()
+    assert main(["report", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "neither predictions.csv nor log.jsonl" in error
+
+
+def test_no_such_run(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "nowhere")]) == 2
+    assert "is no folder" in capsys.readouterr().err
