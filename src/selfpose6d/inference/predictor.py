@@ -1,0 +1,229 @@
+"""A trained network at work: one frame in, one pose per instance out, all instances in one batch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from selfpose6d.checks import require_depth_in_metres, require_intrinsics
+from selfpose6d.data.crop import Crop, crop_instance
+from selfpose6d.data.crop_batch import CropBatch, decode_records, sample_batch
+from selfpose6d.data.crop_record import pack_crop
+from selfpose6d.data.model_files import Unit
+from selfpose6d.errors import UsageError
+from selfpose6d.geometry.se3 import transform_points
+from selfpose6d.inference.known_meshes import load_known_meshes, require_all_meshes
+from selfpose6d.inference.object_shapes import ObjectShapes, build_object_shapes
+from selfpose6d.inference.options import PredictOptions
+from selfpose6d.inference.selection import cluster_poses
+from selfpose6d.inference.stage_times import StageTimes
+from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.network.checkpoint import load_network
+from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.resolver.icp import ResolverOptions, resolve
+from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate, SkippedInstance
+
+
+@dataclass(frozen=True)
+class VerifiedPose:
+    """A pose after verification; `accepted` when it scored higher than the pose to beat, which it else is."""
+
+    T_cam_obj: Float[Tensor, "4 4"]
+    confidence: float
+    accepted: bool
+
+
+Verifier = Callable[[Frame, Instance, Tensor], VerifiedPose]
+"""Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), of which the first is the pose to beat."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The instances of a frame that can be estimated."""
+
+    instances: tuple[Instance, ...]
+    crops: CropBatch
+
+
+class Predictor:
+    """Estimates the pose of every instance of a frame.
+
+    `times` adds up the seconds of each stage (crop, network, select, refine, verify), `instances` counts.
+    """
+
+    def __init__(
+        self,
+        network: PoseEstimator,
+        options: PredictOptions | None = None,
+        shapes: ObjectShapes | None = None,
+        verifier: Verifier | None = None,
+    ) -> None:
+        """`shapes` are needed to refine, `verifier` to verify; `load` makes both.
+
+        Raises:
+            UsageError: what the options need is missing.
+        """
+        self.network, self.options = network.eval(), options or PredictOptions()
+        if (self.options.refine == "icp" and shapes is None) or (self.options.verify and verifier is None):
+            raise UsageError("refining and verifying need the objects' meshes: pass models (--models DIR).")
+        self.shapes, self.verifier = shapes, verifier
+        self.times, self.instances = StageTimes(), 0
+        self._index_by_id = {obj_id: index for index, obj_id in enumerate(network.objects.obj_ids)}
+
+    @classmethod
+    def load(
+        cls,
+        model: Path | str,
+        models: Path | str | Mapping[int, Mesh] | None = None,
+        options: PredictOptions | None = None,
+        model_unit: Unit | None = None,
+        device: torch.device | str = "cpu",
+    ) -> "Predictor":
+        """A predictor from a training run's folder or a checkpoint file.
+
+        Args:
+            model: the run or checkpoint.
+            models: folder of meshes or meshes by object id: checked against the model, used to refine and
+            verify. options: how poses are predicted. model_unit: unit of the meshes in a folder that does
+            not say it. device: where the network runs.
+
+        Raises:
+            CheckpointError: no checkpoint, a corrupt one, or one of other models.
+            UsageError: the options need meshes and there are none.
+        """
+        options = options or PredictOptions()
+        network, _ = load_network(Path(model), device)
+        if models is None:
+            return cls(network, options)
+        meshes = load_known_meshes(network.objects, models, model_unit)
+        if not options.need_meshes:
+            return cls(network, options)
+        shapes = build_object_shapes(require_all_meshes(network.objects, meshes)).to(device)
+        return cls(network, options, shapes)
+
+    def __call__(
+        self,
+        rgb: UInt8[np.ndarray, "height width 3"],
+        depth_m: Float[np.ndarray, "height width"],
+        K: Float[np.ndarray, "3 3"],
+        masks: Sequence[Bool[np.ndarray, "height width"]],
+        obj_ids: Sequence[int],
+    ) -> list[PoseEstimate]:
+        """One estimate per mask, in their order; `valid=False` with a reason where there can be none.
+
+        Raises:
+            UsageError: masks and ids do not fit the image or each other.
+            DataError: the depth is not in metres, or K is no camera matrix.
+        """
+        require_depth_in_metres(depth_m)
+        require_intrinsics(K)
+        if len(masks) != len(obj_ids) or any(mask.shape != depth_m.shape for mask in masks):
+            raise UsageError(
+                f"expected as many masks as object ids, of the image's shape {depth_m.shape}; got "
+                f"{len(masks)} masks of {sorted({mask.shape for mask in masks})} and {len(obj_ids)} ids."
+            )
+        instances = tuple(
+            Instance(InstanceKey("", 0, 0, obj_id, number), np.asarray(mask, bool))
+            for number, (mask, obj_id) in enumerate(zip(masks, obj_ids, strict=True))
+        )
+        return self.predict(Frame("", 0, 0, rgb, depth_m, K, instances))
+
+    def predict(self, frame: Frame) -> list[PoseEstimate]:
+        """One estimate per instance of the frame, in their order."""
+        with self.times.measure("crop"):
+            batch, skipped = self._crop(frame)
+        estimates = {item.key: _invalid(item) for item in skipped}
+        if batch is not None:
+            self.instances += len(batch.instances)
+            T_cam_obj, confidence = self._estimate(batch)
+            if self.options.refine == "icp":
+                with self.times.measure("refine"):
+                    T_cam_obj = torch.cat([self._icp(batch, T_cam_obj[:, :1]), T_cam_obj[:, 1:]], 1)
+            for instance, T, c in zip(batch.instances, T_cam_obj, confidence, strict=True):
+                estimates[instance.key] = self._finish(frame, instance, T, c)
+        return [estimates[instance.key] for instance in frame.instances]
+
+    def hypotheses(self, frame: Frame) -> dict[InstanceKey, Float[Tensor, "clusters 4 4"]]:
+        """The network's hypotheses of each instance that can be estimated, most confident first."""
+        batch, _ = self._crop(frame)
+        if batch is None:
+            return {}
+        T_cam_obj, _ = self._estimate(batch)
+        return {instance.key: T for instance, T in zip(batch.instances, T_cam_obj, strict=True)}
+
+    def _crop(self, frame: Frame) -> tuple[_Batch | None, list[SkippedInstance]]:
+        config, instances, records, skipped = self.network.config, [], [], []
+        for instance in frame.instances:
+            crop = self._crop_instance(frame, instance, config.crop_px)
+            if isinstance(crop, SkippedInstance):
+                skipped.append(crop)
+            else:
+                instances.append(instance)
+                records.append(pack_crop(crop))
+        if not records:
+            return None, skipped
+        device = self.network.diameter_m.device
+        images = decode_records(np.concatenate(records), device)
+        generator = torch.Generator(device=device).manual_seed(self.options.seed)
+        crops = sample_batch(images, self._index_by_id, self.network.diameter_m, config.points, generator)
+        return _Batch(tuple(instances), crops), skipped
+
+    def _crop_instance(self, frame: Frame, instance: Instance, crop_px: int) -> Crop | SkippedInstance:
+        if instance.key.obj_id not in self._index_by_id:
+            known = " ".join(map(str, self._index_by_id))
+            return SkippedInstance(
+                instance.key, f"object {instance.key.obj_id} is unknown to the model ({known})"
+            )
+        return crop_instance(frame, instance, crop_px)
+
+    def _estimate(
+        self, batch: _Batch
+    ) -> tuple[Float[Tensor, "instances clusters 4 4"], Float[Tensor, "instances clusters"]]:
+        crops, network = batch.crops, self.network
+        half = torch.autocast(crops.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)
+        with self.times.measure("network"), torch.inference_mode(), half:
+            prediction = network(crops.inputs)
+        with self.times.measure("select"), torch.inference_mode():
+            index = crops.object_index
+            clusters = cluster_poses(
+                prediction.T_crop_obj,
+                prediction.confidence,
+                network.centre_m[index],
+                network.diameter_m[index],
+                self.options.hypotheses,
+            )
+            return crops.T_cam_crop[:, None] @ clusters.T, clusters.confidence
+
+    def _icp(
+        self, batch: _Batch, T_cam_obj: Float[Tensor, "instances poses 4 4"]
+    ) -> Float[Tensor, "instances poses 4 4"]:
+        assert self.shapes is not None
+        crops, poses = batch.crops, T_cam_obj.shape[1]
+        points_cam_m = transform_points(crops.T_cam_crop, crops.points_crop_m)
+        cloud = torch.arange(len(T_cam_obj), device=T_cam_obj.device).repeat_interleave(poses)
+        options = ResolverOptions(iterations=self.options.refine_steps)
+        model = crops.object_index[cloud]
+        result = resolve(T_cam_obj.flatten(0, 1), points_cam_m, cloud, self.shapes.grid, model, options)
+        return result.T_cam_obj.unflatten(0, (len(T_cam_obj), poses))
+
+    def _finish(
+        self,
+        frame: Frame,
+        instance: Instance,
+        T_cam_obj: Float[Tensor, "clusters 4 4"],
+        confidence: Float[Tensor, "clusters"],
+    ) -> PoseEstimate:
+        best = VerifiedPose(T_cam_obj[0], float(confidence[0]), accepted=False)
+        if self.options.verify:
+            assert self.verifier is not None
+            with self.times.measure("verify"):
+                best = self.verifier(frame, instance, T_cam_obj)
+        return PoseEstimate(instance.key, best.T_cam_obj.double().cpu().numpy(), best.confidence)
+
+
+def _invalid(skipped: SkippedInstance) -> PoseEstimate:
+    return PoseEstimate(skipped.key, np.full((4, 4), np.nan), 0.0, valid=False, reason=skipped.reason)
