@@ -81,6 +81,7 @@ class PoseEstimator(nn.Module):
         self.register_buffer("deviation_rgb", torch.tensor([0.229, 0.224, 0.225]), persistent=False)
         self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
         self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(
         self, inputs: NetworkInput, selected: Int[Tensor, "batch poses"] | None = None

@@ -1,0 +1,170 @@
+"""`selfpose6d train`: fit the pose network to a data set, with or without labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True)
+class Command:
+    """Fit the pose network. The recipes paper and verified read no pose annotation.
+
+    Give --max-steps or --max-minutes. Frames are decoded once into a cache of crops. Ctrl-C saves; the same
+    command with --resume goes on. With torchrun, all its processes train together.
+    """
+
+    dataset: Positional[Path]
+    """BOP root, YCB-Video root or capture folder; never written to."""
+    out: Path | None = None
+    """The run's folder: config.yaml, checkpoints/, log.jsonl, tensorboard/ (not needed with --summary)."""
+    recipe: str = "paper"
+    """paper: the resolver's poses, no label. verified: --labels, no label by hand. supervised, densefusion
+    (unweighted fusion), synthetic (for rendered frames): true poses."""
+    size: Literal["small", "paper"] = "small"
+    """small: for CPUs. paper: DenseFusion's widths, 128 px crops, 1000 points."""
+    max_steps: int | None = None
+    """Number of steps."""
+    max_minutes: float | None = None
+    """Minutes of training, counted from when the crops are cached; the speed is measured over some steps,
+    then the number of steps is fixed and stored."""
+    resume: bool = False
+    """Go on from the last saved state of --out."""
+    labels: Path | None = None
+    """The --out of an annotate run of the same split: certified poses, as its review.jsonl corrects them."""
+    direction: Literal["observed-to-model", "model-to-observed"] | None = None
+    """Matching direction of the resolver (default: the recipe's, observed-to-model)."""
+    batch: int | None = None
+    """Instances a step, over all processes (default: the recipe's, 16)."""
+    learning_rate: float | None = None
+    """Highest learning rate (default: the recipe's, 0.001)."""
+    split: str = "train"
+    """The split to train on; its last twentieth is held out for validation."""
+    scenes: tuple[int, ...] = ()
+    """Scene ids (default: all)."""
+    frames: tuple[int, ...] = ()
+    """Image ids, in every selected scene (default: all)."""
+    objects: tuple[int, ...] = ()
+    """Object ids (default: all)."""
+    limit: int | None = None
+    """At most this many frames, the first ones (default: no limit)."""
+    models: Path | None = None
+    """Folder of models (default: the data set's models/)."""
+    model_unit: Literal["mm", "m"] | None = None
+    """Unit of the models where the data set does not say it."""
+    detections: Path | None = None
+    """A BOP detections file whose masks are taken; not with recipes that read true poses."""
+    cache: Path | None = None
+    """Folder of cached crops (default: the user's cache directory)."""
+    cache_gb: float = 64.0
+    """Most GiB that cached crops take on disk."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the network's layers; auto: bf16 on CUDA and on CPUs with AMX, else fp32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+    seed: int = 0
+    """Weights, order, augmentation and sampled pixels all follow it."""
+    summary: bool = False
+    """Print parameters and FLOPs of the network for this data set's objects, and stop."""
+
+    def run(self) -> int:
+        """Train, or print the summary."""
+        from selfpose6d.data.dataset import open_dataset
+
+        options = None if self.summary else self._options()
+        dataset = open_dataset(
+            self.dataset, self.split, self._selection(), self.models, self.model_unit, self.detections
+        )
+        if options is None:
+            self._print_summary(dataset)
+            return 0
+        return self._train(dataset, options)
+
+    def _options(self):
+        from selfpose6d.data.crop_store import GIB, CacheOptions
+        from selfpose6d.errors import UsageError
+        from selfpose6d.training.recipe import adapt_recipe, find_recipe
+        from selfpose6d.training.schedule import Limit
+        from selfpose6d.training.session import TrainOptions
+
+        if self.out is None:
+            raise UsageError("--out is missing: say where the run shall be kept, as in --out runs/first.")
+        recipe = adapt_recipe(find_recipe(self.recipe), self.direction, self.batch, self.learning_rate)
+        if self.detections and recipe.reads_poses:
+            raise UsageError(
+                f"--detections: recipe {recipe.name} needs the data set's own masks, to know which pose "
+                "is whose. Leave it out, or use --recipe paper or verified."
+            )
+        cache = CacheOptions(self.cache, int(self.cache_gb * GIB))
+        return TrainOptions(
+            recipe, Limit(self.max_steps, self.max_minutes), self.size, self.labels, self.seed, cache
+        )
+
+    def _selection(self):
+        from selfpose6d.data.selection import Selection
+
+        return Selection(self.scenes, self.frames, self.objects, self.limit)
+
+    def _train(self, dataset, options) -> int:
+        from selfpose6d.training.devices import make_fabric
+        from selfpose6d.training.session import train
+
+        assert self.out is not None
+        fabric = make_fabric(self.device, self.precision)
+        with _DecodingBar(len(dataset.frame_ids())) as bar:
+            result = train(dataset, options, self.out, fabric, self.resume, bar.advance)
+        if fabric.is_global_zero:
+            print(
+                f"{self.out}: {result.steps} steps, {result.samples_per_s:.0f} samples/s, "
+                f"validation {1e3 * result.best_m:.1f} mm"
+            )
+            print(f"next: selfpose6d estimate {self.out} {self.dataset} --split test --out RUN")
+        return 0
+
+    def _print_summary(self, dataset) -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        from selfpose6d.inference.object_shapes import object_table
+        from selfpose6d.network.config import SIZES
+        from selfpose6d.network.estimator import PoseEstimator
+        from selfpose6d.network.summary import summarise
+
+        obj_ids = dataset.object_ids
+        objects = object_table(obj_ids, map(dataset.load_mesh, obj_ids))
+        config = SIZES[self.size]
+        table = Table(
+            title=f"{self.size}: {len(obj_ids)} objects, {config.crop_px} px, {config.points} points"
+        )
+        for column in ("part", "parameters", "MFLOP an instance"):
+            table.add_column(column, justify="left" if column == "part" else "right")
+        for part in summarise(PoseEstimator(config, objects)):
+            table.add_row(part.name, f"{part.parameters:,}", f"{part.flops / 1e6:,.1f}")
+        Console().print(table)
+
+
+class _DecodingBar:
+    """Shows how many frames are decoded; gone when all are: the training has a bar of its own."""
+
+    def __init__(self, frames: int) -> None:
+        from rich.progress import Progress
+
+        self._bar, self._frames, self._done = Progress(transient=True), frames, 0
+        self._task = self._bar.add_task("decoding", total=frames)
+
+    def __enter__(self) -> "_DecodingBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def advance(self) -> None:
+        """One more frame is decoded."""
+        if self._done == 0:
+            self._bar.start()
+        self._done += 1
+        self._bar.update(self._task, completed=self._done)
+        if self._done == self._frames:
+            self._bar.stop()
+            print(f"decoded {self._frames} frames")

@@ -1,0 +1,61 @@
+"""The full state of a training run: enough to go on as if it had never stopped."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfpose6d.errors import CheckpointError
+from selfpose6d.network.checkpoint import write_whole
+
+STATE_NAME = "last.state"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything that changes while training; `total_steps` is None while `--max-minutes` is measured."""
+
+    step: int
+    total_steps: int | None
+    best_m: float
+    network: dict[str, Any]
+    optimiser: dict[str, Any]
+
+
+def checkpoint_folder(run: Path) -> Path:
+    """Where a run keeps its checkpoints."""
+    return run / "checkpoints"
+
+
+def has_state(run: Path) -> bool:
+    """Whether there is a state to go on from."""
+    return (checkpoint_folder(run) / STATE_NAME).is_file()
+
+
+def save_state(run: Path, state: TrainingState) -> None:
+    """Write the state; whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **vars(state)}, buffer)
+    write_whole(checkpoint_folder(run) / STATE_NAME, buffer.getvalue())
+
+
+def load_state(run: Path) -> TrainingState:
+    """The state to go on from.
+
+    Raises:
+        CheckpointError: it is corrupt.
+    """
+    path = checkpoint_folder(run) / STATE_NAME
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        if stored.pop("format") != FORMAT:
+            raise ValueError("another format")
+        return TrainingState(**stored)
+    except Exception as error:  # torch raises many kinds for a broken file
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"{path} is corrupt ({reason}). Remove it and train again without --resume."
+        ) from None

@@ -1,0 +1,91 @@
+"""Which instances each step sees, and their records read one step ahead.
+
+Everything a step draws follows from the seed and the step's number: to resume, no generator state is needed.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from selfpose6d.data.crop_store import CropStore
+
+_BATCH_STREAM, _ORDER_STREAM = 1, 2
+
+
+@dataclass(frozen=True)
+class Share:
+    """This process's part of every batch, when several train together."""
+
+    rank: int = 0
+    world: int = 1
+
+
+class BatchOrder:
+    """A new random order of the instances in every epoch, cut into batches that run on across epochs."""
+
+    def __init__(self, numbers: Int[np.ndarray, "instances"], batch: int, seed: int, share: Share) -> None:
+        self._numbers, self._batch, self._seed, self._share = numbers, batch, seed, share
+        self._epoch, self._order = -1, numbers
+
+    def numbers(self, step: int) -> Int[np.ndarray, "part"]:
+        """The instances of this process in one step."""
+        first, last = (self._batch * r // self._share.world for r in (self._share.rank, self._share.rank + 1))
+        places = step * self._batch + np.arange(first, last)
+        return np.array([self._number(int(place)) for place in places])
+
+    def _number(self, place: int) -> int:
+        epoch, within = divmod(place, len(self._numbers))
+        if epoch != self._epoch:
+            order = np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(len(self._numbers))
+            self._epoch, self._order = epoch, self._numbers[order]
+        return int(self._order[within])
+
+
+class RecordLoader:
+    """Reads the records of the next step while the current one computes."""
+
+    def __init__(self, store: CropStore, order: BatchOrder) -> None:
+        self._store, self._order = store, order
+        self._pool = ThreadPoolExecutor(1)
+        self._next: tuple[int, Future] | None = None
+
+    def load(self, step: int) -> tuple[Int[np.ndarray, "part"], np.ndarray]:
+        """The instances' numbers and records of a step; starts to read those of the one after it."""
+        waiting, self._next = self._next, None
+        loaded = waiting[1].result() if waiting and waiting[0] == step else self._read(step)
+        self._next = step + 1, self._pool.submit(self._read, step + 1)
+        return loaded
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _read(self, step: int) -> tuple[Int[np.ndarray, "part"], np.ndarray]:
+        numbers = self._order.numbers(step)
+        return numbers, self._store.read(numbers)
+
+
+def step_generator(seed: int, step: int, share: Share, device: torch.device | str) -> torch.Generator:
+    """The generator of everything that one process draws in one step."""
+    (state,) = np.random.SeedSequence([seed, _BATCH_STREAM, step, share.rank]).generate_state(1, np.uint64)
+    return torch.Generator(device=device).manual_seed(int(state >> np.uint64(1)))
+
+
+def split_frames(
+    keys: Int[np.ndarray, "instances 4"], held_out_share: float = 0.05, most_instances: int = 256
+) -> tuple[Int[np.ndarray, "training"], Int[np.ndarray, "held_out"]]:
+    """Numbers of the instances to train on, and of those held out: the last frames of the split.
+
+    Neighbours in time, so that few near duplicates of a held-out frame are trained on. A single frame serves
+    for both.
+    """
+    _, frame = np.unique(keys[:, :2], axis=0, return_inverse=True)
+    frames = int(frame.max()) + 1
+    first_held_out = frames - max(1, round(held_out_share * frames))
+    training, held_out = np.flatnonzero(frame < first_held_out), np.flatnonzero(frame >= first_held_out)
+    if len(held_out) > most_instances:
+        held_out = held_out[np.linspace(0, len(held_out) - 1, most_instances).round().astype(int)]
+    return (training if len(training) else held_out), held_out

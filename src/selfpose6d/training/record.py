@@ -1,0 +1,79 @@
+"""What a training run leaves behind: log rows, progress, checkpoints. Only the first process writes."""
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from selfpose6d.losses.weak import WeakLoss
+from selfpose6d.network.checkpoint import save_network
+from selfpose6d.training.checkpoint import TrainingState, checkpoint_folder, save_state
+from selfpose6d.training.log import RunLog, StepProgress
+from selfpose6d.training.validation import Validation
+
+if TYPE_CHECKING:
+    from selfpose6d.training.loop import FitPlan
+
+_LOG_EVERY_STEPS = 10
+
+
+class RunRecord:
+    """Writes for one run; does nothing in processes other than the first."""
+
+    def __init__(self, plan: "FitPlan", first_process: bool, first_step: int) -> None:
+        self._plan, self._active = plan, first_process
+        self._log = RunLog(plan.folder, first_step) if first_process else None
+        self._progress = StepProgress(plan.context.recipe.stages[0].name, first_process)
+
+    def __enter__(self) -> "RunRecord":
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.__exit__(*error)
+        if self._log is not None:
+            self._log.close()
+
+    def note_step(
+        self, step: int, total: int | None, loss: WeakLoss, norm: Tensor, rate: float, samples_per_s: float
+    ) -> None:
+        """A row every few steps; reading the numbers waits for the device, so not at every one."""
+        if self._log is None or not (step % _LOG_EVERY_STEPS == 0 or step == total):
+            return
+        values = {
+            "loss": loss.total.item(),
+            "distance_m": loss.distance_m.mean().item(),
+            "confidence": loss.confidence.mean().item(),
+            "gradient_norm": norm.item(),
+            "learning_rate": rate,
+            "samples_per_s": samples_per_s,
+        }
+        self._log.add(step, "train", values)
+        distance_mm = 1e3 * values["distance_m"]
+        note = f"loss {values['loss']:.4f}, {distance_mm:.1f} mm, {samples_per_s:.0f} samples/s"
+        self._progress.update(step, total, note)
+
+    def note_validation(self, step: int, found: Validation) -> None:
+        """A row of its own kind."""
+        if self._log is not None:
+            self._log.add(step, "validation", vars(found))
+
+    def save(self, state: TrainingState) -> None:
+        """The latest network, and the full state to resume from."""
+        if self._active:
+            self._save_network("last", state)
+            save_state(self._plan.folder, state)
+
+    def save_best(self, state: TrainingState) -> None:
+        """The network that validated best so far."""
+        if self._active:
+            self._save_network("best", state)
+
+    def _save_network(self, name: str, state: TrainingState) -> None:
+        facts = {
+            "recipe": self._plan.context.recipe.name,
+            "step": state.step,
+            "validation_m": state.best_m,
+            "seed": self._plan.seed,
+        }
+        path = checkpoint_folder(self._plan.folder) / f"{name}.safetensors"
+        save_network(path, self._plan.network, facts)

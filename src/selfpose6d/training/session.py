@@ -1,0 +1,151 @@
+"""From a data set and options to a training run: crops, network, targets, then the loop."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from selfpose6d.data.crop_store import CacheOptions, CropStore, open_crop_store
+from selfpose6d.data.frame_source import Dataset
+from selfpose6d.data.run_folder import RunFolder
+from selfpose6d.errors import UsageError
+from selfpose6d.inference.object_shapes import ObjectShapes, build_object_shapes, object_table
+from selfpose6d.network.config import SIZES, NetworkConfig, Size
+from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.resolver.icp import ResolverOptions
+from selfpose6d.training.checkpoint import has_state
+from selfpose6d.training.label_targets import label_poses
+from selfpose6d.training.loader import split_frames
+from selfpose6d.training.loop import FitPlan, FitResult, fit
+from selfpose6d.training.recipe import Recipe
+from selfpose6d.training.schedule import Limit
+from selfpose6d.training.step import StepContext
+from selfpose6d.training.symmetric_objects import load_symmetries
+from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable, TargetSource
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a training run is made of, besides its data set."""
+
+    recipe: Recipe
+    limit: Limit
+    size: Size = "small"
+    labels: Path | None = None
+    """An `annotate` run, for the recipes that learn from labels."""
+    seed: int = 0
+    cache: CacheOptions = field(default_factory=CacheOptions)
+
+    @property
+    def config(self) -> NetworkConfig:
+        """The network's structure."""
+        return replace(SIZES[self.size], weighted=self.recipe.weighted)
+
+    def describe(self) -> dict[str, Any]:
+        """Every option that changes results, for `config.yaml`."""
+        return {
+            "recipe": self.recipe.name,
+            "max_steps": self.limit.max_steps,
+            "max_minutes": self.limit.max_minutes,
+            "size": self.size,
+            "labels": str(self.labels.resolve()) if self.labels else None,
+            "seed": self.seed,
+            "recipe_settings": asdict(self.recipe),
+            "network": asdict(self.config),
+        }
+
+
+def train(
+    dataset: Dataset,
+    options: TrainOptions,
+    out: Path,
+    fabric: Fabric,
+    resume: bool = False,
+    on_frame: Callable[[], object] = lambda: None,
+) -> FitResult:
+    """Fit a network to a data set and leave it in the run folder `out`.
+
+    `resume` goes on from the last saved state, or begins where nothing was saved yet.
+
+    Raises:
+        UsageError: the options do not fit the data set or the folder.
+        KeyboardInterrupt: Ctrl-C; continue with `resume`.
+    """
+    if not resume:
+        _require_unused(out)
+    described = options.describe() | asdict(dataset.selection)
+    context = {
+        "data_set": str(dataset.root.resolve()),
+        "device": str(fabric.device),
+        "precision": _precision(fabric),
+    }
+    with fabric.rank_zero_first():
+        store = open_crop_store(dataset, options.config.crop_px, options.cache, on_frame)
+    plan = _plan(dataset, options, store, out, fabric.device, resume and has_state(out))
+    if fabric.is_global_zero:
+        RunFolder.open(out, "train", described, dataset.fingerprint(), dataset.split, context)
+    fabric.barrier()
+    return fit(plan, fabric)
+
+
+def _plan(
+    dataset: Dataset, options: TrainOptions, store: CropStore, out: Path, device: torch.device, resume: bool
+) -> FitPlan:
+    obj_ids = tuple(np.unique(store.keys[:, 2]).tolist())
+    meshes = [dataset.load_mesh(obj_id) for obj_id in obj_ids]
+    objects, shapes = object_table(obj_ids, meshes), build_object_shapes(meshes).to(device)
+    recipe, config = options.recipe, options.config
+    torch.manual_seed(options.seed)
+    network = PoseEstimator(config, objects)
+    source = make_target_source(recipe, dataset, store, shapes, obj_ids, options.labels)
+    training, held_out = split_frames(store.keys)
+    training, held_out = training[source.has_target(training)], held_out[source.has_target(held_out)]
+    if not len(training):
+        raise UsageError(
+            f"recipe {recipe.name}: no instance to train on has a target pose. Annotate more frames."
+        )
+    context = StepContext(recipe, config, objects, source, shapes, device)
+    return FitPlan(network, context, store, training, held_out, options.limit, options.seed, out, resume)
+
+
+def make_target_source(
+    recipe: Recipe,
+    dataset: Dataset,
+    store: CropStore,
+    shapes: ObjectShapes,
+    obj_ids: tuple[int, ...],
+    labels: Path | None,
+) -> TargetSource:
+    """What the recipe compares poses with; the reader of true poses is imported for `reads_poses` only.
+
+    Raises:
+        UsageError: labels are missing, or given to a recipe that has no use for them.
+    """
+    if labels is not None and recipe.target != "labels":
+        raise UsageError(f"--labels: recipe {recipe.name} does not learn from labels. Use --recipe verified.")
+    if recipe.target == "resolver":
+        options = ResolverOptions(iterations=recipe.resolver_iterations, direction=recipe.direction)
+        return IterativeAnnotationResolver(shapes, options)
+    if recipe.target == "labels":
+        T_cam_obj, weight = label_poses(labels, dataset, store.keys)
+    else:
+        from selfpose6d.training.ground_truth_targets import ground_truth_poses
+
+        T_cam_obj, weight = ground_truth_poses(dataset, store.keys)
+    symmetries = load_symmetries(dataset.models.folder, obj_ids).to(shapes.points_m.device)
+    return PoseTable(T_cam_obj, weight, symmetries, shapes)
+
+
+def _require_unused(out: Path) -> None:
+    if has_state(out):
+        raise UsageError(
+            f"{out} holds a training already. Continue it with --resume, or choose another --out."
+        )
+
+
+def _precision(fabric: Fabric) -> str:
+    return str(fabric._precision.precision)

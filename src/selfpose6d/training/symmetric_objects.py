@@ -1,0 +1,28 @@
+"""The declared symmetries of a data set's objects as tensors, in the order of the network's channels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from selfpose6d.data.symmetries import read_symmetries
+from selfpose6d.training.targets import Symmetries
+
+TURNS = 36
+
+
+def load_symmetries(models_folder: Path, obj_ids: Sequence[int]) -> Symmetries:
+    """What `models_info.json` declares, continuous ones in steps of 10 degrees; else the identity.
+
+    Raises:
+        DataError: the file is not BOP's.
+    """
+    declared = read_symmetries(models_folder)
+    groups = [declared[obj_id].expand(TURNS) if obj_id in declared else np.eye(4)[None] for obj_id in obj_ids]
+    most = max(map(len, groups))
+    padded = np.stack(
+        [np.concatenate([group, np.tile(np.eye(4), (most - len(group), 1, 1))]) for group in groups]
+    )
+    allowed = np.arange(most) < np.array([len(group) for group in groups])[:, None]
+    return Symmetries(torch.from_numpy(padded).float(), torch.from_numpy(allowed))

@@ -1,0 +1,146 @@
+"""Whole trainings: what they leave behind, that they learn, repeat, resume and read no label."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_roots import change_json
+from training_runs import run, same_weights, short, weights
+
+from selfpose6d.data.dataset import Selection, open_dataset
+from selfpose6d.data.run_folder import read_config
+from selfpose6d.errors import UsageError
+from selfpose6d.network.checkpoint import load_network
+
+
+def rows(out, kind):
+    lines = map(json.loads, (out / "log.jsonl").read_text().splitlines())
+    return [row for row in lines if row["kind"] == kind]
+
+
+def test_a_training_leaves_its_files(dataset, cache, tmp_path):
+    out = tmp_path / "run"
+    result = run(dataset, out, cache, steps=20)
+    assert result.steps == 20
+    assert result.samples_per_s > 0
+    assert read_config(out).options["recipe"] == "paper"
+    assert [row["step"] for row in rows(out, "train")] == [10, 20]
+    assert [row["step"] for row in rows(out, "validation")] == list(range(2, 21, 2))
+    assert all(np.isfinite(row["loss"]) for row in rows(out, "train"))
+    assert list((out / "tensorboard").iterdir())
+    network, facts = load_network(out)
+    assert network.objects.obj_ids == (2,)
+    assert facts["recipe"] == "paper"
+    assert result.best_m == pytest.approx(min(row["distance_m"] for row in rows(out, "validation")))
+
+
+def test_supervised_training_brings_poses_near_the_truth(dataset, cache, tmp_path):
+    recipe = short("supervised", batch=8, learning_rate=3e-3)
+    run(dataset, tmp_path / "run", cache, steps=150, recipe=recipe)
+    losses = [row["distance_m"] for row in rows(tmp_path / "run", "train")]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(dataset, cache, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(dataset, tmp_path / name, cache, seed=seed)
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    assert not same_weights(tmp_path / "a", tmp_path / "c")
+
+
+@pytest.mark.parametrize("recipe", ["paper", "verified"])
+def test_no_pose_is_read(recipe, rendered_root, cache, tmp_path, label_run):
+    """Every true pose replaced by nonsense: the same weights, the same log."""
+    spoiled = tmp_path / "spoiled"
+    shutil.copytree(rendered_root, spoiled)
+
+    def spoil(scene_gt):
+        for entries in scene_gt.values():
+            for entry in entries:
+                entry |= {"cam_R_m2c": [float("nan")] * 9, "cam_t_m2c": [1e9, -5.0, 0.0]}
+
+    change_json(spoiled / "train" / "000001" / "scene_gt.json", spoil)
+    labels = label_run if recipe == "verified" else None
+    for root, name in ((rendered_root, "true"), (spoiled, "nonsense")):
+        own = replace(cache, folder=tmp_path / f"cache of {name}")
+        run(open_dataset(root, "train"), tmp_path / name, own, recipe=recipe, labels=labels)
+    assert same_weights(tmp_path / "true", tmp_path / "nonsense")
+    assert rows(tmp_path / "true", "validation") == rows(tmp_path / "nonsense", "validation")
+
+
+def test_the_spoiled_poses_would_have_been_noticed(rendered_root, cache, tmp_path):
+    """The counterpart of the test above: a recipe that reads poses changes with them."""
+    moved = tmp_path / "moved"
+    shutil.copytree(rendered_root, moved)
+
+    def move(scene_gt):
+        for entries in scene_gt.values():
+            entries[0]["cam_t_m2c"] = [30.0, 0.0, 500.0]
+
+    change_json(moved / "train" / "000001" / "scene_gt.json", move)
+    for root, name in ((rendered_root, "a"), (moved, "b")):
+        run(open_dataset(root, "train"), tmp_path / name, cache, recipe="supervised")
+    assert not same_weights(tmp_path / "a", tmp_path / "b")
+
+
+def test_the_reader_of_true_poses_is_imported_for_recipes_that_declare_it_only(rendered_root, tmp_path):
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "from selfpose6d.cli.main import main\n"
+        "from selfpose6d.network.config import SIZES\n"
+        "from dataclasses import replace\n"
+        "SIZES['small'] = replace(SIZES['small'], crop_px=32, points=16)\n"
+        "code = main(sys.argv[1:])\n"
+        "assert 'selfpose6d.data.ground_truth' not in sys.modules\n"
+        "sys.exit(code)\n"
+    )
+    command = [
+        "train",
+        str(rendered_root),
+        "--out",
+        str(tmp_path / "run"),
+        "--max-steps",
+        "1",
+        "--batch",
+        "2",
+    ]
+    command += ["--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_holds_a_training_is_not_overwritten(dataset, cache, tmp_path):
+    run(dataset, tmp_path / "run", cache, steps=2)
+    with pytest.raises(UsageError, match="--resume"):
+        run(dataset, tmp_path / "run", cache, steps=2)
+    with pytest.raises(UsageError, match="max-steps is 2 there, 3 now"):
+        run(dataset, tmp_path / "run", cache, steps=3, resume=True)
+
+
+def test_resuming_a_finished_training_changes_nothing(dataset, cache, tmp_path):
+    run(dataset, tmp_path / "run", cache, steps=3)
+    before = weights(tmp_path / "run")
+    run(dataset, tmp_path / "run", cache, steps=3, resume=True)
+    assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "run").items())
+
+
+def test_only_selected_frames_are_trained_on(rendered_root, cache, tmp_path):
+    run(open_dataset(rendered_root, "train", Selection(limit=4)), tmp_path / "run", cache, steps=2)
+    assert read_config(tmp_path / "run").options["limit"] == 4
+
+
+def test_densefusion_has_no_gates(dataset, cache, tmp_path):
+    run(dataset, tmp_path / "run", cache, steps=1, recipe="densefusion")
+    assert not any("gate" in name for name in weights(tmp_path / "run"))
+    assert not load_network(tmp_path / "run")[0].config.weighted
+
+
+def test_one_frame_is_enough(rendered_root, cache, tmp_path):
+    result = run(open_dataset(rendered_root, "train", Selection(limit=1)), tmp_path / "run", cache, steps=2)
+    assert result.steps == 2

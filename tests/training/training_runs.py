@@ -1,0 +1,33 @@
+"""Short trainings for tests."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from selfpose6d.data.crop_store import CacheOptions
+from selfpose6d.training.devices import make_fabric
+from selfpose6d.training.recipe import Recipe, find_recipe
+from selfpose6d.training.schedule import Limit
+from selfpose6d.training.session import TrainOptions, train
+
+
+def short(name: str = "paper", **changes) -> Recipe:
+    return replace(find_recipe(name), **{"batch": 4, "poses": 8, **changes})
+
+
+def run(dataset, out: Path, cache: CacheOptions, steps: int = 8, recipe: str | Recipe = "paper", **more):
+    resume = more.pop("resume", False)
+    recipe = short(recipe) if isinstance(recipe, str) else recipe
+    options = TrainOptions(recipe, Limit(max_steps=steps), cache=cache, **more)
+    return train(dataset, options, out, make_fabric("cpu", "fp32"), resume)
+
+
+def weights(out: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return load_file(out / "checkpoints" / f"{name}.safetensors")
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    a, b = weights(first), weights(second)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
