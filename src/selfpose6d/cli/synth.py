@@ -39,8 +39,7 @@ class Command:
 
     def run(self) -> int:
         """Render with a progress bar."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+        from selfpose6d.cli.console import progress_bar
         from selfpose6d.data.synthetic.generate import prepare, render_all
         from selfpose6d.data.synthetic.options import SynthOptions
 
@@ -48,14 +47,10 @@ class Command:
             self.preset, self.frames, self.test_frames, self.models, self.model_unit, self.objects, self.seed
         )
         tasks = prepare(self.out, options)
-        rate = TextColumn("{task.fields[rate]}")
-        columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-        with Progress(*columns) as progress:
-            bar = progress.add_task("frames", total=self.frames + self.test_frames, rate="")
+        with progress_bar() as progress:
+            bar = progress.add_task("rendering", total=self.frames + self.test_frames)
             for scene in render_all(tasks, self.workers):
                 progress.advance(bar, scene.frames)
-                speed = progress.tasks[bar].speed
-                progress.update(bar, rate=f"{speed:.1f} frames/s" if speed else "")
         split = "test" if self.test_frames else "train"
         print(f"{self.out}: {self.frames} train and {self.test_frames} test images")
         print(f"next: selfpose6d annotate {self.out} --split {split} --out RUN")

@@ -3,7 +3,6 @@
 The only place, with `data/bop.py`, where millimetres exist.
 """
 
-import logging
 import os
 import warnings
 from pathlib import Path
@@ -82,9 +81,9 @@ class _AssetLog:
 def _read_parts(path: Path) -> list[Any]:
     """trimesh's meshes in the file, moved by their scene graph's transforms."""
     import trimesh
+    from trimesh.constants import log as logger
 
     assets = _AssetLog(path)
-    logger = logging.getLogger("trimesh")
     was_disabled, logger.disabled = logger.disabled, True
     try:
         options = {"process": False, "resolver": assets}
@@ -131,6 +130,8 @@ def _texture(part: Any) -> UInt8[np.ndarray, "rows columns 3"] | None:
     if image is None or uv is None or len(uv) != len(part.vertices):
         return None
     rgb = np.asarray(image.convert("RGB"), np.uint8)
+    if _is_placeholder(rgb):
+        return None
     factor = getattr(material, "baseColorFactor", None)
     if factor is None or np.ptp(np.asarray(factor)[:3]) == 0:
         return rgb
@@ -158,11 +159,17 @@ def _vertex_rgb(part: Any) -> UInt8[np.ndarray, "vertices 3"] | None:
     return np.tile(np.asarray(material.main_color, np.uint8)[:3], (len(part.vertices), 1))
 
 
+def _is_placeholder(rgb: UInt8[np.ndarray, "rows columns 3"]) -> bool:
+    """Whether trimesh made the image up because the file's own is not there."""
+    from trimesh.visual.material import empty_material
+
+    placeholder = empty_material().image
+    return placeholder is not None and np.array_equal(rgb, np.asarray(placeholder.convert("RGB")))
+
+
 def _is_default(material: Any) -> bool:
-    """Whether trimesh made the material up because the file had none."""
-    return getattr(material, "baseColorFactor", None) is None and "diffuse" not in getattr(
-        material, "kwargs", {}
-    )
+    """Whether trimesh made the material's colour up because the file has none."""
+    return getattr(material, "baseColorFactor", None) is None and "kd" not in getattr(material, "kwargs", {})
 
 
 def _to_uint8(colours: np.ndarray) -> UInt8[np.ndarray, "vertices 3"]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import no_type_check
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int16, Int32
 
+from selfpose6d.data.synthetic.compose_numba import keep_nearest
 from selfpose6d.data.synthetic.stock import Stock
 from selfpose6d.renderer.rasterize import rasterize
 
@@ -62,7 +61,7 @@ def compose(
         left, top, columns, rows = window(stock.resting[thing.mesh_index].hull_m, T_cam_obj, K, height, width)
         raster = _rasterize_window(stock, thing.mesh_index, T_cam_obj, K, (left, top, columns, rows))
         silhouettes.append(Silhouette(left, top, raster[0] >= 0))
-        _keep_nearest(index, left, top, *raster, owner, face_id, barycentric, nearest_m)
+        keep_nearest(index, left, top, *raster, owner, face_id, barycentric, nearest_m)
     nearest_m[owner < 0] = 0.0
     return Surfaces(owner, face_id, barycentric, nearest_m, tuple(silhouettes))
 
@@ -109,19 +108,3 @@ def _rasterize_window(
         backend="numba",
     )
     return raster.face_id[0].numpy(), raster.barycentric[0].numpy(), raster.depth_m[0].numpy()
-
-
-@numba.njit(cache=True)
-@no_type_check
-def _keep_nearest(
-    index, left, top, window_face, window_weights, window_depth, owner, face_id, barycentric, nearest_m
-):  # pragma: no cover - compiled
-    height, width = owner.shape
-    rows, columns = window_face.shape
-    for row in range(max(0, -top), min(rows, height - top)):
-        for column in range(max(0, -left), min(columns, width - left)):
-            z, v, u = window_depth[row, column], row + top, column + left
-            if window_face[row, column] >= 0 and z < nearest_m[v, u]:
-                owner[v, u], face_id[v, u], nearest_m[v, u] = index, window_face[row, column], z
-                for k in range(3):
-                    barycentric[v, u, k] = window_weights[row, column, k]

@@ -8,7 +8,7 @@ from selfpose6d.meshes.primitives.boxes import label_box
 from selfpose6d.meshes.primitives.rounds import can
 from selfpose6d.meshes.primitives.shapes import arc, assemble, revolve
 
-PX_PER_M = 1500
+PX_PER_M = 1500.0
 
 
 def make_distractors(count: int, generator: np.random.Generator) -> list[Mesh]:

@@ -5,7 +5,7 @@ the light itself.
 """
 
 import math
-from typing import Any, no_type_check
+from typing import Any
 
 import numba
 import numpy as np
@@ -20,7 +20,6 @@ INLINED: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": FA
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath=FAST)
-@no_type_check
 def shade_pixels(
     rgb, depth_m, incidence, owner, face_id, barycentric, T_world_cam, K, mesh, R_world_obj, level, gloss,
     corner_normals, faces, vertex_rgb, corner_uv, texels, texture_start, texture_size, table_rgb, room_rgb,
@@ -88,7 +87,6 @@ def shade_pixels(
 
 
 @numba.njit(**INLINED)
-@no_type_check
 def _tone(
     rgb, row, column, k, colour, sky, fill, key, highlight, lights, tone
 ):  # pragma: no cover - compiled
@@ -99,7 +97,6 @@ def _tone(
 
 
 @numba.njit(**INLINED)
-@no_type_check
 def _object_normal(wa, wb, wc, face, corner_normals, R, thing):  # pragma: no cover - compiled
     """Interpolated normal, turned into the world."""
     x = wa * corner_normals[face, 0, 0] + wb * corner_normals[face, 1, 0] + wc * corner_normals[face, 2, 0]
@@ -113,7 +110,6 @@ def _object_normal(wa, wb, wc, face, corner_normals, R, thing):  # pragma: no co
 
 
 @numba.njit(**INLINED)
-@no_type_check
 def _object_colour(
     wa, wb, wc, face, faces, vertex_rgb, corner_uv, texels, start, rows, columns
 ):  # pragma: no cover - compiled
@@ -146,7 +142,6 @@ def _object_colour(
 
 
 @numba.njit(**INLINED)
-@no_type_check
 def _backdrop_hit(ex, ey, ez, rx, ry, rz, room):  # pragma: no cover - compiled
     """Distance along the ray to the table, else floor or wall; the plane's axis; is it the table."""
     nearest = np.inf
@@ -166,7 +161,6 @@ def _backdrop_hit(ex, ey, ez, rx, ry, rz, room):  # pragma: no cover - compiled
 
 
 @numba.njit(**INLINED)
-@no_type_check
 def _tile_colour(tile, a, b):  # pragma: no cover - compiled
     """Bilinear colour of a repeating square texture, 0-1."""
     size = tile.shape[0]
@@ -202,7 +196,6 @@ def _tile_colour(tile, a, b):  # pragma: no cover - compiled
 
 
 @numba.njit(**INLINED)
-@no_type_check
 def _lit_share(px, py, pz, key, softness_px, shadow_m, nearest_m, K, T):  # pragma: no cover - compiled
     """Share of 3x3 shadow-map samples around the point that the lamp reaches; 1 outside the map."""
     x = T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]

@@ -17,7 +17,7 @@ from selfpose6d.meshes.primitives.artwork import (
 from selfpose6d.meshes.primitives.shapes import Paint, assemble, box_corners, prism, quad_patch, revolve
 
 LABEL_BOX_M = (0.060, 0.160, 0.210)
-PX_PER_M = 3000
+PX_PER_M = 3000.0
 FOAM_RED = (186, 62, 52)
 STEEL = (138, 142, 148)
 
