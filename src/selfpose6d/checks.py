@@ -46,7 +46,8 @@ def require_intrinsics(K: np.ndarray, name: str = "K") -> None:
     """
     if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
         raise DataError(
-            f"{name} must be a finite 3x3 matrix with positive focal lengths, got {K.tolist()}. Correct the camera file."
+            f"{name} must be a finite 3x3 matrix with positive focal lengths, got {K.tolist()}. "
+            "Correct the camera file."
         )
 
 

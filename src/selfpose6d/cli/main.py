@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 COMMANDS = {
     "synth": "render an unannotated RGB-D data set",
@@ -35,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        return _fail(f"unknown command {name!r}: expected one of {', '.join(COMMANDS)}. See selfpose6d --help")
+        return _fail(
+            f"unknown command {name!r}: expected one of {', '.join(COMMANDS)}. See selfpose6d --help"
+        )
     return run_command(name, rest)
 
 
@@ -48,19 +51,21 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         return command.run()
     except SelfPose6DError as error:
         return _fail(str(error))
-    except OSError as error:
-        if error.errno is None:
-            raise
-        return _fail(f"{error.strerror}: {error.filename}. Check the path, the permissions and the free space.")
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues where it stopped", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return _fail(
+            f"{error.strerror}: {error.filename}. Check the path, the permissions and the free space."
+        )
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
 
 
-def parse(command_type: type, name: str, arguments: Sequence[str]):
+def parse(command_type: type, name: str, arguments: Sequence[str]) -> Any:
     """Parse with tyro; its multi-line error box becomes one `UsageError` line, `--help` exits 0."""
     import tyro
 

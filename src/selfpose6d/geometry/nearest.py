@@ -41,7 +41,7 @@ def build_nearest_grid(
     margin: float = DEFAULT_MARGIN,
 ) -> NearestGrid:
     """Grid for one model; a cube around the samples, wider by `margin` of the longest extent on each side."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     low, high = points_m.min(axis=0).astype(np.float64), points_m.max(axis=0).astype(np.float64)
     side = float((high - low).max()) * (1 + 2 * margin)
@@ -49,7 +49,7 @@ def build_nearest_grid(
     origin = 0.5 * (low + high) - 0.5 * side + 0.5 * cell
     axes = [origin[d] + cell * np.arange(cells) for d in range(3)]
     centres = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    _, nearest = cKDTree(points_m).query(centres, workers=-1)
+    _, nearest = KDTree(points_m).query(centres, workers=-1)
     dtype = np.int16 if len(points_m) <= np.iinfo(np.int16).max else np.int32
     return NearestGrid(
         index=torch.from_numpy(nearest.astype(dtype).reshape(1, cells, cells, cells)),

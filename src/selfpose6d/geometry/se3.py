@@ -5,7 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def make_transform(R: Float[Tensor, "*batch 3 3"], t: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4 4"]:
+def make_transform(
+    R: Float[Tensor, "*batch 3 3"], t: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 4 4"]:
     """The 4x4 matrix with rotation `R` and translation `t`."""
     bottom = torch.zeros_like(R[..., :1, :])
     corner = torch.ones_like(t[..., :1, None])

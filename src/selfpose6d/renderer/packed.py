@@ -38,6 +38,11 @@ class PackedMeshes:
     def __len__(self) -> int:
         return len(self.has_colour)
 
+    def face_normals(self) -> Float[Tensor, "faces 3"]:
+        """Unit normals by the winding order, object frame."""
+        a, b, c = self.vertices_m[self.faces].unbind(1)
+        return F.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-20)
+
     def to(self, device: torch.device | str) -> "PackedMeshes":
         """The same meshes on another device."""
         tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
@@ -68,7 +73,6 @@ def pack_meshes(meshes: Sequence[Mesh], device: torch.device | str = "cpu") -> P
         has_colour=tuple(m.has_colour for m in meshes),
     )
     return packed.to(device)
-
 
 
 def _mip_pyramid(mesh: Mesh) -> list[Float[Tensor, "rows columns 3"]]:

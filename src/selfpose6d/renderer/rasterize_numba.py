@@ -77,7 +77,9 @@ def _project_vertices(vertices, first, last, T, K):  # pragma: no cover - compil
 
 
 @numba.njit(cache=True)
-def _draw_faces(projected, faces, first, begin, end, face_id, barycentric, depth_m):  # pragma: no cover - compiled
+def _draw_faces(
+    projected, faces, first, begin, end, face_id, barycentric, depth_m
+):  # pragma: no cover - compiled
     height, width = face_id.shape
     nearest = np.full((height, width), np.inf)
     for face in range(begin, end):

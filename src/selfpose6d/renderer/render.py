@@ -1,6 +1,5 @@
 """Mesh + pose -> colour, mask and depth images."""
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor

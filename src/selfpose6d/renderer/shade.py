@@ -1,10 +1,16 @@
-"""Surface colour of covered pixels: texture map (mip level by footprint, bilinear) or vertex colours."""
+"""Surface colour of covered pixels: texture map (mip level by footprint, bilinear) or vertex colours.
+
+One function, two back ends as in `rasterize`. The colours are whatever the packed meshes hold: RGB, or LAB for
+scoring.
+"""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from selfpose6d.renderer.packed import MIP_LEVELS, PackedMeshes
+from selfpose6d.renderer.rasterize import Backend
+from selfpose6d.renderer.shade_numba import shade_numba
 from selfpose6d.types import Rasterization
 
 
@@ -25,23 +31,38 @@ def shade(
     mesh_index: Int[Tensor, "images"],
     raster: Rasterization,
     level: Int[Tensor, "images"],
+    backend: Backend = "auto",
 ) -> Float[Tensor, "images height width 3"]:
-    """Unlit RGB 0-1 of every pixel, 0 off the object."""
-    rgb = raster.barycentric.new_zeros(*raster.face_id.shape, 3)
+    """Unlit colour of every pixel, 0 off the object. The numba back end carries no gradient."""
+    if backend == "auto":
+        backend = "numba" if meshes.vertices_m.device.type == "cpu" else "torch"
+    if backend == "numba":
+        return shade_numba(meshes, mesh_index, raster, level)
+    return shade_torch(meshes, mesh_index, raster, level)
+
+
+def shade_torch(
+    meshes: PackedMeshes,
+    mesh_index: Int[Tensor, "images"],
+    raster: Rasterization,
+    level: Int[Tensor, "images"],
+) -> Float[Tensor, "images height width 3"]:
+    """Reference for any device; shades covered pixels only."""
     covered = raster.face_id >= 0
     image = covered.nonzero()[:, 0]
     face, weights = raster.face_id[covered].long(), raster.barycentric[covered]
     mesh = mesh_index[image]
     rows_columns = meshes.texture_size[mesh, level[image]]
+    start = meshes.texture_start[mesh, level[image]]
     textured = rows_columns[:, 0] > 0
-    colour = torch.empty_like(weights)
     plain = ~textured
+    colour = torch.empty_like(weights)
     colour[plain] = (meshes.vertex_rgb[meshes.faces[face[plain]]] * weights[plain, :, None]).sum(1)
     uv = (meshes.corner_uv[face[textured]] * weights[textured, :, None]).sum(1)
-    start = meshes.texture_start[mesh, level[image]]
     colour[textured] = sample_bilinear(meshes.texels, start[textured], rows_columns[textured], uv)
-    rgb[covered] = colour
-    return rgb
+    image_colour = raster.barycentric.new_zeros(*raster.face_id.shape, 3)
+    image_colour[covered] = colour
+    return image_colour
 
 
 def sample_bilinear(

@@ -2,7 +2,8 @@
 
 Each iteration pairs every point with its nearest counterpart and fits a rigid pose in closed form. The direction of
 the pairing matters more than anything else: `observed-to-model` matches what the camera saw to the model;
-`model-to-observed` (Eq. (10) and the first author's code) also pulls the hidden back of the object onto the visible front.
+`model-to-observed` (Eq. (10) and the first author's code) also pulls the hidden back of the object onto the visible
+front.
 """
 
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ def resolve(
     """
     with torch.no_grad():
         if options.direction == "model-to-observed":
-            return _resolve_torch(T_cam_obj, cloud_cam_m, cloud, grid, model, options, _pair_model_to_observed)
+            return _resolve_torch(
+                T_cam_obj, cloud_cam_m, cloud, grid, model, options, _pair_model_to_observed
+            )
         if backend == "numba" or (backend == "auto" and T_cam_obj.device.type == "cpu"):
             scale_m = options.robust_scale_m or 0.0
             return resolve_numba(

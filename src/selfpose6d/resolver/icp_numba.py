@@ -37,8 +37,14 @@ def resolve_numba(
         grid.points_m.numpy(),
         grid.points_m.norm(dim=-1).amax(-1).numpy(),
         model.numpy(),
-        (iterations, robust_scale_m**2, tolerance_m, inlier_m),
-        (rms_m, inlier_share, used, converged),
+        iterations,
+        robust_scale_m**2,
+        tolerance_m,
+        inlier_m,
+        rms_m,
+        inlier_share,
+        used,
+        converged,
     )
     return ResolverResult(
         torch.from_numpy(T).to(T_cam_obj),
@@ -51,10 +57,9 @@ def resolve_numba(
 
 @numba.njit(parallel=True, cache=True)
 def _resolve_poses(
-    T, clouds, cloud, index, origin, cell, points, radius, model, settings, results
-):  # pragma: no cover - compiled
-    iterations, scale2, tolerance, inlier = settings
-    rms, inlier_share, used, converged = results
+    T, clouds, cloud, index, origin, cell, points, radius, model,
+    iterations, scale2, tolerance, inlier, rms, inlier_share, used, converged,
+):  # fmt: skip  # pragma: no cover - compiled
     for p in numba.prange(len(T)):
         observed, m = clouds[cloud[p]], model[p]
         for _ in range(iterations):
@@ -63,19 +68,17 @@ def _resolve_poses(
             if moved < tolerance:
                 converged[p] = True
                 break
-        residual = _residual(T[p], observed, index[m], origin[m], cell[m], points[m], inlier)
-        rms[p] = residual[0]
-        inlier_share[p] = residual[1]
+        rms[p], inlier_share[p] = _residual(T[p], observed, index[m], origin[m], cell[m], points[m], inlier)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True)
 def _nearest(T, x, y, z, index, origin, cell):  # pragma: no cover - compiled
     """Sample index nearest to the camera point, looked up in the object frame."""
     x, y, z = x - T[0, 3], y - T[1, 3], z - T[2, 3]
     last = index.shape[0] - 1
-    i = int(round((T[0, 0] * x + T[1, 0] * y + T[2, 0] * z - origin[0]) / cell))
-    j = int(round((T[0, 1] * x + T[1, 1] * y + T[2, 1] * z - origin[1]) / cell))
-    k = int(round((T[0, 2] * x + T[1, 2] * y + T[2, 2] * z - origin[2]) / cell))
+    i = round((T[0, 0] * x + T[1, 0] * y + T[2, 0] * z - origin[0]) / cell)
+    j = round((T[0, 1] * x + T[1, 1] * y + T[2, 1] * z - origin[1]) / cell)
+    k = round((T[0, 2] * x + T[1, 2] * y + T[2, 2] * z - origin[2]) / cell)
     return index[min(max(i, 0), last), min(max(j, 0), last), min(max(k, 0), last)]
 
 

@@ -1,0 +1,44 @@
+"""The paper's PureICP baseline: one random start, 50 iterations, nothing verified."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.geometry.so3 import random_rotations
+from selfpose6d.labeling.hypotheses import settle
+from selfpose6d.labeling.object_model import ObjectModel
+from selfpose6d.resolver.icp import Direction, ResolverOptions
+from selfpose6d.types import Certificate
+
+ITERATIONS = 50
+
+
+def pure_icp(
+    model: ObjectModel,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    direction: Direction,
+    generator: np.random.Generator,
+) -> tuple[Float[Tensor, "4 4"], Certificate]:
+    """Pose from one random rotation on the cloud's centroid; confidence is the inlier share, never certified.
+
+    Reference: paper IV-C, PureICP.
+    """
+    with torch.device("cpu"):
+        R = random_rotations(1, torch.Generator().manual_seed(int(generator.integers(2**31))))
+    R = R.to(cloud_cam_m)
+    start = make_transform(R, cloud_cam_m.mean(0) - R @ model.centre_m)
+    result = settle(model, cloud_cam_m, start, ResolverOptions(iterations=ITERATIONS, direction=direction))
+    nothing = float("nan")
+    certificate = Certificate(
+        status="rejected",
+        reason="not verified: --method icp",
+        confidence=float(result.inlier_share[0]),
+        margin=nothing,
+        rms_m=float(result.rms_m[0]),
+        coverage=nothing,
+        free_space=nothing,
+        colour=nothing,
+    )
+    return result.T_cam_obj[0], certificate

@@ -1,0 +1,128 @@
+"""Local refinement: Gauss-Newton on depth, colour and free space through the renderer, many poses at once."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from selfpose6d.geometry.se3 import exp
+from selfpose6d.labeling.object_model import ObjectModel
+from selfpose6d.labeling.residuals import (
+    GEOMETRY_SCALE_M,
+    colour_pull,
+    depth_system,
+    free_space_pull,
+    geometry_system,
+    image_system,
+    outside_distance,
+)
+from selfpose6d.labeling.score import ObservedCrop, Scores, ScoreWeights, View, high_pass, score
+from selfpose6d.renderer.rasterize import rasterize
+from selfpose6d.renderer.shade import mip_levels, shade
+
+DAMPING = 1e-2
+MAX_STEP_M = 0.02
+NEAREST_WEIGHT = 0.3
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The best pose met on each path and its scores."""
+
+    T_cam_obj: Float[Tensor, "poses 4 4"]
+    scores: Scores
+
+    def ordered(self) -> "Refined":
+        """The same, best total score first."""
+        order = self.scores.total.argsort(descending=True, stable=True)
+        return Refined(self.T_cam_obj[order], Scores(*(term[order] for term in vars(self.scores).values())))
+
+
+def look(
+    model: ObjectModel, observed: ObservedCrop, T_cam_obj: Float[Tensor, "poses 4 4"], coarse: bool
+) -> View:
+    """Render hypotheses into the crop."""
+    poses, size = len(T_cam_obj), observed.crop.mask.shape[0]
+    index, K = torch.full((poses,), int(coarse)), observed.crop.K.expand(poses, 3, 3)
+    raster = rasterize(model.packed, index, T_cam_obj, K, size, size)
+    lab = shade(model.packed, index, raster, mip_levels(model.packed, index, T_cam_obj, K))
+    covered = raster.face_id >= 0
+    return View(raster.face_id, covered, raster.depth_m, high_pass(lab, covered))
+
+
+def refine(
+    model: ObjectModel,
+    observed: ObservedCrop,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    iterations: int,
+    weights: ScoreWeights,
+    coarse: bool,
+) -> Refined:
+    """Take Gauss-Newton steps from every pose and keep the best-scored pose of each path.
+
+    Monotone: the result never scores below the start. Colour steers only the close look (`coarse=False`): the
+    pattern must overlap to within a pixel or two before its gradient points the right way.
+    """
+    distance_px = outside_distance(observed.crop.mask)
+    best = None
+    T = T_cam_obj
+    for step in range(iterations + 1):
+        view = look(model, observed, T, coarse)
+        scores = score(observed, view, weights, model.has_colour)
+        best = Refined(T, scores) if best is None else keep_better(best, Refined(T, scores))
+        if step < iterations:
+            T = gauss_newton_step(model, observed, cloud_cam_m, T, view, scores, distance_px, not coarse)
+    assert best is not None
+    return best
+
+
+def keep_better(first: Refined, second: Refined) -> Refined:
+    """Per pose the better-scored of two."""
+    better = second.scores.total > first.scores.total
+    pick = lambda a, b: torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), b, a)  # noqa: E731
+    scores = Scores(
+        *(pick(a, b) for a, b in zip(vars(first.scores).values(), vars(second.scores).values(), strict=True))
+    )
+    return Refined(pick(first.T_cam_obj, second.T_cam_obj), scores)
+
+
+def gauss_newton_step(
+    model: ObjectModel,
+    observed: ObservedCrop,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    T: Float[Tensor, "poses 4 4"],
+    view: View,
+    scores: Scores,
+    distance_px: tuple[Tensor, tuple[Tensor, Tensor]],
+    with_colour: bool,
+) -> Float[Tensor, "poses 4 4"]:
+    """One damped step of all poses."""
+    centre = T[:, :3, :3] @ model.centre_m + T[:, :3, 3]
+    H, g = geometry_system(model, cloud_cam_m, T, centre)
+    H_depth, g_depth = depth_system(model, observed, view, T, centre)
+    pull = free_space_pull(observed, view, distance_px)
+    if with_colour and model.has_colour:
+        pull = pull + colour_pull(observed, view, scores.shift)
+    H_image, g_image = image_system(view, observed.crop.K, centre, pull)
+    radius = 0.5 * model.diameter_m
+    damping = DAMPING * torch.diag(torch.tensor([1.0] * 3 + [radius**2] * 3)) / GEOMETRY_SCALE_M**2
+    twist = torch.linalg.solve(
+        NEAREST_WEIGHT * H + H_depth + H_image + damping, NEAREST_WEIGHT * g + g_depth + g_image
+    )
+    limit = torch.tensor([MAX_STEP_M] * 3 + [MAX_STEP_M / radius] * 3)
+    twist = twist * (limit / twist.abs().clamp_min(1e-12)).amin(-1, keepdim=True).clamp_max(1.0)
+    return _move(T, centre, twist)
+
+
+def _move(
+    T: Float[Tensor, "poses 4 4"], centre: Float[Tensor, "poses 3"], twist: Float[Tensor, "poses 6"]
+) -> Float[Tensor, "poses 4 4"]:
+    """Apply small motions that rotate about the object's centre."""
+    step = exp(twist)
+    moved = T.clone()
+    moved[:, :3, :3] = step[:, :3, :3] @ T[:, :3, :3]
+    about = (step[:, :3, :3] @ (T[:, :3, 3] - centre)[..., None]).squeeze(-1)
+    moved[:, :3, 3] = about + centre + twist[:, :3]
+    return moved

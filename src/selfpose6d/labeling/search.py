@@ -1,0 +1,119 @@
+"""Coarse to fine: from nothing to a few refined, mutually different, scored poses of one instance.
+
+1. evenly spread rotations, settled by the resolver;        2. rendered small and scored;
+3. the best few multiplied by what geometry cannot tell apart; 4. refined through the renderer, small, then large.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from selfpose6d.errors import UsageError
+from selfpose6d.labeling.expand import similar_poses, sliding_poses
+from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
+from selfpose6d.labeling.object_model import ObjectModel
+from selfpose6d.labeling.refine import Refined, look, refine
+from selfpose6d.labeling.score import ObservedCrop, ScoreWeights, score
+from selfpose6d.resolver.icp import ResolverOptions
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How hard the annotator looks."""
+
+    rotations: int = 600
+    """Start rotations, evenly spread."""
+    points: int = 200
+    """Observed points that the resolver fits."""
+    resolver_iterations: int = 20
+    """ICP iterations per start (the paper: 20)."""
+    rendered: int = 128
+    """Most settled poses that are rendered in the first look."""
+    coarse_px: int = 64
+    """Crop side of the search, pixels."""
+    fine_px: int = 128
+    """Crop side of the last refinement and of the final score, pixels."""
+    refined: int = 24
+    """Poses refined on the coarse crop."""
+    finalists: int = 10
+    """Poses refined on the fine crop."""
+    coarse_steps: int = 4
+    """Gauss-Newton steps on the coarse crop."""
+    fine_steps: int = 3
+    """Gauss-Newton steps on the fine crop."""
+    weights: ScoreWeights = field(default_factory=ScoreWeights)
+    """Weights of the score's terms."""
+
+    def __post_init__(self) -> None:
+        for name in ("rotations", "points", "rendered", "coarse_px", "fine_px", "refined", "finalists"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class InstanceView:
+    """What the search needs of one instance: two crops and the visible cloud."""
+
+    coarse: ObservedCrop
+    fine: ObservedCrop
+    cloud_cam_m: Float[Tensor, "points 3"]
+
+
+def search(model: ObjectModel, instance: InstanceView, options: SearchOptions) -> Refined:
+    """Finalists of one instance, best first; no pose is given, no label is read."""
+    cloud = instance.cloud_cam_m
+    resolver = ResolverOptions(iterations=options.resolver_iterations, tolerance_m=1e-4)
+    settled = settle(model, cloud, start_poses(model, cloud, options.rotations), resolver)
+    T = settled.T_cam_obj[_differ(model, settled.T_cam_obj, -settled.rms_m, options.rendered)]
+    total = _first_look(model, instance, T, options)
+    seeds = T[distinct(T, total, model.centre_m, math.radians(20), 0.02, 3)]
+    more = _look_alikes(model, cloud, seeds, float(settled.rms_m.min()))
+    if len(more):
+        T, total = torch.cat([T, more]), torch.cat([total, _first_look(model, instance, more, options)])
+    return finish(model, instance, T[_differ(model, T, total, options.refined)], options)
+
+
+def finish(
+    model: ObjectModel, instance: InstanceView, T_cam_obj: Float[Tensor, "poses 4 4"], options: SearchOptions
+) -> Refined:
+    """Refine hypotheses from anywhere (search, a network) on both crops; finalists, best first."""
+    cloud, weights = instance.cloud_cam_m, options.weights
+    coarse = refine(model, instance.coarse, cloud, T_cam_obj, options.coarse_steps, weights, coarse=True)
+    kept = distinct(
+        coarse.T_cam_obj, coarse.scores.total, model.centre_m, math.radians(8), 0.01, options.finalists
+    )
+    fine = refine(
+        model, instance.fine, cloud, coarse.T_cam_obj[kept], options.fine_steps, weights, coarse=False
+    )
+    return fine.ordered()
+
+
+def _first_look(
+    model: ObjectModel, instance: InstanceView, T: Float[Tensor, "poses 4 4"], options: SearchOptions
+) -> Float[Tensor, "poses"]:
+    view = look(model, instance.coarse, T, coarse=True)
+    return score(instance.coarse, view, options.weights, model.has_colour).total
+
+
+def _look_alikes(
+    model: ObjectModel,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    T: Float[Tensor, "poses 4 4"],
+    best_rms_m: float,
+) -> Float[Tensor, "more 4 4"]:
+    """Poses that depth cannot tell from `T`, settled; those that do not fit the cloud after all are dropped."""
+    more = torch.cat([similar_poses(model, T), sliding_poses(model, cloud_cam_m, T)])
+    if not len(more):
+        return more
+    settled = settle(model, cloud_cam_m, more, ResolverOptions(iterations=3))
+    fits = settled.T_cam_obj[settled.rms_m < 2 * best_rms_m + 0.002]
+    return fits[_differ(model, fits, torch.zeros(len(fits)), 128)] if len(fits) else fits
+
+
+def _differ(
+    model: ObjectModel, T: Float[Tensor, "poses 4 4"], preference: Float[Tensor, "poses"], most: int
+) -> Tensor:
+    return distinct(T, preference, model.centre_m, math.radians(6), 0.01, most)
