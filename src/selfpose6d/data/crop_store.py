@@ -1,6 +1,6 @@
 """Decoded crops in one file: frames are read once, then any batch is a few reads, however large the data set.
 
-The operating system's page cache keeps what fits in memory; the process itself holds the instances' keys only.
+The operating system's page cache keeps what fits in memory; the process holds the keys only.
 """
 
 import hashlib

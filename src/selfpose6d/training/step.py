@@ -84,7 +84,9 @@ def require_finite(
     """
     broken = ~torch.isfinite(values.detach()).cpu().numpy()
     if broken.any():
-        names = [" ".join(f"{k} {v}" for k, v in store.key(n)._asdict().items()) for n in number[broken][:4]]
+        names = [
+            " ".join(f"{k} {v}" for k, v in store.key(int(n))._asdict().items()) for n in number[broken][:4]
+        ]
         raise DataError(
             f"step {step}: the loss or its gradient is not finite for {'; '.join(names)}. "
             "Look at that frame with selfpose6d validate, or leave it out with --frames or --scenes."

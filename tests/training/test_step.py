@@ -1,0 +1,91 @@
+"""One step: the loss on the chosen pixels, the guard against NaN, validation without a trace."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+from networks import TINY
+from small_roots import cube
+
+from selfpose6d.data.crop_store import open_crop_store
+from selfpose6d.errors import DataError
+from selfpose6d.inference.object_shapes import build_object_shapes, object_table
+from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.resolver.icp import ResolverOptions
+from selfpose6d.training.loader import Share, step_generator
+from selfpose6d.training.recipe import RECIPES, adapt_recipe, find_recipe
+from selfpose6d.training.step import StepContext, require_finite, training_loss
+from selfpose6d.training.targets import IterativeAnnotationResolver
+from selfpose6d.training.validation import validate
+
+
+@pytest.fixture
+def store(dataset, cache):
+    return open_crop_store(dataset, 32, cache)
+
+
+@pytest.fixture
+def context():
+    shapes = build_object_shapes([cube()])
+    source = IterativeAnnotationResolver(shapes, ResolverOptions(iterations=3))
+    return StepContext(
+        find_recipe("paper"), TINY, object_table((2,), [cube()]), source, shapes, torch.device("cpu")
+    )
+
+
+def loss(context, store, network, seed=0):
+    number = np.arange(4)
+    return training_loss(
+        network, context, store.read(number), number, step_generator(seed, 0, Share(), "cpu")
+    )
+
+
+def test_a_step_is_repeatable_and_has_gradients_everywhere(context, store):
+    network = PoseEstimator(TINY, context.objects)
+    first, same, other = (loss(context, store, network, seed).total for seed in (0, 0, 1))
+    assert first.item() == same.item()
+    assert first.item() != other.item()
+    first.backward()
+    heads = {
+        name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()
+    }
+    assert heads == {"colour_branch", "fusion", "rotation", "translation", "confidence"}
+
+
+def test_a_loss_that_is_not_finite_names_the_instance(store):
+    values = torch.tensor([1.0, float("nan"), 2.0, float("inf")])
+    with pytest.raises(DataError) as caught:
+        require_finite(values, np.array([4, 2, 0, 7]), store, step=31)
+    message = str(caught.value)
+    assert message.startswith("step 31:")
+    for number in (2, 7):
+        assert f"scene_id 1 im_id {store.keys[number][1]} obj_id 2" in message
+    assert f"im_id {store.keys[4][1]} " not in message
+    require_finite(torch.ones(2), np.array([0, 1]), store, step=0)
+
+
+def test_validation_is_repeatable_and_leaves_the_network_as_it_was(context, store):
+    network = PoseEstimator(TINY, context.objects).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.get_rng_state()
+    numbers = np.arange(len(store))
+    first, same = (validate(network, context, store, numbers, 0, contextlib.nullcontext) for _ in range(2))
+    assert first == same
+    assert first.instances == len(store)
+    assert network.training
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_recipes_declare_what_they_read():
+    reading = {name for name, recipe in RECIPES.items() if recipe.reads_poses}
+    assert reading == {"supervised", "densefusion", "synthetic"}
+    assert {name for name, recipe in RECIPES.items() if not recipe.weighted} == {"densefusion"}
+    assert all(name == recipe.name for name, recipe in RECIPES.items())
+
+
+def test_settings_that_are_not_given_stay():
+    recipe = adapt_recipe(find_recipe("paper"), batch=3)
+    assert (recipe.batch, recipe.direction) == (3, "observed-to-model")
+    assert adapt_recipe(recipe, direction="model-to-observed").direction == "model-to-observed"

@@ -1,0 +1,137 @@
+"""Where targets come from: the resolver, true poses, labels; in which frame, with which weight."""
+
+import json
+
+import numpy as np
+import pytest
+import roma
+import torch
+from label_runs import write_label_run
+from small_roots import cube, write_json
+
+from selfpose6d.data.crop_batch import decode_records, sample_batch
+from selfpose6d.data.crop_store import open_crop_store
+from selfpose6d.data.ground_truth import load_ground_truth
+from selfpose6d.errors import UsageError
+from selfpose6d.geometry.se3 import inverse, make_transform
+from selfpose6d.inference.object_shapes import build_object_shapes
+from selfpose6d.resolver.icp import ResolverOptions
+from selfpose6d.training.ground_truth_targets import ground_truth_poses
+from selfpose6d.training.label_targets import label_poses
+from selfpose6d.training.symmetric_objects import load_symmetries
+from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable
+
+
+@pytest.fixture
+def store(dataset, cache):
+    return open_crop_store(dataset, 32, cache)
+
+
+@pytest.fixture
+def shapes():
+    return build_object_shapes([cube()])
+
+
+@pytest.fixture
+def batch(store):
+    images = decode_records(store.read(np.arange(len(store))))
+    return sample_batch(images, {2: 0}, torch.tensor([0.18]), 120, torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def truth(dataset, store):
+    by_key = {pose.key: pose.T_cam_obj for pose in load_ground_truth(dataset.root, "train")}
+    return torch.from_numpy(np.stack([by_key[store.key(n)] for n in range(len(store))])).float()
+
+
+def near(T: torch.Tensor, seed: int = 0, turn_rad: float = 0.03) -> torch.Tensor:
+    """Poses turned by about `turn_rad` an axis and moved by 3 mm."""
+    generator = torch.Generator().manual_seed(seed)
+    turn = turn_rad * torch.randn(*T.shape[:-2], 3, generator=generator)
+    return T @ make_transform(
+        roma.rotvec_to_rotmat(turn), 0.002 * torch.randn(turn.shape, generator=generator)
+    )
+
+
+def test_true_poses_are_found_by_the_whole_key(dataset, store, truth):
+    T, weight = ground_truth_poses(dataset, store.keys)
+    assert torch.allclose(T, truth)
+    assert weight.tolist() == [1.0] * len(store)
+    shuffled = store.keys[::-1].copy()
+    assert torch.allclose(ground_truth_poses(dataset, shuffled)[0], truth.flip(0))
+    unknown = store.keys + np.array([0, 0, 0, 5], np.int32)
+    assert ground_truth_poses(dataset, unknown)[1].tolist() == [0.0] * len(store)
+
+
+def test_known_poses_are_given_in_the_crop_frame(dataset, store, batch, shapes, truth):
+    symmetries = load_symmetries(dataset.models.folder, (2,))
+    table = PoseTable(truth, torch.ones(len(store)), symmetries, shapes)
+    number = torch.arange(len(store))
+    targets = table.targets(batch, number, torch.eye(4).expand(len(store), 3, 4, 4))
+    back = batch.T_cam_crop[:, None] @ targets.T_crop_obj
+    assert torch.allclose(back, truth[:, None].expand(-1, 3, -1, -1), atol=1e-5)
+    assert table.has_target(np.arange(len(store))).all()
+
+
+def test_of_symmetric_poses_the_nearest_is_the_target(tmp_path, store, batch, shapes, truth):
+    turn = np.diag([-1.0, -1.0, 1.0, 1.0])
+    write_json(tmp_path / "models_info.json", {"2": {"symmetries_discrete": [turn.reshape(-1).tolist()]}})
+    table = PoseTable(truth, torch.ones(len(store)), load_symmetries(tmp_path, (2,)), shapes)
+    predicted = (inverse(batch.T_cam_crop) @ near(truth @ torch.from_numpy(turn).float()))[:, None]
+    targets = table.targets(batch, torch.arange(len(store)), predicted).T_crop_obj
+    assert torch.allclose(
+        targets[:, 0], inverse(batch.T_cam_crop) @ truth @ torch.from_numpy(turn).float(), atol=1e-4
+    )
+
+
+def test_continuous_symmetries_and_objects_without_any_share_a_table(tmp_path):
+    axis = {"axis": [0, 0, 1], "offset": [0, 0, 0]}
+    write_json(tmp_path / "models_info.json", {"1": {"symmetries_continuous": [axis]}, "2": {"diameter": 1}})
+    symmetries = load_symmetries(tmp_path, (2, 1, 7))
+    assert symmetries.allowed.sum(1).tolist() == [1, 36, 1]
+    assert torch.allclose(symmetries.T_obj_sym[:, 0], torch.eye(4).expand(3, 4, 4), atol=1e-6)
+
+
+def test_the_resolver_brings_poses_nearer_to_what_was_seen(batch, shapes, truth):
+    source = IterativeAnnotationResolver(shapes, ResolverOptions())
+    true_crop = inverse(batch.T_cam_crop) @ truth
+    start = torch.stack([near(true_crop, seed, 0.1) for seed in range(3)], 1).requires_grad_()
+    targets = source.targets(batch, torch.arange(len(truth)), start)
+    assert not targets.T_crop_obj.requires_grad
+    assert targets.weight.tolist() == [1.0] * len(truth)
+    corners = torch.from_numpy(cube().vertices_m)
+
+    def error(T):
+        moved, true = (P[..., :3, :3] @ corners.T + P[..., :3, 3:] for P in (T, true_crop[:, None]))
+        return (moved - true).norm(dim=-2).mean()
+
+    assert error(targets.T_crop_obj) < 0.6 * error(start.detach())
+
+
+def test_certified_labels_weigh_by_their_confidence_and_others_are_left_out(dataset, store, truth, tmp_path):
+    run = write_label_run(dataset, tmp_path / "labels", rejected_frames=(3, 8))
+    T, weight = label_poses(run, dataset, store.keys)
+    rejected = np.isin(store.keys[:, 1], (3, 8))
+    assert np.array_equal(weight.numpy() == 0, rejected)
+    assert set(weight.numpy()[~rejected]) == {0.5}
+    assert torch.allclose(T[torch.from_numpy(~rejected)], truth[torch.from_numpy(~rejected)], atol=1e-6)
+
+
+def test_a_persons_review_decides(dataset, store, tmp_path):
+    run = write_label_run(dataset, tmp_path / "labels", rejected_frames=(3,))
+    verdicts = ({"im_id": 3, "verdict": "accept"}, {"im_id": 5, "verdict": "reject"})
+    lines = [{"split": "train", "scene_id": 1, "obj_id": 2, "inst_id": 0, **verdict} for verdict in verdicts]
+    (run / "review.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    _, weight = label_poses(run, dataset, store.keys)
+    assert store.keys[weight.numpy() == 0][:, 1].tolist() == [5]
+
+
+def test_without_labels_it_says_what_to_run_first(dataset, store):
+    with pytest.raises(UsageError, match=r"selfpose6d annotate .* --split train --out LABELS first"):
+        label_poses(None, dataset, store.keys)
+
+
+def test_labels_of_other_instances_are_no_labels(dataset, store, tmp_path):
+    run = write_label_run(dataset, tmp_path / "labels")
+    with pytest.raises(UsageError, match="no certified label among the selected instances"):
+        label_poses(run, dataset, store.keys + np.array([7, 0, 0, 0], np.int32))
