@@ -117,6 +117,7 @@ def test_a_data_set_that_is_gone_leaves_the_tables(ycbv_sample, tmp_path):
     config = (run / "config.yaml").read_text().replace(str(ycbv_sample), str(tmp_path / "gone"))
     (run / "config.yaml").write_text(config)
     text = page(run)
+    assert text.count(str(tmp_path / "gone")) >= 3
     assert "Not scored: " in text
     assert "No pictures: " in text
     assert "Certificates" in _Outline(text).headings

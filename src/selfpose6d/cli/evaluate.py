@@ -1,17 +1,16 @@
 """`selfpose6d evaluate RUN_OR_CSV DATASET`: score predictions, print the table, write `results.json`."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from selfpose6d.errors import UsageError
+from selfpose6d.data.selection import Selection
 
 if TYPE_CHECKING:
-    from selfpose6d.data.selection import Selection
-    from selfpose6d.evaluation.inputs import Reference
+    from selfpose6d.evaluation.inputs import Reference, ReferenceOptions
     from selfpose6d.evaluation.results import Results
 
 RESULTS_NAME = "results.json"
@@ -49,17 +48,10 @@ class Command:
     out: Path | None = None
     """The results file (default: results.json beside the predictions)."""
     models: Path | None = None
-    """Folder of models (default: the data set's models/)."""
+    """Folder of models (default: the run's, else the data set's models/)."""
     model_unit: Literal["mm", "m"] | None = None
     """Unit of the models where the data set does not say it."""
-    scenes: tuple[int, ...] = ()
-    """Scene ids to score (default: the run's selection, else all)."""
-    frames: tuple[int, ...] = ()
-    """Image ids to score, in every selected scene (default: all)."""
-    objects: tuple[int, ...] = ()
-    """Object ids to score (default: all)."""
-    limit: int | None = None
-    """At most this many frames, the first ones (default: no limit)."""
+    selection: OmitArgPrefixes[Selection] = field(default_factory=Selection)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where --bop renders."""
     seed: int = SURFACE_SEED
@@ -69,6 +61,7 @@ class Command:
         """Score every run, write its results, print the tables."""
         from rich.console import Console
 
+        from selfpose6d.cli.device import resolve_device
         from selfpose6d.evaluation.evaluate import evaluate
         from selfpose6d.evaluation.inputs import load_reference, predictions_path
         from selfpose6d.evaluation.results import write_results
@@ -78,7 +71,7 @@ class Command:
         runs = [self.run_or_csv, *self.compare]
         for run in runs:
             predictions_path(run)
-        recalls_on = _resolved(self.device) if self.bop else None
+        recalls_on = resolve_device(self.device) if self.bop else None
         reference = load_reference(self._reference_options())
         results: dict[str, Results] = {}
         for run in runs:
@@ -95,28 +88,29 @@ class Command:
         print(f"written: {self.out or predictions_path(runs[0]).with_name(RESULTS_NAME)}")
         return 0
 
-    def _reference_options(self):
-        from selfpose6d.evaluation.inputs import ReferenceOptions, recorded_config
+    def _reference_options(self) -> "ReferenceOptions":
+        """The options as given; split, selection and models as the run's own where they are left open."""
+        from selfpose6d.evaluation.inputs import (
+            ReferenceOptions,
+            recorded_config,
+            recorded_path,
+            recorded_selection,
+            recorded_unit,
+        )
 
         config = recorded_config(self.run_or_csv)
+        is_open = not self.selection.describe()
         return ReferenceOptions(
             root=self.dataset,
             split=self.split or (config.split if config else "test"),
-            selection=self._selection(config),
+            selection=recorded_selection(config) if config and is_open else self.selection,
             targets=self.targets,
             points=self.points,
             symmetric_ids=self.symmetric_ids,
-            models_dir=self.models,
-            model_unit=self.model_unit,
+            models_dir=self.models or recorded_path(config, "models"),
+            model_unit=self.model_unit or recorded_unit(config),
             surface_seed=self.seed,
         )
-
-    def _selection(self, config) -> "Selection":
-        from selfpose6d.data.selection import Selection
-        from selfpose6d.evaluation.inputs import recorded_selection
-
-        chosen = Selection(self.scenes, self.frames, self.objects, self.limit)
-        return recorded_selection(config) if config and not chosen.describe() else chosen
 
 
 def _closing_line(reference: "Reference", results: "Results") -> str:
@@ -125,18 +119,11 @@ def _closing_line(reference: "Reference", results: "Results") -> str:
     return f"scored: {results.instances} instances, targets {reference.targets}, {selection}"
 
 
-def _resolved(device: Literal["auto", "cpu", "cuda"]) -> str:
-    import torch
+def _tracked(items: Sequence) -> Iterable:
+    from selfpose6d.cli.console import progress_bar
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch finds no CUDA device. Use --device auto or cpu.")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _tracked(items: Iterable) -> Iterable:
-    from rich.progress import track
-
-    return track(items, "BOP recalls")
+    with progress_bar() as progress:
+        yield from progress.track(items, description="recalls")
 
 
 def _is_terminal() -> bool:

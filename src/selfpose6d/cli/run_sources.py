@@ -13,7 +13,9 @@ from selfpose6d.evaluation.inputs import (
     PREDICTIONS_NAME,
     ReferenceOptions,
     recorded_config,
+    recorded_path,
     recorded_selection,
+    recorded_unit,
 )
 
 RESULTS_NAME = "results.json"
@@ -62,7 +64,7 @@ def resolve_sources(
     if not run.is_dir():
         raise UsageError(f"no run: {run} is no folder. Pass the --out of an earlier command.")
     config = recorded_config(run)
-    root = dataset or _recorded_path(config, "dataset")
+    root = dataset or recorded_path(config, "dataset")
     reference = None
     if root is not None:
         scored = _earlier_results(run / RESULTS_NAME)
@@ -73,10 +75,10 @@ def resolve_sources(
             targets=scored.get("selection", {}).get("targets"),
             points="surface" if scored.get("points") == "surface" else "auto",
             symmetric_ids=tuple(scored["symmetric_ids"]) if "symmetric_ids" in scored else None,
-            models_dir=models_dir or _recorded_path(config, "models"),
-            model_unit=unit or _recorded(config, "model_unit"),
+            models_dir=models_dir or recorded_path(config, "models"),
+            model_unit=unit or recorded_unit(config),
         )
-    return RunSources(run, config, reference, _recorded_path(config, "detections"))
+    return RunSources(run, config, reference, recorded_path(config, "detections"))
 
 
 def _earlier_results(path: Path) -> dict[str, Any]:
@@ -86,12 +88,3 @@ def _earlier_results(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _recorded(config: RunConfig | None, name: str) -> Any:
-    return ({**config.options, **config.context} if config else {}).get(name)
-
-
-def _recorded_path(config: RunConfig | None, name: str) -> Path | None:
-    recorded = _recorded(config, name)
-    return Path(recorded) if recorded else None

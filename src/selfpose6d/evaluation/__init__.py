@@ -1,0 +1,1 @@
+"""Scores of a run, their tables and the report page."""

@@ -1,7 +1,7 @@
 """Average recall of the BOP challenge: VSD, MSSD and MSPD with BOP's own matching and thresholds."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,7 @@ def bop_recalls(
     models: Mapping[int, BopModel],
     load_image: Callable[[int, int], SensorImage],
     device: str = "cpu",
-    track: Callable[[Iterable], Iterable] = iter,
+    track: Callable[[Sequence], Iterable] = iter,
 ) -> Recalls:
     """Measure every target, image by image; `load_image(scene_id, im_id)` is called once for each.
 

@@ -1,6 +1,6 @@
 """Score one run against a data set: files in, figures out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from selfpose6d.geometry.symmetry import SymmetryGroup
 
 SYMMETRY_STEPS = 315
 """BOP's discretisation of an axis: no surface point moves by more than 1 % of the diameter between steps."""
-Track = Callable[[Iterable], Iterable]
+Track = Callable[[Sequence], Iterable]
 """Wraps a long loop to show its progress."""
 
 

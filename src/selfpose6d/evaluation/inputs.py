@@ -188,3 +188,14 @@ def recorded_selection(config: RunConfig) -> Selection:
     options = config.options
     lists = {name: tuple(options.get(name) or ()) for name in ("scenes", "frames", "objects")}
     return Selection(**lists, limit=options.get("limit"))
+
+
+def recorded_path(config: RunConfig | None, name: str) -> Path | None:
+    """A path that a run was made with, if any; it may be gone by now."""
+    recorded = {**config.options, **config.context}.get(name) if config else None
+    return Path(recorded) if recorded else None
+
+
+def recorded_unit(config: RunConfig | None) -> Unit | None:
+    """The unit of the models that a run was made with, where it was said."""
+    return config.options.get("model_unit") if config else None

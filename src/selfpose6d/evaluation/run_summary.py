@@ -12,6 +12,7 @@ from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.tables import TextTable
 from selfpose6d.types import SkippedInstance
 
+MOST_REASONS = 20
 STATUSES = ("certified", "ambiguous", "rejected")
 SKIPPED_NAME = "skipped.jsonl"
 
@@ -46,7 +47,7 @@ def reason_table(estimates: Estimates, skipped: Iterable[SkippedInstance]) -> Te
     ]
     pairs += [("skipped", instance.reason) for instance in skipped]
     counts = Counter((status, _without_numbers(reason)) for status, reason in pairs)
-    rows = tuple((reason, status, str(count)) for (status, reason), count in counts.most_common())
+    rows = tuple((reason, status, str(count)) for (status, reason), count in counts.most_common(MOST_REASONS))
     return TextTable(("reason", "status", "instances"), rows, 0, "")
 
 

@@ -1,0 +1,1 @@
+"""Distances between poses, areas under curves, the BOP errors."""

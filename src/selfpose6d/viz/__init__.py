@@ -1,0 +1,1 @@
+"""Pictures: overlays, contact sheets, charts, the 3-D viewer."""
