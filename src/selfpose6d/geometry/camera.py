@@ -26,8 +26,8 @@ def back_project(
         indexing="ij",
     )
     K = K.to(depth_m)[..., None, None, :, :]
-    x = (u - K[..., 0, 2]) / K[..., 0, 0] * depth_m
     y = (v - K[..., 1, 2]) / K[..., 1, 1] * depth_m
+    x = ((u - K[..., 0, 2]) * depth_m - K[..., 0, 1] * y) / K[..., 0, 0]
     return torch.stack([x, y, depth_m], -1)
 
 

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.errors import MeshError
+
 DEFAULT_CELLS = 128
 DEFAULT_MARGIN = 0.35
 
@@ -40,11 +42,20 @@ def build_nearest_grid(
     cells: int = DEFAULT_CELLS,
     margin: float = DEFAULT_MARGIN,
 ) -> NearestGrid:
-    """Grid for one model; a cube around the samples, wider by `margin` of the longest extent on each side."""
+    """Grid for one model; a cube around the samples, wider by `margin` of the longest extent on each side.
+
+    Raises:
+        MeshError: all samples are the same point.
+    """
     from scipy.spatial import KDTree
 
     low, high = points_m.min(axis=0).astype(np.float64), points_m.max(axis=0).astype(np.float64)
     side = float((high - low).max()) * (1 + 2 * margin)
+    if not side > 0:
+        raise MeshError(
+            f"a nearest-point grid needs samples with an extent, got {len(points_m)} times {low.tolist()} m. "
+            "Check the mesh's vertices."
+        )
     cell = side / cells
     origin = 0.5 * (low + high) - 0.5 * side + 0.5 * cell
     axes = [origin[d] + cell * np.arange(cells) for d in range(3)]
