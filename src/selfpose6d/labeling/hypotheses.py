@@ -1,6 +1,5 @@
 """Start poses: rotations spread evenly over SO(3), translation from the visible cloud, settled by the resolver."""
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import super_fibonacci
+from selfpose6d.labeling.distinct_numba import greedy_distinct
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 from selfpose6d.types import ResolverResult
@@ -51,29 +51,5 @@ def distinct(
     order = torch.argsort(preference, descending=True, stable=True)
     R = T_cam_obj[order, :3, :3].reshape(-1, 9).double().cpu().numpy()
     t = (T_cam_obj[order, :3, :3] @ centre_m + T_cam_obj[order, :3, 3]).double().cpu().numpy()
-    kept = _greedy_distinct(R, t, 1 + 2 * np.cos(angle_rad), distance_m**2, most)
+    kept = greedy_distinct(R, t, 1 + 2 * np.cos(angle_rad), distance_m**2, most)
     return order[torch.from_numpy(kept).to(order.device)]
-
-
-@numba.njit(cache=True)
-def _greedy_distinct(R, t, min_trace, max_squared_m2, most):  # pragma: no cover - compiled
-    kept = np.empty(min(most, len(R)), np.int64)
-    count = 0
-    for i in range(len(R)):
-        if count == most:
-            break
-        different = True
-        for k in range(count):
-            j = kept[k]
-            trace, squared = 0.0, 0.0
-            for d in range(9):
-                trace += R[i, d] * R[j, d]
-            for d in range(3):
-                squared += (t[i, d] - t[j, d]) ** 2
-            if trace > min_trace and squared < max_squared_m2:
-                different = False
-                break
-        if different:
-            kept[count] = i
-            count += 1
-    return kept[:count]

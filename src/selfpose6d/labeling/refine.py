@@ -113,10 +113,10 @@ def gauss_newton_step(
     )
     limit = torch.tensor([MAX_STEP_M] * 3 + [MAX_STEP_M / radius] * 3)
     twist = twist * (limit / twist.abs().clamp_min(1e-12)).amin(-1, keepdim=True).clamp_max(1.0)
-    return _move(T, centre, twist)
+    return move_about_centre(T, centre, twist)
 
 
-def _move(
+def move_about_centre(
     T: Float[Tensor, "poses 4 4"], centre: Float[Tensor, "poses 3"], twist: Float[Tensor, "poses 6"]
 ) -> Float[Tensor, "poses 4 4"]:
     """Apply small motions that rotate about the object's centre."""
