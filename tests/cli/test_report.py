@@ -60,7 +60,7 @@ def test_page_of_a_scored_run(run):
         "Curves",
         "Frames",
         "Worst instances by ADD(-S)",
-        "Rejected instances",
+        "Rejected and ambiguous instances",
     ]
     assert outline.fetched == []
     assert not re.search(r"@import|url\((?!#)", text)
@@ -108,7 +108,7 @@ def test_without_true_poses_the_page_has_statuses_and_pictures(ycbv_sample, tmp_
     outline = _Outline(text)
     assert "Not scored: " in text
     assert "Scores by object" not in outline.headings
-    assert {"Certificates", "Frames", "Rejected instances"} <= set(outline.headings)
+    assert {"Certificates", "Frames", "Rejected and ambiguous instances"} <= set(outline.headings)
     assert outline.images == 2
 
 

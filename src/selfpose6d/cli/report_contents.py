@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,12 +69,23 @@ def _facts(sources: RunSources) -> dict[str, str]:
         chosen = sources.reference.selection.describe()
         facts["data set"] = f"{sources.reference.root}, split {sources.reference.split} {chosen}".strip()
     if (config := sources.config) is not None:
-        used = {name: value for name, value in config.options.items() if value not in (None, [], "")}
+        used = _flat(config.options)
         facts["made by"] = (
             f"{config.command}, selfpose6d {config.version} {(config.commit or '')[:12]}".strip()
         )
         facts["options"] = ", ".join(f"{name} {value}" for name, value in used.items()) or "defaults"
     return facts
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Options in use; those of a group under `group.name`."""
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif value not in (None, [], ""):
+            flat[prefix + name] = value
+    return flat
 
 
 def _evaluate(
@@ -157,10 +169,11 @@ def _galleries(
 
 
 def _chosen(estimates: Estimates, evaluation: Evaluation | None) -> list[tuple[str, str, np.ndarray]]:
-    """Rows of the worst estimates, farthest first, and of the rejected ones, most confident first."""
-    rejected = np.flatnonzero(estimates.status == "rejected")
-    rejected = rejected[np.argsort(-estimates.confidence[rejected], kind="stable")]
-    chosen = [("rejected", "Rejected instances", rejected)]
+    """Rows of the worst estimates, farthest first, and of the rejected and ambiguous, most confident first."""
+    order = np.argsort(-estimates.confidence, kind="stable")
+    status = estimates.status[order]
+    turned_down = np.concatenate([order[status == "rejected"], order[status == "ambiguous"]])
+    chosen = [("rejected", "Rejected and ambiguous instances", turned_down)]
     if evaluation is not None:
         scores = evaluation.scores
         found = np.flatnonzero(~scores.missed)

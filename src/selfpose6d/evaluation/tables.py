@@ -117,7 +117,8 @@ def _object_title(obj_id: int, names: Mapping[int, str]) -> str:
 
 def _note(results: Results) -> str:
     symmetric = " ".join(map(str, results.symmetric_ids)) or "none"
+    recalls = "" if results.pooled.ar is None else " Recalls know the symmetries of models_info.json only."
     return (
         f"AUC up to 10 cm, 0-100; shares in %; missed count as failures. Model points: {results.points}. "
-        f"ADD(-S) takes ADD-S for objects: {symmetric}."
+        f"ADD(-S) takes ADD-S for objects: {symmetric}.{recalls}"
     )
