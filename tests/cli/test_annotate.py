@@ -1,0 +1,181 @@
+"""`annotate` as a user runs it: results, restart after a kill, refused folders, unreadable frames, no labels read."""
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from selfpose6d.cli.main import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory):
+    """Constants of meshes go to a folder of the test's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> Path:
+    """A small BOP root: two objects, three test frames."""
+    root = tmp_path_factory.mktemp("synth") / "data"
+    code = main(
+        ["synth", str(root), "--frames", "1", "--test-frames", "3", "--objects", "1", "5", "--seed", "3"]
+    )
+    assert code == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(rendered, tmp_path_factory) -> Path:
+    """A run over `rendered` that nothing disturbed."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    assert main(["annotate", str(rendered), "--out", str(run)]) == 0
+    return run
+
+
+def rows_without_time(run: Path) -> list[dict[str, str]]:
+    with (run / "predictions.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "time"} for row in csv.DictReader(file)]
+
+
+def copied(root: Path, to: Path) -> Path:
+    shutil.copytree(root, to)
+    for path in to.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return to
+
+
+def test_every_file_of_the_contract_is_written(finished, rendered):
+    certificates = [json.loads(line) for line in (finished / "certificates.jsonl").read_text().splitlines()]
+    assert len(certificates) == len(rows_without_time(finished)) >= 4
+    wanted = {
+        "split",
+        "scene_id",
+        "im_id",
+        "obj_id",
+        "inst_id",
+        "status",
+        "reason",
+        "confidence",
+        "margin",
+        "rms_m",
+    }
+    wanted |= {"coverage", "free_space", "colour", "R", "t_mm", "alternatives", "time_s"}
+    assert all(set(row) == wanted for row in certificates)
+    assert (finished / "skipped.jsonl").exists()
+    assert list((finished / "overlays").glob("*.png"))
+    certified = {
+        (row["scene_id"], row["im_id"], row["inst_id"])
+        for row in certificates
+        if row["status"] == "certified"
+    }
+    annotated = {
+        (int(path.parent.name), int(im_id), entry["inst_id"])
+        for path in (finished / "annotations").glob("*/scene_gt.json")
+        for im_id, entries in json.loads(path.read_text()).items()
+        for entry in entries
+    }
+    assert annotated == certified != set()
+
+
+def test_labels_are_right(finished, rendered, capsys):
+    assert main(["evaluate", str(finished), str(rendered)]) == 0
+    results = json.loads((finished / "results.json").read_text())
+    assert results["metrics"]["pooled"]["adds_auc"] > 95
+    assert results["metrics"]["pooled"]["add_or_adds_auc"] > 90
+    assert results["certified_precision"] == 1.0
+
+
+def test_a_killed_run_goes_on_where_it_stopped(rendered, finished, tmp_path):
+    run = tmp_path / "killed"
+    command = [sys.executable, "-m", "selfpose6d.cli.main", "annotate", str(rendered), "--out", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = run / "journal.jsonl"
+    deadline_s = time.monotonic() + 240
+    while time.monotonic() < deadline_s and not (journal.exists() and journal.read_bytes().count(b"\n")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = journal.read_bytes().count(b"\n")
+    assert done >= 1
+    with journal.open("ab") as file:
+        file.write(b'{"frame": [0, 1], "labe')
+    assert main(["annotate", str(rendered), "--out", str(run)]) == 0
+    assert rows_without_time(run) == rows_without_time(finished)
+
+
+def test_a_run_made_with_other_options_is_refused_by_name(finished, rendered, capsys):
+    before = (finished / "predictions.csv").read_bytes()
+    assert main(["annotate", str(rendered), "--out", str(finished), "--seed", "7"]) == 2
+    message = capsys.readouterr().err
+    assert "seed" in message
+    assert message.count("\n") == 1
+    assert (finished / "predictions.csv").read_bytes() == before
+
+
+def test_an_unreadable_frame_is_reported_and_the_rest_is_labelled(rendered, finished, tmp_path, capsys):
+    root = copied(rendered, tmp_path / "broken")
+    victim = sorted((root / "test").glob("*/depth/*.png"))[1]
+    victim.write_bytes(b"no image")
+    run = tmp_path / "run"
+    assert main(["annotate", str(root), "--out", str(run), "--overlays", "0"]) == 0
+    assert victim.name in capsys.readouterr().err
+    im_id = str(int(victim.stem))
+    skipped = [json.loads(line) for line in (run / "skipped.jsonl").read_text().splitlines()]
+    assert {str(row["im_id"]) for row in skipped} == {im_id}
+    assert rows_without_time(run) == [row for row in rows_without_time(finished) if row["im_id"] != im_id]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--method", "magic"], "magic"),
+        (["--split", "nowhere"], "nowhere"),
+        (["--objects", "42"], "42"),
+        (["--limit", "0"], "limit"),
+        (["--detections", "missing.json"], "missing.json"),
+        (["--device", "tpu"], "tpu"),
+        (["--frobnicate"], "frobnicate"),
+    ],
+)
+def test_wrong_options_are_one_line_and_exit_code_2(rendered, tmp_path, capsys, arguments, word):
+    out = tmp_path / "run"
+    assert main(["annotate", str(rendered), "--out", str(out), *arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert word in message
+    assert message.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_missing_data_set_is_one_line(tmp_path, capsys):
+    assert main(["annotate", str(tmp_path / "nothing"), "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_no_label_is_read(ycbv_sample, tmp_path):
+    """With every pose nonsense and scene_gt_info.json gone the predictions are the same."""
+    frames = ["--scenes", "0", "--limit", "2", "--overlays", "0"]
+    runs = [tmp_path / "true", tmp_path / "nonsense"]
+    root = copied(ycbv_sample, tmp_path / "data")
+    random = np.random.default_rng(0)
+    for path in root.rglob("scene_gt.json"):
+        scene = json.loads(path.read_text())
+        for entry in (entry for entries in scene.values() for entry in entries):
+            entry["cam_R_m2c"] = random.normal(size=9).tolist()
+            entry["cam_t_m2c"] = (1e4 * random.normal(size=3)).tolist()
+        path.write_text(json.dumps(scene))
+    for path in [*root.rglob("scene_gt_info.json"), *root.rglob("test_targets_bop19.json")]:
+        path.unlink()
+    for data, run in zip([ycbv_sample, root], runs, strict=True):
+        assert main(["annotate", str(data), "--out", str(run), *frames]) == 0
+    assert rows_without_time(runs[0]) == rows_without_time(runs[1]) != []
