@@ -14,13 +14,14 @@ def rigid_fit(
 ) -> Float[Tensor, "*batch 4 4"]:
     """`T_target_source` that minimises the weighted squared distances of paired points (never a reflection).
 
-    Ill-posed when the points are collinear: the rotation about the line is arbitrary.
+    Ill-posed when the points are collinear: the rotation about the line is arbitrary. Without any weight it is the
+    identity.
 
     Reference: paper III-B, Iterative Annotation Resolver; Kabsch 1976, Umeyama 1991 (sign of the last axis).
     """
     if weights is None:
         weights = torch.ones_like(source[..., 0])
-    share = (weights / weights.sum(-1, keepdim=True).clamp_min(1e-12))[..., None]
+    share = (weights / weights.sum(-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny))[..., None]
     source_mean, target_mean = (share * source).sum(-2), (share * target).sum(-2)
     covariance = (share * (source - source_mean[..., None, :])).mT @ (target - target_mean[..., None, :])
     U, _, Vh = torch.linalg.svd(covariance)

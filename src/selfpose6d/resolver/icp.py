@@ -22,6 +22,7 @@ from selfpose6d.types import ResolverResult
 
 Direction = Literal["observed-to-model", "model-to-observed"]
 Backend = Literal["auto", "torch", "numba"]
+MAX_DISTANCES = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _pair_observed_to_model(
 ) -> tuple[Float[Tensor, "poses points 3"], Float[Tensor, "poses points 3"]]:
     """(object points, camera points) of every pair: each observed point with its nearest model sample."""
     index = nearest_index(grid, model, transform_points(inverse(T), observed))
-    return grid.points_m[model[:, None], index], observed
+    return grid.points_m[model[:, None], index].to(T), observed
 
 
 def _pair_model_to_observed(
@@ -98,8 +99,12 @@ def _pair_model_to_observed(
     model: Int[Tensor, "poses"],
 ) -> tuple[Float[Tensor, "poses samples 3"], Float[Tensor, "poses samples 3"]]:
     """(object points, camera points) of every pair: each model sample with its nearest observed point."""
-    samples = grid.points_m[model]
-    index = torch.cdist(transform_points(T, samples), observed).argmin(-1)
+    samples = grid.points_m[model].to(T)
+    centre = observed.mean(1, keepdim=True)  # cdist squares coordinates: near 0 they keep their digits
+    moved, fixed = transform_points(T, samples) - centre, observed - centre
+    poses = max(1, MAX_DISTANCES // (samples.shape[1] * observed.shape[1]))
+    parts = zip(moved.split(poses), fixed.split(poses), strict=True)
+    index = torch.cat([torch.cdist(a, b).argmin(-1) for a, b in parts])
     return samples, torch.gather(observed, 1, index[..., None].expand(-1, -1, 3))
 
 
@@ -113,7 +118,7 @@ def _resolve_torch(
     pair,
 ) -> ResolverResult:
     """Reference implementation for any device: all poses step together, converged ones stay where they are."""
-    T, observed = T_cam_obj.clone(), cloud_cam_m[cloud]
+    T, observed = T_cam_obj.clone(), cloud_cam_m[cloud].to(T_cam_obj)
     radius_m = grid.points_m[model].norm(dim=-1).amax(-1)
     iterations = torch.zeros_like(model)
     converged = torch.zeros_like(model, dtype=torch.bool)

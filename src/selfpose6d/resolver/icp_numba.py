@@ -102,7 +102,7 @@ def _step(T, observed, index, origin, cell, points, radius, scale2):  # pragma: 
             sx[a] += w * x[a]
             for b in range(3):
                 S[a, b] += w * q[a] * x[b]
-    if total <= 1e-12:
+    if total <= 0.0:
         return 0.0
     for a in range(3):
         for b in range(3):
