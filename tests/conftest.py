@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 PACKAGE = Path(__file__).parents[1] / "src" / "selfpose6d"
@@ -14,6 +15,10 @@ CHECKED = [
     if path.stem != "__init__" and not path.stem.endswith("_numba")
 ]
 _HOOK = install_import_hook(CHECKED, "beartype.beartype")
+
+# a first example imports and compiles: no deadline, so that a busy machine fails no test
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 SHARED_DATA = Path(os.environ.get("SELFPOSE6D_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
