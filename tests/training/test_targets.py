@@ -17,7 +17,7 @@ from selfpose6d.geometry.se3 import inverse, make_transform
 from selfpose6d.inference.object_shapes import build_object_shapes
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.ground_truth_targets import ground_truth_poses
-from selfpose6d.training.label_targets import label_poses
+from selfpose6d.training.label_targets import certified_labels, label_poses
 from selfpose6d.training.symmetric_objects import load_symmetries
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable
 
@@ -110,7 +110,7 @@ def test_the_resolver_brings_poses_nearer_to_what_was_seen(batch, shapes, truth)
 
 def test_certified_labels_weigh_by_their_confidence_and_others_are_left_out(dataset, store, truth, tmp_path):
     run = write_label_run(dataset, tmp_path / "labels", rejected_frames=(3, 8))
-    T, weight = label_poses(run, dataset, store.keys)
+    T, weight = label_poses(certified_labels(run, dataset), store.keys)
     rejected = np.isin(store.keys[:, 1], (3, 8))
     assert np.array_equal(weight.numpy() == 0, rejected)
     assert set(weight.numpy()[~rejected]) == {0.5}
@@ -122,16 +122,16 @@ def test_a_persons_review_decides(dataset, store, tmp_path):
     verdicts = ({"im_id": 3, "verdict": "accept"}, {"im_id": 5, "verdict": "reject"})
     lines = [{"split": "train", "scene_id": 1, "obj_id": 2, "inst_id": 0, **verdict} for verdict in verdicts]
     (run / "review.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    _, weight = label_poses(run, dataset, store.keys)
+    _, weight = label_poses(certified_labels(run, dataset), store.keys)
     assert store.keys[weight.numpy() == 0][:, 1].tolist() == [5]
 
 
-def test_without_labels_it_says_what_to_run_first(dataset, store):
+def test_without_labels_it_says_what_to_run_first(dataset):
     with pytest.raises(UsageError, match=r"selfpose6d annotate .* --split train --out LABELS first"):
-        label_poses(None, dataset, store.keys)
+        certified_labels(None, dataset)
 
 
 def test_labels_of_other_instances_are_no_labels(dataset, store, tmp_path):
     run = write_label_run(dataset, tmp_path / "labels")
-    with pytest.raises(UsageError, match="no certified label among the selected instances"):
-        label_poses(run, dataset, store.keys + np.array([7, 0, 0, 0], np.int32))
+    with pytest.raises(UsageError, match="none of the selected instances has a certified label"):
+        label_poses(certified_labels(run, dataset), store.keys + np.array([7, 0, 0, 0], np.int32))

@@ -1,11 +1,22 @@
 """`selfpose6d estimate`: run a trained model on a data set."""
 
+import hashlib
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from tyro.conf import Positional
+import tyro
+
+from selfpose6d.data.selection import FrameId, Selection
+from selfpose6d.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from selfpose6d.data.frame_source import Dataset
+    from selfpose6d.data.journal import JournalRecord
+    from selfpose6d.data.run_folder import RunFolder
+    from selfpose6d.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -15,9 +26,9 @@ class Command:
     Writes predictions.csv and skipped.jsonl. Ctrl-C is safe: the same command goes on where it stopped.
     """
 
-    model: Positional[Path]
+    model: tyro.conf.Positional[Path]
     """A training run's folder, or a .safetensors file."""
-    dataset: Positional[Path]
+    dataset: tyro.conf.Positional[Path]
     """BOP root, YCB-Video root or capture folder; never written to."""
     out: Path
     """The run's folder."""
@@ -27,16 +38,9 @@ class Command:
     """ICP iterations."""
     verify: bool = False
     """Render and refine the hypotheses; take the best if it scores higher than the network's pose."""
-    split: str = "test"
-    """The split to estimate."""
-    scenes: tuple[int, ...] = ()
-    """Scene ids (default: all)."""
-    frames: tuple[int, ...] = ()
-    """Image ids, in every selected scene (default: all)."""
-    objects: tuple[int, ...] = ()
-    """Object ids (default: all that the model knows)."""
-    limit: int | None = None
-    """At most this many frames, the first ones (default: no limit)."""
+    split: str | None = None
+    """The split to estimate (default: test, of a capture folder all)."""
+    selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)
     models: Path | None = None
     """Folder of models (default: the data set's models/)."""
     model_unit: Literal["mm", "m"] | None = None
@@ -52,64 +56,45 @@ class Command:
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
-        from rich.progress import track
+        from selfpose6d.cli.console import progress_bar
+        from selfpose6d.cli.splits import resolve_split
+        from selfpose6d.data.dataset import open_dataset
 
-        from selfpose6d.data.journal import finished_record, unreadable_record
-        from selfpose6d.errors import DataError
-
-        dataset = self._open()
-        predictor = self._load(dataset)
+        split = resolve_split(self.dataset, self.split, "test")
+        dataset = open_dataset(
+            self.dataset, split, self.selection, self.models, self.model_unit, self.detections
+        )
+        predictor = self._load_predictor(dataset)
         run = self._open_run(dataset)
         left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-        for frame_id in track(left, "estimating"):
-            try:
-                frame = dataset.load_frame(frame_id)
-            except DataError as error:
-                print(f"skipped: {error}")
-                run.journal.append(unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error)))
-                continue
-            start_s = time.perf_counter()
-            poses = predictor.predict(frame)
-            elapsed_s = time.perf_counter() - start_s
-            run.journal.append(finished_record(frame_id, poses, frame.skipped, elapsed_s))
+        with progress_bar() as progress:
+            for frame_id in progress.track(left, description="estimate"):
+                run.journal.append(estimate_frame(dataset, frame_id, predictor))
         run.finalise(with_certificates=False)
-        return self._summarise(run, predictor)
+        run.write_frame_names(dataset.frame_names())
+        self._print_summary(predictor)
+        print(f"next: selfpose6d evaluate {self.out} {self.dataset} --split {split}")
+        return 0
 
-    def _open(self):
-        from selfpose6d.data.dataset import open_dataset
-        from selfpose6d.data.selection import Selection
-
-        selection = Selection(self.scenes, self.frames, self.objects, self.limit)
-        return open_dataset(
-            self.dataset, self.split, selection, self.models, self.model_unit, self.detections
-        )
-
-    def _load(self, dataset):
-        from selfpose6d.errors import UsageError
-        from selfpose6d.inference.devices import resolve_device, use_bf16
+    def _load_predictor(self, dataset: "Dataset") -> "Predictor":
+        from selfpose6d.cli.device import resolve_device
         from selfpose6d.inference.options import PredictOptions
+        from selfpose6d.inference.precision import use_bf16
         from selfpose6d.inference.predictor import Predictor
-        from selfpose6d.network.checkpoint import load_network
 
         device = resolve_device(self.device)
-        known = load_network(self.model)[0].objects.obj_ids
-        if unknown := [obj_id for obj_id in self.objects if obj_id not in known]:
+        half = use_bf16(device, self.precision)
+        options = PredictOptions(self.refine, self.refine_steps, self.verify, bf16=half, seed=self.seed)
+        predictor = Predictor.load(self.model, dataset.models, options, device=device)
+        known = predictor.network.objects.obj_ids
+        if unknown := [obj_id for obj_id in self.selection.objects if obj_id not in known]:
             raise UsageError(
                 f"--objects {' '.join(map(str, unknown))}: the model was trained on objects "
                 f"{' '.join(map(str, known))}. Choose among these, or train a model for them."
             )
-        half = use_bf16(device, self.precision)
-        options = PredictOptions(self.refine, self.refine_steps, self.verify, bf16=half, seed=self.seed)
-        meshes = {
-            obj_id: dataset.load_mesh(obj_id) for obj_id in dataset.models.object_ids if obj_id in known
-        }
-        if not meshes:
-            meshes = dataset.models.folder
-        return Predictor.load(self.model, meshes, options, self.model_unit, device)
+        return predictor
 
-    def _open_run(self, dataset):
-        import hashlib
-
+    def _open_run(self, dataset: "Dataset") -> "RunFolder":
         from selfpose6d.data.run_folder import RunFolder
         from selfpose6d.network.checkpoint import find_checkpoint
 
@@ -119,36 +104,42 @@ class Command:
             "refine": self.refine,
             "refine_steps": self.refine_steps,
             "verify": self.verify,
+            "precision": self.precision,
             "seed": self.seed,
-            "scenes": self.scenes,
-            "frames": self.frames,
-            "objects": self.objects,
-            "limit": self.limit,
+            "detections": self.detections,
         }
-        context = {"data_set": str(self.dataset.resolve()), "model_path": str(checkpoint.resolve())}
-        context |= {"device": self.device, "precision": self.precision}
-        run = RunFolder.open(self.out, "estimate", options, dataset.fingerprint(), self.split, context)
-        run.write_frame_names(dataset.frame_names())
-        return run
+        options |= asdict(self.selection)
+        context = {"dataset": self.dataset.resolve(), "model": checkpoint.resolve(), "device": self.device}
+        return RunFolder.open(self.out, "estimate", options, dataset.fingerprint(), dataset.split, context)
 
-    def _summarise(self, run, predictor) -> int:
-        from collections import Counter
-
+    def _print_summary(self, predictor: "Predictor") -> None:
         from selfpose6d.data.predictions import iterate_predictions, read_skipped
-        from selfpose6d.errors import DataError
 
         estimated = sum(1 for _ in iterate_predictions(self.out / "predictions.csv"))
         reasons = Counter(item.reason for item in read_skipped(self.out / "skipped.jsonl"))
         if not estimated:
             shown = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
             raise DataError(
-                f"no instance of {self.dataset} could be estimated: {shown or 'none has a mask'}."
+                f"no instance of {self.dataset} could be estimated: {shown or 'there is none'}. "
+                f"Run selfpose6d validate {self.dataset}."
             )
         print(f"{self.out}: {estimated} poses, {reasons.total()} instances skipped (skipped.jsonl says why)")
         if predictor.instances:
-            parts = (
-                f"{stage} {1e3 * s / predictor.instances:.1f}" for stage, s in predictor.times.seconds.items()
-            )
+            times = predictor.times.seconds.items()
+            parts = (f"{stage} {1e3 * time_s / predictor.instances:.1f}" for stage, time_s in times)
             print(f"ms an instance: {', '.join(parts)}")
-        print(f"next: selfpose6d evaluate {self.out} {self.dataset} --split {self.split}")
-        return 0
+
+
+def estimate_frame(dataset: "Dataset", frame_id: FrameId, predictor: "Predictor") -> "JournalRecord":
+    """One frame's estimates, or why it could not be read."""
+    from selfpose6d.cli.console import warn
+    from selfpose6d.data.journal import finished_record, unreadable_record
+
+    try:
+        frame = dataset.load_frame(frame_id)
+    except DataError as error:
+        warn(f"frame skipped: {error}")
+        return unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error))
+    start_s = time.perf_counter()
+    poses = predictor.predict(frame)
+    return finished_record(frame_id, poses, frame.skipped, time.perf_counter() - start_s)

@@ -1,10 +1,16 @@
 """`selfpose6d train`: fit the pose network to a data set, with or without labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from tyro.conf import Positional
+import tyro
+
+from selfpose6d.data.selection import Selection
+
+if TYPE_CHECKING:
+    from selfpose6d.data.frame_source import Dataset
+    from selfpose6d.training.session import TrainOptions
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class Command:
     command with --resume goes on. With torchrun, all its processes train together.
     """
 
-    dataset: Positional[Path]
+    dataset: tyro.conf.Positional[Path]
     """BOP root, YCB-Video root or capture folder; never written to."""
     out: Path | None = None
     """The run's folder: config.yaml, checkpoints/, log.jsonl, tensorboard/ (not needed with --summary)."""
@@ -39,16 +45,9 @@ class Command:
     """Instances a step, over all processes (default: the recipe's, 16)."""
     learning_rate: float | None = None
     """Highest learning rate (default: the recipe's, 0.001)."""
-    split: str = "train"
-    """The split to train on; its last twentieth is held out for validation."""
-    scenes: tuple[int, ...] = ()
-    """Scene ids (default: all)."""
-    frames: tuple[int, ...] = ()
-    """Image ids, in every selected scene (default: all)."""
-    objects: tuple[int, ...] = ()
-    """Object ids (default: all)."""
-    limit: int | None = None
-    """At most this many frames, the first ones (default: no limit)."""
+    split: str | None = None
+    """The split to train on (default: train, of a capture folder all); its last twentieth is held out."""
+    selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)
     models: Path | None = None
     """Folder of models (default: the data set's models/)."""
     model_unit: Literal["mm", "m"] | None = None
@@ -70,18 +69,20 @@ class Command:
 
     def run(self) -> int:
         """Train, or print the summary."""
+        from selfpose6d.cli.splits import resolve_split
         from selfpose6d.data.dataset import open_dataset
 
         options = None if self.summary else self._options()
+        split = resolve_split(self.dataset, self.split, "train")
         dataset = open_dataset(
-            self.dataset, self.split, self._selection(), self.models, self.model_unit, self.detections
+            self.dataset, split, self.selection, self.models, self.model_unit, self.detections
         )
         if options is None:
-            self._print_summary(dataset)
+            print_summary(dataset, self.size)
             return 0
         return self._train(dataset, options)
 
-    def _options(self):
+    def _options(self) -> "TrainOptions":
         from selfpose6d.data.crop_store import GIB, CacheOptions
         from selfpose6d.errors import UsageError
         from selfpose6d.training.recipe import adapt_recipe, find_recipe
@@ -101,17 +102,13 @@ class Command:
             recipe, Limit(self.max_steps, self.max_minutes), self.size, self.labels, self.seed, cache
         )
 
-    def _selection(self):
-        from selfpose6d.data.selection import Selection
-
-        return Selection(self.scenes, self.frames, self.objects, self.limit)
-
-    def _train(self, dataset, options) -> int:
+    def _train(self, dataset: "Dataset", options: "TrainOptions") -> int:
+        from selfpose6d.cli.device import resolve_device
         from selfpose6d.training.devices import make_fabric
         from selfpose6d.training.session import train
 
         assert self.out is not None
-        fabric = make_fabric(self.device, self.precision)
+        fabric = make_fabric(resolve_device(self.device), self.precision)
         with _DecodingBar(len(dataset.frame_ids())) as bar:
             result = train(dataset, options, self.out, fabric, self.resume, bar.advance)
         if fabric.is_global_zero:
@@ -122,26 +119,25 @@ class Command:
             print(f"next: selfpose6d estimate {self.out} {self.dataset} --split test --out RUN")
         return 0
 
-    def _print_summary(self, dataset) -> None:
-        from rich.console import Console
-        from rich.table import Table
 
-        from selfpose6d.inference.object_shapes import object_table
-        from selfpose6d.network.config import SIZES
-        from selfpose6d.network.estimator import PoseEstimator
-        from selfpose6d.network.summary import summarise
+def print_summary(dataset: "Dataset", size: Literal["small", "paper"]) -> None:
+    """Parameters and FLOPs of the network for the data set's objects."""
+    from rich.console import Console
+    from rich.table import Table
 
-        obj_ids = dataset.object_ids
-        objects = object_table(obj_ids, map(dataset.load_mesh, obj_ids))
-        config = SIZES[self.size]
-        table = Table(
-            title=f"{self.size}: {len(obj_ids)} objects, {config.crop_px} px, {config.points} points"
-        )
-        for column in ("part", "parameters", "MFLOP an instance"):
-            table.add_column(column, justify="left" if column == "part" else "right")
-        for part in summarise(PoseEstimator(config, objects)):
-            table.add_row(part.name, f"{part.parameters:,}", f"{part.flops / 1e6:,.1f}")
-        Console().print(table)
+    from selfpose6d.inference.object_shapes import object_table
+    from selfpose6d.network.config import SIZES
+    from selfpose6d.network.estimator import PoseEstimator
+    from selfpose6d.network.summary import summarise
+
+    obj_ids, config = dataset.object_ids, SIZES[size]
+    objects = object_table(obj_ids, map(dataset.load_mesh, obj_ids))
+    table = Table(title=f"{size}: {len(obj_ids)} objects, {config.crop_px} px, {config.points} points")
+    for column in ("part", "parameters", "MFLOP an instance"):
+        table.add_column(column, justify="left" if column == "part" else "right")
+    for part in summarise(PoseEstimator(config, objects)):
+        table.add_row(part.name, f"{part.parameters:,}", f"{part.flops / 1e6:,.1f}")
+    Console().print(table)
 
 
 class _DecodingBar:

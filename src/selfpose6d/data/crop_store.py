@@ -63,6 +63,11 @@ class CropStore:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def obj_ids(self) -> tuple[int, ...]:
+        """The objects that there are instances of, ascending."""
+        return tuple(np.unique(self.keys[:, 2]).tolist())
+
     def key(self, number: int) -> InstanceKey:
         """The whole key of one instance."""
         return InstanceKey(self.split, *map(int, self.keys[number]))

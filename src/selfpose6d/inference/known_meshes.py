@@ -1,9 +1,8 @@
 """The meshes that a network was trained on, found again and checked."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-from selfpose6d.data.model_files import Unit, find_model_files
+from selfpose6d.data.model_files import ModelFiles
 from selfpose6d.errors import CheckpointError
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.network.estimator import ObjectTable
@@ -12,10 +11,8 @@ _TOLERANCE = 0.02
 _REMEDY = "Pass the models it was trained with (--models DIR)."
 
 
-def load_known_meshes(
-    objects: ObjectTable, models: Path | str | Mapping[int, Mesh], unit: Unit | None = None
-) -> dict[int, Mesh]:
-    """Those of the network's objects that a folder or mapping of meshes has, in the network's order.
+def load_known_meshes(objects: ObjectTable, models: ModelFiles | Mapping[int, Mesh]) -> dict[int, Mesh]:
+    """Those of the network's objects that there are meshes of, in the network's order.
 
     Raises:
         CheckpointError: it has none of them, or a mesh is not the one that the network was trained on.
@@ -24,8 +21,7 @@ def load_known_meshes(
     if isinstance(models, Mapping):
         present, load = tuple(models), models.__getitem__
     else:
-        files = find_model_files(Path(models), unit)
-        present, load = files.object_ids, files.load
+        present, load = models.object_ids, models.load
     meshes = {obj_id: load(obj_id) for obj_id in objects.obj_ids if obj_id in present}
     if not meshes:
         raise CheckpointError(

@@ -13,7 +13,8 @@ from selfpose6d.checks import require_depth_in_metres, require_intrinsics
 from selfpose6d.data.crop import Crop, crop_instance
 from selfpose6d.data.crop_batch import CropBatch, decode_records, sample_batch
 from selfpose6d.data.crop_record import pack_crop
-from selfpose6d.data.model_files import Unit
+from selfpose6d.data.model_files import ModelFiles, Unit, find_model_files
+from selfpose6d.data.symmetries import read_symmetries
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.se3 import transform_points
 from selfpose6d.inference.known_meshes import load_known_meshes, require_all_meshes
@@ -21,23 +22,16 @@ from selfpose6d.inference.object_shapes import ObjectShapes, build_object_shapes
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.selection import cluster_poses
 from selfpose6d.inference.stage_times import StageTimes
+from selfpose6d.inference.verification import RenderVerifier, VerifiedPose
+from selfpose6d.labeling.annotate import AnnotateOptions
+from selfpose6d.labeling.object_store import ObjectStore, default_cache_dir
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.estimator import PoseEstimator
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate, SkippedInstance
 
-
-@dataclass(frozen=True)
-class VerifiedPose:
-    """A pose after verification; `accepted` when it scored higher than the pose to beat, which it else is."""
-
-    T_cam_obj: Float[Tensor, "4 4"]
-    confidence: float
-    accepted: bool
-
-
-Verifier = Callable[[Frame, Instance, Tensor], VerifiedPose]
+Verifier = Callable[[Frame, Instance, Tensor], VerifiedPose | None]
 """Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), of which the first is the pose to beat."""
 
 
@@ -78,7 +72,7 @@ class Predictor:
     def load(
         cls,
         model: Path | str,
-        models: Path | str | Mapping[int, Mesh] | None = None,
+        models: ModelFiles | Path | str | Mapping[int, Mesh] | None = None,
         options: PredictOptions | None = None,
         model_unit: Unit | None = None,
         device: torch.device | str = "cpu",
@@ -99,18 +93,22 @@ class Predictor:
         network, _ = load_network(Path(model), device)
         if models is None:
             return cls(network, options)
-        meshes = load_known_meshes(network.objects, models, model_unit)
+        if isinstance(models, Path | str):
+            models = find_model_files(Path(models), model_unit)
+        meshes = load_known_meshes(network.objects, models)
         if not options.need_meshes:
             return cls(network, options)
         shapes = build_object_shapes(require_all_meshes(network.objects, meshes)).to(device)
-        return cls(network, options, shapes)
+        return cls(
+            network, options, shapes, _make_verifier(models, meshes, device) if options.verify else None
+        )
 
     def __call__(
         self,
         rgb: UInt8[np.ndarray, "height width 3"],
         depth_m: Float[np.ndarray, "height width"],
         K: Float[np.ndarray, "3 3"],
-        masks: Sequence[Bool[np.ndarray, "height width"]],
+        masks: Sequence[Bool[np.ndarray, "rows columns"]],
         obj_ids: Sequence[int],
     ) -> list[PoseEstimate]:
         """One estimate per mask, in their order; `valid=False` with a reason where there can be none.
@@ -217,12 +215,21 @@ class Predictor:
         T_cam_obj: Float[Tensor, "clusters 4 4"],
         confidence: Float[Tensor, "clusters"],
     ) -> PoseEstimate:
-        best = VerifiedPose(T_cam_obj[0], float(confidence[0]), accepted=False)
+        verified = None
         if self.options.verify:
             assert self.verifier is not None
             with self.times.measure("verify"):
-                best = self.verifier(frame, instance, T_cam_obj)
+                verified = self.verifier(frame, instance, T_cam_obj)
+        best = verified or VerifiedPose(T_cam_obj[0], float(confidence[0]), accepted=False)
         return PoseEstimate(instance.key, best.T_cam_obj.double().cpu().numpy(), best.confidence)
+
+
+def _make_verifier(
+    models: ModelFiles | Mapping[int, Mesh], meshes: Mapping[int, Mesh], device: torch.device | str
+) -> RenderVerifier:
+    symmetries = read_symmetries(models.folder) if isinstance(models, ModelFiles) else {}
+    store = ObjectStore(tuple(meshes), meshes.__getitem__, symmetries, default_cache_dir(), str(device))
+    return RenderVerifier(store, AnnotateOptions())
 
 
 def _invalid(skipped: SkippedInstance) -> PoseEstimate:

@@ -1,11 +1,10 @@
 """From a data set and options to a training run: crops, network, targets, then the loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -18,7 +17,7 @@ from selfpose6d.network.config import SIZES, NetworkConfig, Size
 from selfpose6d.network.estimator import PoseEstimator
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.checkpoint import has_state
-from selfpose6d.training.label_targets import label_poses
+from selfpose6d.training.label_targets import certified_labels, label_poses
 from selfpose6d.training.loader import split_frames
 from selfpose6d.training.loop import FitPlan, FitResult, fit
 from selfpose6d.training.recipe import Recipe
@@ -26,6 +25,9 @@ from selfpose6d.training.schedule import Limit
 from selfpose6d.training.step import StepContext
 from selfpose6d.training.symmetric_objects import load_symmetries
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable, TargetSource
+from selfpose6d.types import InstanceKey, LabeledPose
+
+Labels = Mapping[InstanceKey, LabeledPose]
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,10 @@ def train(
         "device": str(fabric.device),
         "precision": _precision(fabric),
     }
+    labels = _labels(dataset, options)
     with fabric.rank_zero_first():
         store = open_crop_store(dataset, options.config.crop_px, options.cache, on_frame)
-    plan = _plan(dataset, options, store, out, fabric.device, resume and has_state(out))
+    plan = _plan(dataset, options, labels, store, out, fabric.device, resume and has_state(out))
     if fabric.is_global_zero:
         RunFolder.open(out, "train", described, dataset.fingerprint(), dataset.split, context)
     fabric.barrier()
@@ -93,15 +96,20 @@ def train(
 
 
 def _plan(
-    dataset: Dataset, options: TrainOptions, store: CropStore, out: Path, device: torch.device, resume: bool
+    dataset: Dataset,
+    options: TrainOptions,
+    labels: Labels,
+    store: CropStore,
+    out: Path,
+    device: torch.device,
+    resume: bool,
 ) -> FitPlan:
-    obj_ids = tuple(np.unique(store.keys[:, 2]).tolist())
-    meshes = [dataset.load_mesh(obj_id) for obj_id in obj_ids]
-    objects, shapes = object_table(obj_ids, meshes), build_object_shapes(meshes).to(device)
+    meshes = [dataset.load_mesh(obj_id) for obj_id in store.obj_ids]
+    objects, shapes = object_table(store.obj_ids, meshes), build_object_shapes(meshes).to(device)
     recipe, config = options.recipe, options.config
     torch.manual_seed(options.seed)
     network = PoseEstimator(config, objects)
-    source = make_target_source(recipe, dataset, store, shapes, obj_ids, options.labels)
+    source = make_target_source(recipe, dataset, labels, store, shapes)
     training, held_out = split_frames(store.keys)
     training, held_out = training[source.has_target(training)], held_out[source.has_target(held_out)]
     if not len(training):
@@ -113,31 +121,35 @@ def _plan(
 
 
 def make_target_source(
-    recipe: Recipe,
-    dataset: Dataset,
-    store: CropStore,
-    shapes: ObjectShapes,
-    obj_ids: tuple[int, ...],
-    labels: Path | None,
+    recipe: Recipe, dataset: Dataset, labels: Labels, store: CropStore, shapes: ObjectShapes
 ) -> TargetSource:
-    """What the recipe compares poses with; the reader of true poses is imported for `reads_poses` only.
-
-    Raises:
-        UsageError: labels are missing, or given to a recipe that has no use for them.
-    """
-    if labels is not None and recipe.target != "labels":
-        raise UsageError(f"--labels: recipe {recipe.name} does not learn from labels. Use --recipe verified.")
+    """What the recipe compares poses with; the reader of true poses is imported for `reads_poses` only."""
     if recipe.target == "resolver":
         options = ResolverOptions(iterations=recipe.resolver_iterations, direction=recipe.direction)
         return IterativeAnnotationResolver(shapes, options)
     if recipe.target == "labels":
-        T_cam_obj, weight = label_poses(labels, dataset, store.keys)
+        T_cam_obj, weight = label_poses(labels, store.keys)
     else:
         from selfpose6d.training.ground_truth_targets import ground_truth_poses
 
         T_cam_obj, weight = ground_truth_poses(dataset, store.keys)
-    symmetries = load_symmetries(dataset.models.folder, obj_ids).to(shapes.points_m.device)
+    symmetries = load_symmetries(dataset.models.folder, store.obj_ids).to(shapes.points_m.device)
     return PoseTable(T_cam_obj, weight, symmetries, shapes)
+
+
+def _labels(dataset: Dataset, options: TrainOptions) -> Labels:
+    """The labels that the recipe learns from, read before the slow work begins.
+
+    Raises:
+        UsageError: they are missing or of other data, or given to a recipe that has no use for them.
+    """
+    if options.recipe.target == "labels":
+        return certified_labels(options.labels, dataset)
+    if options.labels is not None:
+        raise UsageError(
+            f"--labels: recipe {options.recipe.name} does not learn from labels. Use --recipe verified."
+        )
+    return {}
 
 
 def _require_unused(out: Path) -> None:

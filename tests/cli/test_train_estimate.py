@@ -1,0 +1,239 @@
+"""`train` and `estimate` as a user runs them: from labels to poses, and every wrong use as one line."""
+
+import json
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "network"))
+
+from networks import TINY
+from small_roots import write_bop, write_capture, write_image, write_models
+
+from selfpose6d.cli.main import main
+from selfpose6d.data.predictions import read_predictions, read_skipped
+from selfpose6d.data.run_folder import read_config
+from selfpose6d.geometry.nearest import build_nearest_grid
+from selfpose6d.inference import object_shapes
+from selfpose6d.network.config import SIZES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_and_own(tmp_path_factory):
+    """A network and grids for tests, and caches in a folder of the test's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIZES, "small", TINY)
+        patch.setattr(object_shapes, "build_nearest_grid", partial(build_nearest_grid, cells=24))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Two objects side by side; four frames to train on, three to test on."""
+    folder = tmp_path_factory.mktemp("set") / "data"
+    write_bop(folder, {1: 4}, split="train")
+    other = write_bop(folder.with_name("other"), {2: 3})
+    (other / "test").rename(folder / "test")
+    return folder
+
+
+def train(root: Path, out: Path, *more: str) -> int:
+    return main(["train", str(root), "--out", str(out), "--max-steps", "2", "--batch", "2", *more])
+
+
+@pytest.fixture(scope="module")
+def model(root, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "model"
+    assert train(root, out) == 0
+    return out
+
+
+def error_of(capsys) -> str:
+    lines = capsys.readouterr().err.strip().splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1, lines
+    assert lines[-1] == errors[0]
+    return errors[0]
+
+
+def test_train_then_estimate(root, model, tmp_path, capsys):
+    capsys.readouterr()
+    assert main(["estimate", str(model), str(root), "--out", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert "6 poses, 0 instances skipped" in out
+    assert "ms an instance: crop" in out
+    rows = read_predictions(tmp_path / "run" / "predictions.csv")
+    assert [(row.scene_id, row.im_id, row.obj_id) for row in rows] == [
+        (2, i, o) for i in (1, 2, 3) for o in (1, 2)
+    ]
+    for i in (1, 2, 3):
+        times = {row.time_s for row in rows if row.im_id == i}
+        assert len(times) == 1
+        assert times.pop() > 0
+    config = read_config(tmp_path / "run")
+    assert (config.command, config.split) == ("estimate", "test")
+    assert not (tmp_path / "run" / "certificates.jsonl").exists()
+
+
+def test_icp_and_verification(root, model, tmp_path):
+    for name, more in (("icp", ["--refine", "icp"]), ("verify", ["--verify"])):
+        out = tmp_path / name
+        assert main(["estimate", str(model), str(root), "--out", str(out), "--limit", "1", *more]) == 0
+        assert len(read_predictions(out / "predictions.csv")) == 2
+
+
+def test_estimate_reads_no_pose(root, model, tmp_path):
+    spoiled = write_bop(tmp_path / "spoiled", {2: 3})
+    path = spoiled / "test" / "000002" / "scene_gt.json"
+    entries = json.loads(path.read_text())
+    for frame in entries.values():
+        for entry in frame:
+            entry |= {"cam_R_m2c": [0.0] * 9, "cam_t_m2c": [1e9] * 3}
+    path.write_text(json.dumps(entries))
+    for data, name in ((root, "true"), (spoiled, "nonsense")):
+        assert (
+            main(["estimate", str(model), str(data), "--out", str(tmp_path / name), "--device", "cpu"]) == 0
+        )
+    true, nonsense = (read_predictions(tmp_path / name / "predictions.csv") for name in ("true", "nonsense"))
+    assert all(np.array_equal(a.T_cam_obj, b.T_cam_obj) for a, b in zip(true, nonsense, strict=True))
+
+
+def test_an_interrupted_estimate_goes_on(root, model, tmp_path, monkeypatch):
+    from selfpose6d.cli import estimate as module
+
+    frames, whole = [], module.estimate_frame
+
+    def stop_at_the_second(dataset, frame_id, predictor):
+        frames.append(frame_id)
+        if len(frames) == 2:
+            raise KeyboardInterrupt
+        return whole(dataset, frame_id, predictor)
+
+    arguments = ["estimate", str(model), str(root), "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(module, "estimate_frame", stop_at_the_second)
+    assert main(arguments) == 130
+    assert main(arguments) == 0
+    assert len(frames) == 4
+    assert len(read_predictions(tmp_path / "run" / "predictions.csv")) == 6
+
+
+def test_an_unreadable_frame_is_reported_and_the_rest_estimated(model, tmp_path, capsys):
+    data = write_bop(tmp_path / "data", {2: 3})
+    (data / "test" / "000002" / "depth" / "000002.png").unlink()
+    assert main(["estimate", str(model), str(data), "--out", str(tmp_path / "run")]) == 0
+    assert "warning: frame skipped" in capsys.readouterr().err
+    assert len(read_predictions(tmp_path / "run" / "predictions.csv")) == 4
+    skipped = list(read_skipped(tmp_path / "run" / "skipped.jsonl"))
+    assert [item.key[1:4] for item in skipped] == [(2, 2, 1), (2, 2, 2)]
+
+
+def test_a_capture_folder_has_one_split(tmp_path):
+    capture = write_capture(tmp_path / "capture")
+    write_models(tmp_path / "models", (1,))
+    models = ["--models", str(tmp_path / "models")]
+    assert train(capture, tmp_path / "model", *models) == 0
+    assert (
+        main(["estimate", str(tmp_path / "model"), str(capture), "--out", str(tmp_path / "run"), *models])
+        == 0
+    )
+    assert len(read_predictions(tmp_path / "run" / "predictions.csv")) == 2
+    assert json.loads((tmp_path / "run" / "frames.json").read_text())
+
+
+def test_summary_prints_sizes_and_trains_nothing(root, capsys):
+    assert main(["train", str(root), "--summary"]) == 0
+    out = capsys.readouterr().out
+    assert "colour_branch" in out
+    assert "MFLOP" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--recipe", "magic"], "unknown recipe, expected one of paper"),
+        (["--recipe", "verified"], "selfpose6d annotate"),
+        (["--recipe", "supervised", "--labels", "somewhere"], "does not learn from labels"),
+        (["--max-minutes", "3"], "either --max-steps N or --max-minutes N"),
+        (["--objects", "9"], "no such model"),
+        (["--split", "val"], "val"),
+        (
+            ["--recipe", "supervised", "--detections", "d.json"],
+            "Use --recipe paper or verified|or use --recipe",
+        ),
+        (["--size", "huge"], "--size"),
+        (["--cache-gb", "0.0000001"], "Raise --cache-gb"),
+    ],
+)
+def test_wrong_use_of_train_is_one_line(root, tmp_path, capsys, options, message):
+    more = ["--cache", str(tmp_path / "cache")]
+    assert train(root, tmp_path / "run", *more, *options) == 2
+    import re
+
+    assert re.search(message, error_of(capsys))
+
+
+def test_train_without_out_says_so(root, capsys):
+    assert main(["train", str(root), "--max-steps", "1"]) == 2
+    assert "--out is missing" in error_of(capsys)
+
+
+def test_training_again_into_the_same_folder_names_resume(root, model, capsys):
+    assert train(root, model) == 2
+    assert "--resume" in error_of(capsys)
+    assert train(root, model, "--seed", "4", "--resume") == 2
+    assert "--seed is 0 there, 4 now" in error_of(capsys)
+
+
+def test_a_run_without_certified_labels_is_named(root, tmp_path, capsys):
+    from selfpose6d.data.dataset import open_dataset
+    from selfpose6d.data.run_folder import RunFolder
+
+    RunFolder.open(tmp_path / "labels", "annotate", {}, open_dataset(root, "train").fingerprint(), "train")
+    (tmp_path / "labels" / "certificates.jsonl").write_text("")
+    assert train(root, tmp_path / "run", "--recipe", "verified", "--labels", str(tmp_path / "labels")) == 2
+    assert "has no certified label" in error_of(capsys)
+
+
+def test_all_instances_skipped_is_one_line_for_both(model, tmp_path, capsys):
+    data = write_bop(tmp_path / "data", {1: 2})
+    for path in data.glob("test/*/depth/*.png"):
+        write_image(path, np.zeros((48, 64), np.uint16))
+    assert train(data, tmp_path / "run", "--split", "test") == 2
+    assert "no usable instance" in error_of(capsys)
+    assert main(["estimate", str(model), str(data), "--out", str(tmp_path / "estimates")]) == 2
+    assert "no instance of" in error_of(capsys)
+    assert len(list(read_skipped(tmp_path / "estimates" / "skipped.jsonl"))) == 4
+
+
+def test_wrong_models_are_one_line(root, model, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "run")]
+    assert main(["estimate", str(tmp_path / "nowhere"), str(root), *out]) == 2
+    assert "no checkpoint" in error_of(capsys)
+    corrupt = tmp_path / "corrupt.safetensors"
+    corrupt.write_bytes((model / "checkpoints" / "last.safetensors").read_bytes()[:5000])
+    assert main(["estimate", str(corrupt), str(root), *out]) == 2
+    assert "corrupt.safetensors is not a readable checkpoint" in error_of(capsys)
+    write_models(tmp_path / "others", (7, 8))
+    assert main(["estimate", str(model), str(root), *out, "--models", str(tmp_path / "others")]) == 2
+    assert "trained on objects 1 2" in error_of(capsys)
+
+
+def test_an_object_that_the_model_does_not_know_is_named(root, tmp_path, capsys):
+    assert train(root, tmp_path / "one", "--objects", "1") == 0
+    arguments = ["estimate", str(tmp_path / "one"), str(root), "--out", str(tmp_path / "run")]
+    assert main([*arguments, "--objects", "2"]) == 2
+    assert "--objects 2: the model was trained on objects 1" in error_of(capsys)
+    assert main(arguments) == 0
+    reasons = {item.reason for item in read_skipped(tmp_path / "run" / "skipped.jsonl")}
+    assert reasons == {"object 2 is unknown to the model (1)"}
+
+
+def test_the_log_softmax_variant_trains_too(root, tmp_path, monkeypatch):
+    monkeypatch.setitem(SIZES, "small", replace(TINY, log_softmax=False, norm="group"))
+    assert train(root, tmp_path / "run") == 0

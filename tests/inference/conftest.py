@@ -1,0 +1,7 @@
+"""Puts the tests' networks and small data sets on the path."""
+
+import sys
+from pathlib import Path
+
+for folder in ("data", "network"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
