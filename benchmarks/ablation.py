@@ -1,0 +1,87 @@
+"""The paper's ablations on one data set, several seeds each: mean and spread of ADD-S and ADD AUC.
+
+    python benchmarks/ablation.py data [--minutes 4 | --steps N] [--seeds 0 1 2] [--json]
+
+Weighted against unweighted fusion (Table II, first two columns) and the resolver's two matching directions, all by
+recipe `paper`; weighted against unweighted with true poses beside them.
+"""
+
+import argparse
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from provenance import provenance
+
+from selfpose6d.cli.main import main as selfpose6d
+from selfpose6d.data.crop_store import CacheOptions
+from selfpose6d.data.dataset import open_dataset
+from selfpose6d.training.devices import make_fabric
+from selfpose6d.training.recipe import Recipe, find_recipe
+from selfpose6d.training.schedule import Limit
+from selfpose6d.training.session import TrainOptions, train
+
+PAPER, SUPERVISED = find_recipe("paper"), find_recipe("supervised")
+VARIANTS: dict[str, Recipe] = {
+    "paper": PAPER,
+    "paper, w/o weighted fusion": replace(PAPER, weighted=False),
+    "paper, model-to-observed": replace(PAPER, direction="model-to-observed"),
+    "supervised": SUPERVISED,
+    "supervised, w/o weighted fusion": replace(SUPERVISED, weighted=False),
+}
+
+
+def measure(data: Path, recipe: Recipe, limit: Limit, seed: int, folder: Path) -> tuple[float, float]:
+    """ADD-S and ADD AUC (exact, pooled) of the network alone."""
+    model, run = folder / "model", folder / "estimates"
+    options = TrainOptions(recipe, limit, seed=seed, cache=CacheOptions())
+    train(open_dataset(data, "train"), options, model, make_fabric("cpu"))
+    for command in (
+        ["estimate", str(model), str(data), "--out", str(run)],
+        ["evaluate", str(run), str(data), "--split", "test"],
+    ):
+        if selfpose6d(command):
+            raise SystemExit(f"failed: {command}")
+    pooled = json.loads((run / "results.json").read_text())["metrics"]["pooled"]
+    return pooled["adds_auc"], pooled["add_auc"]
+
+
+def main() -> None:
+    """Measure every variant and seed; print a table or JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, help="instead of minutes")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    limit = Limit(max_steps=options.steps) if options.steps else Limit(max_minutes=options.minutes)
+    found = {}
+    for name in options.variants:
+        with tempfile.TemporaryDirectory() as folder:
+            scores = [
+                measure(options.data, VARIANTS[name], limit, seed, Path(folder) / str(seed))
+                for seed in options.seeds
+            ]
+        mean, spread = np.mean(scores, axis=0).tolist(), np.std(scores, axis=0).tolist()
+        found[name] = {
+            "adds_auc": mean[0],
+            "adds_spread": spread[0],
+            "add_auc": mean[1],
+            "add_spread": spread[1],
+        }
+        if not options.json:
+            print(f"{name:34} ADD-S {mean[0]:.1f} +- {spread[0]:.1f}  ADD {mean[1]:.1f} +- {spread[1]:.1f}")
+    if options.json:
+        print(json.dumps(provenance() | {"seeds": options.seeds, "variants": found}))
+    else:
+        print(*(f"{name}: {value}" for name, value in provenance().items()), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
