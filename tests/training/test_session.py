@@ -14,6 +14,10 @@ from selfpose6d.data.dataset import Selection, open_dataset
 from selfpose6d.data.run_folder import read_config
 from selfpose6d.errors import UsageError
 from selfpose6d.network.checkpoint import load_network
+from selfpose6d.training.checkpoint import load_state
+from selfpose6d.training.devices import make_fabric
+from selfpose6d.training.schedule import Limit
+from selfpose6d.training.session import TrainOptions, train
 
 
 def rows(out, kind):
@@ -144,3 +148,14 @@ def test_densefusion_has_no_gates(dataset, cache, tmp_path):
 def test_one_frame_is_enough(rendered_root, cache, tmp_path):
     result = run(open_dataset(rendered_root, "train", Selection(limit=1)), tmp_path / "run", cache, steps=2)
     assert result.steps == 2
+
+
+def test_minutes_are_turned_into_steps_once_and_stored(dataset, cache, tmp_path):
+    options = TrainOptions(short(), Limit(max_minutes=0.03), cache=cache)
+    result = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"))
+    state = load_state(tmp_path / "run")
+    assert state.total_steps == state.step == result.steps > 1
+    rates = [row["learning_rate"] for row in rows(tmp_path / "run", "train")]
+    assert rates[-1] < 0.1 * max(rates)
+    again = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"), resume=True)
+    assert again.steps == result.steps

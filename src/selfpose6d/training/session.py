@@ -83,7 +83,7 @@ def train(
     context = {
         "data_set": str(dataset.root.resolve()),
         "device": str(fabric.device),
-        "precision": _precision(fabric),
+        "precision": str(fabric.strategy.precision.precision),
     }
     labels = _labels(dataset, options)
     with fabric.rank_zero_first():
@@ -157,7 +157,3 @@ def _require_unused(out: Path) -> None:
         raise UsageError(
             f"{out} holds a training already. Continue it with --resume, or choose another --out."
         )
-
-
-def _precision(fabric: Fabric) -> str:
-    return str(fabric._precision.precision)
