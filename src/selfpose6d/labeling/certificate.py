@@ -27,7 +27,7 @@ class CertificateOptions:
 
     temperature: float = 0.025
     """Difference of total score that makes a finalist e times less likely."""
-    min_score: float = 0.75
+    min_score: float = 0.85
     """Least total score."""
     min_coverage: float = 0.85
     """Least share of the mask that the rendering covers."""
