@@ -1,6 +1,7 @@
 """Sanity checks at the door: units and shapes, with a remedy in every message."""
 
 import math
+from collections.abc import Sized
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,33 @@ def require_intrinsics(K: np.ndarray, name: str = "K") -> None:
         raise DataError(
             f"{name} must be a finite 3x3 matrix with positive focal lengths, got {K.tolist()}. "
             "Correct the camera file."
+        )
+
+
+def require_indices(index: np.ndarray, count: int, name: str) -> None:
+    """Refuse an index that compiled code would follow out of its array.
+
+    Raises:
+        UsageError: an entry is negative or not below `count`.
+    """
+    if index.size and not 0 <= index.min() <= index.max() < count:
+        raise UsageError(
+            f"{name} must be from 0 to {count - 1}, got {index.min()} to {index.max()}. "
+            "Pass positions in what was given along with it."
+        )
+
+
+def require_equal_lengths(**entries: Sized) -> None:
+    """Refuse batches of different length, which compiled code would read past their end.
+
+    Raises:
+        UsageError: the lengths differ.
+    """
+    lengths = {name: len(entry) for name, entry in entries.items()}
+    if len(set(lengths.values())) > 1:
+        got = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise UsageError(
+            f"{', '.join(lengths)} must have the same length, got {got}. Expand the shorter ones."
         )
 
 

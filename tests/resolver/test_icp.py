@@ -17,6 +17,7 @@ from selfpose6d.geometry.se3 import transform_points
 from selfpose6d.metrics.pose_errors import adds
 from selfpose6d.resolver import icp
 from selfpose6d.resolver.icp import ResolverOptions, resolve
+from selfpose6d.resolver.icp_numba import resolve_numba
 from selfpose6d.types import ResolverResult
 
 BACKENDS = ("torch", "numba")
@@ -308,3 +309,27 @@ def test_no_gradient_flows(coarse_grid, truth, clouds_m):
 def test_nonsense_options_are_refused_by_name(option, value):
     with pytest.raises(UsageError, match=f"{option} must be .* got {value}"):
         ResolverOptions(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"cloud": torch.tensor([0, 16])}, "cloud must be from 0 to 15, got 0 to 16"),
+        ({"model": torch.tensor([-1, 0])}, "model must be from 0 to 0, got -1 to 0"),
+        ({"model": torch.tensor([0])}, "must have the same length, got T_cam_obj 2, cloud 2, model 1"),
+    ],
+)
+def test_compiled_code_is_kept_within_its_arrays(changed, message, coarse_grid, truth, clouds_m):
+    """Called past the shape checks, as without them in use."""
+    indices = {"cloud": torch.tensor([0, 1]), "model": torch.tensor([0, 0])} | changed
+    with pytest.raises(UsageError, match=message):
+        resolve_numba(
+            truth[:2],
+            clouds_m,
+            grid=coarse_grid,
+            iterations=1,
+            robust_scale_m=0.0,
+            tolerance_m=0.0,
+            inlier_m=0.005,
+            **indices,
+        )

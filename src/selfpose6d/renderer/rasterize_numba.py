@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.checks import require_equal_lengths, require_indices
 from selfpose6d.renderer.packed import PackedMeshes
 from selfpose6d.renderer.rasterize_torch import NEAR_M
 from selfpose6d.types import Rasterization
@@ -21,7 +22,13 @@ def rasterize_numba(
     height: int,
     width: int,
 ) -> Rasterization:
-    """See `rasterize`; arrays live on the CPU."""
+    """See `rasterize`; arrays live on the CPU.
+
+    Raises:
+        UsageError: lengths differ, or there is no such mesh.
+    """
+    require_equal_lengths(mesh_index=mesh_index, T_cam_obj=T_cam_obj, K=K)
+    require_indices(mesh_index.numpy(), len(meshes), "mesh_index")
     images = len(mesh_index)
     face_id = np.full((images, height, width), -1, np.int32)
     barycentric = np.zeros((images, height, width, 3), np.float32)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.checks import require_equal_lengths
 from selfpose6d.renderer.packed import PackedMeshes
 from selfpose6d.types import Rasterization
 
@@ -18,7 +19,12 @@ def shade_numba(
     raster: Rasterization,
     level: Int[Tensor, "images"],
 ) -> Float[Tensor, "images height width 3"]:
-    """See `shade`."""
+    """See `shade`.
+
+    Raises:
+        UsageError: lengths differ.
+    """
+    require_equal_lengths(raster=raster.face_id, mesh_index=mesh_index, level=level)
     colour = np.zeros((*raster.face_id.shape, 3), np.float32)
     _shade_images(
         meshes.faces.numpy(),

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.checks import require_equal_lengths, require_indices
 from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.types import ResolverResult
 
@@ -23,7 +24,14 @@ def resolve_numba(
     tolerance_m: float,
     inlier_m: float,
 ) -> ResolverResult:
-    """See `resolve`; `robust_scale_m` 0 switches the weights off."""
+    """See `resolve`; `robust_scale_m` 0 switches the weights off.
+
+    Raises:
+        UsageError: lengths differ, or there is no such cloud or model.
+    """
+    require_equal_lengths(T_cam_obj=T_cam_obj, cloud=cloud, model=model)
+    require_indices(cloud.numpy(), len(cloud_cam_m), "cloud")
+    require_indices(model.numpy(), len(grid.points_m), "model")
     T = T_cam_obj.double().numpy().copy()
     rms_m, inlier_share = np.zeros(len(T), np.float64), np.zeros(len(T), np.float64)
     used, converged = np.zeros(len(T), np.int64), np.zeros(len(T), np.bool_)
