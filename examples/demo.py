@@ -1,6 +1,6 @@
 """`make demo`: render unannotated scenes, label them, score the labels, write the page. About two minutes on two cores.
 
-    python examples/demo.py [FOLDER]
+python examples/demo.py [FOLDER]
 """
 
 import subprocess
