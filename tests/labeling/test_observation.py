@@ -5,23 +5,15 @@ import pytest
 import torch
 
 from labeling.conftest import WALL_M, K, rendered_frame, tilted_pose
+from selfpose6d.data.crop import square_box
 from selfpose6d.geometry.camera import back_project
-from selfpose6d.labeling.observation import TooFewPointsError, crop_box, crop_instance, visible_cloud
-
-
-def test_the_crop_box_is_square_and_centred_on_the_mask():
-    mask = np.zeros((100, 200), bool)
-    mask[40:60, 50:90] = True
-    box = crop_box(mask, margin=0.1)
-    assert box.side_px == pytest.approx(48)
-    assert box.left_px + (box.side_px - 1) / 2 == pytest.approx(69.5)
-    assert box.top_px + (box.side_px - 1) / 2 == pytest.approx(49.5)
+from selfpose6d.labeling.observation import TooFewPointsError, crop_instance, visible_cloud
 
 
 def test_a_crop_back_projects_to_the_same_points(box):
     frame = rendered_frame(box, tilted_pose())
     instance = frame.instances[0]
-    crop = crop_instance(frame, instance.mask, crop_box(instance.mask), 64)
+    crop = crop_instance(frame, instance.mask, square_box(instance.mask), 64)
     whole = back_project(torch.from_numpy(frame.depth_m), torch.from_numpy(K).float())[instance.mask]
     points = back_project(crop.depth_m, crop.K)[crop.mask]
     distance_m = torch.cdist(points, whole).amin(1)
@@ -33,7 +25,7 @@ def test_pixels_beyond_the_image_are_marked(box):
     frame = rendered_frame(box, tilted_pose())
     mask = np.zeros_like(frame.instances[0].mask)
     mask[:40, :40] = True
-    crop = crop_instance(frame, mask, crop_box(mask, margin=0.5), 80)
+    crop = crop_instance(frame, mask, square_box(mask, margin=0.5), 80)
     assert not crop.in_image[0, 0]
     assert crop.in_image[40, 40]
     assert (crop.depth_m[~crop.in_image] == 0).all()

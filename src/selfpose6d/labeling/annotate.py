@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from selfpose6d.data.crop import square_box
 from selfpose6d.labeling.certificate import CertificateOptions, certify
 from selfpose6d.labeling.hypotheses import settle
 from selfpose6d.labeling.object_model import ObjectModel, build_object_model
-from selfpose6d.labeling.observation import TooFewPointsError, crop_box, crop_instance, visible_cloud
+from selfpose6d.labeling.observation import CROP_MARGIN, TooFewPointsError, crop_instance, visible_cloud
 from selfpose6d.labeling.pure_icp import pure_icp
 from selfpose6d.labeling.score import observe
 from selfpose6d.labeling.search import InstanceView, SearchOptions, search
@@ -100,7 +101,7 @@ def view_instance(
     frame: Frame, instance: Instance, cloud_cam_m: Float[Tensor, "points 3"], options: SearchOptions
 ) -> InstanceView:
     """Crops of the instance at the search's two resolutions."""
-    box = crop_box(instance.mask)
+    box = square_box(instance.mask, CROP_MARGIN)
     coarse, fine = (
         crop_instance(frame, instance.mask, box, size_px).to(cloud_cam_m.device)
         for size_px in (options.coarse_px, options.fine_px)

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from selfpose6d.data.crop import MIN_POINTS
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
 from selfpose6d.types import Frame, Instance
 
-MIN_POINTS = 50
 CROP_MARGIN = 0.15
 ERODE_PX = 2
 MAX_SPREAD = 1.25
@@ -35,15 +35,6 @@ class Crop:
     def to(self, device: torch.device | str) -> "Crop":
         """The same crop on another device."""
         return Crop(*(value.to(device) for value in vars(self).values()))
-
-
-def crop_box(mask: Bool[np.ndarray, "height width"], margin: float = CROP_MARGIN) -> CropBox:
-    """Square around the mask's bounding box, wider by `margin` of its longer side on every side."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    side_px = float(side * (1 + 2 * margin))
-    u, v = 0.5 * (columns[0] + columns[-1]), 0.5 * (rows[0] + rows[-1])
-    return CropBox(u - (side_px - 1) / 2, v - (side_px - 1) / 2, side_px)
 
 
 def crop_instance(frame: Frame, mask: Bool[np.ndarray, "height width"], box: CropBox, size_px: int) -> Crop:
