@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from provenance import provenance
 
+from provenance import provenance
 from selfpose6d.cli.main import main as selfpose6d
 from selfpose6d.data.crop_store import CacheOptions
 from selfpose6d.data.dataset import open_dataset

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from provenance import provenance
 
+from provenance import provenance
 from selfpose6d.cli import annotate, annotate_outputs, evaluate  # noqa: F401
 from selfpose6d.cli.main import main
 from selfpose6d.data import dataset, run_folder  # noqa: F401

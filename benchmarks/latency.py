@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from provenance import provenance
 
+from provenance import provenance
 from selfpose6d.cli.device import resolve_device
 from selfpose6d.data.dataset import open_dataset
 from selfpose6d.inference.object_shapes import object_table

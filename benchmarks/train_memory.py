@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from provenance import provenance
 
+from provenance import provenance
 from selfpose6d.data.crop_store import CacheOptions
 from selfpose6d.data.frame_source import Dataset
 from selfpose6d.data.masks import MaskEntry, MaskSource
