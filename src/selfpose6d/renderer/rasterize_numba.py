@@ -48,7 +48,7 @@ def rasterize_numba(
     return Rasterization(torch.from_numpy(face_id), torch.from_numpy(barycentric), torch.from_numpy(depth_m))
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(parallel=True, cache=True, error_model="numpy")
 def _rasterize_images(
     vertices, faces, vertex_start, face_start, mesh_index, T_cam_obj, K, face_id, barycentric, depth_m
 ):  # pragma: no cover - compiled
@@ -68,7 +68,7 @@ def _rasterize_images(
         )
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _project_vertices(vertices, first, last, T, K):  # pragma: no cover - compiled
     """Columns u px, v px, z m, in float64."""
     out = np.empty((last - first, 3))
@@ -83,7 +83,7 @@ def _project_vertices(vertices, first, last, T, K):  # pragma: no cover - compil
     return out
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _draw_faces(
     projected, faces, first, begin, end, face_id, barycentric, depth_m
 ):  # pragma: no cover - compiled
@@ -107,16 +107,18 @@ def _draw_faces(
             continue
         for row in range(int(v_min), int(v_max) + 1):
             for column in range(int(u_min), int(u_max) + 1):
-                wa = ((ub - column) * (vc - row) - (vb - row) * (uc - column)) / area
-                wb = ((uc - column) * (va - row) - (vc - row) * (ua - column)) / area
-                wc = ((ua - column) * (vb - row) - (va - row) * (ub - column)) / area
-                if wa < 0.0 or wb < 0.0 or wc < 0.0:
+                ea = (ub - column) * (vc - row) - (vb - row) * (uc - column)
+                eb = (uc - column) * (va - row) - (vc - row) * (ua - column)
+                ec = (ua - column) * (vb - row) - (va - row) * (ub - column)
+                if min(ea, eb, ec) < 0.0 < max(ea, eb, ec):
                     continue
-                z = 1.0 / (wa / za + wb / zb + wc / zc)
+                wa, wb, wc = ea / za, eb / zb, ec / zc
+                total = wa + wb + wc  # weights add up to 1 for slivers too, where rounding spoils the area
+                z = (ea + eb + ec) / total
                 if z < nearest[row, column]:
                     nearest[row, column] = z
                     depth_m[row, column] = z
                     face_id[row, column] = face
-                    barycentric[row, column, 0] = wa / za * z
-                    barycentric[row, column, 1] = wb / zb * z
-                    barycentric[row, column, 2] = wc / zc * z
+                    barycentric[row, column, 0] = wa / total
+                    barycentric[row, column, 1] = wb / total
+                    barycentric[row, column, 2] = wc / total

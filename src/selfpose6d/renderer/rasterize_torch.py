@@ -98,14 +98,17 @@ def _fragments(
     (ua, va, za), (ub, vb, zb), (uc, vc, zc) = (corners[row, i].unbind(-1) for i in range(3))
     u, v = pixel.double().unbind(-1)
     area = (ub - ua) * (vc - va) - (vb - va) * (uc - ua)
-    wa = ((ub - u) * (vc - v) - (vb - v) * (uc - u)) / area
-    wb = ((uc - u) * (va - v) - (vc - v) * (ua - u)) / area
-    wc = ((ua - u) * (vb - v) - (va - v) * (ub - u)) / area
-    inside = (area != 0) & (wa >= 0) & (wb >= 0) & (wc >= 0)
-    wa, wb, wc, za, zb, zc = (x[inside] for x in (wa, wb, wc, za, zb, zc))
-    z = 1.0 / (wa / za + wb / zb + wc / zc)
-    weights = torch.stack([wa / za * z, wb / zb * z, wc / zc * z], -1)
-    return row[inside], pixel[inside], weights, z
+    ea = (ub - u) * (vc - v) - (vb - v) * (uc - u)
+    eb = (uc - u) * (va - v) - (vc - v) * (ua - u)
+    ec = (ua - u) * (vb - v) - (va - v) * (ub - u)
+    edges = torch.stack([ea, eb, ec], -1)
+    inside = (area != 0) & (ea + eb + ec != 0) & ((edges >= 0).all(-1) | (edges <= 0).all(-1))
+    # the edges' own sum, not the area, so that weights of slivers add up to 1 in spite of rounding
+    ea, eb, ec, za, zb, zc = (x[inside] for x in (ea, eb, ec, za, zb, zc))
+    wa, wb, wc = ea / za, eb / zb, ec / zc
+    total = wa + wb + wc
+    weights = torch.stack([wa / total, wb / total, wc / total], -1)
+    return row[inside], pixel[inside], weights, (ea + eb + ec) / total
 
 
 def _keep_nearest(

@@ -40,7 +40,7 @@ def shade_numba(
     return torch.from_numpy(colour)
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(parallel=True, cache=True, error_model="numpy")
 def _shade_images(
     faces, vertex_rgb, corner_uv, texels, start, size, face_id, barycentric, colour
 ):  # pragma: no cover - compiled
@@ -65,7 +65,7 @@ def _shade_images(
                         out[k] = vertex_rgb[a, k] * w[0] + vertex_rgb[b, k] * w[1] + vertex_rgb[c, k] * w[2]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _sample(texels, first, rows, columns, u, v, out):  # pragma: no cover - compiled
     x, y = u * columns - 0.5, (1.0 - v) * rows - 0.5
     x0, y0 = math.floor(x), math.floor(y)

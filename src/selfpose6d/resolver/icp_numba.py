@@ -63,7 +63,7 @@ def resolve_numba(
     )
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(parallel=True, cache=True, error_model="numpy")
 def _resolve_poses(
     T, clouds, cloud, index, origin, cell, points, radius, model,
     iterations, scale2, tolerance, inlier, rms, inlier_share, used, converged,
@@ -79,7 +79,7 @@ def _resolve_poses(
         rms[p], inlier_share[p] = _residual(T[p], observed, index[m], origin[m], cell[m], points[m], inlier)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _nearest(T, x, y, z, index, origin, cell):  # pragma: no cover - compiled
     """Sample index nearest to the camera point, looked up in the object frame."""
     x, y, z = x - T[0, 3], y - T[1, 3], z - T[2, 3]
@@ -90,7 +90,7 @@ def _nearest(T, x, y, z, index, origin, cell):  # pragma: no cover - compiled
     return index[min(max(i, 0), last), min(max(j, 0), last), min(max(k, 0), last)]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _step(T, observed, index, origin, cell, points, radius, scale2):  # pragma: no cover - compiled
     """One ICP iteration in place; returns a bound on how far a model point moved (metres)."""
     total, sq, sx, S = 0.0, np.zeros(3), np.zeros(3), np.zeros((3, 3))
@@ -128,7 +128,7 @@ def _step(T, observed, index, origin, cell, points, radius, scale2):  # pragma: 
     return math.sqrt(moved_t) + radius * math.sqrt(moved_R)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _rotation_from_covariance(S):  # pragma: no cover - compiled
     """Rotation that maximises trace(R S), S = sum of source x target^T: Horn's quaternion, always proper.
 
@@ -153,7 +153,7 @@ def _rotation_from_covariance(S):  # pragma: no cover - compiled
     return R
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _largest_eigenvector(N):  # pragma: no cover - compiled
     """Unit eigenvector of the largest eigenvalue of a symmetric 4x4 matrix, by cyclic Jacobi rotations (in place)."""
     V = np.eye(4)
@@ -188,7 +188,7 @@ def _largest_eigenvector(N):  # pragma: no cover - compiled
     return V[0, best], V[1, best], V[2, best], V[3, best]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _residual(T, observed, index, origin, cell, points, inlier):  # pragma: no cover - compiled
     """(rms distance, share of points nearer than `inlier`) at the pose."""
     total, inliers = 0.0, 0
