@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_overview())
         return 0 if arguments else USAGE_EXIT_CODE
     if arguments[0] == "--version":
-        from selfpose6d import __version__
+        from selfpose6d.version import __version__
 
         print(f"selfpose6d {__version__}")
         return 0

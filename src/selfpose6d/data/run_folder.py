@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from selfpose6d import __version__
 from selfpose6d.data.journal import Journal
 from selfpose6d.data.json_lines import replacing
 from selfpose6d.data.run_outputs import OUTPUT_NAMES, write_outputs
 from selfpose6d.errors import UsageError
+from selfpose6d.version import __version__
 
 CONFIG_NAME = "config.yaml"
 _PACKAGES = ("torch", "numpy", "scipy", "numba", "opencv-python-headless", "roma", "trimesh")
