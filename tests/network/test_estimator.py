@@ -7,7 +7,8 @@ import roma
 import torch
 from networks import OBJECTS, TINY, build, random_input
 
-from selfpose6d.network.estimator import NetworkInput, PoseHead, quaternion_to_matrix
+from selfpose6d.network.config import PAPER, SMALL
+from selfpose6d.network.estimator import NetworkInput, PoseEstimator, PoseHead, quaternion_to_matrix
 from selfpose6d.network.fusion import FusedFeatures
 
 
@@ -116,3 +117,16 @@ def test_quaternion_gradients_are_right_and_finite_at_zero():
     quaternion_to_matrix(zero).sum().backward()
     assert zero.grad is not None
     assert torch.isfinite(zero.grad).all()
+
+
+@pytest.mark.parametrize("config", [SMALL, PAPER], ids=["small", "paper"])
+def test_at_the_start_different_crops_have_different_embeddings_and_signals_neither_fade_nor_explode(config):
+    torch.manual_seed(0)
+    network = PoseEstimator(config, OBJECTS).eval()
+    flat = torch.rand(4, 3, 1, 1, generator=torch.Generator().manual_seed(0))
+    inputs = random_input(4, config)._replace(rgb=flat.expand(-1, -1, config.crop_px, config.crop_px))
+    with torch.no_grad():
+        colour = network.embed(inputs.rgb, inputs.pixel[:, :1].expand(-1, 8))
+        fused = network.fusion(colour, inputs.points_crop_m[:, :8])
+    assert 0.2 < colour.std(0).mean() < 20
+    assert 0.1 < fused.whole.std(0).mean() < 20

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import torch
-from networks import TINY, build, random_input
+from networks import OBJECTS, TINY, build, random_input
 
+from selfpose6d.network.estimator import PoseEstimator
 from selfpose6d.network.fusion import DenseFusion, PixelGate, WeightedFusion
 
 
@@ -49,3 +50,10 @@ def test_widths_are_densefusions():
     fused = fusion(torch.rand(1, 7, 32), torch.rand(1, 7, 3))
     assert fused.local.shape == (1, 7, 128 + 256)
     assert fused.whole.shape == (1, 1024)
+
+
+def test_gates_start_nearly_open_whatever_the_features():
+    network = PoseEstimator(TINY, OBJECTS)
+    for fusion in network.fusion.fusions:
+        for gate in (fusion.colour_gate, fusion.geometry_gate):
+            assert torch.allclose(gate(100 * torch.randn(2, 9, 8)), torch.full((2, 9, 1), 0.88), atol=0.001)

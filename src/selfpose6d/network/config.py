@@ -77,7 +77,6 @@ SMALL = NetworkConfig(
     fusion_channels=(32, 64),
     global_channels=(128, 256),
     head_channels=(160, 96, 64),
-    norm="batch",
     log_softmax=False,
     prelu=False,
     dropout=0.0,

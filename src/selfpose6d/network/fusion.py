@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from selfpose6d.network.config import NetworkConfig
 
+_START_LOGIT = 2.0
+
 
 @dataclass(frozen=True)
 class FusedFeatures:
@@ -31,6 +33,11 @@ class PixelGate(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.mix = nn.Linear(2, 1)
+
+    def start_open(self) -> None:
+        """Let nearly everything through, as DenseFusion does, whatever the features; training closes it."""
+        nn.init.zeros_(self.mix.weight)
+        nn.init.constant_(self.mix.bias, _START_LOGIT)
 
     def forward(self, features: Float[Tensor, "batch points c"]) -> Float[Tensor, "batch points 1"]:
         """Weights between 0 and 1."""

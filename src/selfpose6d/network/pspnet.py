@@ -60,7 +60,7 @@ def dilated_resnet18(stage_channels: tuple[int, int, int, int], norm: Norm) -> n
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut. The branch starts at zero, so that depth costs no signal."""
+    """Two 3x3 convolutions beside a shortcut; the branch starts at 0, so that depth costs no signal."""
 
     def __init__(self, before: int, channels: int, stride: int, dilation: int, norm: Norm) -> None:
         super().__init__()
@@ -74,7 +74,11 @@ class ResidualBlock(nn.Module):
         )
         same = before == channels and stride == 1
         self.shortcut = nn.Identity() if same else nn.Conv2d(before, channels, 1, stride, bias=False)
-        last = self.branch[3] if norm == "none" else self.branch[4]
+        self.start_as_shortcut()
+
+    def start_as_shortcut(self) -> None:
+        """Set the branch's last layer to 0."""
+        last = self.branch[3] if isinstance(self.branch[4], nn.Identity) else self.branch[4]
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
 
