@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     """Parse `arguments` into the command's dataclass and run it."""
     from selfpose6d.errors import SelfPose6DError
 
+    warnings.showwarning = _show_warning
     try:
         command = parse(importlib.import_module(f"selfpose6d.cli.{name}").Command, name, arguments)
         return command.run()
@@ -93,6 +95,10 @@ def _one_line(box: str) -> str:
     words = re.sub(r"\s+", " ", words).strip()
     words = re.sub(r"^(Parsing error|Unrecognized options|Required options) ?", r"\1: ", words)
     return re.sub(r" ?For full helptext.*$", "", words).rstrip(". ")
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:
