@@ -40,14 +40,13 @@ def cluster_poses(
     Two poses belong together when they place the object within a tenth of its diameter of each other (root
     mean square over a ball of a quarter diameter's radius of gyration).
     """
-    kept = confidence.topk(max(1, round(_KEPT_SHARE * confidence.shape[1])), dim=1).indices
-    T = T.gather(1, kept[..., None, None].expand(-1, -1, 4, 4))
-    weight = confidence.gather(1, kept)
+    least = confidence.topk(max(1, round(_KEPT_SHARE * confidence.shape[1])), dim=1).values[:, -1:]
+    weight = confidence * (confidence >= least)  # ties at the border stay: many pixels are equally sure
     place_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
     spread_m = T[..., :3, :3].flatten(2) * (diameter_m / 4)[:, None, None]
     features = torch.cat([place_m, spread_m], -1)
     near = torch.cdist(features, features) < (_RADIUS_SHARE * diameter_m)[:, None, None]
-    free, found = torch.ones_like(weight), []
+    free, found = (weight > 0).to(weight), []
     for _ in range(clusters):
         found.append(_densest(T, place_m, weight, near, free))
         free = free * (1 - found[-1].members)
