@@ -235,8 +235,13 @@ def test_no_image_and_no_visible_face(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_pose_that_is_not_finite_draws_nothing(backend):
-    raster = rasterize(pack_meshes([sheet(1)]), FIRST, AT_ORIGIN * torch.nan, K16, 4, 5, backend)
+@pytest.mark.parametrize("spoilt", [(0, 0), (1, 3), (2, 3)])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_pose_that_is_not_finite_draws_nothing(backend, spoilt, value):
+    T = AT_ORIGIN.clone()
+    T[0, 2, 3] = 1
+    T[0, *spoilt] = value
+    raster = rasterize(pack_meshes([sheet(1)]), FIRST, T, K16, 4, 5, backend)
     assert (raster.face_id == -1).all()
     assert (raster.depth_m == 0).all()
 

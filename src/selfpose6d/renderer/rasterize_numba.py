@@ -52,67 +52,85 @@ def rasterize_numba(
 def _rasterize_images(
     vertices, faces, vertex_start, face_start, mesh_index, T_cam_obj, K, face_id, barycentric, depth_m
 ):  # pragma: no cover - compiled
+    height, width = face_id.shape[1:]
     for image in numba.prange(len(mesh_index)):
         mesh = mesh_index[image]
         first = vertex_start[mesh]
-        projected = _project_vertices(vertices, first, vertex_start[mesh + 1], T_cam_obj[image], K[image])
-        _draw_faces(
-            projected,
-            faces,
-            first,
-            face_start[mesh],
-            face_start[mesh + 1],
-            face_id[image],
-            barycentric[image],
-            depth_m[image],
-        )
+        points = vertices[first : vertex_start[mesh + 1]]
+        projected, bounds = _project_vertices(points, T_cam_obj[image], K[image], height, width)
+        kept = _faces_on_pixels(bounds, faces, first, face_start[mesh], face_start[mesh + 1], width)
+        _draw_faces(projected, bounds, faces, first, kept, face_id[image], barycentric[image], depth_m[image])
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _project_vertices(vertices, first, last, T, K):  # pragma: no cover - compiled
-    """Columns u px, v px, z m, in float64."""
-    out = np.empty((last - first, 3))
-    for i in range(last - first):
-        x, y, z = vertices[first + i, 0], vertices[first + i, 1], vertices[first + i, 2]
+def _project_vertices(vertices, T, K, height, width):  # pragma: no cover - compiled
+    """Columns u px, v px, 1 / z in float64; and the pixels at or beyond and at or before: ceil u, ceil v,
+    floor u, floor v, limited to the image. Beyond the image's width marks a vertex that cannot be drawn.
+    """
+    projected, bounds = np.empty((len(vertices), 3)), np.empty((len(vertices), 4), np.int32)
+    for i in range(len(vertices)):
+        x, y, z = vertices[i, 0], vertices[i, 1], vertices[i, 2]
         cx = T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3]
         cy = T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3]
         cz = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3]
-        out[i, 0] = (K[0, 0] * cx + K[0, 1] * cy) / cz + K[0, 2] if cz != 0 else 0.0
-        out[i, 1] = K[1, 1] * cy / cz + K[1, 2] if cz != 0 else 0.0
-        out[i, 2] = cz
-    return out
+        inverse_z = 1.0 / cz
+        u = (K[0, 0] * cx + K[0, 1] * cy) * inverse_z + K[0, 2]
+        v = K[1, 1] * cy * inverse_z + K[1, 2]
+        projected[i, 0], projected[i, 1], projected[i, 2] = u, v, inverse_z
+        if cz > NEAR_M and math.isfinite(u) and math.isfinite(v):
+            bounds[i, 0] = math.ceil(min(max(u, 0.0), float(width)))
+            bounds[i, 1] = math.ceil(min(max(v, 0.0), float(height)))
+            bounds[i, 2] = math.floor(max(min(u, width - 1.0), -1.0))
+            bounds[i, 3] = math.floor(max(min(v, height - 1.0), -1.0))
+        else:
+            bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[i, 3] = 0, 0, width, height
+    return projected, bounds
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _pixel_box(bounds, a, b, c):  # pragma: no cover - compiled
+    """First and last column, first and last row whose centre the face's bounding box holds."""
+    return (
+        min(bounds[a, 0], bounds[b, 0], bounds[c, 0]),
+        max(bounds[a, 2], bounds[b, 2], bounds[c, 2]),
+        min(bounds[a, 1], bounds[b, 1], bounds[c, 1]),
+        max(bounds[a, 3], bounds[b, 3], bounds[c, 3]),
+    )
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _faces_on_pixels(bounds, faces, first, begin, end, width):  # pragma: no cover - compiled
+    """Faces whose bounding box holds a pixel centre. Free of branches: most small faces hold none, at random."""
+    kept, count = np.empty(end - begin, np.int32), 0
+    for face in range(begin, end):
+        left, right, top, bottom = _pixel_box(
+            bounds, faces[face, 0] - first, faces[face, 1] - first, faces[face, 2] - first
+        )
+        kept[count] = face
+        count += (left <= right) & (top <= bottom) & (right != width)
+    return kept[:count]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _draw_faces(
-    projected, faces, first, begin, end, face_id, barycentric, depth_m
+    projected, bounds, faces, first, kept, face_id, barycentric, depth_m
 ):  # pragma: no cover - compiled
-    height, width = face_id.shape
-    nearest = np.full((height, width), np.inf)
-    for face in range(begin, end):
+    nearest = np.full(face_id.shape, np.inf)
+    for face in kept:
         a, b, c = faces[face, 0] - first, faces[face, 1] - first, faces[face, 2] - first
-        za, zb, zc = projected[a, 2], projected[b, 2], projected[c, 2]
-        if not (za > NEAR_M and zb > NEAR_M and zc > NEAR_M):
-            continue
+        left, right, top, bottom = _pixel_box(bounds, a, b, c)
         ua, ub, uc = projected[a, 0], projected[b, 0], projected[c, 0]
-        u_min, u_max = max(0.0, math.ceil(min(ua, ub, uc))), min(width - 1.0, math.floor(max(ua, ub, uc)))
-        if u_min > u_max:
-            continue
         va, vb, vc = projected[a, 1], projected[b, 1], projected[c, 1]
-        v_min, v_max = max(0.0, math.ceil(min(va, vb, vc))), min(height - 1.0, math.floor(max(va, vb, vc)))
-        if v_min > v_max:
+        if (ub - ua) * (vc - va) - (vb - va) * (uc - ua) == 0.0:
             continue
-        area = (ub - ua) * (vc - va) - (vb - va) * (uc - ua)
-        if area == 0.0:
-            continue
-        for row in range(int(v_min), int(v_max) + 1):
-            for column in range(int(u_min), int(u_max) + 1):
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
                 ea = (ub - column) * (vc - row) - (vb - row) * (uc - column)
                 eb = (uc - column) * (va - row) - (vc - row) * (ua - column)
                 ec = (ua - column) * (vb - row) - (va - row) * (ub - column)
-                if min(ea, eb, ec) < 0.0 < max(ea, eb, ec):
+                if ((ea < 0) | (eb < 0) | (ec < 0)) & ((ea > 0) | (eb > 0) | (ec > 0)):
                     continue
-                wa, wb, wc = ea / za, eb / zb, ec / zc
+                wa, wb, wc = ea * projected[a, 2], eb * projected[b, 2], ec * projected[c, 2]
                 total = wa + wb + wc  # weights add up to 1 for slivers too, where rounding spoils the area
                 z = (ea + eb + ec) / total
                 if z < nearest[row, column]:

@@ -55,14 +55,16 @@ def _project_corners(
     T: Float[Tensor, "images 4 4"],
     K: Float[Tensor, "images 3 3"],
 ) -> Float[Tensor, "n 3 3"]:
-    """(u px, v px, z m) of each face's corners."""
+    """(u px, v px, 1 / z) of each face's corners."""
     p = meshes.vertices_m.double()[meshes.faces[face_of]]
     T, K = T[image_of][:, None], K[image_of][:, None]
     x, y, z = p.unbind(-1)
     camera = [T[..., i, 0] * x + T[..., i, 1] * y + T[..., i, 2] * z + T[..., i, 3] for i in range(3)]
-    u = (K[..., 0, 0] * camera[0] + K[..., 0, 1] * camera[1]) / camera[2] + K[..., 0, 2]
-    v = K[..., 1, 1] * camera[1] / camera[2] + K[..., 1, 2]
-    return torch.stack([u, v, camera[2]], -1)
+    inverse_z = 1.0 / camera[2]
+    u = (K[..., 0, 0] * camera[0] + K[..., 0, 1] * camera[1]) * inverse_z + K[..., 0, 2]
+    v = K[..., 1, 1] * camera[1] * inverse_z + K[..., 1, 2]
+    drawn = ((camera[2] > NEAR_M) & u.isfinite() & v.isfinite()).all(1, keepdim=True)
+    return torch.stack([u, v, torch.where(drawn, inverse_z, torch.nan)], -1)
 
 
 def _pixel_boxes(
@@ -73,7 +75,7 @@ def _pixel_boxes(
     uv = torch.nan_to_num(corners[..., :2], nan=-1e9, posinf=1e9, neginf=-1e9)
     low = torch.minimum(uv.amin(1).ceil().clamp_min(0), limit + 1)
     high = torch.maximum(torch.minimum(uv.amax(1).floor(), limit), torch.full_like(limit, -1.0))
-    visible = (corners[..., 2] > NEAR_M).all(1, keepdim=True)
+    visible = corners[..., 2].isfinite().all(1, keepdim=True)
     size = (high - low + 1).clamp_min(0) * visible
     return low.long(), size.long()
 
@@ -95,7 +97,7 @@ def _fragments(
     offset = torch.arange(len(row), device=row.device) - (torch.cumsum(count, 0) - count)[row]
     columns = size[row, 0]
     pixel = low[row] + torch.stack([offset % columns, offset // columns], -1)
-    (ua, va, za), (ub, vb, zb), (uc, vc, zc) = (corners[row, i].unbind(-1) for i in range(3))
+    (ua, va, iza), (ub, vb, izb), (uc, vc, izc) = (corners[row, i].unbind(-1) for i in range(3))
     u, v = pixel.double().unbind(-1)
     area = (ub - ua) * (vc - va) - (vb - va) * (uc - ua)
     ea = (ub - u) * (vc - v) - (vb - v) * (uc - u)
@@ -104,8 +106,8 @@ def _fragments(
     edges = torch.stack([ea, eb, ec], -1)
     inside = (area != 0) & (ea + eb + ec != 0) & ((edges >= 0).all(-1) | (edges <= 0).all(-1))
     # the edges' own sum, not the area, so that weights of slivers add up to 1 in spite of rounding
-    ea, eb, ec, za, zb, zc = (x[inside] for x in (ea, eb, ec, za, zb, zc))
-    wa, wb, wc = ea / za, eb / zb, ec / zc
+    ea, eb, ec, iza, izb, izc = (x[inside] for x in (ea, eb, ec, iza, izb, izc))
+    wa, wb, wc = ea * iza, eb * izb, ec * izc
     total = wa + wb + wc
     weights = torch.stack([wa / total, wb / total, wc / total], -1)
     return row[inside], pixel[inside], weights, (ea + eb + ec) / total
