@@ -11,7 +11,7 @@ from selfpose6d.data.crop import Crop, crop_instance
 from selfpose6d.data.crop_record import pack_crop, record_dtype
 from selfpose6d.data.crop_store import CacheOptions, open_crop_store
 from selfpose6d.data.dataset import Selection, open_dataset
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -115,3 +115,11 @@ def test_real_frames(ycbv_sample, tmp_path):
     assert len(store) == sum(len(dataset.instance_keys(frame_id)) for frame_id in dataset.frame_ids())
     records = store.read(np.arange(len(store)))
     assert ((records["middle_m"] > 0.4) & (records["middle_m"] < 1.5)).all()
+
+
+def test_a_cut_off_cache_is_named(root, cache):
+    store = open_crop_store(open_train(root), 32, cache)
+    (records,) = cache.root.glob("*/records.bin")
+    os.truncate(records, records.stat().st_size - 100)
+    with pytest.raises(DataError, match=r"records\.bin is cut off\. Remove its folder"):
+        store.read(np.array([9]))

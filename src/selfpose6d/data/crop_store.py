@@ -74,12 +74,14 @@ class CropStore:
 
     def read(self, numbers: Int[np.ndarray, "batch"]) -> np.ndarray:
         """The records of these instances, a structured array in their order."""
+        size = self._dtype.itemsize
         records = np.empty(len(numbers), self._dtype)
-        raw = records.view(np.uint8).reshape(len(numbers), self._dtype.itemsize)
+        raw = records.view(np.uint8).reshape(len(numbers), size)
         for row, number in enumerate(numbers):
-            got = os.preadv(self._file.fileno(), [raw[row]], int(number) * self._dtype.itemsize)
-            if got != self._dtype.itemsize:
+            content = os.pread(self._file.fileno(), size, int(number) * size)
+            if len(content) != size:
                 raise DataError(f"{self._file.name} is cut off. Remove its folder; it is made again.")
+            raw[row] = np.frombuffer(content, np.uint8)
         return records
 
 
