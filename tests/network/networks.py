@@ -23,8 +23,9 @@ TINY = NetworkConfig(
 def build(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, seed: int = 0) -> PoseEstimator:
     """A network with reproducible weights; no residual branch is zero, so that every part matters."""
     generator = torch.Generator().manual_seed(seed)
-    network = PoseEstimator(config, objects)
-    with torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        network = PoseEstimator(config, objects)
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return network.eval()
