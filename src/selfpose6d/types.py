@@ -5,7 +5,7 @@ Images are numpy arrays up to the crop; from there on everything is a torch tens
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -127,6 +127,3 @@ class Rendering:
     rgb: Float[Tensor, "images height width 3"]
     mask: Float[Tensor, "images height width"]
     depth_m: Float[Tensor, "images height width"]
-
-
-Metadata = dict[str, Any]
