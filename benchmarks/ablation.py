@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from provenance import provenance
+from provenance import print_provenance, provenance
 from selfpose6d.cli.main import main as selfpose6d
 from selfpose6d.data.crop_store import CacheOptions
 from selfpose6d.data.dataset import open_dataset
@@ -80,7 +80,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(provenance() | {"seeds": options.seeds, "variants": found}))
     else:
-        print(*(f"{name}: {value}" for name, value in provenance().items()), sep="\n")
+        print_provenance()
 
 
 if __name__ == "__main__":

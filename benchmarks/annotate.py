@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from provenance import provenance
+from provenance import print_provenance, provenance
 from selfpose6d.cli import annotate, annotate_outputs, evaluate  # noqa: F401
 from selfpose6d.cli.main import main
 from selfpose6d.data import dataset, run_folder  # noqa: F401
@@ -71,5 +71,5 @@ if __name__ == "__main__":
     if arguments.json:
         print(json.dumps(provenance() | figures))
     else:
-        print(*(f"{name}: {value}" for name, value in provenance().items()), sep="\n")
+        print_provenance()
         print(*(f"{name:28} {value:.3f}" for name, value in figures.items()), sep="\n")

@@ -8,17 +8,14 @@ there is no detection).
 """
 
 import argparse
-import os
-import platform
-import subprocess
 import time
 from collections import defaultdict
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from provenance import print_provenance
 from selfpose6d.data.model_files import find_model_files
 from selfpose6d.evaluation.instances import Estimates, Truths
 from selfpose6d.evaluation.model_points import describe_sources, load_model_points, symmetric_object_ids
@@ -100,9 +97,7 @@ def main() -> None:
     parser.add_argument("keyframes", type=Path, help="folder with classes.txt, keyframe.txt and poses/")
     parser.add_argument("models", type=Path, help="folder with obj_NNNNNN.xyz")
     options = parser.parse_args()
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    print(f"{date.today()}  {platform.machine()}, {len(os.sched_getaffinity(0))} cores  commit {commit}")
+    print_provenance()
     for source in SOURCES:
         start_s = time.perf_counter()
         results = score_source(options.keyframes, options.models, source)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from provenance import provenance
+from provenance import print_provenance, provenance
 from selfpose6d.cli.device import resolve_device
 from selfpose6d.data.dataset import open_dataset
 from selfpose6d.inference.object_shapes import object_table
@@ -75,7 +75,8 @@ def main() -> None:
     if options.json:
         print(json.dumps(provenance() | {"bf16": half, "ms_per_instance": found}))
         return
-    print(*(f"{name}: {value}" for name, value in provenance().items()), f"bf16: {half}", sep="\n")
+    print_provenance()
+    print(f"bf16: {half}")
     for size, times in found.items():
         print(f"{size:6}", ", ".join(f"{stage} {time_ms:.1f} ms" for stage, time_ms in times.items()))
 

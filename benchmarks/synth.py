@@ -7,15 +7,13 @@ A short run before the clock starts compiles the kernels, which later runs find 
 """
 
 import argparse
-import platform
 import resource
-import subprocess
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 
-from selfpose6d.data.synthetic.generate import available_cores, prepare, render_all
+from provenance import print_provenance
+from selfpose6d.data.synthetic.generate import prepare, render_all
 from selfpose6d.data.synthetic.options import SynthOptions
 
 
@@ -46,10 +44,8 @@ def main() -> None:
         size_mb = sum(path.stat().st_size for path in (Path(folder) / "measured").rglob("*.png")) / 1e6
     total_s, frames = finished[-1]
     cpu_ms = 1e3 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime / frames
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     steady = steady_rate(finished, arguments.workers)
-    print(f"{date.today()}  {platform.machine()}, {available_cores()} cores  commit {commit}")
+    print_provenance()
     print(f"{frames} frames, {arguments.workers} processes, {size_mb / frames:.2f} MB a frame")
     print(f"CPU time of the processes, start-up included: {cpu_ms:.0f} ms a frame")
     print(f"steady {steady:.1f} frames/s, whole run {frames / total_s:.1f} frames/s")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from provenance import provenance
+from provenance import print_provenance, provenance
 
 REFINEMENTS = {"network": [], "icp": ["--refine", "icp"], "verify": ["--verify"]}
 
@@ -85,7 +85,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(provenance() | {"runs": found}))
         return
-    print(*(f"{name}: {value}" for name, value in provenance().items()), sep="\n")
+    print_provenance()
     for name, figures in found.items():
         print(name, *(f"  {key:20} {value:.1f}" for key, value in figures.items()), sep="\n")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from provenance import provenance
+from provenance import print_provenance, provenance
 from selfpose6d.data.crop_store import CacheOptions
 from selfpose6d.data.frame_source import Dataset
 from selfpose6d.data.masks import MaskEntry, MaskSource
@@ -117,7 +117,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(provenance() | {"runs": rows}))
         return
-    print(*(f"{name}: {value}" for name, value in provenance().items()), sep="\n")
+    print_provenance()
     for row in rows:
         print(*(f"{name} {value:.0f}" for name, value in row.items()), sep=", ")
 

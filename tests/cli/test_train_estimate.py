@@ -105,21 +105,21 @@ def test_estimate_reads_no_pose(root, model, tmp_path):
 
 
 def test_an_interrupted_estimate_goes_on(root, model, tmp_path, monkeypatch):
-    from selfpose6d.cli import estimate as module
+    from selfpose6d.cli import frames as module
 
-    frames, whole = [], module.estimate_frame
+    seen, whole = [], module.process_frame
 
-    def stop_at_the_second(dataset, frame_id, predictor):
-        frames.append(frame_id)
-        if len(frames) == 2:
+    def stop_at_the_second(dataset, frame_id, find_poses):
+        seen.append(frame_id)
+        if len(seen) == 2:
             raise KeyboardInterrupt
-        return whole(dataset, frame_id, predictor)
+        return whole(dataset, frame_id, find_poses)
 
     arguments = ["estimate", str(model), str(root), "--out", str(tmp_path / "run")]
-    monkeypatch.setattr(module, "estimate_frame", stop_at_the_second)
+    monkeypatch.setattr(module, "process_frame", stop_at_the_second)
     assert main(arguments) == 130
     assert main(arguments) == 0
-    assert len(frames) == 4
+    assert len(seen) == 4
     assert len(read_predictions(tmp_path / "run" / "predictions.csv")) == 6
 
 

@@ -1,20 +1,17 @@
 """`selfpose6d annotate DATASET --out RUN`: automatic labels with certificates, resumable."""
 
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from selfpose6d.data.selection import FrameId, Selection
+from selfpose6d.data.selection import Selection
 
 if TYPE_CHECKING:
     from selfpose6d.data.frame_source import Dataset
-    from selfpose6d.data.journal import JournalRecord
     from selfpose6d.data.run_folder import RunFolder
     from selfpose6d.labeling.annotate import AnnotateOptions
-    from selfpose6d.labeling.object_store import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,8 @@ class Command:
     """BOP root, YCB-Video root or capture folder; never written to."""
     out: Path
     """The run's folder."""
-    split: str = "test"
-    """Split to label (a capture folder has one, `all`)."""
+    split: str | None = None
+    """Split to label (default: test, of a capture folder all)."""
     selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)
     method: Literal["verified", "icp"] = "verified"
     """verified: search, render, certify. icp: the paper's PureICP baseline, one start, 50 iterations."""
@@ -53,11 +50,13 @@ class Command:
         """Label what the run's journal does not hold yet, then write the result files."""
         from selfpose6d.cli.annotate_outputs import draw_overlays, print_summary
         from selfpose6d.cli.device import resolve_device
+        from selfpose6d.cli.splits import resolve_split
         from selfpose6d.data.dataset import open_dataset
 
         device = resolve_device(self.device)
+        split = resolve_split(self.dataset, self.split, "test")
         dataset = open_dataset(
-            self.dataset, self._split(), self.selection, self.models, self.model_unit, self.detections
+            self.dataset, split, self.selection, self.models, self.model_unit, self.detections
         )
         run = self._open_run(dataset)
         self._label_frames(dataset, run, device)
@@ -67,10 +66,6 @@ class Command:
         draw_overlays(run.path, dataset, self.overlays)
         print_summary(run.path)
         return 0
-
-    def _split(self) -> str:
-        is_capture = (self.dataset / "rgb").is_dir()
-        return "all" if is_capture and self.split == "test" else self.split
 
     def _options(self) -> "AnnotateOptions":
         from selfpose6d.labeling.annotate import AnnotateOptions
@@ -86,8 +81,9 @@ class Command:
         return RunFolder.open(self.out, "annotate", options, dataset.fingerprint(), dataset.split, context)
 
     def _label_frames(self, dataset: "Dataset", run: "RunFolder", device: str) -> None:
-        from selfpose6d.cli.console import progress_bar
+        from selfpose6d.cli.frames import process_frames
         from selfpose6d.data.symmetries import read_symmetries
+        from selfpose6d.labeling.annotate import annotate_instance
         from selfpose6d.labeling.object_store import ObjectStore, default_cache_dir
 
         models = ObjectStore(
@@ -97,26 +93,10 @@ class Command:
             default_cache_dir(),
             device,
         )
-        todo = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-        with progress_bar() as progress:
-            for frame_id in progress.track(todo, description="annotate"):
-                run.journal.append(label_frame(dataset, frame_id, models, self._options()))
-
-
-def label_frame(
-    dataset: "Dataset", frame_id: FrameId, models: "ObjectStore", options: "AnnotateOptions"
-) -> "JournalRecord":
-    """One frame's labels, or why it could not be read."""
-    from selfpose6d.cli.console import warn
-    from selfpose6d.data.journal import finished_record, unreadable_record
-    from selfpose6d.errors import DataError
-    from selfpose6d.labeling.annotate import annotate_instance
-
-    start_s = time.perf_counter()
-    try:
-        frame = dataset.load_frame(frame_id)
-    except DataError as error:
-        warn(f"frame skipped: {error}")
-        return unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error))
-    labels = [annotate_instance(frame, instance, models, options) for instance in frame.instances]
-    return finished_record(frame_id, labels, frame.skipped, time.perf_counter() - start_s)
+        options = self._options()
+        process_frames(
+            dataset,
+            run,
+            lambda frame: [annotate_instance(frame, item, models, options) for item in frame.instances],
+            "annotate",
+        )

@@ -1,7 +1,6 @@
 """`selfpose6d estimate`: run a trained model on a data set."""
 
 import hashlib
-import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,12 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from selfpose6d.data.selection import FrameId, Selection
+from selfpose6d.data.selection import Selection
 from selfpose6d.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from selfpose6d.data.frame_source import Dataset
-    from selfpose6d.data.journal import JournalRecord
     from selfpose6d.data.run_folder import RunFolder
     from selfpose6d.inference.predictor import Predictor
 
@@ -56,7 +54,7 @@ class Command:
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
-        from selfpose6d.cli.console import progress_bar
+        from selfpose6d.cli.frames import process_frames
         from selfpose6d.cli.splits import resolve_split
         from selfpose6d.data.dataset import open_dataset
 
@@ -66,10 +64,7 @@ class Command:
         )
         predictor = self._load_predictor(dataset)
         run = self._open_run(dataset)
-        left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-        with progress_bar() as progress:
-            for frame_id in progress.track(left, description="estimate"):
-                run.journal.append(estimate_frame(dataset, frame_id, predictor))
+        process_frames(dataset, run, predictor.predict, "estimate")
         run.finalise(with_certificates=False)
         run.write_frame_names(dataset.frame_names())
         self._print_summary(predictor)
@@ -128,18 +123,3 @@ class Command:
             times = predictor.times.seconds.items()
             parts = (f"{stage} {1e3 * time_s / predictor.instances:.1f}" for stage, time_s in times)
             print(f"ms an instance: {', '.join(parts)}")
-
-
-def estimate_frame(dataset: "Dataset", frame_id: FrameId, predictor: "Predictor") -> "JournalRecord":
-    """One frame's estimates, or why it could not be read."""
-    from selfpose6d.cli.console import warn
-    from selfpose6d.data.journal import finished_record, unreadable_record
-
-    try:
-        frame = dataset.load_frame(frame_id)
-    except DataError as error:
-        warn(f"frame skipped: {error}")
-        return unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error))
-    start_s = time.perf_counter()
-    poses = predictor.predict(frame)
-    return finished_record(frame_id, poses, frame.skipped, time.perf_counter() - start_s)

@@ -13,15 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.labeling.annotate import AnnotateOptions, view_instance
-from selfpose6d.labeling.certificate import certify
 from selfpose6d.labeling.expand import similar_poses
 from selfpose6d.labeling.hypotheses import distinct, settle
+from selfpose6d.labeling.judge import judge
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.observation import TooFewPointsError, visible_cloud
-from selfpose6d.labeling.refine import look
-from selfpose6d.labeling.score import score
-from selfpose6d.labeling.search import InstanceView, SearchOptions, finish
-from selfpose6d.labeling.silhouette import silhouette_shares
+from selfpose6d.labeling.refine import look_and_score
+from selfpose6d.labeling.search import InstanceView, finish, first_look
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.types import Frame, Instance
 
@@ -71,11 +69,9 @@ class RenderVerifier:
     ) -> VerifiedPose:
         search = self.options.search
         finalists = finish(model, view, self._seeds(model, view, T_cam_obj), search)
-        residual = settle(model, view.cloud_cam_m, finalists.T_cam_obj, ResolverOptions(iterations=0))
-        outside, visible = silhouette_shares(frame, instance, model, finalists.T_cam_obj)
-        verdict = certify(model, finalists, residual.rms_m, outside, visible, self.options.certificate)
-        to_beat = _fine_total(model, view, T_cam_obj[:1], search)
-        accepted = bool(finalists.scores.total[verdict.winner] > to_beat[0])
+        verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, self.options.certificate)
+        _, to_beat = look_and_score(model, view.fine, T_cam_obj[:1], search.weights, coarse=False)
+        accepted = bool(finalists.scores.total[verdict.winner] > to_beat.total[0])
         T = finalists.T_cam_obj[verdict.winner] if accepted else T_cam_obj[0]
         return VerifiedPose(T, verdict.certificate.confidence, accepted)
 
@@ -87,22 +83,8 @@ class RenderVerifier:
         resolver = ResolverOptions(iterations=search.resolver_iterations, tolerance_m=1e-4)
         settled = settle(model, cloud, T_cam_obj, resolver)
         T = torch.cat([T_cam_obj, settled.T_cam_obj])
-        best = T[_coarse_total(model, view, T, search).argmax()][None]
+        best = T[first_look(model, view, T, search).argmax()][None]
         alike = settle(model, cloud, similar_poses(model, best), ResolverOptions(iterations=3))
         T = torch.cat([T, alike.T_cam_obj])
-        preference = _coarse_total(model, view, T, search)
+        preference = first_look(model, view, T, search)
         return T[distinct(T, preference, model.centre_m, math.radians(6), 0.01, self.seeds)]
-
-
-def _coarse_total(
-    model: ObjectModel, view: InstanceView, T_cam_obj: Float[Tensor, "poses 4 4"], search: SearchOptions
-) -> Float[Tensor, "poses"]:
-    rendered = look(model, view.coarse, T_cam_obj, coarse=True)
-    return score(view.coarse, rendered, search.weights, model.has_colour).total
-
-
-def _fine_total(
-    model: ObjectModel, view: InstanceView, T_cam_obj: Float[Tensor, "poses 4 4"], search: SearchOptions
-) -> Float[Tensor, "poses"]:
-    rendered = look(model, view.fine, T_cam_obj, coarse=False)
-    return score(view.fine, rendered, search.weights, model.has_colour).total

@@ -14,16 +14,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.data.crop import square_box
-from selfpose6d.labeling.certificate import CertificateOptions, certify
-from selfpose6d.labeling.hypotheses import settle
+from selfpose6d.labeling.certificate import CertificateOptions
+from selfpose6d.labeling.judge import judge
 from selfpose6d.labeling.object_model import ObjectModel, build_object_model
 from selfpose6d.labeling.observation import CROP_MARGIN, TooFewPointsError, crop_instance, visible_cloud
 from selfpose6d.labeling.pure_icp import pure_icp
 from selfpose6d.labeling.score import observe
 from selfpose6d.labeling.search import InstanceView, SearchOptions, search
-from selfpose6d.labeling.silhouette import silhouette_shares
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.resolver.icp import Direction, ResolverOptions
+from selfpose6d.resolver.icp import Direction
 from selfpose6d.types import Certificate, Frame, Instance, LabeledPose
 
 Method = Literal["verified", "icp"]
@@ -119,9 +118,7 @@ def _verified(
     options: AnnotateOptions,
 ) -> tuple[Float[Tensor, "4 4"], Certificate]:
     finalists = search(model, view_instance(frame, instance, cloud, options.search), options.search)
-    residual = settle(model, cloud, finalists.T_cam_obj, ResolverOptions(iterations=0))
-    outside, visible = silhouette_shares(frame, instance, model, finalists.T_cam_obj)
-    verdict = certify(model, finalists, residual.rms_m, outside, visible, options.certificate)
+    verdict = judge(frame, instance, model, cloud, finalists, options.certificate)
     return finalists.T_cam_obj[verdict.winner], verdict.certificate
 
 

@@ -51,6 +51,18 @@ def look(
     return View(raster.face_id, covered, raster.depth_m, high_pass(lab, covered))
 
 
+def look_and_score(
+    model: ObjectModel,
+    observed: ObservedCrop,
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    weights: ScoreWeights,
+    coarse: bool,
+) -> tuple[View, Scores]:
+    """Render hypotheses into the crop and score them against it."""
+    view = look(model, observed, T_cam_obj, coarse)
+    return view, score(observed, view, weights, model.has_colour)
+
+
 def refine(
     model: ObjectModel,
     observed: ObservedCrop,
@@ -69,8 +81,7 @@ def refine(
     best = None
     T = T_cam_obj
     for step in range(iterations + 1):
-        view = look(model, observed, T, coarse)
-        scores = score(observed, view, weights, model.has_colour)
+        view, scores = look_and_score(model, observed, T, weights, coarse)
         best = Refined(T, scores) if best is None else keep_better(best, Refined(T, scores))
         if step < iterations:
             T = gauss_newton_step(model, observed, cloud_cam_m, T, view, scores, distance_px, not coarse)

@@ -15,8 +15,8 @@ from selfpose6d.errors import UsageError
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
 from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
 from selfpose6d.labeling.object_model import ObjectModel
-from selfpose6d.labeling.refine import Refined, look, refine
-from selfpose6d.labeling.score import ObservedCrop, ScoreWeights, score
+from selfpose6d.labeling.refine import Refined, look_and_score, refine
+from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
 from selfpose6d.resolver.icp import ResolverOptions
 
 
@@ -68,11 +68,11 @@ def search(model: ObjectModel, instance: InstanceView, options: SearchOptions) -
     resolver = ResolverOptions(iterations=options.resolver_iterations, tolerance_m=1e-4)
     settled = settle(model, cloud, start_poses(model, cloud, options.rotations), resolver)
     T = settled.T_cam_obj[_differ(model, settled.T_cam_obj, -settled.rms_m, options.rendered)]
-    total = _first_look(model, instance, T, options)
+    total = first_look(model, instance, T, options)
     seeds = T[distinct(T, total, model.centre_m, math.radians(20), 0.02, 3)]
     more = _look_alikes(model, cloud, seeds, float(settled.rms_m.min()))
     if len(more):
-        T, total = torch.cat([T, more]), torch.cat([total, _first_look(model, instance, more, options)])
+        T, total = torch.cat([T, more]), torch.cat([total, first_look(model, instance, more, options)])
     return finish(model, instance, T[_differ(model, T, total, options.refined)], options)
 
 
@@ -91,11 +91,11 @@ def finish(
     return fine.ordered()
 
 
-def _first_look(
+def first_look(
     model: ObjectModel, instance: InstanceView, T: Float[Tensor, "poses 4 4"], options: SearchOptions
 ) -> Float[Tensor, "poses"]:
-    view = look(model, instance.coarse, T, coarse=True)
-    return score(instance.coarse, view, options.weights, model.has_colour).total
+    """Total score of each hypothesis on the coarse crop."""
+    return look_and_score(model, instance.coarse, T, options.weights, coarse=True)[1].total
 
 
 def _look_alikes(

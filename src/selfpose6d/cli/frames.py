@@ -1,0 +1,33 @@
+"""Every frame of a data set through one function, into a run's journal: what annotate and estimate share."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from selfpose6d.cli.console import progress_bar, warn
+from selfpose6d.data.frame_source import Dataset
+from selfpose6d.data.journal import JournalRecord, finished_record, unreadable_record
+from selfpose6d.data.run_folder import RunFolder
+from selfpose6d.data.selection import FrameId
+from selfpose6d.errors import DataError
+from selfpose6d.types import Frame, PoseEstimate
+
+FindPoses = Callable[[Frame], Sequence[PoseEstimate]]
+
+
+def process_frames(dataset: Dataset, run: RunFolder, find_poses: FindPoses, description: str) -> None:
+    """Work on the frames that the journal does not hold yet, with a progress bar."""
+    todo = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
+    with progress_bar() as progress:
+        for frame_id in progress.track(todo, description=description):
+            run.journal.append(process_frame(dataset, frame_id, find_poses))
+
+
+def process_frame(dataset: Dataset, frame_id: FrameId, find_poses: FindPoses) -> JournalRecord:
+    """One frame's poses, or why it could not be read."""
+    start_s = time.perf_counter()
+    try:
+        frame = dataset.load_frame(frame_id)
+    except DataError as error:
+        warn(f"frame skipped: {error}")
+        return unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error))
+    return finished_record(frame_id, find_poses(frame), frame.skipped, time.perf_counter() - start_s)
