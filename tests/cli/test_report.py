@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import yaml
 from scored_run import make_run
 
 from selfpose6d.cli.main import main
@@ -131,6 +132,16 @@ def test_training_run_has_its_curves(tmp_path):
     text = page(tmp_path)
     assert "train loss" in text
     assert "validation loss" in text
+
+
+def test_an_estimates_page_has_the_curves_of_its_model(run, tmp_path):
+    log = tmp_path / "model" / "log.jsonl"
+    (log.parent / "checkpoints").mkdir(parents=True)
+    log.write_text("".join(json.dumps({"step": i, "kind": "train", "loss": 0.5}) + "\n" for i in range(3)))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["context"]["model"] = str(log.parent / "checkpoints" / "best.safetensors")
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert "train loss" in page(run, "--pictures", 0)
 
 
 def test_names_are_escaped(run):

@@ -34,7 +34,7 @@ def gather(sources: RunSources, compare: Sequence[Path], pictures: int) -> Repor
         UsageError: the run has neither predictions nor a training log.
         DataError: a file of the run is broken.
     """
-    learning = learning_charts(sources.run)
+    learning = learning_charts(sources.training)
     report = Report(sources.run.resolve().name, _facts(sources), charts=learning)
     if sources.has_predictions:
         return _with_predictions(report, sources, compare, pictures)

@@ -35,6 +35,12 @@ class RunSources:
         """False for a training run."""
         return (self.run / PREDICTIONS_NAME).is_file()
 
+    @property
+    def training(self) -> Path:
+        """The run whose log has the learning curves: this one, or the one that its model comes from."""
+        model = recorded_path(self.config, "model")
+        return model.parent.parent if model is not None else self.run
+
     def open_dataset(self) -> Dataset:
         """The images and meshes of the whole split.
 
