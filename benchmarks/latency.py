@@ -23,7 +23,7 @@ from selfpose6d.inference.precision import use_bf16
 from selfpose6d.inference.predictor import Predictor
 from selfpose6d.inference.stage_times import StageTimes
 from selfpose6d.network.config import SIZES
-from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.types import Frame
 
 WARM_UP = 5
@@ -70,7 +70,7 @@ def main() -> None:
     found = {}
     for size, config in SIZES.items():
         torch.manual_seed(0)
-        network = PoseEstimator(config, objects).to(device)
+        network = PoseNetwork(config, objects).to(device)
         found[size] = measure(Predictor(network, PredictOptions(bf16=half)), frames)
     if options.json:
         print(json.dumps(provenance() | {"bf16": half, "ms_per_instance": found}))

@@ -11,6 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+Direction = Literal["observed-to-model", "model-to-observed"]
+"""Which of two point sets looks for its nearest counterparts in the other."""
+
 
 class InstanceKey(NamedTuple):
     """What identifies one object instance in one image; every row we write carries it whole."""
@@ -52,15 +55,26 @@ class SkippedInstance:
     reason: str
 
 
+class RefinementStep(NamedTuple):
+    """What a pose was after one step on its way."""
+
+    name: str
+    T_cam_obj: Float[np.ndarray, "4 4"]
+
+
 @dataclass(frozen=True)
 class PoseEstimate:
-    """The best pose of one instance; `confidence` 0-1. `valid=False` has a reason and no pose (NaN)."""
+    """The best pose of one instance; `confidence` 0-1. `valid=False` has a reason and no pose (NaN).
+
+    `path` are the poses on the way, the estimator's first, where the pose was refined.
+    """
 
     key: InstanceKey
     T_cam_obj: Float[np.ndarray, "4 4"]
     confidence: float
     valid: bool = True
     reason: str = ""
+    path: tuple[RefinementStep, ...] = ()
 
 
 Status = Literal["certified", "ambiguous", "rejected"]
@@ -127,3 +141,13 @@ class Rendering:
     rgb: Float[Tensor, "images height width 3"]
     mask: Float[Tensor, "images height width"]
     depth_m: Float[Tensor, "images height width"]
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The joint loss of every instance: the weighted sum, and its terms before weighting."""
+
+    total: Float[Tensor, "batch"]
+    colour: Float[Tensor, "batch"]
+    iou: Float[Tensor, "batch"]
+    geometry: Float[Tensor, "batch"]

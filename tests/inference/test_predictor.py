@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from networks import build
+from networks import build_both
 from small_roots import CAM_K, cube, depth_image_mm, masks, write_bop, write_models
 
 from selfpose6d.data.dataset import open_dataset
@@ -25,7 +25,7 @@ K = np.array(CAM_K).reshape(3, 3)
 @pytest.fixture
 def network():
     """Untrained, with weights so small that it puts objects close to the points it sees."""
-    network = build(objects=OBJECTS, seed=3)
+    network = build_both(objects=OBJECTS, seed=3)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(0.3)

@@ -4,6 +4,7 @@ import torch
 
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.estimator import NetworkInput, ObjectTable, PoseEstimator
+from selfpose6d.network.pose_network import PoseNetwork
 
 OBJECTS = ObjectTable((1, 5), (0.2, 0.1), ((0.0, 0.0, 0.0), (0.01, 0.02, -0.03)))
 TINY = NetworkConfig(
@@ -15,17 +16,23 @@ TINY = NetworkConfig(
     fusion_channels=(8, 16),
     global_channels=(16, 32),
     head_channels=(32, 16, 16),
+    refiner_channels=(16, 16),
     colour_channels=8,
     dropout=0.0,
 )
 
 
 def build(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, seed: int = 0) -> PoseEstimator:
-    """A network with reproducible weights; no residual branch is zero, so that every part matters."""
+    """An estimator with reproducible weights; no residual branch is zero, so that every part matters."""
+    return build_both(config, objects, seed).estimator
+
+
+def build_both(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, seed: int = 0) -> PoseNetwork:
+    """Estimator and refiner with reproducible weights, none of them zero."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = PoseEstimator(config, objects)
+        network = PoseNetwork(config, objects)
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return network.eval()

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from networks import OBJECTS, TINY, build
+from networks import OBJECTS, TINY, build_both
 
 from selfpose6d.errors import UsageError
 from selfpose6d.network.config import PAPER, SIZES, SMALL, NetworkConfig
-from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.network.summary import PARTS, count_parameters, summarise
 
 
@@ -15,14 +15,14 @@ def test_parameters_counted_by_hand():
 
 
 def test_the_parts_make_the_whole():
-    *parts, whole = summarise(build())
+    *parts, whole = summarise(build_both())
     assert [part.name for part in parts] == list(PARTS)
     assert sum(part.parameters for part in parts) == whole.parameters
     assert 0.99 * whole.flops < sum(part.flops for part in parts) <= whole.flops
 
 
 def test_the_fusion_layers_flops_by_hand():
-    fusion = next(part for part in summarise(build()) if part.name == "fusion")
+    fusion = next(part for part in summarise(build_both()) if part.name == "estimator.fusion")
     first, second = TINY.fusion_channels
     per_point = (TINY.colour_channels + 3) * first + 2 * first * second + 4 * 2
     per_point += 2 * second * TINY.global_channels[0] + TINY.global_channels[0] * TINY.global_channels[1]
@@ -30,7 +30,7 @@ def test_the_fusion_layers_flops_by_hand():
 
 
 def test_the_papers_size_is_densefusions_and_small_is_smaller():
-    paper, small = (summarise(PoseEstimator(SIZES[size], OBJECTS))[-1] for size in ("paper", "small"))
+    paper, small = (summarise(PoseNetwork(SIZES[size], OBJECTS))[-1] for size in ("paper", "small"))
     assert 15e6 < paper.parameters < 30e6
     assert small.parameters < paper.parameters / 5
     assert small.flops < paper.flops / 5

@@ -5,7 +5,7 @@ import os
 
 import pytest
 import torch
-from networks import build, random_input
+from networks import build_both, random_input
 from training_runs import run, same_weights, weights
 
 from selfpose6d.cli.main import main
@@ -16,17 +16,17 @@ from selfpose6d.training.checkpoint import TrainingState, has_state, load_state,
 
 
 def test_a_saved_network_predicts_the_same(tmp_path):
-    network, inputs = build(), random_input(3)
+    network, inputs = build_both(), random_input(3)
     save_network(tmp_path / "a.safetensors", network, {"recipe": "paper", "step": 7})
     loaded, facts = load_network(tmp_path / "a.safetensors")
     assert facts == {"recipe": "paper", "step": 7}
     assert loaded.config == network.config
     assert loaded.objects == network.objects
-    assert torch.equal(loaded(inputs).T_crop_obj, network(inputs).T_crop_obj)
+    assert torch.equal(loaded(inputs, refine_steps=2).T_refined, network(inputs, refine_steps=2).T_refined)
 
 
 def test_a_run_means_its_best_checkpoint_then_its_last(tmp_path):
-    network = build()
+    network = build_both()
     save_network(tmp_path / "checkpoints" / "last.safetensors", network, {})
     assert find_checkpoint(tmp_path).name == "last.safetensors"
     save_network(tmp_path / "checkpoints" / "best.safetensors", network, {})
@@ -43,7 +43,7 @@ def test_a_corrupt_checkpoint_is_named(tmp_path, damage):
     from safetensors.torch import save_file
 
     path = tmp_path / "a.safetensors"
-    save_network(path, build(), {})
+    save_network(path, build_both(), {})
     content = path.read_bytes()
     if damage == "foreign":
         save_file({"weight": torch.zeros(3)}, path)
@@ -54,25 +54,25 @@ def test_a_corrupt_checkpoint_is_named(tmp_path, damage):
 
 
 def test_weights_that_do_not_fit_the_description_are_named(tmp_path, monkeypatch):
-    network = build()
-    del network.fusion
-    monkeypatch.setattr(checkpoint, "PoseEstimator", type(network))
+    network = build_both()
+    del network.estimator.fusion
+    monkeypatch.setattr(checkpoint, "PoseNetwork", type(network))
     save_network(tmp_path / "a.safetensors", network, {})
     with pytest.raises(CheckpointError, match="does not describe a network"):
         load_network(tmp_path / "a.safetensors")
 
 
 def test_a_state_comes_back(tmp_path):
-    state = TrainingState(5, None, 0.25, {"w": torch.arange(3.0)}, {"state": {}})
+    state = TrainingState(5, None, 1, 0.25, 2, {"w": torch.arange(3.0)}, {"state": {}})
     assert not has_state(tmp_path)
     save_state(tmp_path, state)
     back = load_state(tmp_path)
-    assert (back.step, back.total_steps, back.best_m) == (5, None, 0.25)
+    assert (back.step, back.total_steps, back.stage, back.best, back.stale) == (5, None, 1, 0.25, 2)
     assert torch.equal(back.network["w"], torch.arange(3.0))
 
 
 def test_a_corrupt_state_is_named(tmp_path):
-    save_state(tmp_path, TrainingState(5, 9, 0.25, {}, {}))
+    save_state(tmp_path, TrainingState(5, 9, 0, 0.25, 0, {}, {}))
     path = tmp_path / "checkpoints" / "last.state"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(CheckpointError, match=r"last\.state is corrupt .*without --resume"):

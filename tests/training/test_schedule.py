@@ -1,6 +1,7 @@
 """Limits, the learning rate's shape, minutes turned into steps."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from selfpose6d.errors import UsageError
 from selfpose6d.training import schedule
-from selfpose6d.training.schedule import Limit, SpeedMeter, learning_rate
+from selfpose6d.training.recipe import Stage, find_recipe
+from selfpose6d.training.schedule import Limit, SpeedMeter, affordable_steps, course, learning_rate, stage_ends
 
 
 @pytest.mark.parametrize("arguments", [{}, {"max_steps": 3, "max_minutes": 1.0}])
@@ -26,7 +28,7 @@ def test_nothing_to_do_is_refused(arguments):
 @settings(max_examples=40)
 @given(st.integers(20, 3000), st.integers(1, 200))
 def test_the_rate_rises_then_falls_to_zero(total, warm_up):
-    rates = [learning_rate(step, total, 1e-3, warm_up) for step in range(total)]
+    rates = [course(step, total, 1e-3, warm_up) for step in range(total)]
     top = rates.index(max(rates))
     assert rates[:top] == sorted(rates[:top])
     assert rates[top:] == sorted(rates[top:], reverse=True)
@@ -36,10 +38,36 @@ def test_the_rate_rises_then_falls_to_zero(total, warm_up):
 
 
 def test_the_rate_by_hand():
-    assert learning_rate(0, 100, 1.0, 10) == pytest.approx(0.1)
-    assert learning_rate(9, 100, 1.0, 10) == pytest.approx(1.0)
-    assert learning_rate(55, 100, 1.0, 10) == pytest.approx(0.5)
-    assert learning_rate(29, None, 1.0, 60) == pytest.approx(0.5)
+    assert course(0, 100, 1.0, 10) == pytest.approx(0.1)
+    assert course(9, 100, 1.0, 10) == pytest.approx(1.0)
+    assert course(55, 100, 1.0, 10) == pytest.approx(0.5)
+
+
+def test_the_joint_loss_has_a_course_of_its_own_after_the_others_share_one():
+    recipe = replace(find_recipe("paper"), learning_rate=1.0, joint_learning_rate=0.1, warm_up_steps=10)
+    ends = stage_ends(recipe.stages, 1000, steps_per_epoch=100)
+    assert ends == (540, 900, 1000)
+    assert learning_rate(29, None, replace(recipe, warm_up_steps=60)) == pytest.approx(0.5)
+    assert learning_rate(455, ends, recipe) == pytest.approx(0.5)
+    assert learning_rate(540, ends, recipe) == pytest.approx(learning_rate(539, ends, recipe), rel=0.02)
+    assert learning_rate(899, ends, recipe) < 1e-5
+    assert learning_rate(910, ends, recipe) == pytest.approx(0.1)
+    assert learning_rate(955, ends, recipe) == pytest.approx(0.05)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 5000), st.integers(1, 500))
+def test_stages_take_all_steps_in_order(total, steps_per_epoch):
+    ends = stage_ends(find_recipe("paper").stages, total, steps_per_epoch)
+    assert list(ends) == sorted(ends)
+    assert ends[-1] == total
+    assert ends[-1] - ends[-2] <= steps_per_epoch + 1
+
+
+def test_what_a_time_affords_by_hand():
+    stages = (Stage("estimator", share=0.5), Stage("refiner", ("estimator", "refiner"), share=0.5))
+    assert affordable_steps(30.0, stages, (0.1, 0.2), 100) == 200
+    assert affordable_steps(0.05, stages, (0.1, 0.2), 100) == 0
 
 
 def clock(monkeypatch, step_s: float) -> None:
@@ -52,17 +80,19 @@ def test_minutes_become_steps_by_the_measured_speed(monkeypatch):
     meter = SpeedMeter(max_minutes=1.0)
     totals = [meter.note_step() for _ in range(25)]
     assert totals[:24] == [None] * 24
-    assert totals[24] == pytest.approx(600, abs=2)
+    assert totals[24] == pytest.approx(0.1)
+    assert meter.left_s == pytest.approx(57.4, abs=0.3)
 
 
 def test_time_is_left_for_validation(monkeypatch):
     clock(monkeypatch, 0.1)
     meter = SpeedMeter(max_minutes=1.0, reserved_s=20.0)
-    assert [meter.note_step() for _ in range(25)][-1] == pytest.approx(400, abs=2)
+    assert [meter.note_step() for _ in range(25)][-1] == pytest.approx(0.1)
+    assert meter.left_s == pytest.approx(37.4, abs=0.3)
 
 
 def test_a_slow_machine_is_measured_over_fewer_steps(monkeypatch):
     clock(monkeypatch, 10.0)
     meter = SpeedMeter(max_minutes=1.0)
     totals = [meter.note_step() for _ in range(2)]
-    assert totals == [None, 6]
+    assert totals == [None, 10.0]

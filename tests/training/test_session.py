@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from selfpose6d.errors import UsageError
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.training.checkpoint import load_state
 from selfpose6d.training.devices import make_fabric
+from selfpose6d.training.recipe import BOTH, ESTIMATOR
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, train
 
@@ -32,13 +34,19 @@ def test_a_training_leaves_its_files(dataset, cache, tmp_path):
     assert result.samples_per_s > 0
     assert read_config(out).options["recipe"] == "paper"
     assert [row["step"] for row in rows(out, "train")] == [10, 20]
-    assert [row["step"] for row in rows(out, "validation")] == list(range(2, 21, 2))
+    assert set(range(2, 21, 2)) <= {row["step"] for row in rows(out, "validation")}
     assert all(np.isfinite(row["loss"]) for row in rows(out, "train"))
     assert list((out / "tensorboard").iterdir())
     network, facts = load_network(out)
     assert network.objects.obj_ids == (2,)
-    assert facts["recipe"] == "paper"
-    assert result.best_m == pytest.approx(min(row["distance_m"] for row in rows(out, "validation")))
+    assert (facts["recipe"], facts["refiner_trained"]) == ("paper", True)
+    last = [row["joint"] for row in rows(out, "validation") if row["stage"] == "joint-loss"]
+    assert result.best == pytest.approx(min(last))
+    assert [stage for stage, _ in groupby(row["stage"] for row in rows(out, "validation"))] == [
+        "estimator",
+        "refiner",
+        "joint-loss",
+    ]
 
 
 def test_supervised_training_brings_poses_near_the_truth(dataset, cache, tmp_path):
@@ -151,7 +159,7 @@ def test_one_frame_is_enough(rendered_root, cache, tmp_path):
 
 
 def test_minutes_are_turned_into_steps_once_and_stored(dataset, cache, tmp_path):
-    options = TrainOptions(short(), Limit(max_minutes=0.03), cache=cache)
+    options = TrainOptions(short(stages=(ESTIMATOR, BOTH)), Limit(max_minutes=0.03), cache=cache)
     result = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"))
     state = load_state(tmp_path / "run")
     assert state.total_steps == state.step == result.steps > 1

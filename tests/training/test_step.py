@@ -5,17 +5,17 @@ import contextlib
 import numpy as np
 import pytest
 import torch
-from networks import TINY
+from networks import TINY, build_both
 from small_roots import cube
 
 from selfpose6d.data.crop_store import open_crop_store
-from selfpose6d.errors import DataError
+from selfpose6d.errors import DataError, UsageError
 from selfpose6d.inference.object_shapes import build_object_shapes, object_table
-from selfpose6d.network.estimator import PoseEstimator
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.loader import Share, step_generator
-from selfpose6d.training.recipe import RECIPES, adapt_recipe, find_recipe
-from selfpose6d.training.step import StepContext, require_finite, training_loss
+from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, RECIPES, Stage, adapt_recipe, find_recipe
+from selfpose6d.training.render_loss import build_rendered_objects
+from selfpose6d.training.step import StepContext, require_finite, step_loss
 from selfpose6d.training.targets import IterativeAnnotationResolver
 from selfpose6d.training.validation import validate
 
@@ -29,28 +29,45 @@ def store(dataset, cache):
 def context():
     shapes = build_object_shapes([cube()])
     source = IterativeAnnotationResolver(shapes, ResolverOptions(iterations=3))
-    return StepContext(
-        find_recipe("paper"), TINY, object_table((2,), [cube()]), source, shapes, torch.device("cpu")
-    )
+    objects, rendered = object_table((2,), [cube()]), build_rendered_objects([cube()], "cpu")
+    return StepContext(find_recipe("paper"), TINY, objects, source, shapes, torch.device("cpu"), rendered)
 
 
-def loss(context, store, network, seed=0):
+def loss(context, store, network, stage, seed=0):
     number = np.arange(4)
-    return training_loss(
-        network, context, store.read(number), number, step_generator(seed, 0, Share(), "cpu")
+    return step_loss(
+        network, context, stage, store.read(number), number, step_generator(seed, 0, Share(), "cpu"), norms=True
     )
 
 
-def test_a_step_is_repeatable_and_has_gradients_everywhere(context, store):
-    network = PoseEstimator(TINY, context.objects)
-    first, same, other = (loss(context, store, network, seed).total for seed in (0, 0, 1))
+@pytest.mark.parametrize("stage", [ESTIMATOR, BOTH, JOINT_LOSS], ids=lambda stage: stage.name)
+def test_a_step_is_repeatable_and_has_gradients_in_all_that_its_stage_trains(context, store, stage):
+    network = build_both(objects=context.objects)
+    first, same, other = (loss(context, store, network, stage, seed).total for seed in (0, 0, 1))
     assert first.item() == same.item()
     assert first.item() != other.item()
     first.backward()
     heads = {
-        name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()
+        name.rsplit(".", name.count(".") - 1)[0]
+        for name, p in network.named_parameters()
+        if p.grad is not None and p.grad.any()
     }
-    assert heads == {"colour_branch", "fusion", "rotation", "translation", "confidence"}
+    parts = {
+        "estimator": {"colour_branch", "fusion", "rotation", "translation", "confidence"},
+        "refiner": {"fusion", "rotation", "translation"},
+    }
+    assert heads == {f"{part}.{head}" for part in stage.trains for head in parts[part]}
+
+
+def test_the_joint_loss_logs_how_strongly_each_term_pulls(context, store):
+    found = loss(context, store, build_both(objects=context.objects), JOINT_LOSS)
+    assert found.gradient_norms.keys() == {"colour", "iou", "geometry"}
+    assert all(np.isfinite(value) for value in found.gradient_norms.values())
+    assert found.gradient_norms["geometry"] > 0
+    assert {"joint", "colour", "iou", "geometry"} == found.measures.keys()
+    options = context.recipe.joint
+    weighted = sum(getattr(options, name) * found.measures[name] for name in ("colour", "iou", "geometry"))
+    torch.testing.assert_close(found.measures["joint"], weighted)
 
 
 def test_a_loss_that_is_not_finite_names_the_instance(store):
@@ -65,12 +82,13 @@ def test_a_loss_that_is_not_finite_names_the_instance(store):
     require_finite(torch.ones(2), np.array([0, 1]), store, step=0)
 
 
-def test_validation_is_repeatable_and_leaves_the_network_as_it_was(context, store):
-    network = PoseEstimator(TINY, context.objects).train()
+@pytest.mark.parametrize("stage", [ESTIMATOR, BOTH, JOINT_LOSS], ids=lambda stage: stage.name)
+def test_validation_is_repeatable_and_leaves_the_network_as_it_was(context, store, stage):
+    network = build_both(objects=context.objects).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
     numbers = np.arange(len(store))
-    first, same = (validate(network, context, store, numbers, 0, contextlib.nullcontext) for _ in range(2))
+    first, same = (validate(network, context, stage, store, numbers, 0, contextlib.nullcontext) for _ in range(2))
     assert first == same
     assert first.instances == len(store)
     assert network.training
@@ -89,3 +107,19 @@ def test_settings_that_are_not_given_stay():
     recipe = adapt_recipe(find_recipe("paper"), batch=3)
     assert (recipe.batch, recipe.direction) == (3, "observed-to-model")
     assert adapt_recipe(recipe, direction="model-to-observed").direction == "model-to-observed"
+
+
+def test_single_stages_can_be_chosen_by_name():
+    recipe = adapt_recipe(find_recipe("paper"), stages=("estimator", "joint-loss"))
+    assert [stage.name for stage in recipe.stages] == ["estimator", "joint-loss"]
+    with pytest.raises(UsageError, match="has no such stage, expected some of 'estimator', 'refiner'"):
+        adapt_recipe(find_recipe("verified"), stages=("joint-loss",))
+    with pytest.raises(UsageError, match="first stage must train the estimator"):
+        adapt_recipe(find_recipe("paper"), stages=("joint-loss",))
+
+
+def test_nonsensical_stages_are_refused():
+    with pytest.raises(UsageError, match="trains the refiner only"):
+        Stage("wrong", ("estimator",), "joint")
+    with pytest.raises(UsageError, match="share"):
+        Stage("wrong", share=0.0)

@@ -30,10 +30,11 @@ class Command:
     """BOP root, YCB-Video root or capture folder; never written to."""
     out: Path
     """The run's folder."""
-    refine: Literal["none", "icp"] = "none"
-    """icp: resolver iterations from the network's pose."""
-    refine_steps: int = 20
-    """ICP iterations."""
+    refine: Literal["none", "icp", "network", "network+icp"] = "none"
+    """icp: resolver iterations from the estimator's pose; network: the refinement network; or one after the other.
+    The poses after each step are written to steps/."""
+    refine_steps: int | None = None
+    """Steps of the refinement network (default: 2), or ICP iterations with icp alone (default: 20)."""
     verify: bool = False
     """Render and refine the hypotheses; take the best if it scores higher than the network's pose."""
     split: str | None = None
@@ -66,6 +67,8 @@ class Command:
         run = self._open_run(dataset)
         process_frames(dataset, run, predictor.predict, "estimate")
         run.finalise(with_certificates=False)
+        if self.refine != "none":
+            run.write_steps()
         run.write_frame_names(dataset.frame_names())
         self._print_summary(predictor)
         print(f"next: selfpose6d evaluate {self.out} {self.dataset} --split {split}")

@@ -15,8 +15,8 @@ REPORT_NAME = "report.html"
 class Command:
     """Write one page: figures, tables by object, curves, overlays, the worst and the rejected instances.
 
-    Without true poses the page has statuses, reasons and pictures. A training run's page has its learning curves, and so
-    has that of an estimate made with it.
+    Without true poses the page has statuses, reasons and pictures. A training run's page has its learning curves, and
+    so has that of an estimate made with it.
     """
 
     run_folder: Positional[Path]

@@ -35,6 +35,8 @@ class Command:
     max_minutes: float | None = None
     """Minutes of training, counted from when the crops are cached; the speed is measured over some steps,
     then the number of steps is fixed and stored."""
+    stages: tuple[str, ...] = ()
+    """Only these stages of the recipe, in its order: estimator, refiner, joint-loss (default: all it has)."""
     resume: bool = False
     """Go on from the last saved state of --out."""
     labels: Path | None = None
@@ -91,7 +93,9 @@ class Command:
 
         if self.out is None:
             raise UsageError("--out is missing: say where the run shall be kept, as in --out runs/first.")
-        recipe = adapt_recipe(find_recipe(self.recipe), self.direction, self.batch, self.learning_rate)
+        recipe = adapt_recipe(
+            find_recipe(self.recipe), self.direction, self.batch, self.learning_rate, self.stages
+        )
         if self.detections and recipe.reads_poses:
             raise UsageError(
                 f"--detections: recipe {recipe.name} needs the data set's own masks, to know which pose "
@@ -114,7 +118,7 @@ class Command:
         if fabric.is_global_zero:
             print(
                 f"{self.out}: {result.steps} steps, {result.samples_per_s:.0f} samples/s, "
-                f"validation {1e3 * result.best_m:.1f} mm"
+                f"validation {result.best:.4f}"
             )
             print(f"next: selfpose6d estimate {self.out} {self.dataset} --split test --out RUN")
         return 0
@@ -127,7 +131,7 @@ def print_summary(dataset: "Dataset", size: Literal["small", "paper"]) -> None:
 
     from selfpose6d.inference.object_shapes import object_table
     from selfpose6d.network.config import SIZES
-    from selfpose6d.network.estimator import PoseEstimator
+    from selfpose6d.network.pose_network import PoseNetwork
     from selfpose6d.network.summary import summarise
 
     obj_ids, config = dataset.object_ids, SIZES[size]
@@ -135,7 +139,7 @@ def print_summary(dataset: "Dataset", size: Literal["small", "paper"]) -> None:
     table = Table(title=f"{size}: {len(obj_ids)} objects, {config.crop_px} px, {config.points} points")
     for column in ("part", "parameters", "MFLOP an instance"):
         table.add_column(column, justify="left" if column == "part" else "right")
-    for part in summarise(PoseEstimator(config, objects)):
+    for part in summarise(PoseNetwork(config, objects)):
         table.add_row(part.name, f"{part.parameters:,}", f"{part.flops / 1e6:,.1f}")
     Console().print(table)
 

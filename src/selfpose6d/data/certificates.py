@@ -33,7 +33,9 @@ def pose_row(pose: PoseEstimate) -> dict[str, Any]:
         raise ValueError(f"{pose.key} has no pose: {pose.reason}")
     row: dict[str, Any] = pose.key._asdict()
     if not isinstance(pose, LabeledPose):
-        return row | {"confidence": float(pose.confidence)} | _pose_fields(pose.T_cam_obj)
+        row |= {"confidence": float(pose.confidence)} | _pose_fields(pose.T_cam_obj)
+        steps = [{"name": step.name} | _pose_fields(step.T_cam_obj) for step in pose.path]
+        return row | ({"steps": steps} if steps else {})
     certificate = pose.certificate
     row |= {"status": certificate.status, "reason": certificate.reason, "confidence": float(pose.confidence)}
     row |= {name: float(getattr(certificate, name)) for name in _MEASURES}

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from selfpose6d.geometry.camera import crop_intrinsics
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.network.estimator import NetworkInput
 
@@ -30,6 +31,11 @@ class CropImages:
     box_px: Float[Tensor, "batch 3"]
     """Left, top and side of each crop's square in its frame."""
     obj_id: Int[Tensor, "batch"]
+
+    @property
+    def K_crop(self) -> Float[Tensor, "batch 3 3"]:
+        """Camera matrix of each crop."""
+        return crop_intrinsics(self.K, self.box_px, self.rgb.shape[-1])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import yaml
 
 from selfpose6d.data.journal import Journal
 from selfpose6d.data.json_lines import replacing
-from selfpose6d.data.run_outputs import OUTPUT_NAMES, write_outputs
+from selfpose6d.data.run_outputs import OUTPUT_NAMES, write_outputs, write_steps
 from selfpose6d.errors import UsageError
 from selfpose6d.version import __version__
 
@@ -96,6 +96,10 @@ class RunFolder:
     def finalise(self, with_certificates: bool = True) -> None:
         """Write the result files from the journal, sorted by key; memory stays flat."""
         write_outputs(self.path, self.journal, with_certificates)
+
+    def write_steps(self) -> None:
+        """Write the poses after each step of refinement into `steps/`."""
+        write_steps(self.path / "steps", self.journal)
 
     def write_frame_names(self, names: Mapping[int, str]) -> None:
         """Keep which file is which `im_id` (`frames.json`), for data sets whose names do not say it."""

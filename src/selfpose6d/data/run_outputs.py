@@ -11,7 +11,7 @@ from selfpose6d.data.journal import Journal, JournalRecord
 from selfpose6d.data.json_lines import replacing, to_line
 from selfpose6d.data.predictions import Prediction, header_line, prediction_line, transform_of
 
-OUTPUT_NAMES = ("predictions.csv", "certificates.jsonl", "skipped.jsonl", "annotations")
+OUTPUT_NAMES = ("predictions.csv", "certificates.jsonl", "skipped.jsonl", "annotations", "steps")
 
 
 def write_outputs(run: Path, journal: Journal, with_certificates: bool) -> None:
@@ -34,6 +34,27 @@ def write_outputs(run: Path, journal: Journal, with_certificates: bool) -> None:
                 certificates.writelines(to_line(row) for row in labels)
     if with_certificates:
         write_annotations(run / "annotations", journal.records())
+
+
+def write_steps(folder: Path, journal: Journal) -> None:
+    """Write `<number>-<name>.csv` for each step of refinement, in the form of `predictions.csv`."""
+    names = next(([step["name"] for step in row["steps"]] for row in _rows_with_steps(journal)), [])
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as files:
+        out = [
+            files.enter_context(replacing(folder / f"{number}-{name}.csv"))
+            for number, name in enumerate(names)
+        ]
+        for file in out:
+            file.write(header_line())
+        for record in journal.records():
+            for row in sorted(record.labels, key=_instance):
+                for file, step in zip(out, row["steps"], strict=True):
+                    file.write(prediction_line(_prediction(row | step, record.time_s)))
+
+
+def _rows_with_steps(journal: Journal) -> Iterator[dict[str, Any]]:
+    return (row for record in journal.records() for row in record.labels if row.get("steps"))
 
 
 def write_annotations(folder: Path, records: Iterable[JournalRecord]) -> None:

@@ -44,12 +44,20 @@ class CropBox:
 
 
 def crop_intrinsics(
-    K: Float[Tensor, "*batch 3 3"], box: CropBox, crop_px: int
+    K: Float[Tensor, "*batch 3 3"], box: CropBox | Float[Tensor, "*batch 3"], crop_px: int
 ) -> Float[Tensor, "*batch 3 3"]:
-    """Camera matrix of the crop resized to `crop_px`, with pixel centres at integers before and after."""
-    scale = crop_px / box.side_px
-    A = torch.eye(3, dtype=K.dtype, device=K.device)
-    A[0, 0] = A[1, 1] = scale
-    A[0, 2] = scale * (0.5 - box.left_px) - 0.5
-    A[1, 2] = scale * (0.5 - box.top_px) - 0.5
-    return A @ K
+    """Camera matrix of the crop resized to `crop_px`, with pixel centres at integers before and after.
+
+    `box` is one for all, or (left, top, side) in pixels of each.
+    """
+    if isinstance(box, CropBox):
+        box = torch.tensor([box.left_px, box.top_px, box.side_px])
+    left, top, side = box.to(K).unbind(-1)
+    scale = crop_px / side
+    zero, one = torch.zeros_like(scale), torch.ones_like(scale)
+    rows = (
+        (scale, zero, scale * (0.5 - left) - 0.5),
+        (zero, scale, scale * (0.5 - top) - 0.5),
+        (zero, zero, one),
+    )
+    return torch.stack([torch.stack(row, -1) for row in rows], -2) @ K

@@ -1,7 +1,7 @@
 """A trained network at work: one frame in, one pose per instance out, all instances in one batch."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from selfpose6d.data.crop_batch import CropBatch, decode_records, sample_batch
 from selfpose6d.data.crop_record import pack_crop
 from selfpose6d.data.model_files import ModelFiles, Unit, find_model_files
 from selfpose6d.data.symmetries import read_symmetries
-from selfpose6d.errors import UsageError
-from selfpose6d.geometry.se3 import transform_points
+from selfpose6d.errors import CheckpointError, UsageError
+from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.inference.known_meshes import load_known_meshes, require_all_meshes
 from selfpose6d.inference.object_shapes import ObjectShapes, build_object_shapes
 from selfpose6d.inference.options import PredictOptions
@@ -27,9 +27,9 @@ from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.labeling.object_store import ObjectStore, default_cache_dir
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.network.checkpoint import load_network
-from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.resolver.icp import ResolverOptions, resolve
-from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate, SkippedInstance
+from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate, RefinementStep, SkippedInstance
 
 Verifier = Callable[[Frame, Instance, Tensor], VerifiedPose | None]
 """Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), of which the first is the pose to beat."""
@@ -43,6 +43,21 @@ class _Batch:
     crops: CropBatch
 
 
+@dataclass(frozen=True)
+class _Hypotheses:
+    """Poses of each instance, the best first; `path` holds what the best was after each step so far."""
+
+    T_cam_obj: Float[Tensor, "instances clusters 4 4"]
+    confidence: Float[Tensor, "instances clusters"]
+    colour: Float[Tensor, "instances points channels"]
+    path: tuple[tuple[str, Float[Tensor, "instances 4 4"]], ...] = ()
+
+    def moved(self, name: str, T_cam_obj: Float[Tensor, "instances some 4 4"]) -> "_Hypotheses":
+        """The first poses replaced, the others as they were."""
+        T = torch.cat([T_cam_obj, self.T_cam_obj[:, T_cam_obj.shape[1] :]], 1)
+        return replace(self, T_cam_obj=T, path=(*self.path, (name, T[:, 0])))
+
+
 class Predictor:
     """Estimates the pose of every instance of a frame.
 
@@ -51,7 +66,7 @@ class Predictor:
 
     def __init__(
         self,
-        network: PoseEstimator,
+        network: PoseNetwork,
         options: PredictOptions | None = None,
         shapes: ObjectShapes | None = None,
         verifier: Verifier | None = None,
@@ -62,7 +77,7 @@ class Predictor:
             UsageError: what the options need is missing.
         """
         self.network, self.options = network.eval(), options or PredictOptions()
-        if (self.options.refine == "icp" and shapes is None) or (self.options.verify and verifier is None):
+        if ("icp" in self.options.refine and shapes is None) or (self.options.verify and verifier is None):
             raise UsageError("refining and verifying need the objects' meshes: pass models (--models DIR).")
         self.shapes, self.verifier = shapes, verifier
         self.times, self.instances = StageTimes(), 0
@@ -90,7 +105,12 @@ class Predictor:
             UsageError: the options need meshes and there are none.
         """
         options = options or PredictOptions()
-        network, _ = load_network(Path(model), device)
+        network, facts = load_network(Path(model), device)
+        if options.network_steps and not facts.get("refiner_trained"):
+            raise CheckpointError(
+                f"{model}: its refinement network is not trained (its training ended in stage "
+                f"{facts.get('stage', 'estimator')!r}). Use --refine none or icp, or train on with more steps."
+            )
         if models is None:
             return cls(network, options)
         if isinstance(models, Path | str):
@@ -137,12 +157,9 @@ class Predictor:
         estimates = {item.key: _invalid(item) for item in skipped}
         if batch is not None:
             self.instances += len(batch.instances)
-            T_cam_obj, confidence = self._estimate(batch)
-            if self.options.refine == "icp":
-                with self.times.measure("refine"):
-                    T_cam_obj = torch.cat([self._icp(batch, T_cam_obj[:, :1]), T_cam_obj[:, 1:]], 1)
-            for instance, T, c in zip(batch.instances, T_cam_obj, confidence, strict=True):
-                estimates[instance.key] = self._finish(frame, instance, T, c)
+            found = self._refine(batch, self._estimate(batch))
+            for number, instance in enumerate(batch.instances):
+                estimates[instance.key] = self._finish(frame, instance, found, number)
         return [estimates[instance.key] for instance in frame.instances]
 
     def hypotheses(self, frame: Frame) -> dict[InstanceKey, Float[Tensor, "clusters 4 4"]]:
@@ -150,7 +167,7 @@ class Predictor:
         batch, _ = self._crop(frame)
         if batch is None:
             return {}
-        T_cam_obj, _ = self._estimate(batch)
+        T_cam_obj = self._estimate(batch).T_cam_obj
         return {instance.key: T for instance, T in zip(batch.instances, T_cam_obj, strict=True)}
 
     def _crop(self, frame: Frame) -> tuple[_Batch | None, list[SkippedInstance]]:
@@ -164,10 +181,12 @@ class Predictor:
                 records.append(pack_crop(crop))
         if not records:
             return None, skipped
-        device = self.network.diameter_m.device
+        device = self.network.estimator.diameter_m.device
         images = decode_records(np.concatenate(records), device)
         generator = torch.Generator(device=device).manual_seed(self.options.seed)
-        crops = sample_batch(images, self._index_by_id, self.network.diameter_m, config.points, generator)
+        crops = sample_batch(
+            images, self._index_by_id, self.network.estimator.diameter_m, config.points, generator
+        )
         return _Batch(tuple(instances), crops), skipped
 
     def _crop_instance(self, frame: Frame, instance: Instance, crop_px: int) -> Crop | SkippedInstance:
@@ -178,23 +197,56 @@ class Predictor:
             )
         return crop_instance(frame, instance, crop_px)
 
-    def _estimate(
-        self, batch: _Batch
-    ) -> tuple[Float[Tensor, "instances clusters 4 4"], Float[Tensor, "instances clusters"]]:
-        crops, network = batch.crops, self.network
-        half = torch.autocast(crops.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)
-        with self.times.measure("network"), torch.inference_mode(), half:
-            prediction = network(crops.inputs)
+    def _estimate(self, batch: _Batch) -> _Hypotheses:
+        crops, estimator = batch.crops, self.network.estimator
+        with self.times.measure("network"), torch.inference_mode(), self._half(batch):
+            prediction = estimator(crops.inputs)
         with self.times.measure("select"), torch.inference_mode():
             index = crops.object_index
             clusters = cluster_poses(
                 prediction.T_crop_obj,
                 prediction.confidence,
-                network.centre_m[index],
-                network.diameter_m[index],
+                estimator.centre_m[index],
+                estimator.diameter_m[index],
                 self.options.hypotheses,
             )
-            return crops.T_cam_crop[:, None] @ clusters.T, clusters.confidence
+            return _Hypotheses(
+                crops.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction.colour.float()
+            )
+
+    def _refine(self, batch: _Batch, found: _Hypotheses) -> _Hypotheses:
+        """The refinement network's steps, then ICP, as the options say."""
+        if not (self.options.network_steps or self.options.icp_iterations):
+            return found
+        found = replace(found, path=(("estimator", found.T_cam_obj[:, 0]),))
+        with self.times.measure("refine"), torch.inference_mode():
+            for number, T in enumerate(self._network_steps(batch, found), start=1):
+                found = found.moved(f"network-{number}", T)
+            if self.options.icp_iterations:
+                found = found.moved("icp", self._icp(batch, found.T_cam_obj[:, :1]))
+        return found
+
+    def _network_steps(
+        self, batch: _Batch, found: _Hypotheses
+    ) -> Iterator[Float[Tensor, "instances clusters 4 4"]]:
+        """Poses after each step: of the best, or with verification of all, since any of them may win."""
+        if not self.options.network_steps:
+            return
+        crops, T = batch.crops, found.T_cam_obj[:, : None if self.options.verify else 1]
+        clusters = T.shape[1]
+        instance = torch.arange(len(T), device=T.device).repeat_interleave(clusters)
+        with self._half(batch):
+            steps = self.network.refiner(
+                found.colour[instance],
+                crops.points_crop_m[instance],
+                (inverse(crops.T_cam_crop)[:, None] @ T).flatten(0, 1),
+                crops.object_index[instance],
+                self.options.network_steps,
+            )
+        yield from (crops.T_cam_crop[instance][:, None] @ steps).unflatten(0, (len(T), clusters)).unbind(2)
+
+    def _half(self, batch: _Batch) -> torch.autocast:
+        return torch.autocast(batch.crops.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)
 
     def _icp(
         self, batch: _Batch, T_cam_obj: Float[Tensor, "instances poses 4 4"]
@@ -203,25 +255,26 @@ class Predictor:
         crops, poses = batch.crops, T_cam_obj.shape[1]
         points_cam_m = transform_points(crops.T_cam_crop, crops.points_crop_m)
         cloud = torch.arange(len(T_cam_obj), device=T_cam_obj.device).repeat_interleave(poses)
-        options = ResolverOptions(iterations=self.options.refine_steps)
+        options = ResolverOptions(iterations=self.options.icp_iterations)
         model = crops.object_index[cloud]
         result = resolve(T_cam_obj.flatten(0, 1), points_cam_m, cloud, self.shapes.grid, model, options)
         return result.T_cam_obj.unflatten(0, (len(T_cam_obj), poses))
 
-    def _finish(
-        self,
-        frame: Frame,
-        instance: Instance,
-        T_cam_obj: Float[Tensor, "clusters 4 4"],
-        confidence: Float[Tensor, "clusters"],
-    ) -> PoseEstimate:
-        verified = None
+    def _finish(self, frame: Frame, instance: Instance, found: _Hypotheses, number: int) -> PoseEstimate:
+        T_cam_obj, verified = found.T_cam_obj[number], None
         if self.options.verify:
             assert self.verifier is not None
             with self.times.measure("verify"):
                 verified = self.verifier(frame, instance, T_cam_obj)
-        best = verified or VerifiedPose(T_cam_obj[0], float(confidence[0]), accepted=False)
-        return PoseEstimate(instance.key, best.T_cam_obj.double().cpu().numpy(), best.confidence)
+        best = verified or VerifiedPose(T_cam_obj[0], float(found.confidence[number, 0]), accepted=False)
+        path = tuple(RefinementStep(name, _as_numpy(T[number])) for name, T in found.path)
+        if path and self.options.verify:
+            path = (*path, RefinementStep("verified", _as_numpy(best.T_cam_obj)))
+        return PoseEstimate(instance.key, _as_numpy(best.T_cam_obj), best.confidence, path=path)
+
+
+def _as_numpy(T_cam_obj: Float[Tensor, "4 4"]) -> Float[np.ndarray, "4 4"]:
+    return T_cam_obj.double().cpu().numpy()
 
 
 def _make_verifier(

@@ -10,14 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid
 from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.labeling.self_similarity import SelfSimilarity, find_self_similarity
 from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
-from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
+from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
 from selfpose6d.renderer.rasterize import rasterize
 
 SURFACE_SAMPLES = 16_000
@@ -91,11 +90,6 @@ def build_object_model(
         similarity=similarity,
         symmetries=torch.cat(symmetries),
     )
-
-
-def in_lab(packed: PackedMeshes) -> PackedMeshes:
-    """The same meshes with LAB colours, so that renderings need no conversion."""
-    return replace(packed, texels=rgb_to_lab(packed.texels), vertex_rgb=rgb_to_lab(packed.vertex_rgb))
 
 
 def fibonacci_sphere(count: int) -> Float[Tensor, "{count} 3"]:

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from selfpose6d.errors import CheckpointError, SelfPose6DError
 from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.estimator import ObjectTable, PoseEstimator
+from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.network.pose_network import PoseNetwork
 
-FORMAT = 1
+FORMAT = 2
 _HEADER = "selfpose6d"
 _NAMES = ("best.safetensors", "last.safetensors")
 
 
-def save_network(path: Path, network: PoseEstimator, facts: Mapping[str, Any]) -> None:
+def save_network(path: Path, network: PoseNetwork, facts: Mapping[str, Any]) -> None:
     """Write the network; `facts` (recipe, step, scores) are kept beside the weights. Whole or not at all."""
     header = {
         "format": FORMAT,
@@ -33,7 +34,7 @@ def save_network(path: Path, network: PoseEstimator, facts: Mapping[str, Any]) -
     write_whole(path, save(tensors, metadata={_HEADER: json.dumps(header)}))
 
 
-def load_network(model: Path, device: torch.device | str = "cpu") -> tuple[PoseEstimator, dict[str, Any]]:
+def load_network(model: Path, device: torch.device | str = "cpu") -> tuple[PoseNetwork, dict[str, Any]]:
     """The network (in evaluation mode) and its facts, from a checkpoint file or a training run's folder.
 
     Raises:
@@ -42,7 +43,7 @@ def load_network(model: Path, device: torch.device | str = "cpu") -> tuple[PoseE
     path = find_checkpoint(model)
     tensors, header = _read(path)
     try:
-        network = PoseEstimator(_config(header["config"]), _objects(header["objects"]))
+        network = PoseNetwork(_config(header["config"]), _objects(header["objects"]))
         network.load_state_dict(tensors)
         facts = dict(header["facts"])
     except (KeyError, TypeError, ValueError, RuntimeError, SelfPose6DError) as error:

@@ -29,6 +29,8 @@ class NetworkConfig:
     """Channels of the shared layers before the average over the points."""
     head_channels: tuple[int, int, int]
     """Hidden channels of the rotation, translation and confidence branches."""
+    refiner_channels: tuple[int, int]
+    """Hidden channels of the refinement network's two branches."""
     colour_channels: int = 32
     """Channels of the colour embedding of a pixel."""
     psp_bins: tuple[int, ...] = (1, 2, 3, 6)
@@ -67,6 +69,7 @@ PAPER = NetworkConfig(
     fusion_channels=(64, 128),
     global_channels=(512, 1024),
     head_channels=(640, 256, 128),
+    refiner_channels=(512, 128),
 )
 SMALL = NetworkConfig(
     crop_px=96,
@@ -77,6 +80,7 @@ SMALL = NetworkConfig(
     fusion_channels=(32, 64),
     global_channels=(128, 256),
     head_channels=(160, 96, 64),
+    refiner_channels=(128, 64),
     log_softmax=False,
     prelu=False,
     dropout=0.0,

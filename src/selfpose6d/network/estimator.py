@@ -101,9 +101,10 @@ class PoseEstimator(nn.Module):
         quat_wxyz = self.rotation(fused, inputs.object_index).float()
         offset = self.translation(fused, inputs.object_index).float()
         logit = self.confidence(fused, inputs.object_index).float()
-        R = quaternion_to_matrix(quat_wxyz)
-        centre = R @ self.centre_m[inputs.object_index][:, None, :, None]
-        t = points + offset * scale_m - centre.squeeze(-1)
+        with torch.autocast(points.device.type, enabled=False):  # half precision is for layers, not for poses
+            R = quaternion_to_matrix(quat_wxyz)
+            centre = R @ self.centre_m[inputs.object_index][:, None, :, None]
+            t = points + offset * scale_m - centre.squeeze(-1)
         return PosePrediction(make_transform(R, t), logit.squeeze(-1), colour)
 
     def embed(

@@ -6,9 +6,18 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from selfpose6d.network.estimator import NetworkInput, PoseEstimator
+from selfpose6d.network.estimator import NetworkInput
+from selfpose6d.network.pose_network import PoseNetwork
 
-PARTS = ("colour_branch", "fusion", "rotation", "translation", "confidence")
+PARTS = (
+    "estimator.colour_branch",
+    "estimator.fusion",
+    "estimator.rotation",
+    "estimator.translation",
+    "estimator.confidence",
+    "refiner",
+)
+REFINE_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -20,12 +29,12 @@ class PartSize:
     flops: int
 
 
-def summarise(network: PoseEstimator) -> tuple[PartSize, ...]:
-    """Sizes of the network's parts and, last, of the whole."""
+def summarise(network: PoseNetwork) -> tuple[PartSize, ...]:
+    """Sizes of the network's parts and, last, of the whole; the refiner's FLOPs are those of its two steps."""
     counter = FlopCounterMode(display=False)
     was_training = network.training
     with torch.no_grad(), counter:
-        network.eval()(example_input(network))
+        network.eval()(example_input(network), refine_steps=REFINE_STEPS)
     network.train(was_training)
     by_module = {
         name.split(".", 1)[-1]: sum(counts.values()) for name, counts in counter.get_flop_counts().items()
@@ -42,9 +51,9 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def example_input(network: PoseEstimator, batch: int = 1) -> NetworkInput:
+def example_input(network: PoseNetwork, batch: int = 1) -> NetworkInput:
     """An input of the right shape, on the network's device."""
-    config, device = network.config, network.diameter_m.device
+    config, device = network.config, network.estimator.diameter_m.device
     return NetworkInput(
         rgb=torch.zeros(batch, 3, config.crop_px, config.crop_px, device=device),
         points_crop_m=torch.zeros(batch, config.points, 3, device=device),

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.meshes.mesh import Mesh
 
 MIP_LEVELS = 6
@@ -73,6 +74,11 @@ def pack_meshes(meshes: Sequence[Mesh], device: torch.device | str = "cpu") -> P
         has_colour=tuple(m.has_colour for m in meshes),
     )
     return packed.to(device)
+
+
+def in_lab(packed: PackedMeshes) -> PackedMeshes:
+    """The same meshes with LAB colours, so that renderings need no conversion."""
+    return replace(packed, texels=rgb_to_lab(packed.texels), vertex_rgb=rgb_to_lab(packed.vertex_rgb))
 
 
 def _mip_pyramid(mesh: Mesh) -> list[Float[Tensor, "rows columns 3"]]:

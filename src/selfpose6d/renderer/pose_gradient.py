@@ -46,6 +46,8 @@ class ImageGradient:
     rgb: Float[Tensor, "images height width 3"]
     mask: Float[Tensor, "images height width"]
     depth_m: Float[Tensor, "images height width"]
+    depth_step_m: Float[Tensor, "images height width"]
+    """For depth that is gained or lost where a surface's edge moves: as if the image held the mean over each pixel."""
 
 
 def pose_gradient_torch(
@@ -73,7 +75,9 @@ class _Surface:
 def _surface(meshes: PackedMeshes, pixels: RenderedPixels) -> _Surface:
     height, width = pixels.face_id.shape[1:]
     v, u = torch.meshgrid(
-        torch.arange(height, device=pixels.K.device), torch.arange(width, device=pixels.K.device), indexing="ij"
+        torch.arange(height, device=pixels.K.device),
+        torch.arange(width, device=pixels.K.device),
+        indexing="ij",
     )
     rays = _rays(pixels.K[:, None, None], u.to(pixels.K), v.to(pixels.K))
     n = meshes.face_normals()[pixels.face_id.clamp_min(0).long()]
@@ -139,7 +143,9 @@ def _texture_gradient(
     weights = torch.einsum("nki,nki->nk", weight_gradient, x[:, None] - torch.stack([b, c, a], 1))
     uv = (meshes.corner_uv[face] * weights[..., None]).sum(1)
     start = meshes.texture_start[mesh, pixels.level[image]]
-    per_uv = _texel_slopes(meshes.texels, start, size, uv, g_rgb) if len(meshes.texels) else torch.zeros_like(uv)
+    per_uv = (
+        _texel_slopes(meshes.texels, start, size, uv, g_rgb) if len(meshes.texels) else torch.zeros_like(uv)
+    )
     of_corner = torch.where(
         textured[..., 0],
         (meshes.corner_uv[face] * per_uv[:, None]).sum(-1),
@@ -195,10 +201,12 @@ def _edge_gradient(
     for value, g in (
         (pixels.rgb, gradient.rgb),
         (mask[..., None], gradient.mask[..., None]),
-        (depth_m[..., None], gradient.depth_m[..., None]),
+        (depth_m[..., None], gradient.depth_step_m[..., None]),
     ):
         trade = trade + 0.5 * ((first(g) + second(g)) * (first(value) - second(value))).sum(-1)
-    X = _rim_points(front(surface.points_cam_m), front(surface.normals), front(surface.rays), pixels.K, axis, step)
+    X = _rim_points(
+        front(surface.points_cam_m), front(surface.normals), front(surface.rays), pixels.K, axis, step
+    )
     x, y, z = X.unbind(-1)
     K = pixels.K[:, None, None]
     zero = torch.zeros_like(z)
@@ -234,7 +242,9 @@ def _plane_gap(surface: _Surface, depth_m: Tensor, here, there) -> Float[Tensor,
     """Depth between the other pixel's surface and this one's plane, continued to the other pixel."""
     N = here(surface.normals)
     facing = (N * there(surface.rays)).sum(-1)
-    continued = (N * here(surface.points_cam_m)).sum(-1) / torch.where(facing.abs() > EDGE_ON, facing, torch.inf)
+    continued = (N * here(surface.points_cam_m)).sum(-1) / torch.where(
+        facing.abs() > EDGE_ON, facing, torch.inf
+    )
     return (there(depth_m) - continued).abs()
 
 

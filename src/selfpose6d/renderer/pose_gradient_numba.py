@@ -40,6 +40,7 @@ def pose_gradient_numba(
         gradient.rgb.contiguous().numpy(),
         gradient.mask.contiguous().numpy(),
         gradient.depth_m.contiguous().numpy(),
+        gradient.depth_step_m.contiguous().numpy(),
         rows,
     )
     total = torch.zeros_like(pixels.T_cam_obj)
@@ -50,13 +51,13 @@ def pose_gradient_numba(
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _add_rows(
     vertices, faces, vertex_rgb, corner_uv, texels, start, size, T, K, face_id, rgb, depth_m,
-    g_rgb, g_mask, g_depth, out,
+    g_rgb, g_mask, g_depth, g_step, out,
 ):  # fmt: skip  # pragma: no cover - compiled
     images, height, width = face_id.shape
     for place in numba.prange(images * height):
         i, row = place // height, place % height
         scene = (vertices, faces, T[i], K[i], face_id[i], depth_m[i])
-        values = (rgb[i], g_rgb[i], g_mask[i], g_depth[i])
+        values = (rgb[i], g_rgb[i], g_mask[i], g_step[i])
         for column in range(width):
             if face_id[i, row, column] >= 0:
                 colours = (vertex_rgb, corner_uv, texels, start[i], size[i, 0], size[i, 1])
@@ -199,8 +200,8 @@ def _add_edge(scene, values, row_a, column_a, row_b, column_b, axis, out):  # pr
     za, zb = depth_m[row_a, column_a], depth_m[row_b, column_b]
     if a >= 0 and b >= 0 and not _hides(scene, row_a, column_a, row_b, column_b):
         return
-    rgb, g_rgb, g_mask, g_depth = values
-    trade = (g_depth[row_a, column_a] + g_depth[row_b, column_b]) * (za - zb)
+    rgb, g_rgb, g_mask, g_step = values
+    trade = (g_step[row_a, column_a] + g_step[row_b, column_b]) * (za - zb)
     trade += (g_mask[row_a, column_a] + g_mask[row_b, column_b]) * ((a >= 0) - (b >= 0))
     for k in range(3):
         trade += (g_rgb[row_a, column_a, k] + g_rgb[row_b, column_b, k]) * (
@@ -242,7 +243,7 @@ def _rim_point(vertices, faces, T, K, row, column, face, z, axis, step):  # prag
 @numba.njit(cache=True, error_model="numpy")
 def _hides(scene, row_a, column_a, row_b, column_b):  # pragma: no cover - compiled
     """Whether one of two covered pixels' surfaces hides the other: they neither continue nor touch each other."""
-    vertices, faces, T, K, face_id, depth_m = scene
+    vertices, faces, _, K, face_id, depth_m = scene
     a, b = face_id[row_a, column_a], face_id[row_b, column_b]
     gap = min(
         _plane_gap(scene, row_a, column_a, row_b, column_b),

@@ -28,39 +28,61 @@ def render(
     With `supersample` s every pixel is the mean of s x s samples; its depth is the mean of the covered ones.
 
     Gradients reach `T_cam_obj` from all three images, across silhouettes too: a step of the mask (and of depth and
-    colour against their zeros off the object) counts as if pixels were small areas. They do not reach `K` or the meshes.
+    colour against their zeros off the object) counts as if pixels were small areas. They do not reach `K` or the
+    meshes.
     """
-    s = supersample
-    K_fine = K.clone()
-    K_fine[:, :2] = K[:, :2] * s
-    K_fine[:, :2, 2] = K_fine[:, :2, 2] + (s - 1) / 2
-    rgb, mask, depth_m = _RenderPixels.apply(T_cam_obj, meshes, mesh_index, K_fine, height * s, width * s, backend)
-    if s == 1:
-        return Rendering(rgb, mask, depth_m)
-    coverage = _pool(mask[..., None], s)
-    depth_m = _pool(depth_m[..., None], s) / coverage.clamp_min(1e-6)
-    return Rendering(_pool(rgb, s), coverage[..., 0], depth_m[..., 0])
+    return Rendering(
+        *_RenderImages.apply(T_cam_obj, meshes, mesh_index, K.detach(), height, width, supersample, backend)
+    )
 
 
-class _RenderPixels(torch.autograd.Function):
-    """One sample a pixel. The backward pass looks at the finished images only; nothing is recorded on the way."""
+class _RenderImages(torch.autograd.Function):
+    """Forward rasterises and shades; backward looks at the finished images only, nothing is recorded on the way."""
 
     @staticmethod
-    def forward(ctx, T_cam_obj, meshes, mesh_index, K, height, width, backend):  # noqa: ANN001, ANN205
-        T = T_cam_obj.detach()
-        raster = rasterize(meshes, mesh_index, T, K, height, width, backend)
+    def forward(ctx, T_cam_obj, meshes, mesh_index, K, height, width, supersample, backend):
+        s, T = supersample, T_cam_obj.detach()
+        K = _finer(K, s)
+        raster = rasterize(meshes, mesh_index, T, K, height * s, width * s, backend)
         level = mip_levels(meshes, mesh_index, T, K)
         rgb = shade(meshes, mesh_index, raster, level, backend)
-        ctx.meshes, ctx.backend = meshes, backend
-        ctx.pixels = RenderedPixels(mesh_index, T, K.detach(), level, raster.face_id, rgb, raster.depth_m)
-        return rgb, (raster.face_id >= 0).to(rgb), raster.depth_m
+        ctx.meshes, ctx.backend, ctx.supersample = meshes, backend, s
+        ctx.samples = RenderedPixels(mesh_index, T, K, level, raster.face_id, rgb, raster.depth_m)
+        mask = (raster.face_id >= 0).to(rgb)
+        if s == 1:
+            ctx.coverage = mask
+            return rgb, mask, raster.depth_m.clone()
+        ctx.coverage = _pool(mask[..., None], s)[..., 0]
+        depth_m = _pool(raster.depth_m[..., None], s)[..., 0] / ctx.coverage.clamp_min(1e-6)
+        return _pool(rgb, s), ctx.coverage.clone(), depth_m
 
     @staticmethod
-    def backward(ctx, *gradients):  # noqa: ANN001, ANN205
+    def backward(ctx, *grad_outputs):
+        rgb, mask, depth_m = grad_outputs
         on_cpu = ctx.meshes.vertices_m.device.type == "cpu"
         find = pose_gradient_numba if on_cpu and ctx.backend != "torch" else pose_gradient_torch
-        return find(ctx.meshes, ctx.pixels, ImageGradient(*gradients)), *[None] * 6
+        s = ctx.supersample
+        share = 1.0 / s**2
+        gradient = ImageGradient(
+            rgb=_spread(rgb * share, s),
+            mask=_spread(mask * share, s),
+            depth_m=_spread(depth_m * share / ctx.coverage.clamp_min(share), s),
+            depth_step_m=_spread(depth_m * share, s),
+        )
+        return find(ctx.meshes, ctx.samples, gradient), *[None] * 7
+
+
+def _finer(K: Float[Tensor, "images 3 3"], s: int) -> Float[Tensor, "images 3 3"]:
+    """The camera matrix of s x s samples a pixel."""
+    K = K.clone()
+    K[:, :2] *= s
+    K[:, :2, 2] += (s - 1) / 2
+    return K
 
 
 def _pool(images: Float[Tensor, "n h w c"], size: int) -> Float[Tensor, "n h2 w2 c"]:
     return F.avg_pool2d(images.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
+
+
+def _spread(image: Tensor, s: int) -> Tensor:
+    return image if s == 1 else image.repeat_interleave(s, 1).repeat_interleave(s, 2)

@@ -18,9 +18,8 @@ from selfpose6d.geometry.nearest import NearestGrid, nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.resolver.fit import rigid_fit
 from selfpose6d.resolver.icp_numba import resolve_numba
-from selfpose6d.types import ResolverResult
+from selfpose6d.types import Direction, ResolverResult
 
-Direction = Literal["observed-to-model", "model-to-observed"]
 Backend = Literal["auto", "torch", "numba"]
 MAX_DISTANCES = 32_000_000
 

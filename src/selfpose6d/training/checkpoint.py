@@ -11,7 +11,7 @@ from selfpose6d.errors import CheckpointError
 from selfpose6d.network.checkpoint import write_whole
 
 STATE_NAME = "last.state"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,12 @@ class TrainingState:
 
     step: int
     total_steps: int | None
-    best_m: float
+    stage: int
+    """Number of the recipe's stage at hand."""
+    best: float
+    """Least validation measure of the stage so far."""
+    stale: int
+    """Validations since then."""
     network: dict[str, Any]
     optimiser: dict[str, Any]
 

@@ -4,6 +4,7 @@ import logging
 import os
 
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from selfpose6d.inference.precision import Precision, use_bf16
 
@@ -18,7 +19,7 @@ def make_fabric(device: str, precision: Precision = "auto") -> Fabric:
         accelerator=device,
         devices=local,
         num_nodes=max(1, world // local),
-        strategy="ddp" if world > 1 else "auto",
+        strategy=DDPStrategy(find_unused_parameters=True) if world > 1 else "auto",
         precision="bf16-mixed" if use_bf16(device, precision) else "32-true",
     )
     fabric.launch()

@@ -29,10 +29,10 @@ class RunLog:
             file.writelines(map(to_line, kept))
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
 
-    def add(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+    def add(self, step: int, kind: str, values: Mapping[str, float], stage: str) -> None:
         """Write one row; `kind` is `train` or `validation`, `step` the number of steps done."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(to_line({"step": step, "kind": kind, **values}))
+            file.write(to_line({"step": step, "kind": kind, "stage": stage, **values}))
         for name, value in values.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
@@ -47,8 +47,8 @@ class StepProgress:
     Plain lines every few seconds where there is no terminal.
     """
 
-    def __init__(self, stage: str, enabled: bool) -> None:
-        self._stage, self._enabled = stage, enabled
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
         self._last_line_s = 0.0
         columns = (
             TextColumn("{task.description}"),
@@ -58,7 +58,7 @@ class StepProgress:
             TimeRemainingColumn(),
         )
         self._bar = Progress(*columns, disable=not (enabled and sys.stdout.isatty()))
-        self._task = self._bar.add_task(stage, total=None, note="")
+        self._task = self._bar.add_task("training", total=None, note="")
 
     def __enter__(self) -> "StepProgress":
         self._bar.start()
@@ -67,11 +67,11 @@ class StepProgress:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def update(self, step: int, total: int | None, note: str) -> None:
+    def update(self, stage: str, step: int, total: int | None, note: str) -> None:
         """Show that `step` of `total` steps are done."""
-        self._bar.update(self._task, completed=step, total=total, note=note)
+        self._bar.update(self._task, description=stage, completed=step, total=total, note=note)
         now_s = time.monotonic()
         due = now_s - self._last_line_s > _LINE_EVERY_S or step == total
         if self._enabled and self._bar.disable and due:
             self._last_line_s = now_s
-            print(f"{self._stage}: step {step} of {total or '?'}, {note}", flush=True)
+            print(f"{stage}: step {step} of {total or '?'}, {note}", flush=True)

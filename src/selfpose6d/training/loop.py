@@ -15,12 +15,13 @@ from lightning_fabric import Fabric
 
 from selfpose6d.data.crop_store import CropStore
 from selfpose6d.errors import DataError
-from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.training.checkpoint import TrainingState, load_state
 from selfpose6d.training.loader import BatchOrder, RecordLoader, Share, step_generator
+from selfpose6d.training.recipe import Stage
 from selfpose6d.training.record import RunRecord
-from selfpose6d.training.schedule import Limit, SpeedMeter, learning_rate
-from selfpose6d.training.step import StepContext, require_finite, training_loss
+from selfpose6d.training.schedule import Limit, SpeedMeter, affordable_steps, learning_rate, stage_ends
+from selfpose6d.training.step import StepContext, require_finite, step_loss
 from selfpose6d.training.validation import validate
 
 VALIDATIONS = 10
@@ -31,7 +32,7 @@ _SAVE_EVERY_S = 300.0
 class FitPlan:
     """One training run, ready to start."""
 
-    network: PoseEstimator
+    network: PoseNetwork
     context: StepContext
     store: CropStore
     training: Int[np.ndarray, "training"]
@@ -44,10 +45,13 @@ class FitPlan:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a finished training amounts to; the rate is that of this process's steps, all included."""
+    """What a finished training amounts to; the rate is that of this process's steps, all included.
+
+    `best` is the least validation measure of the last stage.
+    """
 
     steps: int
-    best_m: float
+    best: float
     samples_per_s: float
 
 
@@ -65,7 +69,7 @@ def fit(plan: FitPlan, fabric: Fabric) -> FitResult:
         trainer.run(record, stop)
     if stop.is_set():
         raise KeyboardInterrupt
-    return FitResult(trainer.step, trainer.best_m, trainer.samples_per_s)
+    return FitResult(trainer.step, trainer.best, trainer.samples_per_s)
 
 
 class _Trainer:
@@ -78,8 +82,21 @@ class _Trainer:
         self.share = Share(fabric.global_rank, fabric.world_size)
         order = BatchOrder(plan.training, self.recipe.batch, plan.seed, self.share)
         self.loader = RecordLoader(plan.store, order)
-        self.step, self.total, self.best_m = 0, plan.limit.max_steps, float("inf")
+        self.step, self.total = 0, plan.limit.max_steps
+        self.stage_number, self.best, self.stale = 0, float("inf"), 0
         self._first_step, self._started_s = 0, time.perf_counter()
+
+    @property
+    def stage(self) -> Stage:
+        """The stage at hand."""
+        return self.recipe.stages[self.stage_number]
+
+    @property
+    def ends(self) -> tuple[int, ...] | None:
+        """The step before which each stage ends; None while their number is not known."""
+        if self.total is None:
+            return None
+        return stage_ends(self.recipe.stages, self.total, self._steps_per_epoch)
 
     @property
     def samples_per_s(self) -> float:
@@ -90,14 +107,17 @@ class _Trainer:
     def state(self) -> TrainingState:
         """What is needed to go on from here."""
         network, optimiser = self.plan.network.state_dict(), self.optimiser.state_dict()
-        return TrainingState(self.step, self.total, self.best_m, network, optimiser)
+        return TrainingState(
+            self.step, self.total, self.stage_number, self.best, self.stale, network, optimiser
+        )
 
     def restore(self, state: TrainingState) -> None:
         """Go on from a saved state."""
         self.plan.network.load_state_dict(state.network)
         self.optimiser.load_state_dict(state.optimiser)
         self.step = self._first_step = state.step
-        self.total, self.best_m = state.total_steps or self.total, state.best_m
+        self.total = state.total_steps or self.total
+        self.stage_number, self.best, self.stale = state.stage, state.best, state.stale
 
     def run(self, record: RunRecord, stop: threading.Event) -> None:
         """All remaining steps, with validation at even intervals.
@@ -110,10 +130,12 @@ class _Trainer:
             while not stop.is_set() and (self.total is None or self.step < self.total):
                 self._one_step(record)
                 if meter is not None and self.total is None:
-                    self.total = self.fabric.broadcast(meter.note_step())
-                if self._validation_due():
+                    self._fix_total(meter)
+                due = self._validation_due()
+                if due:
                     self._validate(record)
-                if self._validation_due() or time.perf_counter() - saved_s > _SAVE_EVERY_S:
+                self._change_stage(record)
+                if due or time.perf_counter() - saved_s > _SAVE_EVERY_S:
                     saved_s = time.perf_counter()
                     record.save(self.state())
         except DataError:
@@ -124,11 +146,14 @@ class _Trainer:
         record.save(self.state())
 
     def _one_step(self, record: RunRecord) -> None:
-        rate = learning_rate(self.step, self.total, self.recipe.learning_rate, self.recipe.warm_up_steps)
+        rate = learning_rate(self.step, self.ends, self.recipe)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         number, records = self.loader.load(self.step)
-        loss = training_loss(self.module, self.plan.context, records, number, self._generator())
+        norms = record.wants_norms(self.step + 1)
+        loss = step_loss(
+            self.module, self.plan.context, self.stage, records, number, self._generator(), norms=norms
+        )
         require_finite(loss.instance, number, self.plan.store, self.step)
         self.fabric.backward(loss.total)
         norm = self.fabric.clip_gradients(
@@ -139,7 +164,7 @@ class _Trainer:
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.step += 1
-        record.note_step(self.step, self.total, loss, norm, rate, self.samples_per_s)
+        record.note_step(self.step, self.total, self.stage.name, loss, norm, rate, self.samples_per_s)
 
     def _generator(self) -> torch.Generator:
         generator = step_generator(self.plan.seed, self.step, self.share, self.fabric.device)
@@ -147,6 +172,31 @@ class _Trainer:
         # repeats it
         torch.manual_seed(generator.initial_seed())
         return generator
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return -(-len(self.plan.training) // self.recipe.batch)
+
+    def _change_stage(self, record: RunRecord) -> None:
+        """Go on to the next stage when this one's steps are used up or, in the first, its target is met or missed.
+
+        The next stage starts from the network as it is, and that is the first that it measures.
+        """
+        ends = self.ends
+        if ends is None or self.step >= ends[-1]:
+            return
+        stage, last = self.stage_number, len(self.recipe.stages) - 1
+        while self.stage_number < last and (
+            self.step >= ends[self.stage_number] or (self.stage_number == 0 and self._first_is_over())
+        ):
+            self.stage_number, self.best, self.stale = self.stage_number + 1, float("inf"), 0
+        if self.stage_number != stage:
+            self._validate(record)
+
+    def _first_is_over(self) -> bool:
+        met = self.stage.until_m is not None and self.best < self.stage.until_m
+        missed = self.stage.patience is not None and self.stale >= self.stage.patience
+        return self._validation_due() and (met or missed) and self.recipe.stages[1].loss == "targets"
 
     def _meter(self, record: RunRecord) -> SpeedMeter | None:
         """A meter where minutes are still to be turned into steps.
@@ -157,8 +207,31 @@ class _Trainer:
             return None
         start_s = time.perf_counter()
         self._validate(record)
-        reserved_s = (VALIDATIONS + 1) * (time.perf_counter() - start_s)
+        changes = len(self.recipe.stages) - 1
+        reserved_s = (VALIDATIONS + 1 + changes) * (time.perf_counter() - start_s)
         return SpeedMeter(self.plan.limit.max_minutes, reserved_s)
+
+    def _fix_total(self, meter: SpeedMeter) -> None:
+        """Once a step's time is known, measure the other stages' steps too and count what the minutes allow."""
+        step_s = meter.note_step()
+        if step_s is None:
+            return
+        trial_s = [self._trial_s(stage) for stage in self.recipe.stages]
+        all_s = [step_s * trial / trial_s[0] for trial in trial_s]
+        left = affordable_steps(meter.left_s, self.recipe.stages, all_s, self._steps_per_epoch)
+        self.total = self.fabric.broadcast(self.step + left)
+
+    def _trial_s(self, stage: Stage) -> float:
+        """Seconds of a step of a stage that changes nothing; the second one, the first may compile."""
+        duration_s = 0.0
+        for _ in range(2):
+            number, records = self.loader.load(self.step)
+            start_s = time.perf_counter()
+            loss = step_loss(self.module, self.plan.context, stage, records, number, self._generator())
+            self.fabric.backward(loss.total)
+            self.optimiser.zero_grad()
+            duration_s = time.perf_counter() - start_s
+        return duration_s
 
     def _validation_due(self) -> bool:
         if self.total is None:
@@ -166,15 +239,25 @@ class _Trainer:
         return self.step % max(1, self.total // VALIDATIONS) == 0 or self.step == self.total
 
     def _validate(self, record: RunRecord) -> None:
-        """Rank 0 measures; the best network so far is kept."""
-        if not self.fabric.is_global_zero or not len(self.plan.held_out):
+        """Rank 0 measures; the best network of the stage so far is kept. All processes know the outcome."""
+        if not len(self.plan.held_out):
             return
-        plan, precision = self.plan, self.fabric.autocast
-        found = validate(plan.network, plan.context, plan.store, plan.held_out, plan.seed, precision)
-        record.note_validation(self.step, found)
-        if found.distance_m < self.best_m:
-            self.best_m = found.distance_m
+        value = float("inf")
+        if self.fabric.is_global_zero:
+            value = self._measure(record)
+        value = self.fabric.broadcast(value)
+        self.stale = 0 if value < self.best else self.stale + 1
+        if value < self.best:
+            self.best = value
             record.save_best(self.state())
+
+    def _measure(self, record: RunRecord) -> float:
+        plan = self.plan
+        found = validate(
+            plan.network, plan.context, self.stage, plan.store, plan.held_out, plan.seed, self.fabric.autocast
+        )
+        record.note_validation(self.step, self.stage.name, found)
+        return found.value
 
 
 @contextmanager

@@ -5,18 +5,53 @@ from typing import Literal
 
 from selfpose6d.data.augment import AugmentOptions
 from selfpose6d.errors import UsageError
-from selfpose6d.resolver.icp import Direction
+from selfpose6d.losses.joint import JointLossOptions
+from selfpose6d.types import Direction
 
 Target = Literal["resolver", "ground-truth", "labels"]
+Part = Literal["estimator", "refiner"]
+Loss = Literal["targets", "joint"]
+Features = Literal["joint", "detached"]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: what is trained, for which share of the steps."""
+    """A part of the training: what is trained, by which loss, for how long.
+
+    The first stage of a training may end before its share is used up, by either rule; the next takes its steps over.
+    """
 
     name: str
+    trains: tuple[Part, ...] = ("estimator",)
+    """Parts of the network whose weights change."""
+    loss: Loss = "targets"
+    """targets: distance to the target source's poses. joint: the rendering against the photograph, Eq. (11)."""
     share: float = 1.0
-    """Share of all steps, 0-1; the stages' shares add up to 1."""
+    """Share of all steps, 0-1; shares need not add up to 1, their proportions count."""
+    epochs: float | None = None
+    """Most passes over the instances, where that is fewer than the share."""
+    until_m: float | None = None
+    """End when the label-free validation distance is below this, metres."""
+    patience: int | None = None
+    """End when this many validations in a row brought nothing better."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1 or not self.trains:
+            raise UsageError(
+                f"stage {self.name}: its share must be between 0 and 1, and it must train something."
+            )
+        if self.loss == "joint" and self.trains != ("refiner",):
+            raise UsageError(f"stage {self.name}: the joint loss trains the refiner only.")
+
+    @property
+    def refines(self) -> bool:
+        """Whether poses are refined in this stage."""
+        return "refiner" in self.trains
+
+
+ESTIMATOR = Stage("estimator", share=0.6, until_m=0.004, patience=3)
+BOTH = Stage("refiner", ("estimator", "refiner"), share=0.4)
+JOINT_LOSS = Stage("joint-loss", ("refiner",), "joint", share=0.15, epochs=1.0)
 
 
 @dataclass(frozen=True)
@@ -46,11 +81,20 @@ class Recipe:
     """Steps over which the rate rises, or a tenth of all where that is fewer."""
     largest_gradient: float = 1.0
     """Gradients are scaled down to this norm."""
-    stages: tuple[Stage, ...] = (Stage("estimator"),)
+    stages: tuple[Stage, ...] = (ESTIMATOR, BOTH)
+    """What is trained in turn. The stages by targets share one course of the learning rate."""
+    refine_steps: int = 2
+    """Refinement steps of each instance in training (the paper's K)."""
+    refiner_features: Features = "detached"
+    """joint: the refiner's gradient also changes the estimator's colour embedding."""
+    joint: JointLossOptions = field(default_factory=JointLossOptions)
+    """Weights and forms of the joint loss."""
+    joint_learning_rate: float = 3e-4
+    """Adam's highest rate in the stages of the joint loss."""
 
     def __post_init__(self) -> None:
-        if abs(sum(stage.share for stage in self.stages) - 1.0) > 1e-6:
-            raise UsageError(f"recipe {self.name}: the stages' shares must add up to 1.")
+        if not self.stages or "estimator" not in self.stages[0].trains:
+            raise UsageError(f"recipe {self.name}: the first stage must train the estimator.")
         if min(self.poses, self.batch, self.warm_up_steps) < 1 or self.learning_rate <= 0:
             raise UsageError(f"recipe {self.name}: poses, batch, warm-up and learning rate must be positive.")
 
@@ -63,7 +107,12 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("paper", "no labels: the Iterative Annotation Resolver's poses, Eq. (3)-(4)", "resolver"),
+        Recipe(
+            "paper",
+            "no labels: the Iterative Annotation Resolver's poses, then the joint loss, Eq. (3)-(11)",
+            "resolver",
+            stages=(ESTIMATOR, BOTH, JOINT_LOSS),
+        ),
         Recipe("verified", "no labels: certified poses of an annotate run (--labels RUN)", "labels"),
         Recipe("supervised", "true poses of the data set, weighted fusion", "ground-truth"),
         Recipe("densefusion", "true poses, DenseFusion's unweighted fusion", "ground-truth", weighted=False),
@@ -84,9 +133,22 @@ def adapt_recipe(
     direction: Direction | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,
+    stages: tuple[str, ...] = (),
 ) -> Recipe:
-    """The recipe with the settings that are not None."""
+    """The recipe with the settings that are not None, and only the named stages if there are any.
+
+    Raises:
+        UsageError: the recipe has no stage of that name.
+    """
     settings = {"direction": direction, "batch": batch, "learning_rate": learning_rate}
+    if stages:
+        names = [stage.name for stage in recipe.stages]
+        if unknown := [name for name in stages if name not in names]:
+            raise UsageError(
+                f"--stages {unknown[0]!r}: recipe {recipe.name} has no such stage, expected some of "
+                f"{', '.join(map(repr, names))}."
+            )
+        settings["stages"] = tuple(stage for stage in recipe.stages if stage.name in stages)
     return replace(recipe, **{name: value for name, value in settings.items() if value is not None})
 
 

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from selfpose6d.losses.weak import WeakLoss
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.training.checkpoint import TrainingState, checkpoint_folder, save_state
 from selfpose6d.training.log import RunLog, StepProgress
+from selfpose6d.training.step import StepLoss
 from selfpose6d.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class RunRecord:
     def __init__(self, plan: "FitPlan", first_process: bool, first_step: int) -> None:
         self._plan, self._active = plan, first_process
         self._log = RunLog(plan.folder, first_step) if first_process else None
-        self._progress = StepProgress(plan.context.recipe.stages[0].name, first_process)
+        self._progress = StepProgress(first_process)
 
     def __enter__(self) -> "RunRecord":
         self._progress.__enter__()
@@ -33,29 +33,37 @@ class RunRecord:
         if self._log is not None:
             self._log.close()
 
+    def wants_norms(self, step: int) -> bool:
+        """Whether the row of this step shall have the gradient norms of the joint loss's terms."""
+        return self._log is not None and step % _LOG_EVERY_STEPS == 0
+
     def note_step(
-        self, step: int, total: int | None, loss: WeakLoss, norm: Tensor, rate: float, samples_per_s: float
+        self,
+        step: int,
+        total: int | None,
+        stage: str,
+        loss: StepLoss,
+        norm: Tensor,
+        rate: float,
+        samples_per_s: float,
     ) -> None:
         """A row every few steps; reading the numbers waits for the device, so not at every one."""
         if self._log is None or not (step % _LOG_EVERY_STEPS == 0 or step == total):
             return
-        values = {
-            "loss": loss.total.item(),
-            "distance_m": loss.distance_m.mean().item(),
-            "confidence": loss.confidence.mean().item(),
-            "gradient_norm": norm.item(),
-            "learning_rate": rate,
-            "samples_per_s": samples_per_s,
-        }
-        self._log.add(step, "train", values)
-        distance_mm = 1e3 * values["distance_m"]
-        note = f"loss {values['loss']:.4f}, {distance_mm:.1f} mm, {samples_per_s:.0f} samples/s"
-        self._progress.update(step, total, note)
+        values = {"loss": loss.total.item()}
+        values |= {name: value.mean().item() for name, value in loss.measures.items()}
+        values |= {f"gradient_of_{name}": value for name, value in loss.gradient_norms.items()}
+        values |= {"gradient_norm": norm.item(), "learning_rate": rate, "samples_per_s": samples_per_s}
+        self._log.add(step, "train", values, stage)
+        decisive = values[loss.decisive]
+        shown = f"{decisive:.4f}" if loss.decisive == "joint" else f"{1e3 * decisive:.1f} mm"
+        note = f"loss {values['loss']:.4f}, {shown}, {samples_per_s:.0f} samples/s"
+        self._progress.update(stage, step, total, note)
 
-    def note_validation(self, step: int, found: Validation) -> None:
+    def note_validation(self, step: int, stage: str, found: Validation) -> None:
         """A row of its own kind."""
         if self._log is not None:
-            self._log.add(step, "validation", vars(found))
+            self._log.add(step, "validation", {**found.measures, "instances": found.instances}, stage)
 
     def save(self, state: TrainingState) -> None:
         """The latest network, and the full state to resume from."""
@@ -72,7 +80,11 @@ class RunRecord:
         facts = {
             "recipe": self._plan.context.recipe.name,
             "step": state.step,
-            "validation_m": state.best_m,
+            "stage": self._plan.context.recipe.stages[state.stage].name,
+            "refiner_trained": any(
+                stage.refines for stage in self._plan.context.recipe.stages[: state.stage + 1]
+            ),
+            "validation": state.best,
             "seed": self._plan.seed,
         }
         path = checkpoint_folder(self._plan.folder) / f"{name}.safetensors"

@@ -1,10 +1,12 @@
-"""How many steps a training takes, and the learning rate of each of them."""
+"""How many steps a training takes, which stage each belongs to, and its learning rate."""
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from selfpose6d.errors import UsageError
+from selfpose6d.training.recipe import Recipe, Stage
 
 _NOT_MEASURED = 5
 _MEASURED = 20
@@ -26,21 +28,66 @@ class Limit:
             raise UsageError("--max-steps must be at least 1, --max-minutes more than 0.")
 
 
-def learning_rate(step: int, total: int | None, highest: float, warm_up_steps: int) -> float:
-    """Rate of step `step` (from 0): a linear rise, then a cosine to 0 at `total`.
+def stage_ends(stages: Sequence[Stage], total: int, steps_per_epoch: int) -> tuple[int, ...]:
+    """The step before which each stage ends at the latest; together they take all `total` steps.
 
-    While the total is not known yet only the rise is there; it must be longer than it takes to find out.
+    Stages of a number of epochs take these, or their share where that is less; the others divide the rest.
     """
-    if total is None:
-        return highest * min(1.0, (step + 1) / warm_up_steps)
+    whole = sum(stage.share for stage in stages)
+    wanted = [total * stage.share / whole for stage in stages]
+    limited = [
+        wanted[i] if stage.epochs is None else min(wanted[i], stage.epochs * steps_per_epoch)
+        for i, stage in enumerate(stages)
+    ]
+    free = [i for i, stage in enumerate(stages) if stage.epochs is None]
+    left = total - sum(limited)
+    for i in free:
+        limited[i] += left * stages[i].share / sum(stages[k].share for k in free)
+    ends = [round(sum(limited[: i + 1])) for i in range(len(stages))]
+    return (*ends[:-1], total)
+
+
+def learning_rate(step: int, ends: tuple[int, ...] | None, recipe: Recipe) -> float:
+    """Rate of step `step` (from 0): one course over the stages by targets, one over those by the joint loss.
+
+    While the number of steps is not known yet only the first rise is there; it must be longer than it takes to find
+    out.
+    """
+    if ends is None:
+        return recipe.learning_rate * min(1.0, (step + 1) / recipe.warm_up_steps)
+    by_targets = [end for end, stage in zip(ends, recipe.stages, strict=True) if stage.loss == "targets"]
+    turn = max(by_targets)
+    if step < turn:
+        return course(step, turn, recipe.learning_rate, recipe.warm_up_steps)
+    return course(step - turn, ends[-1] - turn, recipe.joint_learning_rate, recipe.warm_up_steps)
+
+
+def course(step: int, total: int, highest: float, warm_up_steps: int) -> float:
+    """A linear rise, then a cosine to 0 at `total`."""
     rise = max(1, min(warm_up_steps, total // 10))
     if step < rise:
         return highest * (step + 1) / rise
     return highest * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
 
 
+def affordable_steps(
+    seconds: float, stages: Sequence[Stage], step_s: Sequence[float], steps_per_epoch: int
+) -> int:
+    """The most steps that fit into a time, a step of stage i taking `step_s[i]`."""
+
+    def duration_s(total: int) -> float:
+        ends = (0, *stage_ends(stages, total, steps_per_epoch))
+        return sum((b - a) * s for a, b, s in zip(ends[:-1], ends[1:], step_s, strict=True))
+
+    low, high = 0, max(1, math.ceil(seconds / min(step_s)) + len(stages))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if duration_s(middle) <= seconds else (low, middle - 1)
+    return low
+
+
 class SpeedMeter:
-    """Turns minutes into steps: times some steps after the first few, then fixes the number."""
+    """Times some steps after the first few, to turn minutes into steps."""
 
     def __init__(self, max_minutes: float, reserved_s: float = 0.0) -> None:
         """`reserved_s` is left for what is not a step: validation and saving."""
@@ -48,14 +95,17 @@ class SpeedMeter:
         self._times_s: list[float] = []
         self._start_s = self._last_s = time.perf_counter()
 
-    def note_step(self) -> int | None:
-        """Call after every step; returns the total number of steps once it is known."""
+    def note_step(self) -> float | None:
+        """Call after every step; returns the seconds that a step takes once that is known."""
         now_s = time.perf_counter()
         self._times_s.append(now_s - self._last_s)
         self._last_s = now_s
         measured = sorted(self._times_s[_NOT_MEASURED:])
         if len(measured) < _MEASURED and now_s - self._start_s < 0.2 * self._seconds:
             return None
-        typical_s = (measured or self._times_s)[len(measured) // 2]
-        left_s = self._seconds - (now_s - self._start_s)
-        return len(self._times_s) + max(0, round(left_s / typical_s))
+        return (measured or self._times_s)[len(measured) // 2]
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that remain for steps."""
+        return max(0.0, self._seconds - (time.perf_counter() - self._start_s))

@@ -1,6 +1,7 @@
 """From a data set and options to a training run: crops, network, targets, then the loop."""
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from selfpose6d.data.run_folder import RunFolder
 from selfpose6d.errors import UsageError
 from selfpose6d.inference.object_shapes import ObjectShapes, build_object_shapes, object_table
 from selfpose6d.network.config import SIZES, NetworkConfig, Size
-from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.checkpoint import has_state
 from selfpose6d.training.label_targets import certified_labels, label_poses
 from selfpose6d.training.loader import split_frames
 from selfpose6d.training.loop import FitPlan, FitResult, fit
 from selfpose6d.training.recipe import Recipe
+from selfpose6d.training.render_loss import RenderedObjects, build_rendered_objects
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.step import StepContext
 from selfpose6d.training.symmetric_objects import load_symmetries
@@ -108,7 +110,7 @@ def _plan(
     objects, shapes = object_table(store.obj_ids, meshes), build_object_shapes(meshes).to(device)
     recipe, config = options.recipe, options.config
     torch.manual_seed(options.seed)
-    network = PoseEstimator(config, objects)
+    network = PoseNetwork(config, objects)
     source = make_target_source(recipe, dataset, labels, store, shapes)
     training, held_out = split_frames(store.keys)
     training, held_out = training[source.has_target(training)], held_out[source.has_target(held_out)]
@@ -116,8 +118,22 @@ def _plan(
         raise UsageError(
             f"recipe {recipe.name}: no instance to train on has a target pose. Annotate more frames."
         )
-    context = StepContext(recipe, config, objects, source, shapes, device)
+    rendered = None
+    if any(stage.loss == "joint" for stage in recipe.stages):
+        rendered = build_rendered_objects(meshes, device)
+        _warn_of_plain_meshes(rendered, objects.obj_ids)
+    context = StepContext(recipe, config, objects, source, shapes, device, rendered)
     return FitPlan(network, context, store, training, held_out, options.limit, options.seed, out, resume)
+
+
+def _warn_of_plain_meshes(rendered: RenderedObjects, obj_ids: Sequence[int]) -> None:
+    plain = [i for i, has_colour in zip(obj_ids, rendered.has_colour.tolist(), strict=True) if not has_colour]
+    if plain:
+        names = " ".join(map(str, plain))
+        warnings.warn(
+            f"no colour term in the joint loss for objects {names}: their meshes have no colours",
+            stacklevel=2,
+        )
 
 
 def make_target_source(

@@ -1,11 +1,12 @@
-"""One step's loss: decode, change, sample, predict, ask for targets, compare."""
+"""One step's loss: decode, change, sample, predict, refine, ask for targets or render, compare."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from selfpose6d.data.augment import augment
 from selfpose6d.data.crop_batch import CropBatch, decode_records, sample_batch
@@ -15,7 +16,9 @@ from selfpose6d.inference.object_shapes import ObjectShapes
 from selfpose6d.losses.weak import WeakLoss, pose_distance_m, weak_loss
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.estimator import ObjectTable, PosePrediction
-from selfpose6d.training.recipe import Recipe
+from selfpose6d.network.pose_network import NetworkOutput
+from selfpose6d.training.recipe import Recipe, Stage
+from selfpose6d.training.render_loss import RenderedObjects, rendered_joint_loss
 from selfpose6d.training.targets import TargetSource
 
 _LOSS_POINTS = 200
@@ -23,7 +26,7 @@ _LOSS_POINTS = 200
 
 @dataclass(frozen=True)
 class StepContext:
-    """What is the same in every step."""
+    """What is the same in every step; `rendered` only where a stage renders."""
 
     recipe: Recipe
     config: NetworkConfig
@@ -31,6 +34,7 @@ class StepContext:
     source: TargetSource
     shapes: ObjectShapes
     device: torch.device
+    rendered: RenderedObjects | None = None
 
     def make_batch(self, records: np.ndarray, generator: torch.Generator, change: bool) -> CropBatch:
         """Records to a batch on the device, with (`change`) or without augmentation."""
@@ -42,22 +46,65 @@ class StepContext:
         return sample_batch(images, index_by_id, diameter_m, self.config.points, generator)
 
 
-def training_loss(
-    network: nn.Module,
+@dataclass(frozen=True)
+class StepLoss:
+    """What a step minimises, and what it says of every instance; `measures[decisive]` picks the best network."""
+
+    total: Float[Tensor, ""]
+    instance: Float[Tensor, "batch"]
+    measures: Mapping[str, Float[Tensor, "batch"]]
+    decisive: str
+    gradient_norms: Mapping[str, float] = field(default_factory=dict)
+    """Of each term of the joint loss, weighted, for the poses; empty where they were not asked for."""
+
+
+def step_loss(
+    network: Callable[..., NetworkOutput],
     context: StepContext,
+    stage: Stage,
     records: np.ndarray,
     number: Int[np.ndarray, "batch"],
     generator: torch.Generator,
-) -> WeakLoss:
-    """The weak loss of a batch, with gradient. Sampled pixels are in random order: the subset is the first.
+    change: bool = True,
+    norms: bool = False,
+) -> StepLoss:
+    """The loss of a batch in a stage, with gradient. Sampled pixels are in random order: the subset is the first.
 
-    Reference: paper Eq. (3)-(4).
+    Crops are augmented (`change`) for losses by targets; a rendering is compared with the photograph as it is. With
+    `norms` the gradients of the joint loss's terms are measured one by one.
+
+    Reference: paper Eq. (3)-(4) and (11).
     """
-    batch = context.make_batch(records, generator, change=True)
-    poses = min(context.recipe.poses, context.config.points)
+    recipe = context.recipe
+    batch = context.make_batch(records, generator, change and stage.loss == "targets")
+    poses = min(recipe.poses, context.config.points)
     selected = torch.arange(poses, device=context.device).expand(len(number), poses)
-    prediction = network(batch.inputs, selected)
-    return compare(prediction, batch, number, context, generator)
+    features = recipe.refiner_features if "estimator" in stage.trains else "frozen"
+    output = network(batch.inputs, selected, recipe.refine_steps * stage.refines, features)
+    if stage.loss == "joint":
+        assert output.T_refined is not None
+        return _joint(context, batch, output.T_refined, norms)
+    return _by_targets(context, batch, output, number, generator)
+
+
+def _by_targets(
+    context: StepContext,
+    batch: CropBatch,
+    output: NetworkOutput,
+    number: Int[np.ndarray, "batch"],
+    generator: torch.Generator,
+) -> StepLoss:
+    points_m = _some_points(context.shapes.points_m, batch.object_index, generator)
+    weak = compare(output.prediction, batch, number, context, points_m)
+    measures = {"distance_m": weak.distance_m, "confidence": weak.confidence}
+    if output.T_refined is None:
+        return StepLoss(weak.total, weak.instance.detach(), measures, "distance_m")
+    targets = context.source.targets(batch, torch.from_numpy(number), output.T_refined)
+    refined_m = pose_distance_m(output.T_refined, targets.T_crop_obj, points_m)
+    instance = refined_m.mean(-1)
+    refined = (targets.weight * instance).sum() / targets.weight.sum().clamp_min(1e-9)
+    measures["refined_m"] = refined_m[:, -1].detach()
+    return StepLoss(weak.total + refined, (weak.instance + instance).detach(), measures, "refined_m")
 
 
 def compare(
@@ -65,13 +112,24 @@ def compare(
     batch: CropBatch,
     number: Int[np.ndarray, "batch"],
     context: StepContext,
-    generator: torch.Generator,
+    points_m: Float[Tensor, "batch points 3"],
 ) -> WeakLoss:
     """Distance of the predicted poses to their targets, as the recipe weighs it."""
     targets = context.source.targets(batch, torch.from_numpy(number), prediction.T_crop_obj)
-    points_m = _some_points(context.shapes.points_m, batch.object_index, generator)
     distance_m = pose_distance_m(prediction.T_crop_obj, targets.T_crop_obj, points_m)
     return weak_loss(distance_m, prediction.confidence_logit, context.recipe.regularisation_m, targets.weight)
+
+
+def _joint(
+    context: StepContext, batch: CropBatch, T_refined: Float[Tensor, "batch steps 4 4"], norms: bool
+) -> StepLoss:
+    assert context.rendered is not None
+    found = rendered_joint_loss(
+        context.rendered, batch, T_refined, context.shapes.grid, context.recipe.joint, norms
+    )
+    terms = {name: term.detach() for name, term in vars(found.terms).items() if name != "total"}
+    measures = {"joint": found.terms.total.detach(), **terms}
+    return StepLoss(found.terms.total.mean(), measures["joint"], measures, "joint", found.gradient_norms)
 
 
 def require_finite(

@@ -1,4 +1,4 @@
-"""How good the network is on held-out frames of the training split, by the recipe's own targets."""
+"""How good the network is on held-out frames of the training split, by the measure of the stage; no test data."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,9 +10,10 @@ from jaxtyping import Int
 from torch import nn
 
 from selfpose6d.data.crop_store import CropStore
-from selfpose6d.losses.weak import WeakLoss
+from selfpose6d.network.pose_network import NetworkOutput
 from selfpose6d.training.loader import Share, step_generator
-from selfpose6d.training.step import StepContext, compare
+from selfpose6d.training.recipe import Stage
+from selfpose6d.training.step import StepContext, StepLoss, step_loss
 
 _BATCH = 32
 
@@ -21,53 +22,57 @@ _BATCH = 32
 class Validation:
     """Means over the held-out instances; lower is better.
 
-    `distance_m` is the confidence-weighted distance of the poses to the recipe's own targets: for `paper`
-    the weak distance to the network's resolved poses, for `verified` the distance to certified labels. No
-    pose is read that the recipe does not train on.
+    `decisive` names the measure that counts: the confidence-weighted distance of the poses to the recipe's own
+    targets (for `paper` the weak distance to the network's resolved poses, for `verified` the distance to certified
+    labels), that of the refined poses, or the joint loss. No pose is read that the recipe does not train on.
     """
 
-    distance_m: float
-    confidence: float
+    measures: dict[str, float]
+    decisive: str
     instances: int
+
+    @property
+    def value(self) -> float:
+        """The measure that counts."""
+        return self.measures[self.decisive]
 
 
 def validate(
     network: nn.Module,
     context: StepContext,
+    stage: Stage,
     store: CropStore,
     numbers: Int[np.ndarray, "held_out"],
     seed: int,
     autocast: Callable[[], AbstractContextManager],
 ) -> Validation:
-    """Compare every held-out instance, without augmentation, always with the same sampled pixels.
-
-    The network alone runs under `autocast`; its poses are compared in single precision.
-    """
+    """Compare every held-out instance, without augmentation, always with the same sampled pixels."""
     was_training = network.training
     network.eval()
     with torch.no_grad():
         losses = [
-            _compare(network, context, store, numbers[first : first + _BATCH], seed, first, autocast)
+            _loss(network, context, stage, store, numbers[first : first + _BATCH], seed, first, autocast)
             for first in range(0, len(numbers), _BATCH)
         ]
     network.train(was_training)
-    distance_m = torch.cat([loss.distance_m for loss in losses])
-    confidence = torch.cat([loss.confidence for loss in losses])
-    return Validation(distance_m.mean().item(), confidence.mean().item(), len(distance_m))
+    measures = {name: torch.cat([loss.measures[name] for loss in losses]) for name in losses[0].measures}
+    means = {name: values.mean().item() for name, values in measures.items()}
+    return Validation(means, losses[0].decisive, len(numbers))
 
 
-def _compare(
+def _loss(
     network: nn.Module,
     context: StepContext,
+    stage: Stage,
     store: CropStore,
     numbers: Int[np.ndarray, "batch"],
     seed: int,
     first: int,
     autocast: Callable[[], AbstractContextManager],
-) -> WeakLoss:
+) -> StepLoss:
+    def predict(*arguments: object) -> NetworkOutput:
+        with autocast():  # the network alone; its poses are compared in single precision
+            return network(*arguments)
+
     generator = step_generator(seed, first, Share(), context.device)
-    batch = context.make_batch(store.read(numbers), generator, change=False)
-    selected = torch.arange(min(context.recipe.poses, context.config.points), device=context.device)
-    with autocast():
-        prediction = network(batch.inputs, selected.expand(len(numbers), -1))
-    return compare(prediction, batch, numbers, context, generator)
+    return step_loss(predict, context, stage, store.read(numbers), numbers, generator, change=False)

@@ -1,0 +1,55 @@
+"""Estimator and refiner as one network: what is trained, saved and loaded."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from selfpose6d.network.config import NetworkConfig
+from selfpose6d.network.estimator import NetworkInput, ObjectTable, PoseEstimator, PosePrediction
+from selfpose6d.network.refiner import PoseRefiner
+
+Features = Literal["joint", "detached", "frozen"]
+
+
+class NetworkOutput(NamedTuple):
+    """One pose a selected pixel, and the most confident of them after each refinement step."""
+
+    prediction: PosePrediction
+    T_refined: Float[Tensor, "batch steps 4 4"] | None
+
+
+class PoseNetwork(nn.Module):
+    """The paper's two networks; the refiner works on the estimator's colour embedding.
+
+    Reference: paper III, Fig. 2 and 3.
+    """
+
+    def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
+        super().__init__()
+        self.config, self.objects = config, objects
+        self.estimator = PoseEstimator(config, objects)
+        self.refiner = PoseRefiner(config, objects)
+
+    def forward(
+        self,
+        inputs: NetworkInput,
+        selected: Int[Tensor, "batch poses"] | None = None,
+        refine_steps: int = 0,
+        features: Features = "detached",
+    ) -> NetworkOutput:
+        """Predict, then refine each instance's most confident pose `refine_steps` times.
+
+        The refiner's gradient reaches the estimator's colour embedding with `features` "joint", not with "detached";
+        with "frozen" the estimator keeps no gradient at all.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and features != "frozen"):
+            prediction = self.estimator(inputs, selected)
+        if not refine_steps:
+            return NetworkOutput(prediction, None)
+        best = prediction.confidence_logit.argmax(1)
+        T = prediction.T_crop_obj.gather(1, best[:, None, None, None].expand(-1, 1, 4, 4)).squeeze(1)
+        colour = prediction.colour if features == "joint" else prediction.colour.detach()
+        refined = self.refiner(colour, inputs.points_crop_m, T, inputs.object_index, refine_steps)
+        return NetworkOutput(prediction, refined)

@@ -1,0 +1,105 @@
+"""The refinement network: the observed points, moved into the object's frame by the pose so far, tell what is left.
+
+At a perfect pose they lie on the model; how they miss it, and which colour lies where, says how to correct the pose.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
+from selfpose6d.network.config import NetworkConfig
+from selfpose6d.network.estimator import ObjectTable, initialise, quaternion_to_matrix
+from selfpose6d.network.fusion import DenseFusion
+
+
+class PoseRefiner(nn.Module):
+    """Predicts one correction of each pose; it starts as the identity and has no confidence.
+
+    Reference: paper III-C, Iterative Refinement Network.
+    """
+
+    diameter_m: Tensor
+    centre_m: Tensor
+
+    def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
+        super().__init__()
+        self.fusion = DenseFusion(config)
+        count = len(objects.obj_ids)
+        self.rotation = CorrectionHead(config, count, 4)
+        self.translation = CorrectionHead(config, count, 3)
+        self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
+        self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
+        initialise(self)
+
+    def forward(
+        self,
+        colour: Float[Tensor, "batch points channels"],
+        points_cam_m: Float[Tensor, "batch points 3"],
+        T_cam_obj: Float[Tensor, "batch 4 4"],
+        object_index: Int[Tensor, "batch"],
+        steps: int,
+    ) -> Float[Tensor, "batch steps 4 4"]:
+        """The pose after each step, T_k = T_{k-1} Delta_k; a step's gradient does not reach the steps before it.
+
+        `colour` is the estimator's embedding of the points. The frame called `cam` may be any that the points are in.
+
+        Reference: paper Eq. (5).
+        """
+        poses = []
+        for _ in range(steps):
+            T_cam_obj = T_cam_obj.detach()
+            with torch.autocast(points_cam_m.device.type, enabled=False):  # half precision is for layers
+                points_obj_m = transform_points(inverse(T_cam_obj), points_cam_m)
+            quat_wxyz, shift = self.correction(colour, points_obj_m, object_index)
+            with torch.autocast(points_cam_m.device.type, enabled=False):
+                T_cam_obj = T_cam_obj @ self.about_centre(quat_wxyz, shift, object_index)
+            poses.append(T_cam_obj)
+        return torch.stack(poses, 1)
+
+    def correction(
+        self,
+        colour: Float[Tensor, "batch points channels"],
+        points_obj_m: Float[Tensor, "batch points 3"],
+        object_index: Int[Tensor, "batch"],
+    ) -> tuple[Float[Tensor, "batch 4"], Float[Tensor, "batch 3"]]:
+        """A quaternion (w, x, y, z, of any length) and a shift in diameters."""
+        scale_m, centre = self.diameter_m[object_index], self.centre_m[object_index]
+        fused = self.fusion(colour, (points_obj_m - centre[:, None]) / scale_m[:, None, None])
+        identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=centre.device)
+        quat_wxyz = identity + self.rotation(fused.whole, object_index).float()
+        return quat_wxyz, self.translation(fused.whole, object_index).float()
+
+    def about_centre(
+        self,
+        quat_wxyz: Float[Tensor, "batch 4"],
+        shift: Float[Tensor, "batch 3"],
+        object_index: Int[Tensor, "batch"],
+    ) -> Float[Tensor, "batch 4 4"]:
+        """Delta: a turn about the object's centre and a shift, in the object's frame."""
+        R, centre = quaternion_to_matrix(quat_wxyz), self.centre_m[object_index]
+        shift_m = shift * self.diameter_m[object_index][:, None]
+        return make_transform(R, centre + shift_m - (R @ centre[..., None]).squeeze(-1))
+
+
+class CorrectionHead(nn.Module):
+    """One regression branch: the instance's global feature to its object's output channels, 0 at the start."""
+
+    def __init__(self, config: NetworkConfig, objects: int, outputs: int) -> None:
+        super().__init__()
+        first, second = config.refiner_channels
+        self.hidden = nn.Sequential(
+            nn.Linear(config.global_channels[1], first),
+            nn.ReLU(inplace=True),
+            nn.Linear(first, second),
+            nn.ReLU(inplace=True),
+        )
+        self.output_weight = nn.Parameter(torch.zeros(objects, second, outputs))
+        self.output_bias = nn.Parameter(torch.zeros(objects, outputs))
+
+    def forward(
+        self, whole: Float[Tensor, "batch channels"], object_index: Int[Tensor, "batch"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """Outputs of each instance's own object."""
+        weighted = torch.einsum("bc,bco->bo", self.hidden(whole), self.output_weight[object_index])
+        return weighted + self.output_bias[object_index]

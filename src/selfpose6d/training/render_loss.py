@@ -1,0 +1,106 @@
+"""The joint loss of refined poses: render each at its crop, compare with the crop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from selfpose6d.data.crop_batch import CropBatch
+from selfpose6d.geometry.colour import rgb_to_lab
+from selfpose6d.geometry.nearest import NearestGrid
+from selfpose6d.geometry.se3 import transform_points
+from selfpose6d.losses.joint import JointLossOptions, Photograph, joint_loss
+from selfpose6d.meshes.decimate import decimate
+from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
+from selfpose6d.renderer.render import render
+from selfpose6d.types import LossTerms
+
+FACES = 6_000
+"""Meshes are rendered with at most this many faces: a crop has about as many pixels."""
+
+
+@dataclass(frozen=True)
+class RenderedObjects:
+    """Every object's mesh in LAB colours, in the order of the network's channels."""
+
+    meshes: PackedMeshes
+    has_colour: Bool[Tensor, "objects"]
+
+
+@dataclass(frozen=True)
+class RenderedLoss:
+    """Terms of every instance (means over its refinement steps), and how strongly each pulls at the poses."""
+
+    terms: LossTerms
+    gradient_norms: dict[str, float]
+
+
+def build_rendered_objects(meshes: Sequence[Mesh], device: torch.device | str) -> RenderedObjects:
+    """Simplify and pack the meshes."""
+    packed = in_lab(pack_meshes([decimate(mesh, FACES) for mesh in meshes])).to(device)
+    return RenderedObjects(packed, torch.tensor(packed.has_colour, device=device))
+
+
+def rendered_joint_loss(
+    objects: RenderedObjects,
+    batch: CropBatch,
+    T_refined: Float[Tensor, "batch steps 4 4"],
+    grid: NearestGrid,
+    options: JointLossOptions,
+    norms: bool = False,
+) -> RenderedLoss:
+    """Joint loss of each refinement step's pose (crop frame), with gradient, the mean over the steps.
+
+    Reference: paper Eq. (11).
+    """
+    count, steps = T_refined.shape[:2]
+    index = torch.arange(count, device=T_refined.device).repeat_interleave(steps)
+    T_cam_obj = (batch.T_cam_crop[:, None] @ T_refined).flatten(0, 1)
+    gradient_norms = {}
+    if norms:
+        gradient_norms = _gradient_norms(objects, batch, index, T_cam_obj.detach(), grid, options)
+    terms = _terms(objects, batch, index, T_cam_obj, grid, options)
+    means = {name: term.unflatten(0, (count, steps)).mean(1) for name, term in vars(terms).items()}
+    return RenderedLoss(LossTerms(**means), gradient_norms)
+
+
+def _terms(
+    objects: RenderedObjects,
+    batch: CropBatch,
+    index: Int[Tensor, "poses"],
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    grid: NearestGrid,
+    options: JointLossOptions,
+) -> LossTerms:
+    """Pose p is compared with instance `index[p]` of the batch."""
+    images, model = batch.images, batch.object_index[index]
+    size = images.rgb.shape[-1]
+    photograph = Photograph(
+        ab=rgb_to_lab(images.rgb.permute(0, 2, 3, 1))[..., 1:][index],
+        mask=images.mask[index],
+        depth_m=images.depth_m[index],
+        points_cam_m=transform_points(batch.T_cam_crop, batch.points_crop_m)[index],
+    )
+    rendering = render(objects.meshes, model, T_cam_obj, images.K_crop[index], size, size)
+    return joint_loss(photograph, rendering, T_cam_obj, grid, model, objects.has_colour[model], options)
+
+
+def _gradient_norms(
+    objects: RenderedObjects,
+    batch: CropBatch,
+    index: Int[Tensor, "poses"],
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    grid: NearestGrid,
+    options: JointLossOptions,
+) -> dict[str, float]:
+    T_cam_obj.requires_grad_()
+    terms = _terms(objects, batch, index, T_cam_obj, grid, options)
+    norms = {}
+    for name in ("colour", "iou", "geometry"):
+        weighted = getattr(options, name) * getattr(terms, name).sum()
+        found = torch.autograd.grad(weighted, T_cam_obj, retain_graph=True, allow_unused=True)[0]
+        norms[name] = 0.0 if found is None else found.flatten(1).norm(dim=1).mean().item()
+    return norms
