@@ -136,11 +136,19 @@ class Rasterization:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A shaded rasterisation: RGB 0-1 (0 off the object), coverage mask 0-1, camera z (0 off the object)."""
+    """A shaded rasterisation: colours, coverage mask 0-1, camera z; all 0 off the object.
+
+    In partly covered pixels colour and depth are means with the zeros off the object; `surface_depth_m` is without.
+    """
 
     rgb: Float[Tensor, "images height width 3"]
     mask: Float[Tensor, "images height width"]
     depth_m: Float[Tensor, "images height width"]
+
+    @property
+    def surface_depth_m(self) -> Float[Tensor, "images height width"]:
+        """Mean depth of the covered part of each pixel, without gradient."""
+        return self.depth_m.detach() / self.mask.detach().clamp_min(1e-6)
 
 
 @dataclass(frozen=True)

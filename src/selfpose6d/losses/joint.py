@@ -66,7 +66,7 @@ def joint_loss(
     mask = photograph.mask.to(rendering.mask)
     known = None
     if options.occlusion_aware:
-        known = known_pixels(photograph.mask, photograph.depth_m, rendering.depth_m.detach())
+        known = known_pixels(photograph.mask, photograph.depth_m, rendering.surface_depth_m)
     colour = torch.zeros_like(mask[:, 0, 0])
     if options.colour > 0:
         found = colour_loss(

@@ -27,11 +27,6 @@ def pose_gradient_numba(
     _add_rows(
         meshes.vertices_m.numpy(),
         meshes.faces.numpy(),
-        meshes.vertex_rgb.numpy(),
-        meshes.corner_uv.numpy(),
-        meshes.texels.numpy(),
-        meshes.texture_start[pixels.mesh_index, pixels.level].numpy(),
-        meshes.texture_size[pixels.mesh_index, pixels.level].numpy(),
         pixels.T_cam_obj.double().numpy(),
         pixels.K.double().numpy(),
         pixels.face_id.numpy(),
@@ -40,7 +35,6 @@ def pose_gradient_numba(
         gradient.rgb.contiguous().numpy(),
         gradient.mask.contiguous().numpy(),
         gradient.depth_m.contiguous().numpy(),
-        gradient.depth_step_m.contiguous().numpy(),
         rows,
     )
     total = torch.zeros_like(pixels.T_cam_obj)
@@ -50,22 +44,22 @@ def pose_gradient_numba(
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _add_rows(
-    vertices, faces, vertex_rgb, corner_uv, texels, start, size, T, K, face_id, rgb, depth_m,
-    g_rgb, g_mask, g_depth, g_step, out,
+    vertices, faces, T, K, face_id, rgb, depth_m, g_rgb, g_mask, g_depth, out
 ):  # fmt: skip  # pragma: no cover - compiled
     images, height, width = face_id.shape
     for place in numba.prange(images * height):
         i, row = place // height, place % height
         scene = (vertices, faces, T[i], K[i], face_id[i], depth_m[i])
-        values = (rgb[i], g_rgb[i], g_mask[i], g_step[i])
+        values = (rgb[i], g_rgb[i], g_mask[i], g_depth[i])
         for column in range(width):
-            if face_id[i, row, column] >= 0:
-                colours = (vertex_rgb, corner_uv, texels, start[i], size[i, 0], size[i, 1])
-                _add_surface(scene, colours, g_rgb[i], g_depth[i], row, column, out[i, row])
+            if face_id[i, row, column] >= 0 and g_depth[i, row, column] != 0:
+                x, y = _ray(K[i], column, row)
+                z = depth_m[i, row, column]
+                _add_force(out[i, row], T[i], x * z, y * z, z, 0.0, 0.0, g_depth[i, row, column])
             if column + 1 < width:
-                _add_edge(scene, values, row, column, row, column + 1, 0, out[i, row])
+                _add_trade(scene, values, row, column, row, column + 1, 0, out[i, row])
             if row + 1 < height:
-                _add_edge(scene, values, row, column, row + 1, column, 1, out[i, row])
+                _add_trade(scene, values, row, column, row + 1, column, 1, out[i, row])
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -106,120 +100,35 @@ def _add_force(out, T, X, Y, Z, fx, fy, fz):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_surface(scene, colours, g_rgb, g_depth, row, column, out):  # pragma: no cover - compiled
-    vertices, faces, T, K, face_id, depth_m = scene
-    g, gd = g_rgb[row, column], g_depth[row, column]
-    if g[0] == 0 and g[1] == 0 and g[2] == 0 and gd == 0:
-        return
-    face, Z = face_id[row, column], depth_m[row, column]
-    rx, ry = _ray(K, column, row)
-    n0, n1, n2 = _normal(vertices, faces, T, face, rx, ry)
-    facing = n0 * rx + n1 * ry + n2
-    if abs(facing) <= EDGE_ON * math.sqrt(rx * rx + ry * ry + 1):
-        return
-    X, Y = rx * Z, ry * Z
-    sx, sy, sz = _texture_slide(vertices, faces, colours, T, face, X, Y, Z, g)
-    pull = (gd + sx * rx + sy * ry + sz) / facing
-    _add_force(out, T, X, Y, Z, pull * n0 - sx, pull * n1 - sy, pull * n2 - sz)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _texture_slide(vertices, faces, colours, T, face, X, Y, Z, g):  # pragma: no cover - compiled
-    """Loss per metre that the point under the pixel slides over the surface, camera frame."""
-    vertex_rgb, corner_uv, texels, start, rows, columns = colours
-    corner = np.empty((3, 3))
-    for k in range(3):
-        for j in range(3):
-            corner[k, j] = vertices[faces[face, k], j]
-    x, y, z = X - T[0, 3], Y - T[1, 3], Z - T[2, 3]
-    p0 = T[0, 0] * x + T[1, 0] * y + T[2, 0] * z
-    p1 = T[0, 1] * x + T[1, 1] * y + T[2, 1] * z
-    p2 = T[0, 2] * x + T[1, 2] * y + T[2, 2] * z
-    e0, e1, e2 = corner[1, 0] - corner[0, 0], corner[1, 1] - corner[0, 1], corner[1, 2] - corner[0, 2]
-    f0, f1, f2 = corner[2, 0] - corner[0, 0], corner[2, 1] - corner[0, 1], corner[2, 2] - corner[0, 2]
-    n0, n1, n2 = e1 * f2 - e2 * f1, e2 * f0 - e0 * f2, e0 * f1 - e1 * f0
-    square = max(n0 * n0 + n1 * n1 + n2 * n2, 1e-30)
-    slope = np.empty((3, 3))  # of each corner's weight over the surface
-    weight = np.empty(3)
-    for k in range(3):
-        b, c = (k + 1) % 3, (k + 2) % 3
-        d0, d1, d2 = corner[c, 0] - corner[b, 0], corner[c, 1] - corner[b, 1], corner[c, 2] - corner[b, 2]
-        slope[k, 0] = (n1 * d2 - n2 * d1) / square
-        slope[k, 1] = (n2 * d0 - n0 * d2) / square
-        slope[k, 2] = (n0 * d1 - n1 * d0) / square
-        weight[k] = (
-            slope[k, 0] * (p0 - corner[b, 0])
-            + slope[k, 1] * (p1 - corner[b, 1])
-            + slope[k, 2] * (p2 - corner[b, 2])
-        )
-    s0, s1, s2 = 0.0, 0.0, 0.0
-    per_u, per_v = 0.0, 0.0
-    if rows > 0:
-        uv = corner_uv[face]
-        u = uv[0, 0] * weight[0] + uv[1, 0] * weight[1] + uv[2, 0] * weight[2]
-        v = uv[0, 1] * weight[0] + uv[1, 1] * weight[1] + uv[2, 1] * weight[2]
-        per_u, per_v = _texel_slopes(texels, start, rows, columns, u, v, g)
-    for k in range(3):
-        if rows > 0:
-            of_corner = corner_uv[face, k, 0] * per_u + corner_uv[face, k, 1] * per_v
-        else:
-            rgb = vertex_rgb[faces[face, k]]
-            of_corner = rgb[0] * g[0] + rgb[1] * g[1] + rgb[2] * g[2]
-        s0 += of_corner * slope[k, 0]
-        s1 += of_corner * slope[k, 1]
-        s2 += of_corner * slope[k, 2]
-    return (
-        T[0, 0] * s0 + T[0, 1] * s1 + T[0, 2] * s2,
-        T[1, 0] * s0 + T[1, 1] * s1 + T[1, 2] * s2,
-        T[2, 0] * s0 + T[2, 1] * s1 + T[2, 2] * s2,
-    )
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _texel_slopes(texels, first, rows, columns, u, v, g):  # pragma: no cover - compiled
-    x, y = u * columns - 0.5, (1.0 - v) * rows - 0.5
-    x0, y0 = math.floor(x), math.floor(y)
-    fx, fy = x - x0, y - y0
-    left, right = int(x0) % columns, (int(x0) + 1) % columns
-    top, bottom = first + int(y0) % rows * columns, first + (int(y0) + 1) % rows * columns
-    per_u, per_v = 0.0, 0.0
-    for k in range(3):
-        a, b = texels[top + left, k], texels[top + right, k]
-        c, d = texels[bottom + left, k], texels[bottom + right, k]
-        per_u += g[k] * ((1 - fy) * (b - a) + fy * (d - c))
-        per_v -= g[k] * ((1 - fx) * (c - a) + fx * (d - b))
-    return columns * per_u, rows * per_v
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _add_edge(scene, values, row_a, column_a, row_b, column_b, axis, out):  # pragma: no cover - compiled
+def _add_trade(scene, values, row_a, column_a, row_b, column_b, axis, out):  # pragma: no cover - compiled
     vertices, faces, T, K, face_id, depth_m = scene
     a, b = face_id[row_a, column_a], face_id[row_b, column_b]
-    if a == b:
+    if a < 0 and b < 0:
         return
     za, zb = depth_m[row_a, column_a], depth_m[row_b, column_b]
-    if a >= 0 and b >= 0 and not _hides(scene, row_a, column_a, row_b, column_b):
-        return
-    rgb, g_rgb, g_mask, g_step = values
-    trade = (g_step[row_a, column_a] + g_step[row_b, column_b]) * (za - zb)
-    trade += (g_mask[row_a, column_a] + g_mask[row_b, column_b]) * ((a >= 0) - (b >= 0))
+    rgb, g_rgb, g_mask, g_depth = values
+    trade = (g_depth[row_a, column_a] + g_depth[row_b, column_b]) * (za - zb)
+    trade += (g_mask[row_a, column_a] + g_mask[row_b, column_b]) * float((a >= 0) - (b >= 0))
     for k in range(3):
         trade += (g_rgb[row_a, column_a, k] + g_rgb[row_b, column_b, k]) * (
             rgb[row_a, column_a, k] - rgb[row_b, column_b, k]
         )
-    trade *= 0.5
     if trade == 0:
         return
-    first_is_front = a >= 0 and (b < 0 or za <= zb)
-    row, column, face, z, step = (
-        (row_a, column_a, a, za, 1.0) if first_is_front else (row_b, column_b, b, zb, -1.0)
-    )
-    X, Y, Z = _rim_point(vertices, faces, T, K, row, column, face, z, axis, step)
-    if axis == 0:
-        pu = K[0, 0] / Z, K[0, 1] / Z, -(K[0, 0] * X + K[0, 1] * Y) / Z**2
+    trade *= 0.5
+    if a >= 0 and b >= 0 and (a == b or not _hides(scene, row_a, column_a, row_b, column_b)):
+        xa, ya = _ray(K, column_a, row_a)
+        xb, yb = _ray(K, column_b, row_b)
+        X, Y, Z = 0.5 * (xa * za + xb * zb), 0.5 * (ya * za + yb * zb), 0.5 * (za + zb)
+    elif a >= 0 and (b < 0 or za <= zb):
+        X, Y, Z = _rim_point(vertices, faces, T, K, row_a, column_a, a, za, axis, 1.0)
     else:
-        pu = 0.0, K[1, 1] / Z, -K[1, 1] * Y / Z**2
-    _add_force(out, T, X, Y, Z, trade * pu[0], trade * pu[1], trade * pu[2])
+        X, Y, Z = _rim_point(vertices, faces, T, K, row_b, column_b, b, zb, axis, -1.0)
+    if axis == 0:
+        px, py, pz = K[0, 0] / Z, K[0, 1] / Z, -(K[0, 0] * X + K[0, 1] * Y) / Z**2
+    else:
+        px, py, pz = 0.0, K[1, 1] / Z, -K[1, 1] * Y / Z**2
+    _add_force(out, T, X, Y, Z, trade * px, trade * py, trade * pz)
 
 
 @numba.njit(cache=True, error_model="numpy")

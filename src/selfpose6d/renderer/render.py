@@ -25,11 +25,10 @@ def render(
 ) -> Rendering:
     """Unlit colour, coverage 0-1 and camera z (metres), all 0 off the object; colours as the meshes hold them.
 
-    With `supersample` s every pixel is the mean of s x s samples; its depth is the mean of the covered ones.
+    With `supersample` s every pixel is the mean of s x s samples, those off the object being 0.
 
-    Gradients reach `T_cam_obj` from all three images, across silhouettes too: a step of the mask (and of depth and
-    colour against their zeros off the object) counts as if pixels were small areas. They do not reach `K` or the
-    meshes.
+    Gradients reach `T_cam_obj` from all three images, across silhouettes too, as if pixels were small areas. They do not
+    reach `K` or the meshes.
     """
     return Rendering(
         *_RenderImages.apply(T_cam_obj, meshes, mesh_index, K.detach(), height, width, supersample, backend)
@@ -47,14 +46,10 @@ class _RenderImages(torch.autograd.Function):
         level = mip_levels(meshes, mesh_index, T, K)
         rgb = shade(meshes, mesh_index, raster, level, backend)
         ctx.meshes, ctx.backend, ctx.supersample = meshes, backend, s
-        ctx.samples = RenderedPixels(mesh_index, T, K, level, raster.face_id, rgb, raster.depth_m)
-        mask = (raster.face_id >= 0).to(rgb)
-        if s == 1:
-            ctx.coverage = mask
-            return rgb, mask, raster.depth_m.clone()
-        ctx.coverage = _pool(mask[..., None], s)[..., 0]
-        depth_m = _pool(raster.depth_m[..., None], s)[..., 0] / ctx.coverage.clamp_min(1e-6)
-        return _pool(rgb, s), ctx.coverage.clone(), depth_m
+        ctx.samples = RenderedPixels(mesh_index, T, K, raster.face_id, rgb, raster.depth_m)
+        images = torch.cat([rgb, (raster.face_id >= 0).to(rgb)[..., None], raster.depth_m[..., None]], -1)
+        images = images if s == 1 else _pool(images, s)
+        return images[..., :3].contiguous(), images[..., 3].contiguous(), images[..., 4].contiguous()
 
     @staticmethod
     def backward(ctx, *grad_outputs):
@@ -62,13 +57,7 @@ class _RenderImages(torch.autograd.Function):
         on_cpu = ctx.meshes.vertices_m.device.type == "cpu"
         find = pose_gradient_numba if on_cpu and ctx.backend != "torch" else pose_gradient_torch
         s = ctx.supersample
-        share = 1.0 / s**2
-        gradient = ImageGradient(
-            rgb=_spread(rgb * share, s),
-            mask=_spread(mask * share, s),
-            depth_m=_spread(depth_m * share / ctx.coverage.clamp_min(share), s),
-            depth_step_m=_spread(depth_m * share, s),
-        )
+        gradient = ImageGradient(*(_spread(image / s**2, s) for image in (rgb, mask, depth_m)))
         return find(ctx.meshes, ctx.samples, gradient), *[None] * 7
 
 
