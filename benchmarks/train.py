@@ -1,4 +1,5 @@
-"""Trains recipes on a data set and scores each on its test split: network alone, with ICP, with verification.
+"""Trains recipes on a data set and scores each on its test split: network alone, with ICP, with
+the refinement network, with verification.
 
     selfpose6d synth data --preset single-upright --frames 1500 --test-frames 200
     selfpose6d annotate data --split train --out labels
@@ -18,7 +19,12 @@ from pathlib import Path
 
 from provenance import print_provenance, provenance
 
-REFINEMENTS = {"network": [], "icp": ["--refine", "icp"], "verify": ["--verify"]}
+REFINEMENTS = {
+    "network": [],
+    "icp": ["--refine", "icp"],
+    "refiner": ["--refine", "network"],
+    "verify": ["--verify"],
+}
 
 
 def run(*arguments: object) -> float:

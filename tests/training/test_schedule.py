@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from selfpose6d.errors import UsageError
 from selfpose6d.training import schedule
 from selfpose6d.training.recipe import Stage, find_recipe
-from selfpose6d.training.schedule import Limit, SpeedMeter, affordable_steps, course, learning_rate, stage_ends
+from selfpose6d.training.schedule import (
+    Limit,
+    SpeedMeter,
+    affordable_steps,
+    course,
+    learning_rate,
+    stage_ends,
+)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"max_steps": 3, "max_minutes": 1.0}])

@@ -36,7 +36,13 @@ def context():
 def loss(context, store, network, stage, seed=0):
     number = np.arange(4)
     return step_loss(
-        network, context, stage, store.read(number), number, step_generator(seed, 0, Share(), "cpu"), norms=True
+        network,
+        context,
+        stage,
+        store.read(number),
+        number,
+        step_generator(seed, 0, Share(), "cpu"),
+        norms=True,
     )
 
 
@@ -88,7 +94,9 @@ def test_validation_is_repeatable_and_leaves_the_network_as_it_was(context, stor
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
     numbers = np.arange(len(store))
-    first, same = (validate(network, context, stage, store, numbers, 0, contextlib.nullcontext) for _ in range(2))
+    first, same = (
+        validate(network, context, stage, store, numbers, 0, contextlib.nullcontext) for _ in range(2)
+    )
     assert first == same
     assert first.instances == len(store)
     assert network.training

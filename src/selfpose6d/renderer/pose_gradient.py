@@ -23,7 +23,7 @@ from selfpose6d.renderer.packed import PackedMeshes
 EDGE_ON = 1e-4
 """A face whose plane is closer than this (cosine) to the line of sight is not continued beyond its pixel."""
 GAP_PX = 2.0
-"""Neighbouring pixels show different surfaces if neither face's plane comes within this of the other's point."""
+"""Neighbouring points are on different surfaces if neither they nor the faces' planes come within this in depth."""
 MAX_RIM_PX = 8.0
 """Most that a rim is taken to lie behind the pixel beside it, in pixels' widths."""
 
@@ -140,6 +140,7 @@ def _hides(
     gap = torch.minimum(
         _plane_gap(surface, pixels.depth_m, first, second), _plane_gap(surface, pixels.depth_m, second, first)
     )
+    gap = torch.minimum(gap, (first(pixels.depth_m) - second(pixels.depth_m)).abs())
     width_m = first(pixels.depth_m) / pixels.K[:, None, None, 0, 0]
     apart = (a >= 0) & (b >= 0) & (a != b) & (gap > GAP_PX * width_m)
     where = apart.nonzero(as_tuple=True)

@@ -45,21 +45,59 @@ def pose_gradient_numba(
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _add_rows(
     vertices, faces, T, K, face_id, rgb, depth_m, g_rgb, g_mask, g_depth, out
-):  # fmt: skip  # pragma: no cover - compiled
+):  # pragma: no cover - compiled
     images, height, width = face_id.shape
     for place in numba.prange(images * height):
         i, row = place // height, place % height
-        scene = (vertices, faces, T[i], K[i], face_id[i], depth_m[i])
-        values = (rgb[i], g_rgb[i], g_mask[i], g_depth[i])
+        total = np.zeros((3, 4))
         for column in range(width):
-            if face_id[i, row, column] >= 0 and g_depth[i, row, column] != 0:
+            z, g = depth_m[i, row, column], g_depth[i, row, column]
+            if g != 0 and face_id[i, row, column] >= 0:
                 x, y = _ray(K[i], column, row)
-                z = depth_m[i, row, column]
-                _add_force(out[i, row], T[i], x * z, y * z, z, 0.0, 0.0, g_depth[i, row, column])
-            if column + 1 < width:
-                _add_trade(scene, values, row, column, row, column + 1, 0, out[i, row])
-            if row + 1 < height:
-                _add_trade(scene, values, row, column, row + 1, column, 1, out[i, row])
+                _add_force(total, x * z, y * z, z, 0.0, 0.0, np.float64(g))
+            for axis in range(2):
+                other_row, other_column = row + axis, column + 1 - axis
+                if other_row == height or other_column == width:
+                    continue
+                if face_id[i, row, column] < 0 and face_id[i, other_row, other_column] < 0:
+                    continue
+                trade = _trade(
+                    face_id[i], rgb[i], depth_m[i], g_rgb[i], g_mask[i], g_depth[i],
+                    row, column, other_row, other_column,
+                )  # fmt: skip
+                if trade != 0:
+                    X, Y, Z = _point(
+                        vertices, faces, T[i], K[i], face_id[i], depth_m[i],
+                        row, column, other_row, other_column, axis,
+                    )  # fmt: skip
+                    per_z = trade / Z
+                    if axis == 0:
+                        a, b = K[i, 0, 0] * per_z, K[i, 0, 1] * per_z
+                    else:
+                        a, b = 0.0, K[i, 1, 1] * per_z
+                    _add_force(total, X, Y, Z, a, b, -(a * X + b * Y) / Z)
+        _to_object_frame(total, T[i], out[i, row])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_force(total, X, Y, Z, fx, fy, fz):  # pragma: no cover - compiled
+    """Add F X^T and F."""
+    force = (fx, fy, fz)
+    for k in range(3):
+        total[k, 0] += force[k] * X
+        total[k, 1] += force[k] * Y
+        total[k, 2] += force[k] * Z
+        total[k, 3] += force[k]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _to_object_frame(total, T, out):  # pragma: no cover - compiled
+    """From the sums of F X^T and F to those of F x^T and F, x = R^T (X - t)."""
+    for k in range(3):
+        for j in range(3):
+            for m in range(3):
+                out[k, j] += (total[k, m] - total[k, 3] * T[m, 3]) * T[m, j]
+        out[k, 3] += total[k, 3]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -87,48 +125,45 @@ def _normal(vertices, faces, T, face, rx, ry):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_force(out, T, X, Y, Z, fx, fy, fz):  # pragma: no cover - compiled
-    x, y, z = X - T[0, 3], Y - T[1, 3], Z - T[2, 3]
-    for j in range(3):
-        p = T[0, j] * x + T[1, j] * y + T[2, j] * z
-        out[0, j] += fx * p
-        out[1, j] += fy * p
-        out[2, j] += fz * p
-    out[0, 3] += fx
-    out[1, 3] += fy
-    out[2, 3] += fz
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _add_trade(scene, values, row_a, column_a, row_b, column_b, axis, out):  # pragma: no cover - compiled
-    vertices, faces, T, K, face_id, depth_m = scene
-    a, b = face_id[row_a, column_a], face_id[row_b, column_b]
-    if a < 0 and b < 0:
-        return
-    za, zb = depth_m[row_a, column_a], depth_m[row_b, column_b]
-    rgb, g_rgb, g_mask, g_depth = values
-    trade = (g_depth[row_a, column_a] + g_depth[row_b, column_b]) * (za - zb)
-    trade += (g_mask[row_a, column_a] + g_mask[row_b, column_b]) * float((a >= 0) - (b >= 0))
+def _trade(
+    face_id, rgb, depth_m, g_rgb, g_mask, g_depth, row_a, column_a, row_b, column_b
+):  # pragma: no cover - compiled
+    """Loss per pixel of motion from the first to the second of two neighbours."""
+    trade = (g_depth[row_a, column_a] + g_depth[row_b, column_b]) * (
+        depth_m[row_a, column_a] - depth_m[row_b, column_b]
+    )
+    if (face_id[row_a, column_a] >= 0) != (face_id[row_b, column_b] >= 0):
+        g = g_mask[row_a, column_a] + g_mask[row_b, column_b]
+        trade += g if face_id[row_a, column_a] >= 0 else -g
     for k in range(3):
         trade += (g_rgb[row_a, column_a, k] + g_rgb[row_b, column_b, k]) * (
             rgb[row_a, column_a, k] - rgb[row_b, column_b, k]
         )
-    if trade == 0:
-        return
-    trade *= 0.5
-    if a >= 0 and b >= 0 and (a == b or not _hides(scene, row_a, column_a, row_b, column_b)):
+    return 0.5 * trade
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _point(
+    vertices, faces, T, K, face_id, depth_m, row_a, column_a, row_b, column_b, axis
+):  # pragma: no cover - compiled
+    """The surface point between two neighbours, or the rim of the one that hides the other."""
+    a, b = face_id[row_a, column_a], face_id[row_b, column_b]
+    za, zb = depth_m[row_a, column_a], depth_m[row_b, column_b]
+    if (
+        a >= 0
+        and b >= 0
+        and (
+            a == b
+            or not abs(za - zb) > GAP_PX * za / K[0, 0]
+            or not _hides(vertices, faces, T, K, face_id, depth_m, row_a, column_a, row_b, column_b)
+        )
+    ):
         xa, ya = _ray(K, column_a, row_a)
         xb, yb = _ray(K, column_b, row_b)
-        X, Y, Z = 0.5 * (xa * za + xb * zb), 0.5 * (ya * za + yb * zb), 0.5 * (za + zb)
-    elif a >= 0 and (b < 0 or za <= zb):
-        X, Y, Z = _rim_point(vertices, faces, T, K, row_a, column_a, a, za, axis, 1.0)
-    else:
-        X, Y, Z = _rim_point(vertices, faces, T, K, row_b, column_b, b, zb, axis, -1.0)
-    if axis == 0:
-        px, py, pz = K[0, 0] / Z, K[0, 1] / Z, -(K[0, 0] * X + K[0, 1] * Y) / Z**2
-    else:
-        px, py, pz = 0.0, K[1, 1] / Z, -K[1, 1] * Y / Z**2
-    _add_force(out, T, X, Y, Z, trade * px, trade * py, trade * pz)
+        return 0.5 * (xa * za + xb * zb), 0.5 * (ya * za + yb * zb), 0.5 * (za + zb)
+    if a >= 0 and (b < 0 or za <= zb):
+        return _rim_point(vertices, faces, T, K, row_a, column_a, a, za, axis, 1.0)
+    return _rim_point(vertices, faces, T, K, row_b, column_b, b, zb, axis, -1.0)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -150,31 +185,35 @@ def _rim_point(vertices, faces, T, K, row, column, face, z, axis, step):  # prag
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _hides(scene, row_a, column_a, row_b, column_b):  # pragma: no cover - compiled
-    """Whether one of two covered pixels' surfaces hides the other: they neither continue nor touch each other."""
-    vertices, faces, _, K, face_id, depth_m = scene
+def _hides(
+    vertices, faces, T, K, face_id, depth_m, row_a, column_a, row_b, column_b
+):  # pragma: no cover - compiled
+    """Whether two covered pixels' surfaces neither continue nor touch each other."""
     a, b = face_id[row_a, column_a], face_id[row_b, column_b]
-    gap = min(
-        _plane_gap(scene, row_a, column_a, row_b, column_b),
-        _plane_gap(scene, row_b, column_b, row_a, column_a),
-    )
-    if not gap > GAP_PX * depth_m[row_a, column_a] / K[0, 0]:
+    za, zb = depth_m[row_a, column_a], depth_m[row_b, column_b]
+    least = GAP_PX * za / K[0, 0]
+    xa, ya = _ray(K, column_a, row_a)
+    xb, yb = _ray(K, column_b, row_b)
+    if not _plane_gap(vertices, faces, T, a, za, zb, xa, ya, xb, yb) > least:
+        return False
+    if not _plane_gap(vertices, faces, T, b, zb, za, xb, yb, xa, ya) > least:
         return False
     for i in range(3):
         for j in range(3):
-            p, q = vertices[faces[a, i]], vertices[faces[b, j]]
-            if p[0] == q[0] and p[1] == q[1] and p[2] == q[2]:
+            p, q = faces[a, i], faces[b, j]
+            if (
+                vertices[p, 0] == vertices[q, 0]
+                and vertices[p, 1] == vertices[q, 1]
+                and vertices[p, 2] == vertices[q, 2]
+            ):
                 return False
     return True
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _plane_gap(scene, row, column, other_row, other_column):  # pragma: no cover - compiled
-    vertices, faces, T, K, face_id, depth_m = scene
-    rx, ry = _ray(K, column, row)
-    qx, qy = _ray(K, other_column, other_row)
-    n0, n1, n2 = _normal(vertices, faces, T, face_id[row, column], rx, ry)
-    facing = n0 * qx + n1 * qy + n2
-    z = depth_m[row, column]
-    continued = (n0 * rx + n1 * ry + n2) * z / facing if abs(facing) > EDGE_ON else 0.0
-    return abs(depth_m[other_row, other_column] - continued)
+def _plane_gap(vertices, faces, T, face, z, other_z, x, y, other_x, other_y):  # pragma: no cover - compiled
+    """Depth between the other pixel's point and this face's plane, continued to the other pixel."""
+    n0, n1, n2 = _normal(vertices, faces, T, face, x, y)
+    facing = n0 * other_x + n1 * other_y + n2
+    continued = (n0 * x + n1 * y + n2) * z / facing if abs(facing) > EDGE_ON else 0.0
+    return abs(other_z - continued)

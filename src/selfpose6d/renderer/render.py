@@ -27,8 +27,8 @@ def render(
 
     With `supersample` s every pixel is the mean of s x s samples, those off the object being 0.
 
-    Gradients reach `T_cam_obj` from all three images, across silhouettes too, as if pixels were small areas. They do not
-    reach `K` or the meshes.
+    Gradients reach `T_cam_obj` from all three images, across silhouettes too, as if pixels were small areas. They do
+    not reach `K` or the meshes.
     """
     return Rendering(
         *_RenderImages.apply(T_cam_obj, meshes, mesh_index, K.detach(), height, width, supersample, backend)
