@@ -52,7 +52,8 @@ def test_coverage_by_hand(backend):
     expected = torch.tensor([[1, 1, 0.5, 0], [1, 1, 0.5, 0], [0.5, 0.5, 0.25, 0], [0, 0, 0, 0]])
     torch.testing.assert_close(image.mask[0], expected)
     torch.testing.assert_close(image.rgb[0, ..., 0], 0.5 * expected)
-    torch.testing.assert_close(image.depth_m[0], (expected > 0).float())
+    torch.testing.assert_close(image.depth_m[0], expected)
+    torch.testing.assert_close(image.surface_depth_m[0], (expected > 0).float())
 
 
 def test_background_is_zero_everywhere():

@@ -28,7 +28,7 @@ def geometry_loss(
         observed_obj_m = transform_points(inverse(T_cam_obj), observed_cam_m)
         index = nearest_index(grid, model, observed_obj_m.detach())
         return (observed_obj_m - grid.points_m[model[:, None], index]).square().sum(-1).mean(-1)
-    samples = grid.points_m[model][:, :: max(1, grid.points_m.shape[1] // most_samples)]
+    samples = grid.points_m[model].to(T_cam_obj)[:, :: max(1, grid.points_m.shape[1] // most_samples)]
     placed = transform_points(T_cam_obj, samples)
     with torch.no_grad():
         centre = observed_cam_m.mean(
