@@ -1,5 +1,6 @@
 """`train` and `estimate` as a user runs them: from labels to poses, and every wrong use as one line."""
 
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -88,6 +89,30 @@ def test_icp_and_verification(root, model, tmp_path):
         assert len(read_predictions(out / "predictions.csv")) == 2
 
 
+def test_the_pose_after_each_refinement_step_is_written(root, tmp_path):
+    assert train(root, tmp_path / "model", "--max-steps", "12") == 0
+    out = tmp_path / "run"
+    arguments = ["--limit", "1", "--refine", "network+icp", "--refine-steps", "3"]
+    assert main(["estimate", str(tmp_path / "model"), str(root), "--out", str(out), *arguments]) == 0
+    names = ["0-estimator", "1-network-1", "2-network-2", "3-network-3", "4-icp"]
+    assert sorted(path.stem for path in (out / "steps").iterdir()) == names
+    steps = [read_predictions(out / "steps" / f"{name}.csv") for name in names]
+    final = read_predictions(out / "predictions.csv")
+    assert [row.T_cam_obj.tolist() for row in steps[-1]] == [row.T_cam_obj.tolist() for row in final]
+    assert all(len(rows) == 2 for rows in steps)
+    for before, after in itertools.pairwise(steps):
+        assert not np.array_equal(before[0].T_cam_obj, after[0].T_cam_obj)
+    evaluated = ["evaluate", str(out / "steps" / "1-network-1.csv"), str(root), "--limit", "1"]
+    assert main(evaluated) == 0
+
+
+def test_refining_with_a_network_that_never_learned_to_is_one_line(root, tmp_path, capsys):
+    assert train(root, tmp_path / "model", "--stages", "estimator") == 0
+    arguments = ["estimate", str(tmp_path / "model"), str(root), "--out", str(tmp_path / "run")]
+    assert main([*arguments, "--refine", "network"]) == 2
+    assert "its refinement network is not trained" in error_of(capsys)
+
+
 def test_estimate_reads_no_pose(root, model, tmp_path):
     spoiled = write_bop(tmp_path / "spoiled", {2: 3})
     path = spoiled / "test" / "000002" / "scene_gt.json"
@@ -167,6 +192,8 @@ def test_summary_prints_sizes_and_trains_nothing(root, capsys):
             "Use --recipe paper or verified|or use --recipe",
         ),
         (["--size", "huge"], "--size"),
+        (["--stages", "joint-loss"], "first stage must train the estimator"),
+        (["--recipe", "verified", "--stages", "joint-loss"], "has no such stage"),
         (["--cache-gb", "0.0000001"], "Raise --cache-gb"),
     ],
 )

@@ -37,6 +37,12 @@ def test_a_training_leaves_its_files(dataset, cache, tmp_path):
     assert set(range(2, 21, 2)) <= {row["step"] for row in rows(out, "validation")}
     assert all(np.isfinite(row["loss"]) for row in rows(out, "train"))
     assert list((out / "tensorboard").iterdir())
+    assert {path.stem for path in (out / "checkpoints").glob("*.safetensors")} == {
+        "best",
+        "last",
+        "estimator",
+        "refiner",
+    }
     network, facts = load_network(out)
     assert network.objects.obj_ids == (2,)
     assert (facts["recipe"], facts["refiner_trained"]) == ("paper", True)

@@ -185,12 +185,12 @@ class _Trainer:
         ends = self.ends
         if ends is None or self.step >= ends[-1]:
             return
-        stage, last = self.stage_number, len(self.recipe.stages) - 1
+        last = len(self.recipe.stages) - 1
         while self.stage_number < last and (
             self.step >= ends[self.stage_number] or (self.stage_number == 0 and self._first_is_over())
         ):
+            record.save_stage(self.state())
             self.stage_number, self.best, self.stale = self.stage_number + 1, float("inf"), 0
-        if self.stage_number != stage:
             self._validate(record)
 
     def _first_is_over(self) -> bool:

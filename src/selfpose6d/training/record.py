@@ -76,6 +76,11 @@ class RunRecord:
         if self._active:
             self._save_network("best", state)
 
+    def save_stage(self, state: TrainingState) -> None:
+        """The network at the end of a stage, named after it, so that stages can be compared."""
+        if self._active:
+            self._save_network(self._plan.context.recipe.stages[state.stage].name, state)
+
     def _save_network(self, name: str, state: TrainingState) -> None:
         facts = {
             "recipe": self._plan.context.recipe.name,
