@@ -1,7 +1,9 @@
 """A network small enough for tests, and inputs for it."""
 
+import numpy as np
 import torch
 
+from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid, stack_nearest_grids
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.estimator import NetworkInput, ObjectTable, PoseEstimator
 from selfpose6d.network.pose_network import PoseNetwork
@@ -35,7 +37,15 @@ def build_both(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, see
         network = PoseNetwork(config, objects)
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    network.refiner.know_shapes(shapes(len(objects.obj_ids)))
     return network.eval()
+
+
+def shapes(objects: int) -> NearestGrid:
+    """Shapes of a few random points each."""
+    generator = np.random.default_rng(0)
+    points = 0.1 * generator.normal(size=(objects, 20, 3))
+    return stack_nearest_grids([build_nearest_grid(some, np.zeros_like(some), cells=8) for some in points])
 
 
 def random_input(batch: int, config: NetworkConfig = TINY, seed: int = 1) -> NetworkInput:

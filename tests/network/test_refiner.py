@@ -1,13 +1,16 @@
 """The refinement network: starts as the identity, turns about the centre, composes as Eq. (5), gradients stay apart."""
 
+from dataclasses import replace
+
 import pytest
 import roma
 import torch
-from networks import OBJECTS, TINY, build_both, random_input
+from networks import OBJECTS, TINY, build_both, random_input, shapes
 
+from selfpose6d.errors import UsageError
 from selfpose6d.geometry.se3 import make_transform, transform_points
 from selfpose6d.network.pose_network import PoseNetwork
-from selfpose6d.network.refiner import PoseRefiner
+from selfpose6d.network.refiner import RESIDUAL_GAIN, PoseRefiner
 
 
 def poses(count: int, seed: int = 0) -> torch.Tensor:
@@ -23,9 +26,15 @@ def inputs(count: int = 4):
     return colour, points, poses(count), torch.arange(count) % 2
 
 
+def fresh(config=TINY) -> PoseRefiner:
+    refiner = PoseRefiner(config, OBJECTS)
+    refiner.know_shapes(shapes(2))
+    return refiner
+
+
 def test_it_starts_as_the_identity():
     colour, points, T, objects = inputs()
-    refined = PoseRefiner(TINY, OBJECTS)(colour, points, T, objects, 2)
+    refined = fresh()(colour, points, T, objects, 2)
     assert refined.shape == (4, 2, 4, 4)
     torch.testing.assert_close(refined, T[:, None].expand(-1, 2, -1, -1))
 
@@ -41,7 +50,7 @@ def test_steps_compose_in_the_objects_frame():
 
 
 def test_a_turn_leaves_the_centre_where_it_is_and_a_shift_counts_in_diameters():
-    refiner = PoseRefiner(TINY, OBJECTS)
+    refiner = fresh()
     objects = torch.tensor([1])
     centre = torch.tensor(OBJECTS.centre_m[1])
     turn = refiner.about_centre(torch.tensor([[0.8, 0.6, 0.0, 0.0]]), torch.zeros(1, 3), objects)
@@ -81,8 +90,51 @@ def test_frozen_features_leave_the_estimator_without_a_graph():
 
 def test_the_most_confident_of_the_selected_pixels_is_refined():
     network = PoseNetwork(TINY, OBJECTS)
+    network.refiner.know_shapes(shapes(2))
     selected = torch.tensor([[3, 9, 1], [0, 5, 7]])
     output = network(random_input(2), selected, refine_steps=1)
     best = output.prediction.confidence_logit.argmax(1)
     expected = output.prediction.T_crop_obj[torch.arange(2), best]
     torch.testing.assert_close(output.T_refined[:, 0], expected)
+
+
+def test_the_papers_input_is_the_points_alone():
+    colour, points, T, objects = inputs()
+    literal = PoseRefiner(replace(TINY, refiner_residuals=False), OBJECTS)
+    assert literal.geometry(points, objects).shape[-1] == 3
+    assert literal(colour, points, T, objects, 1).shape == (4, 1, 4, 4)
+
+
+def test_residuals_lead_from_each_point_to_the_nearest_of_the_model():
+    refiner = fresh()
+    objects = torch.tensor([1])
+    model = refiner.shapes.points_m[1:2, :4]
+    off_m = torch.tensor([0.001, -0.002, 0.0015])
+    found = refiner.geometry(model + off_m, objects)
+    diameter_m, centre = OBJECTS.diameter_m[1], torch.tensor(OBJECTS.centre_m[1])
+    torch.testing.assert_close(found[..., :3], (model + off_m - centre) / diameter_m)
+    torch.testing.assert_close(
+        found[..., 3:], (-RESIDUAL_GAIN * off_m / diameter_m).expand(1, 4, 3), atol=1e-4, rtol=1e-3
+    )
+
+
+def test_without_shapes_it_says_what_to_pass():
+    with pytest.raises(UsageError, match="pass models"):
+        PoseRefiner(TINY, OBJECTS)(*inputs(), 1)
+
+
+def test_a_disturbance_turns_and_shifts_what_is_refined():
+    network = PoseNetwork(TINY, OBJECTS)  # refines by nothing
+    network.refiner.know_shapes(shapes(2))
+    given = random_input(2)
+    plain = network(given, refine_steps=1).T_refined[:, 0]
+    disturbance = torch.tensor([[0.02, 0.0, 0.0, 0.0, 0.1, 0.0]]).repeat(2, 1)
+    moved = network(given, refine_steps=1, disturbance=disturbance).T_refined[:, 0]
+    delta = torch.linalg.inv(plain) @ moved
+    turn = roma.rotmat_to_rotvec(delta[:, :3, :3])
+    torch.testing.assert_close(turn, disturbance[:, :3], atol=1e-5, rtol=1e-3)
+    centre = torch.tensor(OBJECTS.centre_m)
+    shift_m = transform_points(delta, centre[:, None])[:, 0] - centre
+    torch.testing.assert_close(
+        shift_m, disturbance[:, 3:] * torch.tensor(OBJECTS.diameter_m)[:, None], atol=1e-6, rtol=1e-3
+    )

@@ -48,4 +48,4 @@ class PredictOptions:
     @property
     def need_meshes(self) -> bool:
         """Whether the objects' meshes are used at all."""
-        return self.verify or "icp" in self.refine
+        return self.verify or self.refine != "none"

@@ -77,9 +77,11 @@ class Predictor:
             UsageError: what the options need is missing.
         """
         self.network, self.options = network.eval(), options or PredictOptions()
-        if ("icp" in self.options.refine and shapes is None) or (self.options.verify and verifier is None):
+        if (self.options.refine != "none" and shapes is None) or (self.options.verify and verifier is None):
             raise UsageError("refining and verifying need the objects' meshes: pass models (--models DIR).")
         self.shapes, self.verifier = shapes, verifier
+        if shapes is not None:
+            network.refiner.know_shapes(shapes.grid)
         self.times, self.instances = StageTimes(), 0
         self._index_by_id = {obj_id: index for index, obj_id in enumerate(network.objects.obj_ids)}
 

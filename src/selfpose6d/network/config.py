@@ -31,6 +31,9 @@ class NetworkConfig:
     """Hidden channels of the rotation, translation and confidence branches."""
     refiner_channels: tuple[int, int]
     """Hidden channels of the refinement network's two branches."""
+    refiner_residuals: bool = True
+    """Tell the refinement network of each point also where the nearest point of the model is; False is the paper's
+    input, the points alone."""
     colour_channels: int = 32
     """Channels of the colour embedding of a pixel."""
     psp_bins: tuple[int, ...] = (1, 2, 3, 6)

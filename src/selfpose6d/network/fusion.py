@@ -73,14 +73,14 @@ class WeightedFusion(nn.Module):
 class DenseFusion(nn.Module):
     """Colour embeddings and points of the sampled pixels to fused local and global features."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, point_channels: int = 3) -> None:
         super().__init__()
         first, second = config.fusion_channels
         middle, whole = config.global_channels
         self.colour_layers = nn.ModuleList(
             [nn.Linear(config.colour_channels, first), nn.Linear(first, second)]
         )
-        self.geometry_layers = nn.ModuleList([nn.Linear(3, first), nn.Linear(first, second)])
+        self.geometry_layers = nn.ModuleList([nn.Linear(point_channels, first), nn.Linear(first, second)])
         self.fusions = nn.ModuleList(WeightedFusion(config.weighted) for _ in range(2))
         self.shared = nn.Sequential(
             nn.Linear(2 * second, middle),
@@ -90,9 +90,9 @@ class DenseFusion(nn.Module):
         )
 
     def forward(
-        self, colour: Float[Tensor, "batch points c"], points: Float[Tensor, "batch points 3"]
+        self, colour: Float[Tensor, "batch points c"], points: Float[Tensor, "batch points p"]
     ) -> FusedFeatures:
-        """Fuse; `points` are centred and scaled to about the unit sphere."""
+        """Fuse; `points` are centred and scaled to about the unit sphere (and whatever else is known of each)."""
         levels, geometry = [], points
         for to_colour, to_geometry, fusion in zip(
             self.colour_layers, self.geometry_layers, self.fusions, strict=True

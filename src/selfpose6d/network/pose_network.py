@@ -38,11 +38,12 @@ class PoseNetwork(nn.Module):
         selected: Int[Tensor, "batch poses"] | None = None,
         refine_steps: int = 0,
         features: Features = "detached",
+        disturbance: Float[Tensor, "batch 6"] | None = None,
     ) -> NetworkOutput:
         """Predict, then refine each instance's most confident pose `refine_steps` times.
 
-        The refiner's gradient reaches the estimator's colour embedding with `features` "joint", not with "detached";
-        with "frozen" the estimator keeps no gradient at all.
+        `disturbance` moves that pose first, by a small turn about the object's centre (radians) and a shift
+        (diameters): the refiner shall learn from more than the estimator's habits.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and features != "frozen"):
             prediction = self.estimator(inputs, selected)
@@ -50,6 +51,9 @@ class PoseNetwork(nn.Module):
             return NetworkOutput(prediction, None)
         best = prediction.confidence_logit.argmax(1)
         T = prediction.T_crop_obj.gather(1, best[:, None, None, None].expand(-1, 1, 4, 4)).squeeze(1)
+        if disturbance is not None:
+            turn = torch.cat([torch.ones_like(disturbance[:, :1]), 0.5 * disturbance[:, :3]], 1)
+            T = T @ self.refiner.about_centre(turn, disturbance[:, 3:], inputs.object_index)
         colour = prediction.colour if features == "joint" else prediction.colour.detach()
         refined = self.refiner(colour, inputs.points_crop_m, T, inputs.object_index, refine_steps)
         return NetworkOutput(prediction, refined)

@@ -7,10 +7,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from selfpose6d.errors import UsageError
+from selfpose6d.geometry.nearest import NearestGrid, nearest_index
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.estimator import ObjectTable, initialise, quaternion_to_matrix
 from selfpose6d.network.fusion import DenseFusion
+
+RESIDUAL_GAIN = 10.0
+MAX_RESIDUAL = 0.2
 
 
 class PoseRefiner(nn.Module):
@@ -24,13 +29,19 @@ class PoseRefiner(nn.Module):
 
     def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
         super().__init__()
-        self.fusion = DenseFusion(config)
+        self.residuals = config.refiner_residuals
+        self.shapes: NearestGrid | None = None
+        self.fusion = DenseFusion(config, point_channels=6 if self.residuals else 3)
         count = len(objects.obj_ids)
         self.rotation = CorrectionHead(config, count, 4)
         self.translation = CorrectionHead(config, count, 3)
         self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
         self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
         initialise(self)
+
+    def know_shapes(self, grid: NearestGrid) -> None:
+        """Give it the objects' shapes, in the order of the channels; needed with `refiner_residuals`, never saved."""
+        self.shapes = grid
 
     def forward(
         self,
@@ -51,22 +62,36 @@ class PoseRefiner(nn.Module):
             T_cam_obj = T_cam_obj.detach()
             with torch.autocast(points_cam_m.device.type, enabled=False):  # half precision is for layers
                 points_obj_m = transform_points(inverse(T_cam_obj), points_cam_m)
-            quat_wxyz, shift = self.correction(colour, points_obj_m, object_index)
+                geometry = self.geometry(points_obj_m, object_index)
+            quat_wxyz, shift = self.correction(colour, geometry, object_index)
             with torch.autocast(points_cam_m.device.type, enabled=False):
                 T_cam_obj = T_cam_obj @ self.about_centre(quat_wxyz, shift, object_index)
             poses.append(T_cam_obj)
         return torch.stack(poses, 1)
 
+    def geometry(
+        self, points_obj_m: Float[Tensor, "batch points 3"], object_index: Int[Tensor, "batch"]
+    ) -> Float[Tensor, "batch points p"]:
+        """Each point about the centre, in diameters, and (enlarged) how far the nearest model point is from it."""
+        scale_m, centre = self.diameter_m[object_index][:, None, None], self.centre_m[object_index][:, None]
+        place = (points_obj_m - centre) / scale_m
+        if not self.residuals:
+            return place
+        if self.shapes is None:
+            raise UsageError("the refinement network needs the objects' meshes: pass models (--models DIR).")
+        nearest = nearest_index(self.shapes, object_index, points_obj_m)
+        missing = (self.shapes.points_m[object_index[:, None], nearest] - points_obj_m) / scale_m
+        return torch.cat([place, RESIDUAL_GAIN * missing.clamp(-MAX_RESIDUAL, MAX_RESIDUAL)], -1)
+
     def correction(
         self,
         colour: Float[Tensor, "batch points channels"],
-        points_obj_m: Float[Tensor, "batch points 3"],
+        geometry: Float[Tensor, "batch points p"],
         object_index: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch 4"], Float[Tensor, "batch 3"]]:
         """A quaternion (w, x, y, z, of any length) and a shift in diameters."""
-        scale_m, centre = self.diameter_m[object_index], self.centre_m[object_index]
-        fused = self.fusion(colour, (points_obj_m - centre[:, None]) / scale_m[:, None, None])
-        identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=centre.device)
+        fused = self.fusion(colour, geometry)
+        identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=fused.whole.device)
         quat_wxyz = identity + self.rotation(fused.whole, object_index).float()
         return quat_wxyz, self.translation(fused.whole, object_index).float()
 

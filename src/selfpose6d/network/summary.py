@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.network.estimator import NetworkInput
 from selfpose6d.network.pose_network import PoseNetwork
 
@@ -34,8 +35,9 @@ def summarise(network: PoseNetwork) -> tuple[PartSize, ...]:
     counter = FlopCounterMode(display=False)
     was_training = network.training
     with torch.no_grad(), counter:
+        known, network.refiner.shapes = network.refiner.shapes, _points_for_shapes(network)
         network.eval()(example_input(network), refine_steps=REFINE_STEPS)
-    network.train(was_training)
+    network.train(was_training).refiner.shapes = known
     by_module = {
         name.split(".", 1)[-1]: sum(counts.values()) for name, counts in counter.get_flop_counts().items()
     }
@@ -44,6 +46,14 @@ def summarise(network: PoseNetwork) -> tuple[PartSize, ...]:
         for name in PARTS
     ]
     return (*parts, PartSize("all", count_parameters(network), counter.get_total_flops()))
+
+
+def _points_for_shapes(network: PoseNetwork) -> NearestGrid:
+    """Shapes of one point each: looking a neighbour up costs no FLOP, whatever the shape."""
+    objects, device = len(network.objects.obj_ids), network.estimator.diameter_m.device
+    point = torch.zeros(objects, 1, 3, device=device)
+    index = torch.zeros(objects, 1, 1, 1, dtype=torch.int16, device=device)
+    return NearestGrid(index, point[:, 0], torch.ones(objects, device=device), point, point)
 
 
 def count_parameters(module: nn.Module) -> int:

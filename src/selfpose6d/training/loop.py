@@ -77,7 +77,8 @@ class _Trainer:
 
     def __init__(self, plan: FitPlan, fabric: Fabric) -> None:
         self.plan, self.fabric, self.recipe = plan, fabric, plan.context.recipe
-        optimiser = torch.optim.Adam(plan.network.parameters(), lr=self.recipe.learning_rate, fused=True)
+        parts = [{"params": [*part.parameters()]} for part in (plan.network.estimator, plan.network.refiner)]
+        optimiser = torch.optim.Adam(parts, lr=self.recipe.learning_rate, fused=True)
         self.module, self.optimiser = fabric.setup(plan.network, optimiser)
         self.share = Share(fabric.global_rank, fabric.world_size)
         order = BatchOrder(plan.training, self.recipe.batch, plan.seed, self.share)
@@ -147,8 +148,9 @@ class _Trainer:
 
     def _one_step(self, record: RunRecord) -> None:
         rate = learning_rate(self.step, self.ends, self.recipe)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        estimator, refiner = self.optimiser.param_groups
+        estimator["lr"] = rate
+        refiner["lr"] = rate * (self.recipe.refiner_rate if self.stage.loss == "targets" else 1.0)
         number, records = self.loader.load(self.step)
         norms = record.wants_norms(self.step + 1)
         loss = step_loss(

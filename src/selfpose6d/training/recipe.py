@@ -49,8 +49,8 @@ class Stage:
         return "refiner" in self.trains
 
 
-ESTIMATOR = Stage("estimator", share=0.6, until_m=0.004, patience=3)
-BOTH = Stage("refiner", ("estimator", "refiner"), share=0.4)
+ESTIMATOR = Stage("estimator", share=0.5, until_m=0.004, patience=3)
+BOTH = Stage("refiner", ("estimator", "refiner"), share=0.5)
 JOINT_LOSS = Stage("joint-loss", ("refiner",), "joint", share=0.15, epochs=1.0)
 
 
@@ -85,6 +85,10 @@ class Recipe:
     """What is trained in turn. The stages by targets share one course of the learning rate."""
     refine_steps: int = 2
     """Refinement steps of each instance in training (the paper's K)."""
+    refiner_rate: float = 3.0
+    """Learning rate of the refinement network as a multiple of the estimator's, while both learn."""
+    refiner_noise: float = 0.15
+    """How much poses are disturbed before they are refined, while targets are given (radians, thirds of a diameter)."""
     refiner_features: Features = "detached"
     """joint: the refiner's gradient also changes the estimator's colour embedding."""
     joint: JointLossOptions = field(default_factory=JointLossOptions)

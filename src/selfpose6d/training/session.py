@@ -111,6 +111,7 @@ def _plan(
     recipe, config = options.recipe, options.config
     torch.manual_seed(options.seed)
     network = PoseNetwork(config, objects)
+    network.refiner.know_shapes(shapes.grid)
     source = make_target_source(recipe, dataset, labels, store, shapes)
     training, held_out = split_frames(store.keys)
     training, held_out = training[source.has_target(training)], held_out[source.has_target(held_out)]

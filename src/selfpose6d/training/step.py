@@ -80,11 +80,22 @@ def step_loss(
     poses = min(recipe.poses, context.config.points)
     selected = torch.arange(poses, device=context.device).expand(len(number), poses)
     features = recipe.refiner_features if "estimator" in stage.trains else "frozen"
-    output = network(batch.inputs, selected, recipe.refine_steps * stage.refines, features)
+    steps, disturbance = recipe.refine_steps * stage.refines, None
+    if steps and change and stage.loss == "targets" and recipe.refiner_noise > 0:
+        disturbance = draw_disturbance(len(number), recipe.refiner_noise, generator)
+    output = network(batch.inputs, selected, steps, features, disturbance)
     if stage.loss == "joint":
         assert output.T_refined is not None
         return _joint(context, batch, output.T_refined, norms)
     return _by_targets(context, batch, output, number, generator)
+
+
+def draw_disturbance(count: int, noise: float, generator: torch.Generator) -> Float[Tensor, "{count} 6"]:
+    """Small turns (radians) and shifts (diameters), each instance's of a size of its own up to about `noise`."""
+    device = generator.device
+    size = noise * torch.rand(count, 1, generator=generator, device=device)
+    scale = torch.tensor([1.0] * 3 + [1 / 3] * 3, device=device)
+    return size * scale * torch.randn(count, 6, generator=generator, device=device)
 
 
 def _by_targets(
