@@ -1,14 +1,17 @@
-"""Speed of the rasteriser and of rendering with texture.
+"""Speed of the rasteriser, of rendering with texture, and of rendering with gradients to the pose.
 
     python benchmarks/renderer.py [--torch] [--json]
 
 First row: 64 hypotheses of one object of 16,000 faces at 64x64 (target: rasterised in 25 ms or less on two cores).
-Then batches of 1 and 8 crops of 128 and 160 px with 2,000, 10,000 and 16,000 faces. The object fills 80 % of the
-crop's width; `--torch` also times the reference back end. Milliseconds a batch: median of several runs, and the
-least, which other programs on the machine disturb less.
+Then batches of 1 and 8 crops of 128 and 160 px with 2,000, 10,000 and 16,000 faces, plain and with 2x2 samples a pixel
+(targets for 8 crops of 128 px with 16,000 faces, forward and backward: 35 and 120 ms). The object fills 80 % of the
+crop's width; `--torch` also times the reference back end, and where PyTorch3D can be imported its forward and backward
+pass (hard colours and soft silhouette of 50 faces) is timed in the same run. Milliseconds a batch: median of several
+runs, and the least, which other programs on the machine disturb less.
 """
 
 import argparse
+import importlib.util
 import json
 import statistics
 import time
@@ -27,6 +30,7 @@ from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.renderer.rasterize import Backend, rasterize
 from selfpose6d.renderer.render import render
+from selfpose6d.types import Rendering
 
 BOTTLE_ID = 4
 DISTANCE_M = 0.8
@@ -61,8 +65,15 @@ class Scene:
     def rasterize(self, backend: Backend = "auto") -> None:
         rasterize(self.meshes, self.mesh_index, self.T_cam_obj, self.K, self.side_px, self.side_px, backend)
 
-    def render(self) -> None:
-        render(self.meshes, self.mesh_index, self.T_cam_obj, self.K, self.side_px, self.side_px)
+    def render(self, T_cam_obj: torch.Tensor | None = None, supersample: int = 1) -> Rendering:
+        T = self.T_cam_obj if T_cam_obj is None else T_cam_obj
+        return render(self.meshes, self.mesh_index, T, self.K, self.side_px, self.side_px, supersample)
+
+    def render_and_back(self, supersample: int = 1) -> None:
+        """A loss on colour, mask and depth, and its gradient for the poses."""
+        T = self.T_cam_obj.clone().requires_grad_()
+        image = self.render(T, supersample)
+        (image.rgb.square().mean() + image.mask.mean() + image.depth_m.mean()).backward()
 
 
 def mesh_of(faces: int) -> Mesh:
@@ -107,7 +118,7 @@ def make_scene(mesh: Mesh, images: int, side_px: int) -> Scene:
     )
 
 
-def times_ms(run: Callable[[], None], repeats: int) -> list[float]:
+def times_ms(run: Callable[[], object], repeats: int) -> list[float]:
     """Wall times in rising order, after one run that compiles."""
     durations_s = []
     for _ in range(repeats + 1):
@@ -117,10 +128,43 @@ def times_ms(run: Callable[[], None], repeats: int) -> list[float]:
     return sorted(1e3 * duration_s for duration_s in durations_s[1:])
 
 
+def has_pytorch3d() -> bool:
+    """Whether PyTorch3D can be compared with."""
+    return importlib.util.find_spec("pytorch3d") is not None
+
+
+def pytorch3d_pass(mesh: Mesh, scene: Scene) -> Callable[[], None]:
+    """Forward and backward of the same poses by PyTorch3D, in white: hard colours and a soft silhouette."""
+    from pytorch3d.renderer import (  # pyright: ignore[reportMissingImports]
+        BlendParams,
+        MeshRasterizer,
+        RasterizationSettings,
+        SoftSilhouetteShader,
+    )
+    from pytorch3d.structures import Meshes  # pyright: ignore[reportMissingImports]
+    from pytorch3d.utils import cameras_from_opencv_projection  # pyright: ignore[reportMissingImports]
+
+    images, size = len(scene.T_cam_obj), scene.side_px
+    meshes = Meshes([torch.from_numpy(mesh.vertices_m)] * images, [torch.from_numpy(mesh.faces)] * images)
+    settings = RasterizationSettings(size, blur_radius=1e-4, faces_per_pixel=50)
+    shader = SoftSilhouetteShader(BlendParams(1e-4, 1e-4))
+
+    def run() -> None:
+        T = scene.T_cam_obj.clone().requires_grad_()
+        cameras = cameras_from_opencv_projection(
+            T[:, :3, :3], T[:, :3, 3], scene.K, torch.full((images, 2), size)
+        )
+        fragments = MeshRasterizer(cameras, settings)(meshes)
+        (shader(fragments, meshes)[..., 3].mean() + fragments.zbuf[..., 0].mean()).backward()
+
+    return run
+
+
 def measure(case: Case, mesh: Mesh, with_torch: bool) -> dict[str, int | float]:
     """One row of the table."""
     scene = make_scene(mesh, case.images, case.side_px)
     raster_ms, render_ms = times_ms(scene.rasterize, 15), times_ms(scene.render, 15)
+    both_ms, fine_ms = times_ms(scene.render_and_back, 15), times_ms(lambda: scene.render_and_back(2), 15)
     row: dict[str, int | float] = {
         "images": case.images,
         "side_px": case.side_px,
@@ -129,7 +173,13 @@ def measure(case: Case, mesh: Mesh, with_torch: bool) -> dict[str, int | float]:
         "raster_least": raster_ms[0],
         "render_ms": statistics.median(render_ms),
         "render_least": render_ms[0],
+        "both_ms": statistics.median(both_ms),
+        "both_least": both_ms[0],
+        "both_2x2_ms": statistics.median(fine_ms),
+        "both_2x2_least": fine_ms[0],
     }
+    if has_pytorch3d():
+        row["pytorch3d_both"] = times_ms(pytorch3d_pass(mesh, scene), 1)[0]
     if with_torch:
         row["torch_raster"] = times_ms(lambda: scene.rasterize("torch"), 1)[0]
     return row
@@ -149,9 +199,11 @@ def main() -> None:
         print(json.dumps(provenance() | {"rows": rows}))
         return
     print_provenance()
-    print(*(f"{name:>13}" for name in rows[0]))
+    if not has_pytorch3d():
+        print("PyTorch3D is not installed: not compared")
+    print(*(f"{name:>14}" for name in rows[0]))
     for row in rows:
-        print(*(f"{value:13.1f}" if isinstance(value, float) else f"{value:13}" for value in row.values()))
+        print(*(f"{value:14.1f}" if isinstance(value, float) else f"{value:14}" for value in row.values()))
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def test_summary_prints_sizes_and_trains_nothing(root, capsys):
         ),
         (["--size", "huge"], "--size"),
         (["--stages", "joint-loss"], "first stage must train the estimator"),
-        (["--recipe", "verified", "--stages", "joint-loss"], "has no such stage"),
+        (["--recipe", "supervised", "--stages", "joint-loss"], "has no such stage"),
         (["--cache-gb", "0.0000001"], "Raise --cache-gb"),
     ],
 )

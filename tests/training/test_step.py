@@ -121,7 +121,7 @@ def test_single_stages_can_be_chosen_by_name():
     recipe = adapt_recipe(find_recipe("paper"), stages=("estimator", "joint-loss"))
     assert [stage.name for stage in recipe.stages] == ["estimator", "joint-loss"]
     with pytest.raises(UsageError, match="has no such stage, expected some of 'estimator', 'refiner'"):
-        adapt_recipe(find_recipe("verified"), stages=("joint-loss",))
+        adapt_recipe(find_recipe("supervised"), stages=("joint-loss",))
     with pytest.raises(UsageError, match="first stage must train the estimator"):
         adapt_recipe(find_recipe("paper"), stages=("joint-loss",))
 

@@ -36,6 +36,10 @@ class JointLossOptions:
             raise UsageError("weights and window of the joint loss must be 0 or more.")
 
 
+BALANCED = JointLossOptions(colour=0.005, iou=0.5, geometry=2000.0)
+"""Terms of like strength: 5 mm of geometry, a tenth of the overlap and 10 units of colour cost 0.05 each."""
+
+
 @dataclass(frozen=True)
 class Photograph:
     """The observed side of the joint loss: crops, camera frame, and the visible points."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from selfpose6d.data.augment import AugmentOptions
 from selfpose6d.errors import UsageError
-from selfpose6d.losses.joint import JointLossOptions
+from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.types import Direction
 
 Target = Literal["resolver", "ground-truth", "labels"]
@@ -93,7 +93,7 @@ class Recipe:
     """joint: the refiner's gradient also changes the estimator's colour embedding."""
     joint: JointLossOptions = field(default_factory=JointLossOptions)
     """Weights and forms of the joint loss."""
-    joint_learning_rate: float = 3e-4
+    joint_learning_rate: float = 1e-3
     """Adam's highest rate in the stages of the joint loss."""
 
     def __post_init__(self) -> None:
@@ -117,7 +117,13 @@ RECIPES: dict[str, Recipe] = {
             "resolver",
             stages=(ESTIMATOR, BOTH, JOINT_LOSS),
         ),
-        Recipe("verified", "no labels: certified poses of an annotate run (--labels RUN)", "labels"),
+        Recipe(
+            "verified",
+            "no labels: certified poses of an annotate run (--labels RUN), then the joint loss",
+            "labels",
+            stages=(ESTIMATOR, BOTH, JOINT_LOSS),
+            joint=BALANCED,
+        ),
         Recipe("supervised", "true poses of the data set, weighted fusion", "ground-truth"),
         Recipe("densefusion", "true poses, DenseFusion's unweighted fusion", "ground-truth", weighted=False),
         Recipe(

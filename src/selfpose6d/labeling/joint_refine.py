@@ -1,0 +1,93 @@
+"""Local refinement by the joint loss: gradient steps through the differentiable renderer, many poses at once.
+
+The counterpart of `refine`, which takes Gauss-Newton steps on its own residuals; `docs/results.md` compares the two.
+"""
+
+import math
+from dataclasses import dataclass
+
+import roma
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from selfpose6d.geometry.colour import rgb_to_lab
+from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.labeling.object_model import ObjectModel
+from selfpose6d.labeling.refine import Refined, keep_better, look_and_score
+from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
+from selfpose6d.losses.joint import BALANCED, JointLossOptions, Photograph, joint_loss
+from selfpose6d.renderer.render import render
+
+
+@dataclass(frozen=True)
+class JointRefineOptions:
+    """How poses are improved by the joint loss."""
+
+    steps: int = 20
+    """Adam steps."""
+    rate: float = 0.01
+    """Highest learning rate, radians a step; of translation, as many radii."""
+    loss: JointLossOptions = BALANCED
+    """Weights and forms of its terms."""
+
+
+def joint_refine(
+    model: ObjectModel,
+    observed: ObservedCrop,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    weights: ScoreWeights,
+    options: JointRefineOptions,
+) -> Refined:
+    """Descend on the joint loss from every pose; of start and end the better-scored one is kept.
+
+    Reference: paper Eq. (11).
+    """
+    T = descend(model, observed, cloud_cam_m, T_cam_obj, options)
+    before, after = (
+        Refined(pose, look_and_score(model, observed, pose, weights, coarse=False)[1])
+        for pose in (T_cam_obj, T)
+    )
+    return keep_better(before, after)
+
+
+def descend(
+    model: ObjectModel,
+    observed: ObservedCrop,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    options: JointRefineOptions,
+) -> Float[Tensor, "poses 4 4"]:
+    """Where the joint loss leads each pose; all are one batch."""
+    poses, crop = len(T_cam_obj), observed.crop
+    size = crop.mask.shape[0]
+    photograph = Photograph(
+        ab=rgb_to_lab(crop.rgb)[None, ..., 1:].expand(poses, -1, -1, -1),
+        mask=crop.mask.expand(poses, -1, -1),
+        depth_m=crop.depth_m.expand(poses, -1, -1),
+        points_cam_m=cloud_cam_m.expand(poses, -1, -1),
+    )
+    index, K = torch.zeros(poses, dtype=torch.long), crop.K.expand(poses, 3, 3)
+    has_colour = torch.full((poses,), model.has_colour)
+    motion = torch.zeros(poses, 6, requires_grad=True)
+    optimiser = torch.optim.Adam([motion], betas=(0.9, 0.99))
+    for step in range(options.steps):
+        optimiser.param_groups[0]["lr"] = options.rate * (1 + math.cos(math.pi * step / options.steps)) / 2
+        T = moved_about_centre(model, T_cam_obj, motion)
+        image = render(model.packed, index, T, K, size, size)
+        terms = joint_loss(photograph, image, T, model.grid, index, has_colour, options.loss)
+        optimiser.zero_grad()
+        terms.total.sum().backward()
+        optimiser.step()
+    return moved_about_centre(model, T_cam_obj, motion.detach())
+
+
+def moved_about_centre(
+    model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"], motion: Float[Tensor, "poses 6"]
+) -> Float[Tensor, "poses 4 4"]:
+    """Poses after a turn about the object's centre (radians, last three) and a shift (radii, first three)."""
+    R, t = T_cam_obj[:, :3, :3], T_cam_obj[:, :3, 3]
+    centre = R @ model.centre_m + t
+    turned = roma.rotvec_to_rotmat(motion[:, 3:]) @ R
+    return make_transform(turned, centre + 0.5 * model.diameter_m * motion[:, :3] - turned @ model.centre_m)
