@@ -3,7 +3,7 @@
     python benchmarks/ablation.py data [--minutes 4 | --steps N] [--seeds 0 1 2] [--json]
 
 Weighted against unweighted fusion (Table II, first two columns) and the resolver's two matching directions, all by
-recipe `paper`; weighted against unweighted with true poses beside them.
+recipe `paper`; weighted against unweighted with true poses beside them. The estimator alone is trained: no refinement.
 """
 
 import argparse
@@ -19,11 +19,13 @@ from selfpose6d.cli.main import main as selfpose6d
 from selfpose6d.data.crop_store import CacheOptions
 from selfpose6d.data.dataset import open_dataset
 from selfpose6d.training.devices import make_fabric
-from selfpose6d.training.recipe import Recipe, find_recipe
+from selfpose6d.training.recipe import Recipe, Stage, find_recipe
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, train
 
-PAPER, SUPERVISED = find_recipe("paper"), find_recipe("supervised")
+PAPER, SUPERVISED = (
+    replace(find_recipe(name), stages=(Stage("estimator"),)) for name in ("paper", "supervised")
+)
 VARIANTS: dict[str, Recipe] = {
     "paper": PAPER,
     "paper, w/o weighted fusion": replace(PAPER, weighted=False),

@@ -1,5 +1,6 @@
 """Local refinement: Gauss-Newton on depth, colour and free space through the renderer, many poses at once."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +21,12 @@ from selfpose6d.labeling.residuals import (
 from selfpose6d.labeling.score import ObservedCrop, Scores, ScoreWeights, View, high_pass, score
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.shade import mip_levels, shade
+from selfpose6d.types import Rasterization
 
 DAMPING = 1e-2
 MAX_STEP_M = 0.02
+MOST_COLOUR = 0.5
+"""No better colour correlation is expected of a wrong pose at first look."""
 NEAREST_WEIGHT = 0.3
 
 
@@ -35,20 +39,65 @@ class Refined:
 
     def ordered(self) -> "Refined":
         """The same, best total score first."""
-        order = self.scores.total.argsort(descending=True, stable=True)
-        return Refined(self.T_cam_obj[order], Scores(*(term[order] for term in vars(self.scores).values())))
+        return self.take(self.scores.total.argsort(descending=True, stable=True))
+
+    def take(self, which: Tensor) -> "Refined":
+        """Some of the poses, by index or mask."""
+        return Refined(self.T_cam_obj[which], Scores(*(term[which] for term in vars(self.scores).values())))
 
 
 def look(
     model: ObjectModel, observed: ObservedCrop, T_cam_obj: Float[Tensor, "poses 4 4"], coarse: bool
 ) -> View:
     """Render hypotheses into the crop."""
+    return with_detail(model, observed, T_cam_obj, coarse, draw(model, observed, T_cam_obj, coarse))
+
+
+def draw(
+    model: ObjectModel, observed: ObservedCrop, T_cam_obj: Float[Tensor, "poses 4 4"], coarse: bool
+) -> Rasterization:
+    """Which face of each hypothesis is seen at each pixel of the crop."""
     poses, size = len(T_cam_obj), observed.crop.mask.shape[0]
     index, K = torch.full((poses,), int(coarse)), observed.crop.K.expand(poses, 3, 3)
-    raster = rasterize(model.packed, index, T_cam_obj, K, size, size)
+    return rasterize(model.packed, index, T_cam_obj, K, size, size)
+
+
+def with_detail(
+    model: ObjectModel,
+    observed: ObservedCrop,
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    coarse: bool,
+    raster: Rasterization,
+) -> View:
+    """Add the colours to what was drawn."""
+    poses = len(T_cam_obj)
+    index, K = torch.full((poses,), int(coarse)), observed.crop.K.expand(poses, 3, 3)
     lab = shade(model.packed, index, raster, mip_levels(model.packed, index, T_cam_obj, K))
     covered = raster.face_id >= 0
     return View(raster.face_id, covered, raster.depth_m, high_pass(lab, covered))
+
+
+def glance(
+    model: ObjectModel,
+    observed: ObservedCrop,
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    weights: ScoreWeights,
+    gap: float,
+) -> Float[Tensor, "poses"]:
+    """Total scores on the coarse crop, with colour where the rest leaves a chance to come within `gap` of the best.
+
+    The others keep their score without it.
+    """
+    raster = draw(model, observed, T_cam_obj, coarse=True)
+    nothing = torch.zeros(len(T_cam_obj), 3, 0, 0)
+    plain = View(raster.face_id, raster.face_id >= 0, raster.depth_m, nothing)
+    total = score(observed, plain, weights, has_colour=False).total
+    chance = total > total.max() - gap - MOST_COLOUR * weights.colour
+    if model.has_colour:
+        raster = Rasterization(*(value[chance] for value in vars(raster).values()))
+        view = with_detail(model, observed, T_cam_obj[chance], True, raster)
+        total[chance] = score(observed, view, weights, has_colour=True).total
+    return total
 
 
 def look_and_score(
@@ -71,22 +120,27 @@ def refine(
     iterations: int,
     weights: ScoreWeights,
     coarse: bool,
+    gap: float = math.inf,
 ) -> Refined:
     """Take Gauss-Newton steps from every pose and keep the best-scored pose of each path.
 
-    Monotone: the result never scores below the start. Colour steers only the close look (`coarse=False`): the
-    pattern must overlap to within a pixel or two before its gradient points the right way.
+    Monotone: the result never scores below the start. Paths that fall behind the best by more than `gap` end at once
+    and are left out. Colour steers only the close look (`coarse=False`): the pattern must overlap to within a pixel or
+    two before its gradient points the right way.
     """
     distance_px = outside_distance(observed.crop.mask)
-    best = None
-    T = T_cam_obj
-    for step in range(iterations + 1):
+    view, scores = look_and_score(model, observed, T_cam_obj, weights, coarse)
+    here = best = Refined(T_cam_obj, scores)
+    for _ in range(iterations):
+        ahead = best.scores.total > best.scores.total.max() - gap
+        here, best, view = here.take(ahead), best.take(ahead), view.take(ahead)
+        T = gauss_newton_step(
+            model, observed, cloud_cam_m, here.T_cam_obj, view, here.scores, distance_px, not coarse
+        )
         view, scores = look_and_score(model, observed, T, weights, coarse)
-        best = Refined(T, scores) if best is None else keep_better(best, Refined(T, scores))
-        if step < iterations:
-            T = gauss_newton_step(model, observed, cloud_cam_m, T, view, scores, distance_px, not coarse)
-    assert best is not None
-    return best
+        here = Refined(T, scores)
+        best = keep_better(best, here)
+    return best.take(best.scores.total > best.scores.total.max() - gap)
 
 
 def keep_better(first: Refined, second: Refined) -> Refined:

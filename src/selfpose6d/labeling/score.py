@@ -4,6 +4,7 @@ Everything is measured on the instance's crop; higher is better for `total`, 1 i
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,10 @@ class View:
     covered: Bool[Tensor, "poses size size"]
     depth_m: Float[Tensor, "poses size size"]
     detail: Float[Tensor, "poses 3 size size"]
+
+    def take(self, which: Tensor) -> "View":
+        """Some of the hypotheses, by index or mask."""
+        return View(*(value[which] for value in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -90,14 +95,19 @@ def high_pass(lab: Float[Tensor, "n h w 3"], mask: Bool[Tensor, "n h w"]) -> Flo
     return (image[:, :3] - blurred[:, :3] / blurred[:, 3:].clamp_min(1e-3)) * weight
 
 
-def _blur(images: Float[Tensor, "n c h w"], side_px: int) -> Float[Tensor, "n c h w"]:
+def _blur(images: Float[Tensor, "n c h h"], side_px: int) -> Float[Tensor, "n c h h"]:
     """Two box filters one after the other on a half-size image, a cheap wide bell."""
-    small = F.avg_pool2d(images, 2)
-    side = max(1, side_px // 2) | 1
+    across = _blur_matrix(images.shape[-1], max(1, side_px // 2) | 1, images.device)
+    return F.interpolate(across @ images @ across.T, scale_factor=2, mode="nearest")
+
+
+@cache
+def _blur_matrix(size: int, side: int, device: torch.device) -> Float[Tensor, "half {size}"]:
+    """One axis of the blur, as a matrix: mean of pairs, then twice the mean over `side` neighbours (0 beyond)."""
+    half = F.avg_pool1d(torch.eye(size, device=device), 2)
     for _ in range(2):
-        for dimension, padding in (((side, 1), (side // 2, 0)), ((1, side), (0, side // 2))):
-            small = F.avg_pool2d(small, dimension, 1, padding)
-    return F.interpolate(small, scale_factor=2, mode="nearest")
+        half = F.avg_pool1d(half, side, 1, side // 2)
+    return half.T
 
 
 def colour_correlation(

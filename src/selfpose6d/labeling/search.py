@@ -15,7 +15,7 @@ from selfpose6d.errors import UsageError
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
 from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
 from selfpose6d.labeling.object_model import ObjectModel
-from selfpose6d.labeling.refine import Refined, look_and_score, refine
+from selfpose6d.labeling.refine import Refined, glance, refine
 from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
 from selfpose6d.resolver.icp import ResolverOptions
 
@@ -44,6 +44,10 @@ class SearchOptions:
     """Gauss-Newton steps on the coarse crop."""
     fine_steps: int = 3
     """Gauss-Newton steps on the fine crop."""
+    coarse_gap: float = 0.25
+    """Poses that fall this much behind the best score on the coarse crop are given up."""
+    fine_gap: float = 0.15
+    """Poses that fall this much behind the best score after the coarse crop, or on the fine one, are given up."""
     weights: ScoreWeights = field(default_factory=ScoreWeights)
     """Weights of the score's terms."""
 
@@ -81,12 +85,28 @@ def finish(
 ) -> Refined:
     """Refine hypotheses from anywhere (search, a network) on both crops; finalists, best first."""
     cloud, weights = instance.cloud_cam_m, options.weights
-    coarse = refine(model, instance.coarse, cloud, T_cam_obj, options.coarse_steps, weights, coarse=True)
-    kept = distinct(
-        coarse.T_cam_obj, coarse.scores.total, model.centre_m, math.radians(8), 0.01, options.finalists
+    coarse = refine(
+        model,
+        instance.coarse,
+        cloud,
+        T_cam_obj,
+        options.coarse_steps,
+        weights,
+        coarse=True,
+        gap=options.coarse_gap,
     )
+    total = coarse.scores.total
+    kept = distinct(coarse.T_cam_obj, total, model.centre_m, math.radians(8), 0.01, options.finalists)
+    kept = kept[total[kept] > total.max() - options.fine_gap]
     fine = refine(
-        model, instance.fine, cloud, coarse.T_cam_obj[kept], options.fine_steps, weights, coarse=False
+        model,
+        instance.fine,
+        cloud,
+        coarse.T_cam_obj[kept],
+        options.fine_steps,
+        weights,
+        coarse=False,
+        gap=options.fine_gap,
     )
     return fine.ordered()
 
@@ -95,7 +115,7 @@ def first_look(
     model: ObjectModel, instance: InstanceView, T: Float[Tensor, "poses 4 4"], options: SearchOptions
 ) -> Float[Tensor, "poses"]:
     """Total score of each hypothesis on the coarse crop."""
-    return look_and_score(model, instance.coarse, T, options.weights, coarse=True)[1].total
+    return glance(model, instance.coarse, T, options.weights, options.coarse_gap)
 
 
 def _look_alikes(
