@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,6 +10,8 @@ from selfpose6d.labeling.annotate import view_instance
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
 from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
 from selfpose6d.labeling.observation import visible_cloud
+from selfpose6d.labeling.refine import glance, look_and_score
+from selfpose6d.labeling.score import ScoreWeights
 from selfpose6d.labeling.search import SearchOptions, search
 from selfpose6d.resolver.icp import ResolverOptions
 
@@ -65,3 +68,26 @@ def test_search_finds_box_and_can_from_nothing(box, round_can):
         )
         assert (found.scores.total.diff() <= 0).all()
         assert add_m(model, found.T_cam_obj[:1], T)[0] < 0.003
+
+
+def test_a_glance_finds_the_same_promising_poses_as_a_full_look(box):
+    frame = rendered_frame(box, tilted_pose())
+    cloud = cloud_of(box, frame)
+    coarse = view_instance(frame, frame.instances[0], cloud, SearchOptions()).coarse
+    T = settle(box, cloud, start_poses(box, cloud, 100), ResolverOptions(iterations=10)).T_cam_obj
+    full = look_and_score(box, coarse, T, ScoreWeights(), coarse=True)[1].total
+    quick = glance(box, coarse, T, ScoreWeights(), gap=0.25)
+    promising = full > full.max() - 0.2
+    assert 1 <= promising.sum() < len(T)
+    torch.testing.assert_close(quick[promising], full[promising])
+    assert quick[~promising].max() <= full.max()
+
+
+def test_giving_hopeless_poses_up_changes_no_winner(box, round_can):
+    for model in (box, round_can):
+        frame = rendered_frame(model, tilted_pose())
+        view = view_instance(frame, frame.instances[0], cloud_of(model, frame), SearchOptions())
+        patient = search(model, view, replace(SearchOptions(), coarse_gap=9.0, fine_gap=9.0))
+        quick = search(model, view, SearchOptions())
+        assert len(quick.T_cam_obj) <= len(patient.T_cam_obj)
+        assert add_m(model, quick.T_cam_obj[:1], patient.T_cam_obj[0])[0] < 0.001

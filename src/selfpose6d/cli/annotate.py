@@ -33,6 +33,8 @@ class Command:
     """verified: search, render, certify. icp: the paper's PureICP baseline, one start, 50 iterations."""
     direction: Literal["observed-to-model", "model-to-observed"] = "observed-to-model"
     """Matching direction of --method icp."""
+    refinement: Literal["gauss-newton", "joint-loss"] = "gauss-newton"
+    """Last refinement of --method verified: on the score's own residuals, or on the paper's joint loss (slower)."""
     detections: Path | None = None
     """BOP detections file whose masks are taken instead of the data set's."""
     models: Path | None = None
@@ -69,8 +71,10 @@ class Command:
 
     def _options(self) -> "AnnotateOptions":
         from selfpose6d.labeling.annotate import AnnotateOptions
+        from selfpose6d.labeling.search import SearchOptions
 
-        return AnnotateOptions(method=self.method, direction=self.direction, seed=self.seed)
+        search = SearchOptions(refinement=self.refinement)
+        return AnnotateOptions(method=self.method, direction=self.direction, seed=self.seed, search=search)
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
         from selfpose6d.data.run_folder import RunFolder

@@ -89,7 +89,8 @@ def glance(
     The others keep their score without it.
     """
     raster = draw(model, observed, T_cam_obj, coarse=True)
-    nothing = torch.zeros(len(T_cam_obj), 3, 0, 0)
+    poses, height, width = raster.face_id.shape
+    nothing = raster.depth_m.new_zeros(()).expand(poses, 3, height, width)
     plain = View(raster.face_id, raster.face_id >= 0, raster.depth_m, nothing)
     total = score(observed, plain, weights, has_colour=False).total
     chance = total > total.max() - gap - MOST_COLOUR * weights.colour

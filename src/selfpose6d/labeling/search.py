@@ -6,6 +6,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -14,10 +15,13 @@ from torch import Tensor
 from selfpose6d.errors import UsageError
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
 from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
+from selfpose6d.labeling.joint_refine import JointRefineOptions, joint_refine
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.refine import Refined, glance, refine
 from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
 from selfpose6d.resolver.icp import ResolverOptions
+
+Refinement = Literal["gauss-newton", "joint-loss"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class SearchOptions:
     """Poses that fall this much behind the best score on the coarse crop are given up."""
     fine_gap: float = 0.15
     """Poses that fall this much behind the best score after the coarse crop, or on the fine one, are given up."""
+    refinement: Refinement = "gauss-newton"
+    """Of the fine crop: Gauss-Newton on the score's own residuals, or gradient steps on the joint loss, which is slower
+    and no better (docs/results.md)."""
+    joint: JointRefineOptions = field(default_factory=JointRefineOptions)
+    """How the joint loss is descended, where it is."""
     weights: ScoreWeights = field(default_factory=ScoreWeights)
     """Weights of the score's terms."""
 
@@ -98,11 +107,14 @@ def finish(
     total = coarse.scores.total
     kept = distinct(coarse.T_cam_obj, total, model.centre_m, math.radians(8), 0.01, options.finalists)
     kept = kept[total[kept] > total.max() - options.fine_gap]
+    T = coarse.T_cam_obj[kept]
+    if options.refinement == "joint-loss":
+        return joint_refine(model, instance.fine, cloud, T, weights, options.joint).ordered()
     fine = refine(
         model,
         instance.fine,
         cloud,
-        coarse.T_cam_obj[kept],
+        T,
         options.fine_steps,
         weights,
         coarse=False,
