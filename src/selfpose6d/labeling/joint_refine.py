@@ -6,15 +6,13 @@ The counterpart of `refine`, which takes Gauss-Newton steps on its own residuals
 import math
 from dataclasses import dataclass
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.colour import rgb_to_lab
-from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.labeling.object_model import ObjectModel
-from selfpose6d.labeling.refine import Refined, keep_better, look_and_score
+from selfpose6d.labeling.refine import Refined, keep_better, look_and_score, move_about_centre
 from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
 from selfpose6d.losses.joint import BALANCED, JointLossOptions, Photograph, joint_loss
 from selfpose6d.renderer.render import render
@@ -70,24 +68,16 @@ def descend(
     )
     index, K = torch.zeros(poses, dtype=torch.long), crop.K.expand(poses, 3, 3)
     has_colour = torch.full((poses,), model.has_colour)
+    centre = T_cam_obj[:, :3, :3] @ model.centre_m + T_cam_obj[:, :3, 3]
+    scale = torch.tensor([0.5 * model.diameter_m] * 3 + [1.0] * 3)
     motion = torch.zeros(poses, 6, requires_grad=True)
     optimiser = torch.optim.Adam([motion], betas=(0.9, 0.99))
     for step in range(options.steps):
         optimiser.param_groups[0]["lr"] = options.rate * (1 + math.cos(math.pi * step / options.steps)) / 2
-        T = moved_about_centre(model, T_cam_obj, motion)
+        T = move_about_centre(T_cam_obj, centre, scale * motion)
         image = render(model.packed, index, T, K, size, size)
         terms = joint_loss(photograph, image, T, model.grid, index, has_colour, options.loss)
         optimiser.zero_grad()
         terms.total.sum().backward()
         optimiser.step()
-    return moved_about_centre(model, T_cam_obj, motion.detach())
-
-
-def moved_about_centre(
-    model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"], motion: Float[Tensor, "poses 6"]
-) -> Float[Tensor, "poses 4 4"]:
-    """Poses after a turn about the object's centre (radians, last three) and a shift (radii, first three)."""
-    R, t = T_cam_obj[:, :3, :3], T_cam_obj[:, :3, 3]
-    centre = R @ model.centre_m + t
-    turned = roma.rotvec_to_rotmat(motion[:, 3:]) @ R
-    return make_transform(turned, centre + 0.5 * model.diameter_m * motion[:, :3] - turned @ model.centre_m)
+    return move_about_centre(T_cam_obj, centre, scale * motion.detach())
