@@ -113,6 +113,12 @@ def test_a_killed_run_goes_on_where_it_stopped(rendered, finished, tmp_path):
     assert rows_without_time(run) == rows_without_time(finished)
 
 
+def test_several_processes_make_the_same_labels(rendered, finished, tmp_path):
+    run = tmp_path / "parallel"
+    assert main(["annotate", str(rendered), "--out", str(run), "--workers", "2", "--overlays", "0"]) == 0
+    assert rows_without_time(run) == rows_without_time(finished)
+
+
 def test_a_run_made_with_other_options_is_refused_by_name(finished, rendered, capsys):
     before = (finished / "predictions.csv").read_bytes()
     assert main(["annotate", str(rendered), "--out", str(finished), "--seed", "7"]) == 2

@@ -1,17 +1,27 @@
 """`selfpose6d annotate DATASET --out RUN`: automatic labels with certificates, resumable."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from selfpose6d.data.selection import Selection
+from selfpose6d.errors import UsageError
 
 if TYPE_CHECKING:
     from selfpose6d.data.frame_source import Dataset
+    from selfpose6d.data.journal import JournalRecord
     from selfpose6d.data.run_folder import RunFolder
+    from selfpose6d.data.selection import FrameId
     from selfpose6d.labeling.annotate import AnnotateOptions
+    from selfpose6d.types import Frame, LabeledPose
+
+
+FRAMES_WORTH_PROCESSES = 24
+"""With fewer frames it does not pay to start processes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class Command:
     """Folder of mesh files, instead of the data set's own models/."""
     model_unit: Literal["mm", "m"] | None = None
     """Unit of the mesh files, where the layout does not say it."""
+    workers: int = 0
+    """Processes that label (0: one a core for many frames on a CPU, else this one); each holds the meshes in memory."""
     overlays: int = 24
     """How many frames to draw into overlays/, spread evenly; 0 for none."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -55,6 +67,8 @@ class Command:
         from selfpose6d.cli.splits import resolve_split
         from selfpose6d.data.dataset import open_dataset
 
+        if self.workers < 0:
+            raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
         device = resolve_device(self.device)
         split = resolve_split(self.dataset, self.split, "test")
         dataset = open_dataset(
@@ -85,22 +99,35 @@ class Command:
         return RunFolder.open(self.out, "annotate", options, dataset.fingerprint(), dataset.split, context)
 
     def _label_frames(self, dataset: "Dataset", run: "RunFolder", device: str) -> None:
-        from selfpose6d.cli.frames import process_frames
-        from selfpose6d.data.symmetries import read_symmetries
-        from selfpose6d.labeling.annotate import annotate_instance
-        from selfpose6d.labeling.object_store import ObjectStore, default_cache_dir
+        from selfpose6d.cli.frames import frames_left, keep_records
+        from selfpose6d.data.processes import available_cores, map_in_processes
 
-        models = ObjectStore(
-            dataset.object_ids,
-            dataset.load_mesh,
-            read_symmetries(dataset.models.folder),
-            default_cache_dir(),
-            device,
-        )
-        options = self._options()
-        process_frames(
-            dataset,
-            run,
-            lambda frame: [annotate_instance(frame, item, models, options) for item in frame.instances],
-            "annotate",
-        )
+        left = frames_left(dataset, run)
+        make_labeler = partial(frame_labeler, self, dataset.split, device)
+        workers = self.workers
+        if not workers:
+            workers = available_cores() if device == "cpu" and len(left) >= FRAMES_WORTH_PROCESSES else 1
+        in_one = workers == 1
+        records = map(make_labeler(), left) if in_one else map_in_processes(make_labeler, left, workers)
+        keep_records(run, records, len(left), "annotate")
+
+
+def frame_labeler(command: Command, split: str, device: str) -> "Callable[[FrameId], JournalRecord]":
+    """What labels one frame of the command's data set; made anew in every process."""
+    from selfpose6d.cli.frames import process_frame
+    from selfpose6d.data.dataset import open_dataset
+    from selfpose6d.data.symmetries import read_symmetries
+    from selfpose6d.labeling.annotate import annotate_instance
+    from selfpose6d.labeling.object_store import ObjectStore, default_cache_dir
+
+    dataset = open_dataset(
+        command.dataset, split, command.selection, command.models, command.model_unit, command.detections
+    )
+    symmetries = read_symmetries(dataset.models.folder)
+    models = ObjectStore(dataset.object_ids, dataset.load_mesh, symmetries, default_cache_dir(), device)
+    options = command._options()
+
+    def label(frame: "Frame") -> "list[LabeledPose]":
+        return [annotate_instance(frame, instance, models, options) for instance in frame.instances]
+
+    return lambda frame_id: process_frame(dataset, frame_id, label)

@@ -1,7 +1,7 @@
 """Every frame of a data set through one function, into a run's journal: what annotate and estimate share."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from selfpose6d.cli.console import progress_bar, warn
 from selfpose6d.data.frame_source import Dataset
@@ -16,10 +16,21 @@ FindPoses = Callable[[Frame], Sequence[PoseEstimate]]
 
 def process_frames(dataset: Dataset, run: RunFolder, find_poses: FindPoses, description: str) -> None:
     """Work on the frames that the journal does not hold yet, with a progress bar."""
-    todo = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
+    todo = frames_left(dataset, run)
+    records = (process_frame(dataset, frame_id, find_poses) for frame_id in todo)
+    keep_records(run, records, len(todo), description)
+
+
+def frames_left(dataset: Dataset, run: RunFolder) -> list[FrameId]:
+    """The frames that the journal does not hold yet."""
+    return [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
+
+
+def keep_records(run: RunFolder, records: Iterable[JournalRecord], count: int, description: str) -> None:
+    """Write each record to the journal when it comes, with a progress bar."""
     with progress_bar() as progress:
-        for frame_id in progress.track(todo, description=description):
-            run.journal.append(process_frame(dataset, frame_id, find_poses))
+        for record in progress.track(records, total=count, description=description):
+            run.journal.append(record)
 
 
 def process_frame(dataset: Dataset, frame_id: FrameId, find_poses: FindPoses) -> JournalRecord:

@@ -1,18 +1,16 @@
 """A whole data set: scenes in worker processes, each written aside and put in place when it is complete."""
 
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from selfpose6d.data.model_files import read_models_info
+from selfpose6d.data.processes import available_cores, map_in_processes
 from selfpose6d.data.synthetic.bop_files import write_json, write_targets
 from selfpose6d.data.synthetic.models import write_models
 from selfpose6d.data.synthetic.options import Split, SynthOptions
@@ -68,7 +66,9 @@ def render_all(tasks: Sequence[SceneTask], workers: int = 0) -> Iterator[SceneTa
     missing = [task for task in tasks if not task.folder.is_dir()]
     yield from (task for task in tasks if task not in missing)
     workers = min(workers or available_cores(), MAX_WORKERS, len(missing))
-    yield from (map(render_task, missing) if workers <= 1 else _render_in_processes(missing, workers))
+    yield from (
+        map(render_task, missing) if workers <= 1 else map_in_processes(_scene_renderer, missing, workers)
+    )
     if any(task.split == "test" for task in tasks):
         write_targets(tasks[0].root, "test")
 
@@ -121,11 +121,6 @@ def render_task(task: SceneTask) -> SceneTask:
     return task
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @cache
 def _stock(models_dir: Path, object_ids: tuple[int, ...], seed: int) -> Any:
     from selfpose6d.data.synthetic.stock import load_stock
@@ -133,24 +128,5 @@ def _stock(models_dir: Path, object_ids: tuple[int, ...], seed: int) -> Any:
     return load_stock(models_dir, object_ids, seed)
 
 
-def _render_in_processes(tasks: Sequence[SceneTask], workers: int) -> Iterator[SceneTask]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        futures = [pool.submit(render_task, task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread per process; Ctrl-C is the parent's to handle, so that scenes are completed."""
-    import cv2
-    import numba
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-    numba.set_num_threads(1)
-    torch.set_num_threads(1)
+def _scene_renderer() -> Callable[[SceneTask], SceneTask]:
+    return render_task

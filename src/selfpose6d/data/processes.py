@@ -1,0 +1,72 @@
+"""Work in several processes, one thread each: for loops of many small computations, which threads do not speed up."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_WAITING = 4
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_in_processes(
+    make_work: Callable[[], Callable[[Item], Result]], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """What the work makes of each item, in their order; each process makes its own work once.
+
+    `make_work`, items and results travel between processes. Few items wait at a time, however many there are.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(make_work,)
+    ) as pool:
+        waiting: deque[Future[Any]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(_work_on, item))
+                if len(waiting) >= _WAITING * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_work: Callable[[Any], Any] | None = None
+
+
+def _start_worker(make_work: Callable[[], Callable[[Any], Any]]) -> None:
+    """One thread; Ctrl-C is the parent's to handle, so that what was begun is completed; without a parent it ends."""
+    global _work
+    import cv2
+    import numba
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+    _work = make_work()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _work_on(item: Any) -> Any:
+    assert _work is not None
+    return _work(item)
