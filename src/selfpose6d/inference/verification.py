@@ -20,6 +20,7 @@ from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.observation import TooFewPointsError, visible_cloud
 from selfpose6d.labeling.refine import look_and_score
 from selfpose6d.labeling.search import InstanceView, finish, first_look
+from selfpose6d.labeling.search import search as search_poses
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.types import Frame, Instance
 
@@ -44,6 +45,8 @@ class RenderVerifier:
     options: AnnotateOptions
     seeds: int = 12
     """Most different hypotheses that are refined."""
+    search_doubtful: bool = True
+    """Look everywhere, as the annotator does, where what comes of the hypotheses is not certified."""
 
     def __call__(
         self, frame: Frame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
@@ -70,6 +73,9 @@ class RenderVerifier:
         search = self.options.search
         finalists = finish(model, view, self._seeds(model, view, T_cam_obj), search)
         verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, self.options.certificate)
+        if verdict.certificate.status != "certified" and self.search_doubtful:
+            finalists = finalists.join(search_poses(model, view, search)).ordered()
+            verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, self.options.certificate)
         _, to_beat = look_and_score(model, view.fine, T_cam_obj[:1], search.weights, coarse=False)
         accepted = bool(finalists.scores.total[verdict.winner] > to_beat.total[0])
         T = finalists.T_cam_obj[verdict.winner] if accepted else T_cam_obj[0]

@@ -41,6 +41,11 @@ class Refined:
         """The same, best total score first."""
         return self.take(self.scores.total.argsort(descending=True, stable=True))
 
+    def join(self, other: "Refined") -> "Refined":
+        """These poses and others."""
+        pairs = zip(vars(self.scores).values(), vars(other.scores).values(), strict=True)
+        return Refined(torch.cat([self.T_cam_obj, other.T_cam_obj]), Scores(*map(torch.cat, pairs)))
+
     def take(self, which: Tensor) -> "Refined":
         """Some of the poses, by index or mask."""
         return Refined(self.T_cam_obj[which], Scores(*(term[which] for term in vars(self.scores).values())))
