@@ -135,3 +135,16 @@ def test_labels_of_other_instances_are_no_labels(dataset, store, tmp_path):
     run = write_label_run(dataset, tmp_path / "labels")
     with pytest.raises(UsageError, match="none of the selected instances has a certified label"):
         label_poses(certified_labels(run, dataset), store.keys + np.array([7, 0, 0, 0], np.int32))
+
+
+def test_the_other_direction_gives_targets_of_its_own(batch, shapes, truth):
+    start = (inverse(batch.T_cam_crop) @ near(truth))[:, None]
+    number = torch.arange(len(truth))
+    found = [
+        IterativeAnnotationResolver(shapes, ResolverOptions(iterations=3, direction=direction))
+        .targets(batch, number, start)
+        .T_crop_obj
+        for direction in ("observed-to-model", "model-to-observed")
+    ]
+    assert all(torch.isfinite(T).all() for T in found)
+    assert (found[0] - found[1]).abs().max() > 1e-3

@@ -1,7 +1,7 @@
 """Where the poses come from that predictions are compared with: the centre of every recipe."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,11 +53,15 @@ class IterativeAnnotationResolver(TargetSource):
         """Resolve every pose against its own instance's points."""
         count, poses = T_pred.shape[:2]
         cloud = torch.arange(count, device=T_pred.device).repeat_interleave(poses)
+        grid = self.shapes.grid
+        if self.options.direction == "model-to-observed":  # every model point searches: fewer of them will do
+            every = max(1, grid.points_m.shape[1] // self.shapes.points_m.shape[1])
+            grid = replace(grid, points_m=grid.points_m[:, ::every], normals=grid.normals[:, ::every])
         result = resolve(
             T_pred.detach().flatten(0, 1).float(),
             batch.points_crop_m,
             cloud,
-            self.shapes.grid,
+            grid,
             batch.object_index[cloud],
             self.options,
         )
