@@ -13,28 +13,16 @@ import math
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
-from torch import Tensor
 
-from joint_loss import POINTS, Setting, prepare
+from joint_loss import POINTS, Setting, aucs, disturbance, prepare
 from provenance import print_provenance, provenance
 from selfpose6d.data.crop_batch import sample_batch
-from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
-from selfpose6d.metrics.auc import auc_exact
+from selfpose6d.geometry.se3 import inverse
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
 TURN_RAD, SHIFT_M = math.radians(5), 0.005
 START, FORWARD, BACKWARD = "start", "observed-to-model", "model-to-observed"
-
-
-def scores(setting: Setting, index: Tensor, T: Tensor, truth: Tensor) -> tuple[float, float]:
-    """ADD-S and ADD AUC."""
-    points = setting.shapes.grid.points_m[index][:, ::4]
-    placed, expected = transform_points(T, points), transform_points(truth, points)
-    middle = expected.mean(1, keepdim=True)  # cdist squares coordinates: near 0 they keep their digits
-    adds_m = torch.cdist(expected - middle, placed - middle).amin(-1).mean(-1)
-    return auc_exact(adds_m.numpy()), auc_exact((placed - expected).norm(dim=-1).mean(-1).numpy())
 
 
 def measure(setting: Setting, seed: int) -> dict[str, tuple[float, float]]:
@@ -42,16 +30,14 @@ def measure(setting: Setting, seed: int) -> dict[str, tuple[float, float]]:
     generator = torch.Generator().manual_seed(seed)
     batch = sample_batch(setting.images, setting.index_by_id, setting.diameter_m, POINTS, generator)
     index = batch.object_index
-    way = torch.nn.functional.normalize(torch.randn(2, len(index), 3, generator=generator), dim=-1)
-    centre = setting.centre_m[index]
-    turn = roma.rotvec_to_rotmat(TURN_RAD * way[0])
-    off = make_transform(turn, centre + SHIFT_M * way[1] - (turn @ centre[..., None]).squeeze(-1))
+    off = disturbance(setting, index, TURN_RAD, SHIFT_M, generator)
     truth = inverse(batch.T_cam_crop) @ setting.T_true
-    found = {START: scores(setting, index, truth @ off, truth)}
+    points_m = setting.shapes.grid.points_m[index][:, ::4]
+    found = {START: aucs(points_m, truth @ off, truth)}
     for options in (ResolverOptions(direction=FORWARD), ResolverOptions(direction=BACKWARD)):
         clouds = torch.arange(len(index))
         result = resolve(truth @ off, batch.points_crop_m, clouds, setting.shapes.grid, index, options)
-        found[options.direction] = scores(setting, index, result.T_cam_obj, truth)
+        found[options.direction] = aucs(points_m, result.T_cam_obj, truth)
     return found
 
 

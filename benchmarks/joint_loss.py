@@ -120,6 +120,24 @@ def improve(setting: Setting, batch: CropBatch, options: JointLossOptions, start
     return posed(motion.detach())
 
 
+def disturbance(
+    setting: Setting, index: Tensor, turn_rad: float, shift_m: float | Tensor, generator: torch.Generator
+) -> Tensor:
+    """For instances of the objects `index`, turns about the centre and shifts of a given size in random directions."""
+    way = torch.nn.functional.normalize(torch.randn(2, len(index), 3, generator=generator), dim=-1)
+    turn, centre = roma.rotvec_to_rotmat(turn_rad * way[0]), setting.centre_m[index]
+    shift = torch.as_tensor(shift_m).reshape(-1, 1) * way[1]
+    return make_transform(turn, centre + shift - (turn @ centre[..., None]).squeeze(-1))
+
+
+def aucs(points_obj_m: Tensor, T: Tensor, truth: Tensor) -> tuple[float, float]:
+    """ADD-S and ADD AUC (exact) of poses."""
+    placed, expected = transform_points(T, points_obj_m), transform_points(truth, points_obj_m)
+    middle = expected.mean(1, keepdim=True)  # cdist squares coordinates: near 0 they keep their digits
+    adds_m = torch.cdist(expected - middle, placed - middle).amin(-1).mean(-1)
+    return auc_exact(adds_m.numpy()), auc_exact((placed - expected).norm(dim=-1).mean(-1).numpy())
+
+
 def measure(
     setting: Setting, options: JointLossOptions, occlusion: tuple[float, float], seed: int
 ) -> np.ndarray:
@@ -128,20 +146,11 @@ def measure(
     images = occlude(setting.images, *occlusion, generator)
     batch = sample_batch(images, setting.index_by_id, setting.diameter_m, POINTS, generator)
     index = batch.object_index
-    direction = torch.nn.functional.normalize(torch.randn(2, len(index), 3, generator=generator), dim=-1)
-    turn = roma.rotvec_to_rotmat(TURN_RAD * direction[0])
-    centre, diameter_m = setting.centre_m[index], setting.diameter_m[index][:, None]
-    shift = SHIFT_SHARE * diameter_m * direction[1]
-    off = make_transform(turn, centre + shift - (turn @ centre[..., None]).squeeze(-1))
+    off = disturbance(setting, index, TURN_RAD, SHIFT_SHARE * setting.diameter_m[index], generator)
     truth = inverse(batch.T_cam_crop) @ setting.T_true
     T = improve(setting, batch, options, truth @ off)
     angle_rad = roma.rotmat_to_rotvec(truth[:, :3, :3].mT @ T[:, :3, :3]).norm(dim=-1)
-    points = setting.shapes.points_m[index]
-    placed, expected = transform_points(T, points), transform_points(truth, points)
-    add_m = (placed - expected).norm(dim=-1).mean(-1)
-    middle = expected.mean(1, keepdim=True)  # cdist squares coordinates: near 0 they keep their digits
-    adds_m = torch.cdist(expected - middle, placed - middle).amin(-1).mean(-1)
-    return np.array([math.degrees(angle_rad.median()), auc_exact(adds_m.numpy()), auc_exact(add_m.numpy())])
+    return np.array([math.degrees(angle_rad.median()), *aucs(setting.shapes.points_m[index], T, truth)])
 
 
 def main() -> None:
