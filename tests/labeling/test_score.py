@@ -7,8 +7,9 @@ import torch
 from labeling.conftest import rendered_frame, tilted_pose
 from selfpose6d.geometry.se3 import exp
 from selfpose6d.labeling.annotate import view_instance
+from selfpose6d.labeling.detail import erode, high_pass
 from selfpose6d.labeling.refine import look
-from selfpose6d.labeling.score import ScoreWeights, erode, high_pass, score
+from selfpose6d.labeling.score import ScoreWeights, score
 from selfpose6d.labeling.search import SearchOptions
 
 CLOUD = torch.zeros(1, 3)

@@ -58,7 +58,7 @@ class RenderVerifier:
             cloud = visible_cloud(frame, instance, model.diameter_m, search.points, generator)
         except TooFewPointsError:
             return None
-        with torch.device(model.device):
+        with model.on_device():
             view = view_instance(frame, instance, cloud.to(model.device), search)
             return self._judge(frame, instance, model, view, T_cam_obj.to(model.device).float())
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -81,7 +80,7 @@ def annotate_instance(
         cloud = visible_cloud(frame, instance, model.diameter_m, options.search.points, generator)
     except TooFewPointsError as error:
         return _invalid(instance, str(error), start_s)
-    with torch.device(model.device):
+    with model.on_device():
         cloud = cloud.to(model.device)
         if options.method == "icp":
             T, certificate = pure_icp(model, cloud, options.direction, generator)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,6 +58,10 @@ class ObjectModel:
     def device(self) -> torch.device:
         """Where the tensors live; frames are annotated there."""
         return self.centre_m.device
+
+    def on_device(self) -> AbstractContextManager:
+        """New tensors go where the model is. Left out where they would anyway: it taxes every operation."""
+        return nullcontext() if self.device == torch.get_default_device() else self.device
 
     def to(self, device: torch.device | str) -> "ObjectModel":
         """The same object on another device."""

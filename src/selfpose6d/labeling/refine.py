@@ -8,17 +8,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import exp
+from selfpose6d.labeling.detail import high_pass
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.residuals import (
     GEOMETRY_SCALE_M,
-    colour_pull,
-    depth_system,
-    free_space_pull,
     geometry_system,
-    image_system,
     outside_distance,
+    rendered_system,
 )
-from selfpose6d.labeling.score import ObservedCrop, Scores, ScoreWeights, View, high_pass, score
+from selfpose6d.labeling.score import ObservedCrop, Scores, ScoreWeights, View, score
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.shade import mip_levels, shade
 from selfpose6d.types import Rasterization
@@ -166,22 +164,17 @@ def gauss_newton_step(
     T: Float[Tensor, "poses 4 4"],
     view: View,
     scores: Scores,
-    distance_px: tuple[Tensor, tuple[Tensor, Tensor]],
+    distance_px: Float[Tensor, "3 size size"],
     with_colour: bool,
 ) -> Float[Tensor, "poses 4 4"]:
     """One damped step of all poses."""
     centre = T[:, :3, :3] @ model.centre_m + T[:, :3, 3]
     H, g = geometry_system(model, cloud_cam_m, T, centre)
-    H_depth, g_depth = depth_system(model, observed, view, T, centre)
-    pull = free_space_pull(observed, view, distance_px)
-    if with_colour and model.has_colour:
-        pull = pull + colour_pull(observed, view, scores.shift)
-    H_image, g_image = image_system(view, observed.crop.K, centre, pull)
+    shift = scores.shift if with_colour and model.has_colour else None
+    H_rendered, g_rendered = rendered_system(model, observed, view, T, centre, distance_px, shift)
     radius = 0.5 * model.diameter_m
     damping = DAMPING * torch.diag(torch.tensor([1.0] * 3 + [radius**2] * 3)) / GEOMETRY_SCALE_M**2
-    twist = torch.linalg.solve(
-        NEAREST_WEIGHT * H + H_depth + H_image + damping, NEAREST_WEIGHT * g + g_depth + g_image
-    )
+    twist = torch.linalg.solve(NEAREST_WEIGHT * H + H_rendered + damping, NEAREST_WEIGHT * g + g_rendered)
     limit = torch.tensor([MAX_STEP_M] * 3 + [MAX_STEP_M / radius] * 3)
     twist = twist * (limit / twist.abs().clamp_min(1e-12)).amin(-1, keepdim=True).clamp_max(1.0)
     return move_about_centre(T, centre, twist)

@@ -15,14 +15,18 @@ from torch import Tensor
 from selfpose6d.geometry.camera import back_project
 from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
+from selfpose6d.labeling.detail import erode
 from selfpose6d.labeling.object_model import ObjectModel
-from selfpose6d.labeling.score import FREE_SPACE_M, ObservedCrop, View, erode
+from selfpose6d.labeling.residuals_numba import ResidualScales, rendered_system_numba
+from selfpose6d.labeling.score import FREE_SPACE_M, ObservedCrop, View
+from selfpose6d.renderer.rasterize import Backend
 
 GEOMETRY_SCALE_M = 0.003
 ROBUST_M = 0.01
 COLOUR_SCALE_LAB = 16.0
 SILHOUETTE_SCALE_PX = 0.5
 MAX_DISTANCE_PX = 10.0
+SCALES = ResidualScales(GEOMETRY_SCALE_M, ROBUST_M, COLOUR_SCALE_LAB, SILHOUETTE_SCALE_PX, FREE_SPACE_M)
 
 
 def geometry_system(
@@ -42,6 +46,29 @@ def geometry_system(
     robust = (ROBUST_M**2 / (ROBUST_M**2 + offset.square().sum(-1))).square()
     weighted = (J * (robust / (points * GEOMETRY_SCALE_M**2))[..., None]).mT
     return weighted @ J, (weighted @ (normal * offset).sum(-1)[..., None]).squeeze(-1)
+
+
+def rendered_system(
+    model: ObjectModel,
+    observed: ObservedCrop,
+    view: View,
+    T: Float[Tensor, "poses 4 4"],
+    centre: Float[Tensor, "poses 3"],
+    distance_px: Float[Tensor, "3 size size"],
+    shift: Int[Tensor, "poses"] | None,
+    backend: Backend = "auto",
+) -> tuple[Float[Tensor, "poses 6 6"], Float[Tensor, "poses 6"]]:
+    """Normal equations of all that is read off a rendering: depth, free space and, with the score's `shift`, colour."""
+    if backend == "auto":
+        backend = "numba" if T.device.type == "cpu" else "torch"
+    if backend == "numba":
+        return rendered_system_numba(model, observed, view, T, centre, distance_px, shift, SCALES)
+    H_depth, g_depth = depth_system(model, observed, view, T, centre)
+    pull = free_space_pull(observed, view, distance_px)
+    if shift is not None:
+        pull = pull + colour_pull(observed, view, shift)
+    H_image, g_image = image_system(view, observed.crop.K, centre, pull)
+    return H_depth + H_image, g_depth + g_image
 
 
 def depth_system(
@@ -73,7 +100,9 @@ def colour_pull(
 ) -> Float[Tensor, "poses 5 size size"]:
     """Where each rendered pixel's pattern wants to move, as a quadratic in its image motion (see `image_system`)."""
     region = (observed.inner & erode(view.covered, 2)).to(view.detail)
-    target = observed.moved[shift]
+    size, shifts = observed.inner.shape[0], 2 * observed.max_shift_px + 1
+    windows = observed.padded_detail.unfold(1, size, 1).unfold(2, size, 1)
+    target = windows[:, shift // shifts, shift % shifts].transpose(0, 1)
     r = view.detail - target
     du, dv = _image_gradient(0.5 * (view.detail + target))
     w = region / (1 + r.square().sum(1) / (3 * COLOUR_SCALE_LAB) ** 2)
@@ -83,10 +112,10 @@ def colour_pull(
 
 
 def free_space_pull(
-    observed: ObservedCrop, view: View, distance_px: tuple[Tensor, tuple[Tensor, Tensor]]
+    observed: ObservedCrop, view: View, distance_px: Float[Tensor, "3 size size"]
 ) -> Float[Tensor, "poses 5 size size"]:
     """Rendered pixels that hide measured background want to move down the mask's distance field."""
-    crop, (distance, (du, dv)) = observed.crop, distance_px
+    crop, (distance, du, dv) = observed.crop, distance_px
     wrong = view.covered & (~crop.mask & (crop.depth_m > 0) & crop.in_image)
     wrong = wrong & (crop.depth_m - view.depth_m > FREE_SPACE_M)
     pull = torch.stack([du * du, du * dv, dv * dv, -du * distance, -dv * distance])
@@ -109,13 +138,11 @@ def image_system(
     return H, (flow_u @ bu[..., None] + flow_v @ bv[..., None]).squeeze(-1)
 
 
-def outside_distance(
-    mask: Bool[Tensor, "size size"],
-) -> tuple[Float[Tensor, "size size"], tuple[Tensor, Tensor]]:
+def outside_distance(mask: Bool[Tensor, "size size"]) -> Float[Tensor, "3 size size"]:
     """Distance of each pixel from the mask (0 inside), capped, and its gradients along u and v."""
     distance = cv2.distanceTransform((~mask.cpu().numpy()).astype(np.uint8), cv2.DIST_L2, 3)
     distance = torch.from_numpy(np.minimum(distance, MAX_DISTANCE_PX).astype(np.float32)).to(mask.device)
-    return distance, _image_gradient(distance)
+    return torch.stack([distance, *_image_gradient(distance)])
 
 
 def _image_gradient(

@@ -4,7 +4,6 @@ Everything is measured on the instance's crop; higher is better for `total`, 1 i
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from selfpose6d.geometry.colour import rgb_to_lab
+from selfpose6d.labeling.detail import erode, high_pass
 from selfpose6d.labeling.observation import Crop
+from selfpose6d.labeling.score_numba import covered_detail_numba, shape_counts_numba
+from selfpose6d.renderer.rasterize import Backend
 
 DEPTH_CAP_M = 0.02
 FREE_SPACE_M = 0.015
@@ -58,96 +60,99 @@ class Scores:
 class ObservedCrop:
     """A crop with what scoring needs of it, computed once per instance and size.
 
-    `moved` is the high-pass LAB shifted by each of `shifts_px` (rows, columns), the registration errors between RGB
-    and depth that the colour term allows for; `inner` the mask without its rim.
+    RGB may be registered to depth with an error of up to `max_shift_px` crop pixels either way: the colour term takes
+    the best of `shifts` = (2 * max_shift_px + 1) squared. `padded_detail` is the high-pass LAB with as many pixels of
+    zeros around it; `inner` the mask without its rim, `inner_px` the flat indices of its pixels, `moved` their
+    high-pass LAB and its square at each shift.
     """
 
     crop: Crop
+    max_shift_px: int
+    padded_detail: Float[Tensor, "3 padded padded"]
     inner: Bool[Tensor, "size size"]
-    shifts_px: Float[Tensor, "shifts 2"]
-    moved: Float[Tensor, "shifts 3 size size"]
-    moved_square: Float[Tensor, "shifts size size"]
+    inner_px: Int[Tensor, "pixels"]
+    moved: Float[Tensor, "4 shifts pixels"]
 
 
 def observe(crop: Crop, max_shift_px: int) -> ObservedCrop:
     """Prepare a crop for scoring with shifts of up to `max_shift_px` crop pixels."""
-    inner = erode(crop.mask[None], max(1, crop.mask.shape[0] // 64))[0]
-    detail = high_pass(rgb_to_lab(crop.rgb)[None], crop.mask[None])[0]
-    window = range(-max_shift_px, max_shift_px + 1)
-    shifts = [(i, j) for i in window for j in window]
-    moved = torch.stack([torch.roll(detail, (-i, -j), (1, 2)) for i, j in shifts])
-    return ObservedCrop(crop, inner, torch.tensor(shifts, dtype=torch.float32), moved, moved.square().sum(1))
+    size, shifts = crop.mask.shape[0], 2 * max_shift_px + 1
+    inner = erode(crop.mask[None], max(1, size // 64))[0]
+    detail = F.pad(high_pass(rgb_to_lab(crop.rgb)[None], crop.mask[None])[0], [max_shift_px] * 4)
+    row, column = inner.nonzero().unbind(1)
+    corner = torch.arange(shifts)[:, None] * detail.shape[2] + torch.arange(shifts)
+    where = corner.reshape(-1, 1) + (row * detail.shape[2] + column)
+    moved = detail.flatten(1).index_select(1, where.flatten()).reshape(3, *where.shape)
+    moved = torch.cat([moved, moved.square().sum(0, keepdim=True)])
+    return ObservedCrop(crop, max_shift_px, detail, inner, row * size + column, moved)
 
 
-def erode(mask: Bool[Tensor, "n h w"], radius_px: int) -> Bool[Tensor, "n h w"]:
-    """Binary erosion with a square of side `2 * radius_px + 1`; beyond the image counts as outside."""
-    outside = F.pad((~mask).to(torch.float32)[:, None], [radius_px] * 4, value=1.0)
-    for dimension in ((2 * radius_px + 1, 1), (1, 2 * radius_px + 1)):
-        outside = F.max_pool2d(outside, dimension, 1)
-    return outside[:, 0] == 0
-
-
-def high_pass(lab: Float[Tensor, "n h w 3"], mask: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 3 h w"]:
-    """LAB minus its mean over the neighbourhood within the mask, 0 outside: detail that survives lighting."""
-    weight = mask.to(lab)[:, None]
-    image = torch.cat([lab.permute(0, 3, 1, 2) * weight, weight], 1)
-    blurred = _blur(image, lab.shape[1] // 8)
-    return (image[:, :3] - blurred[:, :3] / blurred[:, 3:].clamp_min(1e-3)) * weight
-
-
-def _blur(images: Float[Tensor, "n c h h"], side_px: int) -> Float[Tensor, "n c h h"]:
-    """Two box filters one after the other on a half-size image, a cheap wide bell."""
-    across = _blur_matrix(images.shape[-1], max(1, side_px // 2) | 1, images.device)
-    return F.interpolate(across @ images @ across.T, scale_factor=2, mode="nearest")
-
-
-@cache
-def _blur_matrix(size: int, side: int, device: torch.device) -> Float[Tensor, "half {size}"]:
-    """One axis of the blur, as a matrix: mean of pairs, then twice the mean over `side` neighbours (0 beyond)."""
-    half = F.avg_pool1d(torch.eye(size, device=device), 2)
-    for _ in range(2):
-        half = F.avg_pool1d(half, side, 1, side // 2)
-    return half.T
+def score(
+    observed: ObservedCrop, view: View, weights: ScoreWeights, has_colour: bool, backend: Backend = "auto"
+) -> Scores:
+    """Score every rendered hypothesis against the crop."""
+    if backend == "auto":
+        backend = "numba" if view.depth_m.device.type == "cpu" else "torch"
+    seen, measured, gap_m, hiding = (shape_counts_numba if backend == "numba" else _shape_counts)(
+        observed.crop, view.covered, view.depth_m, DEPTH_CAP_M, FREE_SPACE_M
+    )
+    area = observed.crop.mask.sum().clamp_min(1)
+    coverage, free_space = seen / area, hiding / area
+    depth = gap_m / (DEPTH_CAP_M * measured.clamp_min(1))
+    if has_colour:
+        colour, shift = colour_correlation(observed, view, backend)
+    else:
+        colour, shift = torch.zeros_like(coverage), torch.zeros(len(coverage), dtype=torch.long)
+    total = coverage - weights.depth * depth - weights.free_space * free_space + weights.colour * colour
+    return Scores(total, coverage, depth, free_space, colour, shift)
 
 
 def colour_correlation(
-    observed: ObservedCrop, view: View
+    observed: ObservedCrop, view: View, backend: Backend
 ) -> tuple[Float[Tensor, "poses"], Int[Tensor, "poses"]]:
     """NCC of high-pass LAB, the best over the allowed shifts, and which shift that is.
 
     The noise floor keeps plain surfaces near 0 instead of correlating their noise.
     """
-    region = (observed.inner & erode(view.covered, 1)).to(view.detail)[:, None]
-    count = region.sum((-1, -2, -3)).clamp_min(1)
-    inside = view.detail * region
-    centred = inside - inside.sum((-1, -2), keepdim=True) / count[:, None, None, None] * region
+    covered_detail = covered_detail_numba if backend == "numba" else _covered_detail
+    region, detail = covered_detail(view.covered, view.detail, observed.inner_px)
+    count = region.sum(-1).clamp_min(1)
+    centred = detail - (detail.sum(-1) / count)[..., None] * region
+    product = torch.bmm(centred, observed.moved[:3].mT).sum(0)
+    *mean, square = (region @ observed.moved.flatten(0, 1).T).unflatten(1, (4, -1)).unbind(1)
     floor = 3 * count * NOISE_LAB**2
-    product = centred.flatten(1) @ observed.moved.flatten(1).T
-    pixels = region.flatten(1)
-    square = pixels @ observed.moved_square.flatten(1).T
-    mean = torch.stack([pixels @ observed.moved[:, c].flatten(1).T for c in range(3)]).square().sum(0)
-    rendered = centred.square().sum((-1, -2, -3)) + floor
-    energy = (square - mean / count[:, None]).clamp_min(0) + floor[:, None]
+    rendered = centred.square().sum((0, 2)) + floor
+    mean_square = sum(m.square() for m in mean) / count[:, None]
+    energy = (square - mean_square).clamp_min(0) + floor[:, None]
     ncc = product / (rendered[:, None] * energy).sqrt()
     best, which = ncc.max(-1)
     return best, which
 
 
-def score(observed: ObservedCrop, view: View, weights: ScoreWeights, has_colour: bool) -> Scores:
-    """Score every rendered hypothesis against the crop."""
-    crop = observed.crop
-    area = crop.mask.sum().clamp_min(1)
+def _shape_counts(
+    crop: Crop,
+    covered: Bool[Tensor, "poses size size"],
+    depth_m: Float[Tensor, "poses size size"],
+    cap_m: float,
+    free_space_m: float,
+) -> Float[Tensor, "4 poses"]:
+    """Per pose: covered mask pixels, those with measured depth, the sum of their capped depth errors (metres), and
+    covered pixels that hide measured background.
+    """
     known = crop.depth_m > 0
-    gap_m = crop.depth_m - view.depth_m
-    coverage = (view.covered & crop.mask).sum((1, 2)) / area
-    measured = view.covered & (crop.mask & known)
-    error = (gap_m.abs().clamp_max(DEPTH_CAP_M) * measured).sum((1, 2))
-    depth = error / (DEPTH_CAP_M * measured.sum((1, 2)).clamp_min(1))
-    outside = view.covered & (~crop.mask & known & crop.in_image)
-    free_space = (outside & (gap_m > FREE_SPACE_M)).sum((1, 2)) / area
-    if has_colour:
-        colour, shift = colour_correlation(observed, view)
-    else:
-        colour, shift = torch.zeros_like(coverage), torch.zeros(len(coverage), dtype=torch.long)
-    total = coverage - weights.depth * depth - weights.free_space * free_space + weights.colour * colour
-    return Scores(total, coverage, depth, free_space, colour, shift)
+    gap_m = crop.depth_m - depth_m
+    seen = covered & crop.mask
+    measured = seen & known
+    error_m = gap_m.abs().clamp_max(cap_m) * measured
+    hiding = covered & (~crop.mask & known & crop.in_image) & (gap_m > free_space_m)
+    return torch.stack([value.sum((1, 2)).to(depth_m) for value in (seen, measured, error_m, hiding)])
+
+
+def _covered_detail(
+    covered: Bool[Tensor, "poses size size"],
+    detail: Float[Tensor, "poses 3 size size"],
+    pixels: Int[Tensor, "pixels"],
+) -> tuple[Float[Tensor, "poses pixels"], Float[Tensor, "3 poses pixels"]]:
+    """Whether each of the pixels is covered with all its neighbours, and the detail there (0 where not)."""
+    region = erode(covered, 1).flatten(1)[:, pixels].to(detail)
+    return region, detail.flatten(2)[:, :, pixels].transpose(0, 1) * region
