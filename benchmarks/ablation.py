@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from network_score import score_network
 from provenance import print_provenance, provenance
-from selfpose6d.cli.main import main as selfpose6d
 from selfpose6d.data.crop_store import CacheOptions
 from selfpose6d.data.dataset import open_dataset
 from selfpose6d.training.devices import make_fabric
@@ -37,17 +37,10 @@ VARIANTS: dict[str, Recipe] = {
 
 def measure(data: Path, recipe: Recipe, limit: Limit, seed: int, folder: Path) -> tuple[float, float]:
     """ADD-S and ADD AUC (exact, pooled) of the network alone."""
-    model, run = folder / "model", folder / "estimates"
+    model = folder / "model"
     options = TrainOptions(recipe, limit, seed=seed, cache=CacheOptions())
     train(open_dataset(data, "train"), options, model, make_fabric("cpu"))
-    for command in (
-        ["estimate", str(model), str(data), "--out", str(run)],
-        ["evaluate", str(run), str(data), "--split", "test"],
-    ):
-        if selfpose6d(command):
-            raise SystemExit(f"failed: {command}")
-    pooled = json.loads((run / "results.json").read_text())["metrics"]["pooled"]
-    return pooled["adds_auc"], pooled["add_auc"]
+    return score_network(model, data, folder / "estimates")
 
 
 def main() -> None:

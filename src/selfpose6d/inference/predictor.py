@@ -108,7 +108,7 @@ class Predictor:
         """
         options = options or PredictOptions()
         network, facts = load_network(Path(model), device)
-        if options.network_steps and not facts.get("refiner_trained"):
+        if options.network_steps and not network.refiner.trained:
             raise CheckpointError(
                 f"{model}: its refinement network is not trained (its training ended in stage "
                 f"{facts.get('stage', 'estimator')!r}). Use --refine none or icp, or train on with more steps."

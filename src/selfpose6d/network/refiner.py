@@ -43,6 +43,12 @@ class PoseRefiner(nn.Module):
         """Give it the objects' shapes, in the order of the channels; needed with `refiner_residuals`, never saved."""
         self.shapes = grid
 
+    @property
+    def trained(self) -> bool:
+        """Whether it has learnt anything: at the start its corrections are nil."""
+        heads = (self.rotation, self.translation)
+        return any(bool(weight.any()) for head in heads for weight in (head.output_weight, head.output_bias))
+
     def forward(
         self,
         colour: Float[Tensor, "batch points channels"],

@@ -86,9 +86,6 @@ class RunRecord:
             "recipe": self._plan.context.recipe.name,
             "step": state.step,
             "stage": self._plan.context.recipe.stages[state.stage].name,
-            "refiner_trained": any(
-                stage.refines for stage in self._plan.context.recipe.stages[: state.stage + 1]
-            ),
             "validation": state.best,
             "seed": self._plan.seed,
         }
