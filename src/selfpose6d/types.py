@@ -4,6 +4,7 @@ Images are numpy arrays up to the crop; from there on everything is a torch tens
 (object to camera, OpenCV camera, metres).
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -101,6 +102,12 @@ class Certificate:
     free_space: float
     colour: float
     alternatives: tuple[Alternative, ...] = ()
+
+    @classmethod
+    def not_judged(cls, reason: str, confidence: float = 0.0, rms_m: float = math.nan) -> "Certificate":
+        """Of a pose that no rendering was compared with: rejected."""
+        nothing = math.nan
+        return cls("rejected", reason, confidence, nothing, rms_m, nothing, nothing, nothing)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from networks import TINY
 from small_roots import write_bop, write_capture, write_image, write_models
 
 from selfpose6d.cli.main import main
+from selfpose6d.data.certificates import read_certificates
 from selfpose6d.data.predictions import read_predictions, read_skipped
 from selfpose6d.data.run_folder import read_config
 from selfpose6d.geometry.nearest import build_nearest_grid
@@ -87,6 +88,10 @@ def test_icp_and_verification(root, model, tmp_path):
         out = tmp_path / name
         assert main(["estimate", str(model), str(root), "--out", str(out), "--limit", "1", *more]) == 0
         assert len(read_predictions(out / "predictions.csv")) == 2
+    judged = list(read_certificates(tmp_path / "verify" / "certificates.jsonl"))
+    assert [label.key.obj_id for label in judged] == [1, 2]
+    assert not (tmp_path / "verify" / "annotations").exists()
+    assert not (tmp_path / "icp" / "certificates.jsonl").exists()
 
 
 def test_the_pose_after_each_refinement_step_is_written(root, tmp_path):

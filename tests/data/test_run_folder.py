@@ -3,8 +3,10 @@ import subprocess
 import sys
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from labels import label
 
@@ -15,7 +17,7 @@ from selfpose6d.data.run_folder import RunFolder, read_config
 from selfpose6d.data.run_outputs import write_outputs
 from selfpose6d.data.selection import FrameId
 from selfpose6d.errors import UsageError
-from selfpose6d.types import InstanceKey, SkippedInstance
+from selfpose6d.types import InstanceKey, RefinementStep, SkippedInstance
 
 OPTIONS = {"seed": 0, "objects": (1, 2), "models": Path("models"), "method": "verified", "limit": None}
 
@@ -89,6 +91,7 @@ def test_results_are_sorted_and_complete(tmp_path):
     ):
         run.journal.append(record)
     run.finalise()
+    run.write_annotations()
     rows = read_predictions(run.path / "predictions.csv")
     assert [(r.scene_id, r.im_id, r.obj_id, r.time_s) for r in rows] == [
         (0, 1, 9, 0.125),
@@ -109,6 +112,18 @@ def test_results_are_sorted_and_complete(tmp_path):
         {"cam_R_m2c": [1, 0, 0, 0, 1, 0, 0, 0, 1], "cam_t_m2c": [100, 200, 500], "obj_id": 5, "inst_id": 0}
     ]
     assert [entry["inst_id"] for entry in annotated["000000"]["2"]] == [0, 1]
+
+
+def test_poses_on_the_way_are_not_in_the_certificates(tmp_path):
+    run = open_run(tmp_path / "run", command="estimate")
+    path = (RefinementStep("estimator", np.eye(4)), RefinementStep("verified", np.eye(4)))
+    run.journal.append(finished_record(FrameId(0, 1), [replace(label(0, 1, 5), path=path)], [], 0.5))
+    run.finalise()
+    run.write_steps()
+    (row,) = map(json.loads, (run.path / "certificates.jsonl").read_text().splitlines())
+    assert row["status"] == "certified"
+    assert "steps" not in row
+    assert sorted(file.stem for file in (run.path / "steps").iterdir()) == ["0-estimator", "1-verified"]
 
 
 def test_without_certificates(tmp_path):

@@ -37,6 +37,15 @@ def test_rows_by_hand(results):
     assert "for objects: 2" in table.note
 
 
+def test_a_run_without_certificates_has_no_share_of_them(points_m):
+    scores = score(
+        make_estimates([(0, 1, 1, 0.9, 0.01, "")]), make_truths([(0, 1, 1, 0.0, True)]), points_m, set()
+    )
+    results = summarise(scores, (), "vertices", {}, False)
+    assert [row[-3:] for row in object_table(results, {}).rows[:2]] == [("0", "-", "-")] * 2
+    assert comparison_table({"only": results}).rows[0][-3:] == ("0", "-", "-")
+
+
 def test_toolbox_columns_on_request(results):
     assert not any("toolbox" in heading for heading in object_table(results, {}).headings)
     table = object_table(results, {}, toolbox=True)

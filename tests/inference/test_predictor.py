@@ -17,6 +17,7 @@ from selfpose6d.inference.predictor import Predictor
 from selfpose6d.inference.verification import VerifiedPose
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.types import Certificate, LabeledPose
 
 OBJECTS = object_table((1, 2), [cube(), cube()])
 K = np.array(CAM_K).reshape(3, 3)
@@ -120,12 +121,15 @@ def test_hypotheses_are_the_clusters(network):
 
 @pytest.mark.parametrize("judged", [True, False])
 def test_the_verifier_decides_where_it_can_judge(network, judged):
-    better = VerifiedPose(torch.eye(4), 0.77, accepted=True)
+    certified = Certificate("certified", "", 0.77, 0.3, 0.001, 0.99, 0.0, 0.8)
+    unable = Certificate.not_judged("too few points")
     seen = []
 
     def verifier(frame, instance, T_cam_obj):
         seen.append(T_cam_obj.shape)
-        return better if judged else None
+        if judged:
+            return VerifiedPose(torch.eye(4), certified, accepted=True)
+        return VerifiedPose(T_cam_obj[0], unable, accepted=False)
 
     rgb, depth_m, both = image()
     options = PredictOptions(verify=True, hypotheses=4)
@@ -136,6 +140,9 @@ def test_the_verifier_decides_where_it_can_judge(network, judged):
     expected = (np.eye(4), 0.77) if judged else (plain.T_cam_obj, plain.confidence)
     assert np.allclose(pose.T_cam_obj, expected[0])
     assert pose.confidence == pytest.approx(expected[1])
+    assert isinstance(pose, LabeledPose)
+    assert pose.certificate == (certified if judged else unable)
+    assert not isinstance(plain, LabeledPose)
 
 
 def test_time_is_kept_per_stage(network):

@@ -36,7 +36,8 @@ def test_a_hopeless_hypothesis_makes_it_search(box):
     assert add_m(box, stuck.T_cam_obj[None], tilted_pose())[0] > 0.01
     assert add_m(box, searched.T_cam_obj[None], tilted_pose())[0] < 0.003
     assert searched.accepted
-    assert searched.confidence > 0.8
+    assert searched.certificate.status == "certified"
+    assert stuck.certificate.status != "certified"
 
 
 def test_a_hypothesis_a_little_off_is_refined_without_a_search(box):

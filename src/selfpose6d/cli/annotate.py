@@ -77,6 +77,7 @@ class Command:
         run = self._open_run(dataset)
         self._label_frames(dataset, run, device)
         run.finalise()
+        run.write_annotations()
         if dataset.layout == "capture":
             run.write_frame_names(dataset.frame_names())
         draw_overlays(run.path, dataset, self.overlays)

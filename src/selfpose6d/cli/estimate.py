@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Command:
     """Run a trained model on every instance that has a mask; reads no pose.
 
-    Writes predictions.csv and skipped.jsonl. Ctrl-C is safe: the same command goes on where it stopped.
+    Writes predictions.csv and skipped.jsonl, with --verify certificates.jsonl. Ctrl-C is safe: the same command
+    goes on where it stopped.
     """
 
     model: tyro.conf.Positional[Path]
@@ -37,7 +38,7 @@ class Command:
     """Steps of the refinement network (default: 2), or ICP iterations with icp alone (default: 20)."""
     verify: bool = False
     """Render and refine the hypotheses (where that leaves doubt, search as annotate does); take the best if it scores
-    higher than the network's pose."""
+    higher than the network's pose, with its certificate."""
     split: str | None = None
     """The split to estimate (default: test, of a capture folder all)."""
     selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)
@@ -67,7 +68,7 @@ class Command:
         predictor = self._load_predictor(dataset)
         run = self._open_run(dataset)
         process_frames(dataset, run, predictor.predict, "estimate")
-        run.finalise(with_certificates=False)
+        run.finalise(with_certificates=self.verify)
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())

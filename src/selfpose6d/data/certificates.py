@@ -24,7 +24,8 @@ _MEASURES = ("margin", "rms_m", "coverage", "free_space", "colour")
 
 
 def pose_row(pose: PoseEstimate) -> dict[str, Any]:
-    """Key, confidence and pose; of a `LabeledPose` its whole certificate, fields in the file's order.
+    """Key, confidence and pose; of a `LabeledPose` its whole certificate, fields in the file's order; then the
+    poses on the way, if there are any.
 
     Raises:
         ValueError: the pose is not valid; it belongs among the skipped.
@@ -32,10 +33,10 @@ def pose_row(pose: PoseEstimate) -> dict[str, Any]:
     if not pose.valid:
         raise ValueError(f"{pose.key} has no pose: {pose.reason}")
     row: dict[str, Any] = pose.key._asdict()
+    steps = [{"name": step.name} | _pose_fields(step.T_cam_obj) for step in pose.path]
+    path = {"steps": steps} if steps else {}
     if not isinstance(pose, LabeledPose):
-        row |= {"confidence": float(pose.confidence)} | _pose_fields(pose.T_cam_obj)
-        steps = [{"name": step.name} | _pose_fields(step.T_cam_obj) for step in pose.path]
-        return row | ({"steps": steps} if steps else {})
+        return row | {"confidence": float(pose.confidence)} | _pose_fields(pose.T_cam_obj) | path
     certificate = pose.certificate
     row |= {"status": certificate.status, "reason": certificate.reason, "confidence": float(pose.confidence)}
     row |= {name: float(getattr(certificate, name)) for name in _MEASURES}
@@ -44,7 +45,7 @@ def pose_row(pose: PoseEstimate) -> dict[str, Any]:
         _pose_fields(other.T_cam_obj) | {"confidence": float(other.confidence)}
         for other in certificate.alternatives
     ]
-    return row | {"time_s": float(pose.time_s)}
+    return row | {"time_s": float(pose.time_s)} | path
 
 
 def write_certificates(path: Path, labels: Iterable[LabeledPose]) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from selfpose6d.data.journal import Journal
 from selfpose6d.data.json_lines import replacing
-from selfpose6d.data.run_outputs import OUTPUT_NAMES, write_outputs, write_steps
+from selfpose6d.data.run_outputs import OUTPUT_NAMES, write_annotations, write_outputs, write_steps
 from selfpose6d.errors import UsageError
 from selfpose6d.version import __version__
 
@@ -96,6 +96,10 @@ class RunFolder:
     def finalise(self, with_certificates: bool = True) -> None:
         """Write the result files from the journal, sorted by key; memory stays flat."""
         write_outputs(self.path, self.journal, with_certificates)
+
+    def write_annotations(self) -> None:
+        """Write the certified poses into `annotations/`."""
+        write_annotations(self.path / "annotations", self.journal.records())
 
     def write_steps(self) -> None:
         """Write the poses after each step of refinement into `steps/`."""

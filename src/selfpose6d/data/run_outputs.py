@@ -15,7 +15,7 @@ OUTPUT_NAMES = ("predictions.csv", "certificates.jsonl", "skipped.jsonl", "annot
 
 
 def write_outputs(run: Path, journal: Journal, with_certificates: bool) -> None:
-    """Write `predictions.csv`, `skipped.jsonl` and, on demand, `certificates.jsonl` and `annotations/`.
+    """Write `predictions.csv`, `skipped.jsonl` and, on demand, `certificates.jsonl`.
 
     Rows are sorted by scene, image, object and instance. Each file appears whole or not at all.
     """
@@ -31,9 +31,7 @@ def write_outputs(run: Path, journal: Journal, with_certificates: bool) -> None:
             predictions.writelines(prediction_line(_prediction(row, record.time_s)) for row in labels)
             skipped.writelines(to_line(row) for row in sorted(record.skipped, key=_instance))
             if certificates is not None:
-                certificates.writelines(to_line(row) for row in labels)
-    if with_certificates:
-        write_annotations(run / "annotations", journal.records())
+                certificates.writelines(to_line(_without_steps(row)) for row in labels)
 
 
 def write_steps(folder: Path, journal: Journal) -> None:
@@ -51,6 +49,10 @@ def write_steps(folder: Path, journal: Journal) -> None:
             for row in sorted(record.labels, key=_instance):
                 for file, step in zip(out, row["steps"], strict=True):
                     file.write(prediction_line(_prediction(row | step, record.time_s)))
+
+
+def _without_steps(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "steps"}
 
 
 def _rows_with_steps(journal: Journal) -> Iterator[dict[str, Any]]:

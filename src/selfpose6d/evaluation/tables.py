@@ -31,13 +31,13 @@ class TextTable:
 
 def object_table(results: Results, names: Mapping[int, str], toolbox: bool = False) -> TextTable:
     """One row an object, then pooled over instances and the plain mean over objects."""
-    columns = metric_columns(results, toolbox)
+    columns, judged = metric_columns(results, toolbox), _judged(results)
     rows = [
-        _row(_object_title(obj_id, names), results.objects[obj_id], results.counts[obj_id], columns)
+        _row(_object_title(obj_id, names), results.objects[obj_id], results.counts[obj_id], columns, judged)
         for obj_id in results.objects
     ]
     total = _total(results)
-    rows.append(_row("pooled", results.pooled, total, columns))
+    rows.append(_row("pooled", results.pooled, total, columns, judged))
     rows.append(_row("mean", results.mean, None, columns))
     headings = ("\nobject", "\nn", *columns, *COUNT_COLUMNS)
     return TextTable(headings, tuple(rows), 2, _note(results))
@@ -48,7 +48,7 @@ def comparison_table(runs: Mapping[str, Results], toolbox: bool = False) -> Text
     columns = metric_columns(next(iter(runs.values())), toolbox)
     rows = []
     for name, results in runs.items():
-        rows.append(_row(f"{name} (pooled)", results.pooled, _total(results), columns))
+        rows.append(_row(f"{name} (pooled)", results.pooled, _total(results), columns, _judged(results)))
         rows.append(_row(f"{name} (mean)", results.mean, None, columns))
     notes = dict.fromkeys(_note(results) for results in runs.values())
     return TextTable(("\nrun", "\nn", *columns, *COUNT_COLUMNS), tuple(rows), 0, " | ".join(notes))
@@ -83,11 +83,15 @@ def _widest(table: TextTable, column: int) -> int:
 
 
 def _row(
-    title: str, metrics: Metrics, counts: ObjectCounts | None, columns: Mapping[str, str]
+    title: str,
+    metrics: Metrics,
+    counts: ObjectCounts | None,
+    columns: Mapping[str, str],
+    judged: bool = False,
 ) -> tuple[str, ...]:
     cells = [_cell(name, metrics) for name in columns.values()]
     count = str(counts.instances) if counts else ""
-    return (title, count, *cells, *(_count_cells(counts) if counts else ("", "", "")))
+    return (title, count, *cells, *(_count_cells(counts, judged) if counts else ("", "", "")))
 
 
 def _cell(name: str, metrics: Metrics) -> str:
@@ -97,13 +101,18 @@ def _cell(name: str, metrics: Metrics) -> str:
     return f"{value:.2f}" if "_auc" in name else f"{100 * value:.1f}"
 
 
-def _count_cells(counts: ObjectCounts) -> tuple[str, str, str]:
-    share = counts.certified / counts.instances if counts.instances else math.nan
+def _count_cells(counts: ObjectCounts, judged: bool) -> tuple[str, str, str]:
+    share = counts.certified / counts.instances if judged and counts.instances else math.nan
     return str(counts.missed), _percent(share), _percent(counts.certified_precision)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}" if math.isfinite(share) else ABSENT
+
+
+def _judged(results: Results) -> bool:
+    """Whether the run has certificates."""
+    return math.isfinite(results.certified_share)
 
 
 def _total(results: Results) -> ObjectCounts:

@@ -1,5 +1,6 @@
 """A trained network at work: one frame in, one pose per instance out, all instances in one batch."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,9 +30,17 @@ from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.resolver.icp import ResolverOptions, resolve
-from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate, RefinementStep, SkippedInstance
+from selfpose6d.types import (
+    Frame,
+    Instance,
+    InstanceKey,
+    LabeledPose,
+    PoseEstimate,
+    RefinementStep,
+    SkippedInstance,
+)
 
-Verifier = Callable[[Frame, Instance, Tensor], VerifiedPose | None]
+Verifier = Callable[[Frame, Instance, Tensor], VerifiedPose]
 """Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), of which the first is the pose to beat."""
 
 
@@ -263,16 +272,23 @@ class Predictor:
         return result.T_cam_obj.unflatten(0, (len(T_cam_obj), poses))
 
     def _finish(self, frame: Frame, instance: Instance, found: _Hypotheses, number: int) -> PoseEstimate:
-        T_cam_obj, verified = found.T_cam_obj[number], None
-        if self.options.verify:
-            assert self.verifier is not None
-            with self.times.measure("verify"):
-                verified = self.verifier(frame, instance, T_cam_obj)
-        best = verified or VerifiedPose(T_cam_obj[0], float(found.confidence[number, 0]), accepted=False)
+        T_cam_obj, confidence = found.T_cam_obj[number], float(found.confidence[number, 0])
         path = tuple(RefinementStep(name, _as_numpy(T[number])) for name, T in found.path)
-        if path and self.options.verify:
-            path = (*path, RefinementStep("verified", _as_numpy(best.T_cam_obj)))
-        return PoseEstimate(instance.key, _as_numpy(best.T_cam_obj), best.confidence, path=path)
+        if not self.options.verify:
+            return PoseEstimate(instance.key, _as_numpy(T_cam_obj[0]), confidence, path=path)
+        assert self.verifier is not None
+        start_s = time.perf_counter()
+        with self.times.measure("verify"):
+            best = self.verifier(frame, instance, T_cam_obj)
+        path = (*path, RefinementStep("verified", _as_numpy(best.T_cam_obj))) if path else ()
+        return LabeledPose(
+            instance.key,
+            _as_numpy(best.T_cam_obj),
+            best.certificate.confidence if best.accepted else confidence,
+            path=path,
+            certificate=best.certificate,
+            time_s=time.perf_counter() - start_s,
+        )
 
 
 def _as_numpy(T_cam_obj: Float[Tensor, "4 4"]) -> Float[np.ndarray, "4 4"]:

@@ -3,7 +3,6 @@
 A pose is replaced only by one that scores higher, so that by its own measure verification never makes a pose worse.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,27 +12,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.labeling.annotate import AnnotateOptions, view_instance
-from selfpose6d.labeling.expand import similar_poses
-from selfpose6d.labeling.hypotheses import distinct, settle
+from selfpose6d.labeling.hypotheses import distinct, settle, unlike
 from selfpose6d.labeling.judge import judge
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.observation import TooFewPointsError, visible_cloud
-from selfpose6d.labeling.refine import look_and_score
-from selfpose6d.labeling.search import InstanceView, finish, first_look
+from selfpose6d.labeling.refine import Refined, look_and_score
+from selfpose6d.labeling.search import (
+    FINALISTS_DIFFER,
+    SEEDS_DIFFER,
+    InstanceView,
+    finish,
+    first_look,
+    look_alikes,
+)
 from selfpose6d.labeling.search import search as search_poses
 from selfpose6d.resolver.icp import ResolverOptions
-from selfpose6d.types import Frame, Instance
+from selfpose6d.types import Certificate, Frame, Instance
 
 
 @dataclass(frozen=True)
 class VerifiedPose:
-    """A pose after verification; `accepted` when it scored higher than the pose to beat, which it else is.
-
-    `confidence` is the certificate's; of a pose that was kept, that of its own score.
-    """
+    """A pose after verification; `accepted` when it scored higher than the pose to beat, which it else is."""
 
     T_cam_obj: Float[Tensor, "4 4"]
-    confidence: float
+    certificate: Certificate
     accepted: bool
 
 
@@ -50,19 +52,19 @@ class RenderVerifier:
 
     def __call__(
         self, frame: Frame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
-    ) -> VerifiedPose | None:
-        """The best pose that comes of the hypotheses, the first of which is the one to beat; None: not judged."""
+    ) -> VerifiedPose:
+        """The best pose that comes of the hypotheses, the first of which is the one to beat."""
         model, search = self.models[instance.key.obj_id], self.options.search
         generator = np.random.default_rng([self.options.seed, *map(abs, instance.key[1:])])
         try:
             cloud = visible_cloud(frame, instance, model.diameter_m, search.points, generator)
-        except TooFewPointsError:
-            return None
+        except TooFewPointsError as error:
+            return VerifiedPose(T_cam_obj[0], Certificate.not_judged(str(error)), accepted=False)
         with model.on_device():
             view = view_instance(frame, instance, cloud.to(model.device), search)
-            return self._judge(frame, instance, model, view, T_cam_obj.to(model.device).float())
+            return self._verify(frame, instance, model, view, T_cam_obj.to(model.device).float())
 
-    def _judge(
+    def _verify(
         self,
         frame: Frame,
         instance: Instance,
@@ -70,16 +72,17 @@ class RenderVerifier:
         view: InstanceView,
         T_cam_obj: Float[Tensor, "hypotheses 4 4"],
     ) -> VerifiedPose:
-        search = self.options.search
+        search, certificate = self.options.search, self.options.certificate
         finalists = finish(model, view, self._seeds(model, view, T_cam_obj), search)
-        verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, self.options.certificate)
+        verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, certificate)
         if verdict.certificate.status != "certified" and self.search_doubtful:
-            finalists = finalists.join(search_poses(model, view, search)).ordered()
-            verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, self.options.certificate)
+            finalists = _united(model, search_poses(model, view, search), finalists)
+            verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, certificate)
         _, to_beat = look_and_score(model, view.fine, T_cam_obj[:1], search.weights, coarse=False)
-        accepted = bool(finalists.scores.total[verdict.winner] > to_beat.total[0])
-        T = finalists.T_cam_obj[verdict.winner] if accepted else T_cam_obj[0]
-        return VerifiedPose(T, verdict.certificate.confidence, accepted)
+        if finalists.scores.total[verdict.winner] > to_beat.total[0]:
+            return VerifiedPose(finalists.T_cam_obj[verdict.winner], verdict.certificate, accepted=True)
+        kept = Certificate.not_judged("the network's pose scores higher than all that verification found")
+        return VerifiedPose(T_cam_obj[0], kept, accepted=False)
 
     def _seeds(
         self, model: ObjectModel, view: InstanceView, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
@@ -89,8 +92,14 @@ class RenderVerifier:
         resolver = ResolverOptions(iterations=search.resolver_iterations, tolerance_m=1e-4)
         settled = settle(model, cloud, T_cam_obj, resolver)
         T = torch.cat([T_cam_obj, settled.T_cam_obj])
-        best = T[first_look(model, view, T, search).argmax()][None]
-        alike = settle(model, cloud, similar_poses(model, best), ResolverOptions(iterations=3))
-        T = torch.cat([T, alike.T_cam_obj])
-        preference = first_look(model, view, T, search)
-        return T[distinct(T, preference, model.centre_m, math.radians(6), 0.01, self.seeds)]
+        total = first_look(model, view, T, search)
+        more = look_alikes(model, cloud, T[total.argmax()][None], float(settled.rms_m.min()))
+        if len(more):
+            T, total = torch.cat([T, more]), torch.cat([total, first_look(model, view, more, search)])
+        return T[distinct(T, total, model.centre_m, *SEEDS_DIFFER, self.seeds)]
+
+
+def _united(model: ObjectModel, found: Refined, others: Refined) -> Refined:
+    """All that was found and those of the others that are new, best first: none may count twice in the certificate."""
+    new = unlike(others.T_cam_obj, found.T_cam_obj, model.centre_m, *FINALISTS_DIFFER)
+    return found.join(others.take(new)).ordered()

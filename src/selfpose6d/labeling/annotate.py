@@ -122,14 +122,12 @@ def _verified(
 
 
 def _invalid(instance: Instance, reason: str, start_s: float) -> LabeledPose:
-    nothing = float("nan")
-    certificate = Certificate("rejected", reason, 0.0, nothing, nothing, nothing, nothing, nothing)
     return LabeledPose(
         instance.key,
         np.full((4, 4), np.nan),
         0.0,
         valid=False,
         reason=reason,
-        certificate=certificate,
+        certificate=Certificate.not_judged(reason),
         time_s=time.perf_counter() - start_s,
     )

@@ -1,8 +1,10 @@
 """Start poses: rotations spread evenly over SO(3), translation from the visible cloud, settled by the resolver."""
 
+import math
+
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
@@ -33,6 +35,20 @@ def settle(
     """The resolver on every pose, all against one cloud."""
     zero = torch.zeros(len(T_cam_obj), dtype=torch.long)
     return resolve(T_cam_obj, cloud_cam_m[None], zero, model.grid, zero, options)
+
+
+def unlike(
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    others: Float[Tensor, "others 4 4"],
+    centre_m: Float[Tensor, "3"],
+    angle_rad: float,
+    distance_m: float,
+) -> Bool[Tensor, "poses"]:
+    """Which poses are like none of the others, in the sense of `distinct`."""
+    trace = torch.einsum("pij,oij->po", T_cam_obj[:, :3, :3], others[:, :3, :3])
+    place, other_place = (T[:, :3, :3] @ centre_m + T[:, :3, 3] for T in (T_cam_obj, others))
+    near = (place[:, None] - other_place).norm(dim=-1) < distance_m
+    return ~((trace > 1 + 2 * math.cos(angle_rad)) & near).any(1)
 
 
 def distinct(

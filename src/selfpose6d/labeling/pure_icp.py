@@ -30,15 +30,7 @@ def pure_icp(
     R = R.to(cloud_cam_m)
     start = make_transform(R, cloud_cam_m.mean(0) - R @ model.centre_m)
     result = settle(model, cloud_cam_m, start, ResolverOptions(iterations=ITERATIONS, direction=direction))
-    nothing = float("nan")
-    certificate = Certificate(
-        status="rejected",
-        reason="not verified: --method icp",
-        confidence=float(result.inlier_share[0]),
-        margin=nothing,
-        rms_m=float(result.rms_m[0]),
-        coverage=nothing,
-        free_space=nothing,
-        colour=nothing,
+    certificate = Certificate.not_judged(
+        "not verified: --method icp", float(result.inlier_share[0]), float(result.rms_m[0])
     )
     return result.T_cam_obj[0], certificate

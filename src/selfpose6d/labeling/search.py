@@ -23,6 +23,11 @@ from selfpose6d.resolver.icp import ResolverOptions
 
 Refinement = Literal["gauss-newton", "joint-loss"]
 
+SEEDS_DIFFER = (math.radians(6), 0.01)
+"""Poses nearer than this angle and this distance (metres) are one seed."""
+FINALISTS_DIFFER = (math.radians(8), 0.01)
+"""The same for finalists."""
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -83,7 +88,7 @@ def search(model: ObjectModel, instance: InstanceView, options: SearchOptions) -
     T = settled.T_cam_obj[_differ(model, settled.T_cam_obj, -settled.rms_m, options.rendered)]
     total = first_look(model, instance, T, options)
     seeds = T[distinct(T, total, model.centre_m, math.radians(20), 0.02, 3)]
-    more = _look_alikes(model, cloud, seeds, float(settled.rms_m.min()))
+    more = look_alikes(model, cloud, seeds, float(settled.rms_m.min()))
     if len(more):
         T, total = torch.cat([T, more]), torch.cat([total, first_look(model, instance, more, options)])
     return finish(model, instance, T[_differ(model, T, total, options.refined)], options)
@@ -105,7 +110,7 @@ def finish(
         gap=options.coarse_gap,
     )
     total = coarse.scores.total
-    kept = distinct(coarse.T_cam_obj, total, model.centre_m, math.radians(8), 0.01, options.finalists)
+    kept = distinct(coarse.T_cam_obj, total, model.centre_m, *FINALISTS_DIFFER, options.finalists)
     kept = kept[total[kept] > total.max() - options.fine_gap]
     T = coarse.T_cam_obj[kept]
     if options.refinement == "joint-loss":
@@ -130,7 +135,7 @@ def first_look(
     return glance(model, instance.coarse, T, options.weights, options.coarse_gap)
 
 
-def _look_alikes(
+def look_alikes(
     model: ObjectModel,
     cloud_cam_m: Float[Tensor, "points 3"],
     T: Float[Tensor, "poses 4 4"],
@@ -148,4 +153,4 @@ def _look_alikes(
 def _differ(
     model: ObjectModel, T: Float[Tensor, "poses 4 4"], preference: Float[Tensor, "poses"], most: int
 ) -> Tensor:
-    return distinct(T, preference, model.centre_m, math.radians(6), 0.01, most)
+    return distinct(T, preference, model.centre_m, *SEEDS_DIFFER, most)
