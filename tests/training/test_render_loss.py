@@ -1,5 +1,7 @@
 """The joint loss through the renderer: least at the true pose, its gradient points there, odd meshes are survived."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import roma
@@ -78,6 +80,17 @@ def test_a_step_is_the_mean_over_the_refinement_steps(batch, shapes, T_true):
         for T in (both[:, :1], both[:, 1:], both)
     )
     torch.testing.assert_close(joined, 0.5 * (first + second))
+
+
+@pytest.mark.parametrize("absent", ["colour", "iou", "geometry"])
+def test_a_term_can_be_left_out(batch, shapes, T_true, absent):
+    objects, options = build_rendered_objects([cube()], "cpu"), replace(OPTIONS, **{absent: 0.0})
+    T = off(T_true).requires_grad_()
+    found = rendered_joint_loss(objects, batch, T, shapes.grid, options, norms=True)
+    found.terms.total.sum().backward()
+    assert found.gradient_norms.keys() == {"colour", "iou", "geometry"} - {absent}
+    assert torch.isfinite(T.grad).all()
+    assert T.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("fault", ["plain", "flipped", "open", "degenerate", "behind", "elsewhere"])

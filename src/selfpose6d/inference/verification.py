@@ -19,6 +19,7 @@ from selfpose6d.labeling.observation import TooFewPointsError, visible_cloud
 from selfpose6d.labeling.refine import Refined, look_and_score
 from selfpose6d.labeling.search import (
     FINALISTS_DIFFER,
+    RIVALS_DIFFER,
     SEEDS_DIFFER,
     InstanceView,
     finish,
@@ -87,7 +88,9 @@ class RenderVerifier:
     def _seeds(
         self, model: ObjectModel, view: InstanceView, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
     ) -> Float[Tensor, "seeds 4 4"]:
-        """The hypotheses before and after the resolver, and what geometry cannot tell from the best of them."""
+        """Of the hypotheses, before and after the resolver, and of what geometry cannot tell from the best of them: the
+        best, and the best that are quite different, so that the certificate knows the winner's rivals.
+        """
         search, cloud = self.options.search, view.cloud_cam_m
         resolver = ResolverOptions(iterations=search.resolver_iterations, tolerance_m=1e-4)
         settled = settle(model, cloud, T_cam_obj, resolver)
@@ -96,7 +99,9 @@ class RenderVerifier:
         more = look_alikes(model, cloud, T[total.argmax()][None], float(settled.rms_m.min()))
         if len(more):
             T, total = torch.cat([T, more]), torch.cat([total, first_look(model, view, more, search)])
-        return T[distinct(T, total, model.centre_m, *SEEDS_DIFFER, self.seeds)]
+        best = distinct(T, total, model.centre_m, *SEEDS_DIFFER, self.seeds)
+        rivals = distinct(T, total, model.centre_m, *RIVALS_DIFFER, self.seeds)
+        return T[torch.cat([best, rivals]).unique()]
 
 
 def _united(model: ObjectModel, found: Refined, others: Refined) -> Refined:

@@ -27,6 +27,8 @@ SEEDS_DIFFER = (math.radians(6), 0.01)
 """Poses nearer than this angle and this distance (metres) are one seed."""
 FINALISTS_DIFFER = (math.radians(8), 0.01)
 """The same for finalists."""
+RIVALS_DIFFER = (math.radians(20), 0.02)
+"""The same for poses of quite another kind."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def search(model: ObjectModel, instance: InstanceView, options: SearchOptions) -
     settled = settle(model, cloud, start_poses(model, cloud, options.rotations), resolver)
     T = settled.T_cam_obj[_differ(model, settled.T_cam_obj, -settled.rms_m, options.rendered)]
     total = first_look(model, instance, T, options)
-    seeds = T[distinct(T, total, model.centre_m, math.radians(20), 0.02, 3)]
+    seeds = T[distinct(T, total, model.centre_m, *RIVALS_DIFFER, 3)]
     more = look_alikes(model, cloud, seeds, float(settled.rms_m.min()))
     if len(more):
         T, total = torch.cat([T, more]), torch.cat([total, first_look(model, instance, more, options)])

@@ -100,7 +100,10 @@ def _gradient_norms(
     terms = _terms(objects, batch, index, T_cam_obj, grid, options)
     norms = {}
     for name in ("colour", "iou", "geometry"):
-        weighted = getattr(options, name) * getattr(terms, name).sum()
+        weight = getattr(options, name)
+        if weight == 0:
+            continue
+        weighted = weight * getattr(terms, name).sum()
         found = torch.autograd.grad(weighted, T_cam_obj, retain_graph=True, allow_unused=True)[0]
         norms[name] = 0.0 if found is None else found.flatten(1).norm(dim=1).mean().item()
     return norms
