@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.labeling.annotate import AnnotateOptions, view_instance
+from selfpose6d.labeling.expand import sliding_poses
 from selfpose6d.labeling.hypotheses import distinct, settle, unlike
 from selfpose6d.labeling.judge import judge
 from selfpose6d.labeling.object_model import ObjectModel
@@ -49,7 +50,8 @@ class RenderVerifier:
     seeds: int = 12
     """Most different hypotheses that are refined."""
     search_doubtful: bool = True
-    """Look everywhere, as the annotator does, where what comes of the hypotheses is not certified."""
+    """Look everywhere, as the annotator does, where what comes of the hypotheses is not certified, or its visible
+    surface could slide on itself: then a few hypotheses do not show all rivals."""
 
     def __call__(
         self, frame: Frame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
@@ -76,7 +78,9 @@ class RenderVerifier:
         search, certificate = self.options.search, self.options.certificate
         finalists = finish(model, view, self._seeds(model, view, T_cam_obj), search)
         verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, certificate)
-        if verdict.certificate.status != "certified" and self.search_doubtful:
+        winner = finalists.T_cam_obj[verdict.winner]
+        slides = len(sliding_poses(model, view.cloud_cam_m, winner[None])) > 0
+        if self.search_doubtful and (verdict.certificate.status != "certified" or slides):
             finalists = _united(model, search_poses(model, view, search), finalists)
             verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, certificate)
         _, to_beat = look_and_score(model, view.fine, T_cam_obj[:1], search.weights, coarse=False)
