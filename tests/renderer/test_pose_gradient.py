@@ -16,7 +16,7 @@ from selfpose6d.geometry.so3 import super_fibonacci
 from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.catalogue import CATALOGUE
-from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
+from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
 from selfpose6d.renderer.render import render
 from selfpose6d.types import Rendering
 
@@ -148,8 +148,11 @@ def moved(T: torch.Tensor, centre: torch.Tensor, twist: torch.Tensor) -> torch.T
 class Study:
     """Squared differences to the picture at another pose, and what steps of about a pixel say of their slopes."""
 
-    def __init__(self, mesh: Mesh, supersample: int) -> None:
-        self.packed, self.supersample = pack_meshes([mesh]), supersample
+    names = ("colour", "mask", "depth")
+
+    def __init__(self, mesh: Mesh, supersample: int, lab: bool = False) -> None:
+        packed = pack_meshes([mesh])
+        self.packed, self.supersample = in_lab(packed) if lab else packed, supersample
         self.centre = torch.from_numpy(np.asarray(mesh.centre_m, np.float32))
         R = super_fibonacci(POSES)
         self.T = make_transform(R, torch.tensor([0.02, -0.01, DISTANCE_M]) - R @ self.centre)
@@ -181,7 +184,7 @@ class Study:
 
     @torch.no_grad()
     def differences(self) -> dict[str, torch.Tensor]:
-        found = {name: torch.zeros(POSES, 6) for name in ("colour", "mask", "depth")}
+        found = {name: torch.zeros(POSES, 6) for name in self.names}
         unit = torch.tensor([self.pixel_m] * 2 + [4 * self.pixel_m] + [self.pixel_rad] * 3)
         for pixels in STEPS_PX:
             for k in range(6):

@@ -12,21 +12,21 @@ def colour_loss(
     camera_ab: Float[Tensor, "batch height width 2"],
     rendered_ab: Float[Tensor, "batch height width 2"],
     camera_mask: Float[Tensor, "batch height width"],
-    rendered_mask: Float[Tensor, "batch height width"],
     window_px: int = 2,
     known: Bool[Tensor, "batch height width"] | None = None,
 ) -> Float[Tensor, "batch"]:
     """Mean over all pixels of the least colour difference within the window, both ways.
 
-    Both images count as 0 outside their own mask; `known` (default: everywhere) marks the pixels that count. Colours
-    are LAB without L (a and b, -128 to 127).
+    Both images count as 0 outside their own mask: the photograph is made so here, the rendering comes so, and must not
+    be multiplied by its mask again, since no gradient would be left where the object could grow. `known` (default:
+    everywhere) marks the pixels that count. Colours are LAB without L (a and b, -128 to 127).
 
     Reference: paper Eq. (6)-(7).
     """
-    camera, rendered = camera_ab * camera_mask[..., None], rendered_ab * rendered_mask[..., None]
-    at_rendered, at_camera = nearest_colours(camera.detach(), rendered.detach(), window_px)
-    pixel = _distance(camera, _look_up(rendered, at_rendered)) + _distance(
-        _look_up(camera, at_camera), rendered
+    camera = camera_ab * camera_mask[..., None]
+    at_rendered, at_camera = nearest_colours(camera.detach(), rendered_ab.detach(), window_px)
+    pixel = _distance(camera, _look_up(rendered_ab, at_rendered)) + _distance(
+        _look_up(camera, at_camera), rendered_ab
     )
     return (pixel if known is None else pixel * known).mean((1, 2))
 

@@ -73,9 +73,7 @@ def joint_loss(
         known = known_pixels(photograph.mask, photograph.depth_m, rendering.surface_depth_m)
     colour = torch.zeros_like(mask[:, 0, 0])
     if options.colour > 0:
-        found = colour_loss(
-            photograph.ab, rendering.rgb[..., 1:], mask, rendering.mask, options.window_px, known
-        )
+        found = colour_loss(photograph.ab, rendering.rgb[..., 1:], mask, options.window_px, known)
         colour = torch.where(has_colour, found, 0.0)
     iou = iou_loss(mask, rendering.mask, known)
     geometry = geometry_loss(T_cam_obj, photograph.points_cam_m, grid, model, options.direction)
