@@ -128,8 +128,8 @@ def test_the_verifier_decides_where_it_can_judge(network, judged):
     def verifier(frame, instance, T_cam_obj):
         seen.append(T_cam_obj.shape)
         if judged:
-            return VerifiedPose(torch.eye(4), certified, accepted=True)
-        return VerifiedPose(T_cam_obj[0], unable, accepted=False)
+            return VerifiedPose(torch.eye(4), certified)
+        return VerifiedPose(T_cam_obj[0], unable, judged=False)
 
     rgb, depth_m, both = image()
     options = PredictOptions(verify=True, hypotheses=4)

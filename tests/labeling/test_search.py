@@ -6,10 +6,9 @@ import torch
 
 from labeling.conftest import rendered_frame, tilted_pose
 from labeling.test_refine import add_m
-from selfpose6d.geometry.se3 import exp
 from selfpose6d.labeling.annotate import view_instance
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
-from selfpose6d.labeling.hypotheses import distinct, settle, start_poses, unlike
+from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
 from selfpose6d.labeling.observation import visible_cloud
 from selfpose6d.labeling.refine import glance, look_and_score
 from selfpose6d.labeling.score import ScoreWeights
@@ -29,15 +28,6 @@ def test_distinct_keeps_the_best_of_alike_poses(box):
     kept = distinct(T, torch.tensor([0.1, 0.9, 0.5, 0.4]), box.centre_m, math.radians(5), 0.01, 10)
     assert kept.tolist() == [1, 2]
     assert distinct(T, torch.ones(4), box.centre_m, math.radians(5), 0.01, 1).tolist() == [0]
-
-
-def test_unlike_names_the_poses_that_are_new(box):
-    T = tilted_pose().repeat(3, 1, 1)
-    T[1, 0, 3] += 0.05
-    T[2] = T[2] @ exp(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 0.2]))
-    assert unlike(T, T[:1], box.centre_m, math.radians(8), 0.01).tolist() == [False, True, True]
-    assert unlike(T, T[1:2], box.centre_m, math.radians(20), 0.1).tolist() == [False, False, False]
-    assert unlike(T, T[:0], box.centre_m, math.radians(8), 0.01).all()
 
 
 def test_starts_put_the_visible_surface_on_the_cloud(box):

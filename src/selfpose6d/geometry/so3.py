@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import roma
 import torch
 from jaxtyping import Float
@@ -45,3 +46,9 @@ def random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "{
     """`count` uniform random rotations (normalised Gaussian quaternions)."""
     quat = torch.randn(count, 4, generator=generator, dtype=torch.float64)
     return roma.unitquat_to_rotmat(quat / quat.norm(dim=-1, keepdim=True)).float()
+
+
+def random_rotation(generator: np.random.Generator) -> Float[Tensor, "3 3"]:
+    """One uniform random rotation, on the CPU whatever the default device."""
+    with torch.device("cpu"):
+        return random_rotations(1, torch.Generator().manual_seed(int(generator.integers(2**31))))[0]

@@ -284,7 +284,7 @@ class Predictor:
         return LabeledPose(
             instance.key,
             _as_numpy(best.T_cam_obj),
-            best.certificate.confidence if best.accepted else confidence,
+            best.certificate.confidence if best.judged else confidence,
             path=path,
             certificate=best.certificate,
             time_s=time.perf_counter() - start_s,

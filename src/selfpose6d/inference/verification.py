@@ -1,6 +1,6 @@
-"""Verification at test time: the annotator's scoring, started from the network's hypotheses.
+"""Verification at test time: the annotator's scoring and certificate, started from the network's hypotheses.
 
-A pose is replaced only by one that scores higher, so that by its own measure verification never makes a pose worse.
+The network's own pose stands for election as it is, beside all that comes of it.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,12 @@ from torch import Tensor
 
 from selfpose6d.labeling.annotate import AnnotateOptions, view_instance
 from selfpose6d.labeling.expand import sliding_poses
-from selfpose6d.labeling.hypotheses import distinct, settle, unlike
+from selfpose6d.labeling.hypotheses import distinct, settle
 from selfpose6d.labeling.judge import judge
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.observation import TooFewPointsError, visible_cloud
 from selfpose6d.labeling.refine import Refined, look_and_score
 from selfpose6d.labeling.search import (
-    FINALISTS_DIFFER,
     RIVALS_DIFFER,
     SEEDS_DIFFER,
     InstanceView,
@@ -34,11 +33,11 @@ from selfpose6d.types import Certificate, Frame, Instance
 
 @dataclass(frozen=True)
 class VerifiedPose:
-    """A pose after verification; `accepted` when it scored higher than the pose to beat, which it else is."""
+    """A pose and its certificate; not `judged`: the first hypothesis as it was."""
 
     T_cam_obj: Float[Tensor, "4 4"]
     certificate: Certificate
-    accepted: bool
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,13 @@ class RenderVerifier:
     def __call__(
         self, frame: Frame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
     ) -> VerifiedPose:
-        """The best pose that comes of the hypotheses, the first of which is the one to beat."""
+        """The pose that the image supports best, of the hypotheses and what comes of them; the first is the network's."""
         model, search = self.models[instance.key.obj_id], self.options.search
         generator = np.random.default_rng([self.options.seed, *map(abs, instance.key[1:])])
         try:
             cloud = visible_cloud(frame, instance, model.diameter_m, search.points, generator)
         except TooFewPointsError as error:
-            return VerifiedPose(T_cam_obj[0], Certificate.not_judged(str(error)), accepted=False)
+            return VerifiedPose(T_cam_obj[0], Certificate.not_judged(str(error)), judged=False)
         with model.on_device():
             view = view_instance(frame, instance, cloud.to(model.device), search)
             return self._verify(frame, instance, model, view, T_cam_obj.to(model.device).float())
@@ -75,19 +74,17 @@ class RenderVerifier:
         view: InstanceView,
         T_cam_obj: Float[Tensor, "hypotheses 4 4"],
     ) -> VerifiedPose:
-        search, certificate = self.options.search, self.options.certificate
-        finalists = finish(model, view, self._seeds(model, view, T_cam_obj), search)
-        verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, certificate)
-        winner = finalists.T_cam_obj[verdict.winner]
-        slides = len(sliding_poses(model, view.cloud_cam_m, winner[None])) > 0
-        if self.search_doubtful and (verdict.certificate.status != "certified" or slides):
-            finalists = _united(model, search_poses(model, view, search), finalists)
-            verdict = judge(frame, instance, model, view.cloud_cam_m, finalists, certificate)
-        _, to_beat = look_and_score(model, view.fine, T_cam_obj[:1], search.weights, coarse=False)
-        if finalists.scores.total[verdict.winner] > to_beat.total[0]:
-            return VerifiedPose(finalists.T_cam_obj[verdict.winner], verdict.certificate, accepted=True)
-        kept = Certificate.not_judged("the network's pose scores higher than all that verification found")
-        return VerifiedPose(T_cam_obj[0], kept, accepted=False)
+        search, options, cloud = self.options.search, self.options.certificate, view.cloud_cam_m
+        _, scores = look_and_score(model, view.fine, T_cam_obj[:1], search.weights, coarse=False)
+        found = finish(model, view, self._seeds(model, view, T_cam_obj), search)
+        found = found.join(Refined(T_cam_obj[:1], scores))
+        T, certificate = judge(frame, instance, model, cloud, found, options)
+        if self.search_doubtful and (
+            certificate.status != "certified" or len(sliding_poses(model, cloud, T[None]))
+        ):
+            found = found.join(search_poses(model, view, search))
+            T, certificate = judge(frame, instance, model, cloud, found, options)
+        return VerifiedPose(T, certificate)
 
     def _seeds(
         self, model: ObjectModel, view: InstanceView, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
@@ -106,9 +103,3 @@ class RenderVerifier:
         best = distinct(T, total, model.centre_m, *SEEDS_DIFFER, self.seeds)
         rivals = distinct(T, total, model.centre_m, *RIVALS_DIFFER, self.seeds)
         return T[torch.cat([best, rivals]).unique()]
-
-
-def _united(model: ObjectModel, found: Refined, others: Refined) -> Refined:
-    """All that was found and those of the others that are new, best first: none may count twice in the certificate."""
-    new = unlike(others.T_cam_obj, found.T_cam_obj, model.centre_m, *FINALISTS_DIFFER)
-    return found.join(others.take(new)).ordered()

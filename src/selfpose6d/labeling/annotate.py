@@ -5,7 +5,7 @@ frame -> crops and cloud -> `search` (hypotheses, resolver, render and score, re
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.data.crop import square_box
+from selfpose6d.geometry.so3 import random_rotation
 from selfpose6d.labeling.certificate import CertificateOptions
 from selfpose6d.labeling.judge import judge
 from selfpose6d.labeling.object_model import ObjectModel, build_object_model
@@ -37,6 +38,8 @@ class AnnotateOptions:
     """Matching direction of `--method icp`."""
     seed: int = 0
     """Seed of the random point samples (and of the start of `--method icp`)."""
+    attempts: int = 3
+    """Most searches of an instance while its pose would be rejected, each with other points and start rotations."""
     search: SearchOptions = field(default_factory=SearchOptions)
     """How hard the annotator looks."""
     certificate: CertificateOptions = field(default_factory=CertificateOptions)
@@ -85,7 +88,7 @@ def annotate_instance(
         if options.method == "icp":
             T, certificate = pure_icp(model, cloud, options.direction, generator)
         else:
-            T, certificate = _verified(frame, instance, model, cloud, options)
+            T, certificate = _verified(frame, instance, model, cloud, options, generator)
     return LabeledPose(
         instance.key,
         T.double().cpu().numpy(),
@@ -115,10 +118,19 @@ def _verified(
     model: ObjectModel,
     cloud: Float[Tensor, "points 3"],
     options: AnnotateOptions,
+    generator: np.random.Generator,
 ) -> tuple[Float[Tensor, "4 4"], Certificate]:
-    finalists = search(model, view_instance(frame, instance, cloud, options.search), options.search)
-    verdict = judge(frame, instance, model, cloud, finalists, options.certificate)
-    return finalists.T_cam_obj[verdict.winner], verdict.certificate
+    view = view_instance(frame, instance, cloud, options.search)
+    found = search(model, view, options.search)
+    T, certificate = judge(frame, instance, model, cloud, found, options.certificate)
+    for _ in range(options.attempts - 1):
+        if certificate.status != "rejected":
+            break
+        other = visible_cloud(frame, instance, model.diameter_m, options.search.points, generator)
+        view, turn = replace(view, cloud_cam_m=other.to(model.device)), random_rotation(generator)
+        found = found.join(search(model, view, options.search, turn.to(model.device)))
+        T, certificate = judge(frame, instance, model, cloud, found, options.certificate)
+    return T, certificate
 
 
 def _invalid(instance: Instance, reason: str, start_s: float) -> LabeledPose:

@@ -1,10 +1,8 @@
 """Start poses: rotations spread evenly over SO(3), translation from the visible cloud, settled by the resolver."""
 
-import math
-
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
@@ -16,10 +14,17 @@ from selfpose6d.types import ResolverResult
 
 
 def start_poses(
-    model: ObjectModel, cloud_cam_m: Float[Tensor, "points 3"], count: int
+    model: ObjectModel,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    count: int,
+    turn: Float[Tensor, "3 3"] | None = None,
 ) -> Float[Tensor, "{count} 4 4"]:
-    """Evenly spread rotations; each puts the surface that would be visible on the cloud's centroid."""
+    """Evenly spread rotations; each puts the surface that would be visible on the cloud's centroid.
+
+    `turn` turns all of them, for starts between those of an earlier search.
+    """
     R = super_fibonacci(count)
+    R = R if turn is None else turn @ R
     centroid = cloud_cam_m.mean(0)
     to_camera_obj = -torch.nn.functional.normalize(centroid, dim=0) @ R
     view = (to_camera_obj @ model.view_direction.T).argmax(-1)
@@ -35,20 +40,6 @@ def settle(
     """The resolver on every pose, all against one cloud."""
     zero = torch.zeros(len(T_cam_obj), dtype=torch.long)
     return resolve(T_cam_obj, cloud_cam_m[None], zero, model.grid, zero, options)
-
-
-def unlike(
-    T_cam_obj: Float[Tensor, "poses 4 4"],
-    others: Float[Tensor, "others 4 4"],
-    centre_m: Float[Tensor, "3"],
-    angle_rad: float,
-    distance_m: float,
-) -> Bool[Tensor, "poses"]:
-    """Which poses are like none of the others, in the sense of `distinct`."""
-    trace = torch.einsum("pij,oij->po", T_cam_obj[:, :3, :3], others[:, :3, :3])
-    place, other_place = (T[:, :3, :3] @ centre_m + T[:, :3, 3] for T in (T_cam_obj, others))
-    near = (place[:, None] - other_place).norm(dim=-1) < distance_m
-    return ~((trace > 1 + 2 * math.cos(angle_rad)) & near).any(1)
 
 
 def distinct(

@@ -1,12 +1,11 @@
 """The paper's PureICP baseline: one random start, 50 iterations, nothing verified."""
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
-from selfpose6d.geometry.so3 import random_rotations
+from selfpose6d.geometry.so3 import random_rotation
 from selfpose6d.labeling.hypotheses import settle
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.resolver.icp import Direction, ResolverOptions
@@ -25,9 +24,7 @@ def pure_icp(
 
     Reference: paper IV-C, PureICP.
     """
-    with torch.device("cpu"):
-        R = random_rotations(1, torch.Generator().manual_seed(int(generator.integers(2**31))))
-    R = R.to(cloud_cam_m)
+    R = random_rotation(generator)[None].to(cloud_cam_m)
     start = make_transform(R, cloud_cam_m.mean(0) - R @ model.centre_m)
     result = settle(model, cloud_cam_m, start, ResolverOptions(iterations=ITERATIONS, direction=direction))
     certificate = Certificate.not_judged(

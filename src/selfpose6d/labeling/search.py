@@ -82,11 +82,16 @@ class InstanceView:
     cloud_cam_m: Float[Tensor, "points 3"]
 
 
-def search(model: ObjectModel, instance: InstanceView, options: SearchOptions) -> Refined:
-    """Finalists of one instance, best first; no pose is given, no label is read."""
+def search(
+    model: ObjectModel,
+    instance: InstanceView,
+    options: SearchOptions,
+    turn: Float[Tensor, "3 3"] | None = None,
+) -> Refined:
+    """Finalists of one instance, best first; no pose is given, no label is read. `turn` turns the start rotations."""
     cloud = instance.cloud_cam_m
     resolver = ResolverOptions(iterations=options.resolver_iterations, tolerance_m=1e-4)
-    settled = settle(model, cloud, start_poses(model, cloud, options.rotations), resolver)
+    settled = settle(model, cloud, start_poses(model, cloud, options.rotations, turn), resolver)
     T = settled.T_cam_obj[_differ(model, settled.T_cam_obj, -settled.rms_m, options.rendered)]
     total = first_look(model, instance, T, options)
     seeds = T[distinct(T, total, model.centre_m, *RIVALS_DIFFER, 3)]
