@@ -24,7 +24,7 @@ from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.training.checkpoint import load_state, save_state
 from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, Recipe, find_recipe
-from selfpose6d.training.schedule import Limit
+from selfpose6d.training.schedule import Limit, stage_ends
 from selfpose6d.training.session import TrainOptions, train
 
 CHANGES: dict[str, dict[str, object]] = {
@@ -64,6 +64,9 @@ class Experiment:
         recipe = find_recipe(self.arguments.recipe)
         by_targets = replace(recipe, stages=(ESTIMATOR, BOTH))
         epoch = -(-self.arguments.frames // recipe.batch)
+        ends = stage_ends((ESTIMATOR, BOTH, JOINT_LOSS), steps + epoch, epoch)
+        if ends[1] != steps:
+            raise SystemExit(f"--steps {steps}: too few for a whole epoch of the joint loss after them.")
         base, control = self.folder / "targets", self.folder / "control"
         self.train(by_targets, steps, base)
         found = {BEFORE: self.score(base)}
@@ -102,7 +105,9 @@ def main() -> None:
     parser.add_argument("--recipe", default="paper")
     parser.add_argument("--labels", type=Path, help="annotate run of the train split, for recipe verified")
     parser.add_argument("--steps", type=int, default=1200, help="steps by targets")
-    parser.add_argument("--frames", type=int, default=1425, help="training instances of an epoch")
+    parser.add_argument(
+        "--frames", type=int, default=1425, help="instances trained on, without those held out"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", default=names, choices=names, metavar="NAME")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

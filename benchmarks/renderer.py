@@ -134,7 +134,7 @@ def has_pytorch3d() -> bool:
 
 
 def pytorch3d_pass(mesh: Mesh, scene: Scene) -> Callable[[], None]:
-    """Forward and backward of the same poses by PyTorch3D, in white: hard colours and a soft silhouette."""
+    """Forward and backward of the same poses by PyTorch3D: depth and a soft silhouette, no colours."""
     from pytorch3d.renderer import (  # pyright: ignore[reportMissingImports]
         BlendParams,
         MeshRasterizer,
@@ -196,7 +196,7 @@ def main() -> None:
     meshes = {faces: mesh_of(faces) for faces in sorted({case.faces for case in CASES})}
     rows = [measure(case, meshes[case.faces], options.torch) for case in CASES]
     if options.json:
-        print(json.dumps(provenance() | {"rows": rows}))
+        print(json.dumps(provenance() | {"pytorch3d": has_pytorch3d(), "rows": rows}))
         return
     print_provenance()
     if not has_pytorch3d():

@@ -5,9 +5,9 @@
 One built-in object, crops in memory, the same batch for both: the estimator's step by the Iterative Annotation Resolver
 (decode, augment, forward, 20 iterations, backward, Adam) and the refiner's by the joint loss (decode, estimator and
 refiner forward, render, compare, backward, Adam). Also the target alone, forward and backward: resolving a batch's
-poses against rendering and comparing as many. Each in a process of its own; memory is the peak resident set, whole and
-above that right after import. The paper (PyTorch3D, RTX 2080 Ti): 0.049 and 0.300 ms, 2,061 and 6,385 MB, ratios 6.1
-and 3.1.
+poses (32 an instance: 256) against rendering and comparing the refiner's (2 an instance: 16). Each in a process of its
+own; memory is the peak resident set, whole and above that right after import. The paper (PyTorch3D, RTX 2080 Ti): 0.049
+and 0.300 ms, 2,061 and 6,385 MB, ratios 6.1 and 3.1.
 """
 
 import argparse

@@ -1,5 +1,7 @@
 """The compiled back ends of scoring and refinement agree with their references in torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,17 @@ def test_normal_equations(box, seen, with_colour):
     )
     for got, expected in zip(compiled, reference, strict=True):
         torch.testing.assert_close(got, expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-3)
+
+
+def test_a_crop_without_mask_has_finite_equations(box, seen):
+    observed, T, view = seen
+    crop = replace(observed.crop, mask=torch.zeros_like(observed.crop.mask))
+    empty = replace(observed, crop=crop, inner=torch.zeros_like(observed.inner))
+    for backend in ("numba", "torch"):
+        for value in rendered_system(
+            box, empty, view, T, T[:, :3, 3], outside_distance(crop.mask), None, backend
+        ):
+            assert torch.isfinite(value).all()
 
 
 def test_a_pose_outside_the_crop_has_nothing_to_say(box, seen):

@@ -1,10 +1,13 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from labeling.conftest import tilted_pose
+from labeling.conftest import rendered_frame, tilted_pose
 from selfpose6d.labeling.certificate import CertificateOptions, certify, pose_distances
+from selfpose6d.labeling.judge import judge as judge_frame
+from selfpose6d.labeling.observation import visible_cloud
 from selfpose6d.labeling.refine import Refined
 from selfpose6d.labeling.score import Scores
 
@@ -59,6 +62,19 @@ def test_a_rival_that_is_a_symmetry_of_the_winner_does_not_count(brick):
     T = tilted_pose()
     certificate = judge(brick, finalists(torch.stack([T, T @ half_turn]), [1.10, 1.095])).certificate
     assert certificate.status == "certified"
+
+
+def test_finalists_of_one_pose_count_once(box):
+    """Four times the same answer is no more certain than once, against a rival of equal score."""
+    T = tilted_pose()
+    frame = rendered_frame(box, T)
+    cloud = visible_cloud(frame, frame.instances[0], box.diameter_m, 200, np.random.default_rng(0))
+    rival = T @ torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
+    for copies in (1, 4):
+        candidates = finalists(torch.stack([T] * copies + [rival]), [1.1] * (copies + 1))
+        _, certificate = judge_frame(frame, frame.instances[0], box, cloud, candidates, CertificateOptions())
+        assert certificate.status == "ambiguous"
+        assert certificate.confidence == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from labeling.conftest import rendered_frame, tilted_pose
 from labeling.test_refine import add_m
+from selfpose6d.errors import UsageError
 from selfpose6d.labeling.annotate import view_instance
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
 from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
@@ -56,6 +58,19 @@ def test_a_can_slides_about_its_axis_and_a_tilted_box_does_not(round_can, box):
     assert len(poses) >= 40
     assert settle(round_can, cloud, poses, ResolverOptions(iterations=3)).rms_m.max() < 0.004
     assert len(sliding_poses(box, cloud_of(box, rendered_frame(box, T)), T[None])) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"coarse_px": 65}, "coarse_px must be even and at least 16, got 65"),
+        ({"rotations": 0}, "rotations must be at least 1"),
+        ({"fine_steps": -1}, "fine_steps must be at least 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        SearchOptions(**options)
 
 
 def test_search_finds_box_and_can_from_nothing(box, round_can):

@@ -56,6 +56,35 @@ def test_a_training_leaves_its_files(dataset, cache, tmp_path):
     ]
 
 
+def test_the_first_stage_ends_when_its_distance_is_met_or_nothing_gets_better(dataset, cache, tmp_path):
+    supervised = short("supervised", batch=4)
+    met = replace(ESTIMATOR, until_m=1e9, patience=None)
+    stuck, never = (
+        replace(ESTIMATOR, until_m=None, patience=1),
+        replace(ESTIMATOR, until_m=0.0, patience=None),
+    )
+    for name, first, learning_rate, end in (
+        ("met", met, 1e-3, 2),
+        ("stuck", stuck, 1e-30, 4),
+        ("never", never, 1e-30, 10),
+    ):
+        recipe = replace(supervised, stages=(first, BOTH), learning_rate=learning_rate)
+        run(dataset, tmp_path / name, cache, steps=20, recipe=recipe)
+        steps = [row["step"] for row in rows(tmp_path / name, "validation") if row["stage"] == "refiner"]
+        assert steps[0] == end, name
+
+
+def test_objects_without_colour_are_named_once(dataset, cache, tmp_path, monkeypatch):
+    plain = replace(dataset.load_mesh(2), vertex_rgb=None, texture=None, corner_uv=None)
+    monkeypatch.setattr(type(dataset), "load_mesh", lambda self, obj_id: plain)
+    with pytest.warns(UserWarning, match="no colour term in the joint loss for objects 2:") as said:
+        run(dataset, tmp_path / "run", cache, steps=8)
+    assert len([one for one in said if "no colour term" in str(one.message)]) == 1
+    colour = [row["colour"] for row in rows(tmp_path / "run", "validation") if row["stage"] == "joint-loss"]
+    assert colour
+    assert set(colour) == {0.0}
+
+
 def test_supervised_training_brings_poses_near_the_truth(dataset, cache, tmp_path):
     recipe = short("supervised", batch=8, learning_rate=3e-3)
     run(dataset, tmp_path / "run", cache, steps=150, recipe=recipe)

@@ -81,8 +81,8 @@ def stack_nearest_grids(grids: Sequence[NearestGrid]) -> NearestGrid:
 def nearest_index(
     grid: NearestGrid, model: Int[Tensor, "batch"], points_obj_m: Float[Tensor, "batch points 3"]
 ) -> Int[Tensor, "batch points"]:
-    """Sample index nearest to each point (to within a cell), points in their model's frame."""
+    """Sample index nearest to each point (to within a cell), points in their model's frame; of NaN any sample."""
     cells = grid.index.shape[-1]
     ijk = (points_obj_m - grid.origin_m[model][:, None]) / grid.cell_m[model][:, None, None]
-    i, j, k = ijk.round().clamp(0, cells - 1).long().unbind(-1)
+    i, j, k = ijk.round().nan_to_num(0.0).clamp(0, cells - 1).long().unbind(-1)
     return grid.index[model[:, None], i, j, k].long()

@@ -41,7 +41,7 @@ from selfpose6d.types import (
 )
 
 Verifier = Callable[[Frame, Instance, Tensor], VerifiedPose]
-"""Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), of which the first is the pose to beat."""
+"""Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), the network's pose first."""
 
 
 @dataclass(frozen=True)

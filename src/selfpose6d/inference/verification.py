@@ -55,7 +55,7 @@ class RenderVerifier:
     def __call__(
         self, frame: Frame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
     ) -> VerifiedPose:
-        """The pose that the image supports best, of the hypotheses and what comes of them; the first is the network's."""
+        """The pose that the image supports best, of hypotheses (the network's first) and what comes of them."""
         model, search = self.models[instance.key.obj_id], self.options.search
         generator = np.random.default_rng([self.options.seed, *map(abs, instance.key[1:])])
         try:

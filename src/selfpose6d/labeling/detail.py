@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from selfpose6d.labeling.detail_numba import high_pass_numba
-from selfpose6d.renderer.rasterize import Backend
+from selfpose6d.renderer.rasterize import Backend, runs_numba
 
 BLUR_SHARE = 8
 """The neighbourhood is the image's side divided by this."""
@@ -21,10 +21,8 @@ def high_pass(
     lab: Float[Tensor, "n h w 3"], mask: Bool[Tensor, "n h w"], backend: Backend = "auto"
 ) -> Float[Tensor, "n 3 h w"]:
     """LAB minus its mean over the neighbourhood within the mask, 0 outside. Square images of even size."""
-    if backend == "auto":
-        backend = "numba" if lab.device.type == "cpu" else "torch"
     side_px = max(1, lab.shape[1] // BLUR_SHARE // 2) | 1
-    if backend == "numba":
+    if runs_numba(backend, lab.device):
         return high_pass_numba(lab, mask, side_px)
     return high_pass_torch(lab, mask, side_px)
 

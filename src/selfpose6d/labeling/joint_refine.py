@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from selfpose6d.errors import UsageError
 from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.refine import Refined, keep_better, look_and_score, move_about_centre
@@ -28,6 +29,12 @@ class JointRefineOptions:
     """Highest learning rate, radians a step; of translation, as many radii."""
     loss: JointLossOptions = BALANCED
     """Weights and forms of its terms."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or not self.rate > 0:
+            raise UsageError(
+                f"steps must be at least 0 and the rate positive, got {self.steps} and {self.rate}."
+            )
 
 
 def joint_refine(

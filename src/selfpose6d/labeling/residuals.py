@@ -19,7 +19,7 @@ from selfpose6d.labeling.detail import erode
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.residuals_numba import ResidualScales, rendered_system_numba
 from selfpose6d.labeling.score import FREE_SPACE_M, ObservedCrop, View
-from selfpose6d.renderer.rasterize import Backend
+from selfpose6d.renderer.rasterize import Backend, runs_numba
 
 GEOMETRY_SCALE_M = 0.003
 ROBUST_M = 0.01
@@ -59,9 +59,7 @@ def rendered_system(
     backend: Backend = "auto",
 ) -> tuple[Float[Tensor, "poses 6 6"], Float[Tensor, "poses 6"]]:
     """Normal equations of all that is read off a rendering: depth, free space and, with the score's `shift`, colour."""
-    if backend == "auto":
-        backend = "numba" if T.device.type == "cpu" else "torch"
-    if backend == "numba":
+    if runs_numba(backend, T.device):
         return rendered_system_numba(model, observed, view, T, centre, distance_px, shift, SCALES)
     H_depth, g_depth = depth_system(model, observed, view, T, centre)
     pull = free_space_pull(observed, view, distance_px)
@@ -89,7 +87,7 @@ def depth_system(
     normal = model.face_normals[view.face_id.clamp_min(0).long()].flatten(1, 2) @ T[:, :3, :3].mT
     ray = X / X[..., 2:].clamp_min(1e-3)
     r = (normal * ray).sum(-1) * gap_m.flatten(1)
-    w = measured / (1 + (gap_m / ROBUST_M).square()).square() / (crop.mask.sum() * GEOMETRY_SCALE_M**2)
+    w = measured / (1 + (gap_m / ROBUST_M).square()).square() / (_area(observed) * GEOMETRY_SCALE_M**2)
     J = torch.cat([normal, torch.linalg.cross(X - centre[:, None], normal)], -1)
     weighted = (J * w.flatten(1)[..., None]).mT
     return weighted @ J, (weighted @ r[..., None]).squeeze(-1)
@@ -106,7 +104,7 @@ def colour_pull(
     r = view.detail - target
     du, dv = _image_gradient(0.5 * (view.detail + target))
     w = region / (1 + r.square().sum(1) / (3 * COLOUR_SCALE_LAB) ** 2)
-    w = w / (observed.crop.mask.sum() * COLOUR_SCALE_LAB**2)
+    w = w / (_area(observed) * COLOUR_SCALE_LAB**2)
     terms = [(du * du).sum(1), (du * dv).sum(1), (dv * dv).sum(1), (du * r).sum(1), (dv * r).sum(1)]
     return torch.stack(terms, 1) * w[:, None]
 
@@ -119,7 +117,7 @@ def free_space_pull(
     wrong = view.covered & (~crop.mask & (crop.depth_m > 0) & crop.in_image)
     wrong = wrong & (crop.depth_m - view.depth_m > FREE_SPACE_M)
     pull = torch.stack([du * du, du * dv, dv * dv, -du * distance, -dv * distance])
-    return pull * (wrong / (crop.mask.sum() * SILHOUETTE_SCALE_PX**2))[:, None]
+    return pull * (wrong / (_area(observed) * SILHOUETTE_SCALE_PX**2))[:, None]
 
 
 def image_system(
@@ -143,6 +141,11 @@ def outside_distance(mask: Bool[Tensor, "size size"]) -> Float[Tensor, "3 size s
     distance = cv2.distanceTransform((~mask.cpu().numpy()).astype(np.uint8), cv2.DIST_L2, 3)
     distance = torch.from_numpy(np.minimum(distance, MAX_DISTANCE_PX).astype(np.float32)).to(mask.device)
     return torch.stack([distance, *_image_gradient(distance)])
+
+
+def _area(observed: ObservedCrop) -> Tensor:
+    """Pixels of the mask; 1 where the crop shows none."""
+    return observed.crop.mask.sum().clamp_min(1)
 
 
 def _image_gradient(

@@ -68,7 +68,7 @@ def _accumulate(
     face_id, covered, depth_m, detail, T, centre, corner, scales, H, g,
 ):  # fmt: skip  # pragma: no cover - compiled
     height, width = mask.shape
-    area = mask.sum()
+    area = max(mask.sum(), 1)
     fx, skew, cx, fy, cy = K[0, 0], K[0, 1], K[0, 2], K[1, 1], K[1, 2]
     depth_scale = 1.0 / (area * scales.geometry_m**2)
     space_scale = 1.0 / (area * scales.silhouette_px**2)

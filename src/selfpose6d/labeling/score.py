@@ -14,7 +14,7 @@ from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.labeling.detail import erode, high_pass
 from selfpose6d.labeling.observation import Crop
 from selfpose6d.labeling.score_numba import covered_detail_numba, shape_counts_numba
-from selfpose6d.renderer.rasterize import Backend
+from selfpose6d.renderer.rasterize import Backend, runs_numba
 
 DEPTH_CAP_M = 0.02
 FREE_SPACE_M = 0.015
@@ -91,16 +91,14 @@ def score(
     observed: ObservedCrop, view: View, weights: ScoreWeights, has_colour: bool, backend: Backend = "auto"
 ) -> Scores:
     """Score every rendered hypothesis against the crop."""
-    if backend == "auto":
-        backend = "numba" if view.depth_m.device.type == "cpu" else "torch"
-    seen, measured, gap_m, hiding = (shape_counts_numba if backend == "numba" else _shape_counts)(
-        observed.crop, view.covered, view.depth_m, DEPTH_CAP_M, FREE_SPACE_M
-    )
-    area = observed.crop.mask.sum().clamp_min(1)
+    compiled, crop = runs_numba(backend, view.depth_m.device), observed.crop
+    count = shape_counts_numba if compiled else _shape_counts
+    seen, measured, gap_m, hiding = count(crop, view.covered, view.depth_m, DEPTH_CAP_M, FREE_SPACE_M)
+    area = crop.mask.sum().clamp_min(1)
     coverage, free_space = seen / area, hiding / area
     depth = gap_m / (DEPTH_CAP_M * measured.clamp_min(1))
     if has_colour:
-        colour, shift = colour_correlation(observed, view, backend)
+        colour, shift = colour_correlation(observed, view, compiled)
     else:
         colour, shift = torch.zeros_like(coverage), torch.zeros(len(coverage), dtype=torch.long)
     total = coverage - weights.depth * depth - weights.free_space * free_space + weights.colour * colour
@@ -108,13 +106,13 @@ def score(
 
 
 def colour_correlation(
-    observed: ObservedCrop, view: View, backend: Backend
+    observed: ObservedCrop, view: View, compiled: bool
 ) -> tuple[Float[Tensor, "poses"], Int[Tensor, "poses"]]:
     """NCC of high-pass LAB, the best over the allowed shifts, and which shift that is.
 
     The noise floor keeps plain surfaces near 0 instead of correlating their noise.
     """
-    covered_detail = covered_detail_numba if backend == "numba" else _covered_detail
+    covered_detail = covered_detail_numba if compiled else _covered_detail
     region, detail = covered_detail(view.covered, view.detail, observed.inner_px)
     count = region.sum(-1).clamp_min(1)
     centred = detail - (detail.sum(-1) / count)[..., None] * region

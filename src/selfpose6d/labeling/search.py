@@ -6,7 +6,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -68,9 +68,18 @@ class SearchOptions:
     """Weights of the score's terms."""
 
     def __post_init__(self) -> None:
-        for name in ("rotations", "points", "rendered", "coarse_px", "fine_px", "refined", "finalists"):
+        for name in ("rotations", "points", "rendered", "refined", "finalists"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("coarse_px", "fine_px"):
+            if getattr(self, name) < 16 or getattr(self, name) % 2:
+                raise UsageError(f"{name} must be even and at least 16, got {getattr(self, name)}.")
+        for name in ("coarse_steps", "fine_steps"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        if self.refinement not in get_args(Refinement):
+            names = " or ".join(get_args(Refinement))
+            raise UsageError(f"refinement must be {names}, got {self.refinement!r}.")
 
 
 @dataclass(frozen=True)

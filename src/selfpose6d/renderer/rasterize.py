@@ -19,6 +19,11 @@ from selfpose6d.types import Rasterization
 Backend = Literal["auto", "torch", "numba"]
 
 
+def runs_numba(backend: Backend, device: torch.device) -> bool:
+    """Whether the compiled back end is meant; `auto` takes it on CPUs."""
+    return backend == "numba" or (backend == "auto" and device.type == "cpu")
+
+
 def rasterize(
     meshes: PackedMeshes,
     mesh_index: Int[Tensor, "images"],
@@ -32,8 +37,6 @@ def rasterize(
 
     `face_id` counts through the packed meshes (-1: background). No gradient flows; shading adds it.
     """
-    if backend == "auto":
-        backend = "numba" if meshes.vertices_m.device.type == "cpu" else "torch"
-    run = rasterize_numba if backend == "numba" else rasterize_torch
+    run = rasterize_numba if runs_numba(backend, meshes.vertices_m.device) else rasterize_torch
     with torch.no_grad():
         return run(meshes, mesh_index, T_cam_obj.detach(), K.detach(), height, width)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from selfpose6d.renderer.packed import MIP_LEVELS, PackedMeshes
-from selfpose6d.renderer.rasterize import Backend
+from selfpose6d.renderer.rasterize import Backend, runs_numba
 from selfpose6d.renderer.shade_numba import shade_numba
 from selfpose6d.types import Rasterization
 
@@ -34,9 +34,7 @@ def shade(
     backend: Backend = "auto",
 ) -> Float[Tensor, "images height width 3"]:
     """Unlit colour of every pixel, 0 off the object. The numba back end carries no gradient."""
-    if backend == "auto":
-        backend = "numba" if meshes.vertices_m.device.type == "cpu" else "torch"
-    if backend == "numba":
+    if runs_numba(backend, meshes.vertices_m.device):
         return shade_numba(meshes, mesh_index, raster, level)
     return shade_torch(meshes, mesh_index, raster, level)
 

@@ -215,7 +215,7 @@ class _Trainer:
 
     def _fix_total(self, meter: SpeedMeter) -> None:
         """Once a step's time is known, measure the other stages' steps too and count what the minutes allow."""
-        step_s = meter.note_step()
+        step_s = self.fabric.broadcast(meter.note_step())
         if step_s is None:
             return
         trial_s = [self._trial_s(stage) for stage in self.recipe.stages]

@@ -1,7 +1,7 @@
 """From a data set and options to a training run: crops, network, targets, then the loop."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from selfpose6d.training.label_targets import certified_labels, label_poses
 from selfpose6d.training.loader import split_frames
 from selfpose6d.training.loop import FitPlan, FitResult, fit
 from selfpose6d.training.recipe import Recipe
-from selfpose6d.training.render_loss import RenderedObjects, build_rendered_objects
+from selfpose6d.training.render_loss import build_rendered_objects
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.step import StepContext
 from selfpose6d.training.symmetric_objects import load_symmetries
@@ -93,6 +93,7 @@ def train(
     plan = _plan(dataset, options, labels, store, out, fabric.device, resume and has_state(out))
     if fabric.is_global_zero:
         RunFolder.open(out, "train", described, dataset.fingerprint(), dataset.split, context)
+        _warn_of_plain_meshes(plan.context)
     fabric.barrier()
     return fit(plan, fabric)
 
@@ -122,14 +123,15 @@ def _plan(
     rendered = None
     if any(stage.loss == "joint" for stage in recipe.stages):
         rendered = build_rendered_objects(meshes, device)
-        _warn_of_plain_meshes(rendered, objects.obj_ids)
     context = StepContext(recipe, config, objects, source, shapes, device, rendered)
     return FitPlan(network, context, store, training, held_out, options.limit, options.seed, out, resume)
 
 
-def _warn_of_plain_meshes(rendered: RenderedObjects, obj_ids: Sequence[int]) -> None:
-    plain = [i for i, has_colour in zip(obj_ids, rendered.has_colour.tolist(), strict=True) if not has_colour]
-    if plain:
+def _warn_of_plain_meshes(context: StepContext) -> None:
+    if context.rendered is None:
+        return
+    pairs = zip(context.objects.obj_ids, context.rendered.has_colour.tolist(), strict=True)
+    if plain := [obj_id for obj_id, has_colour in pairs if not has_colour]:
         names = " ".join(map(str, plain))
         warnings.warn(
             f"no colour term in the joint loss for objects {names}: their meshes have no colours",
