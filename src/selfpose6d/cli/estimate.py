@@ -37,8 +37,8 @@ class Command:
     refine_steps: int | None = None
     """Steps of the refinement network (default: 2), or ICP iterations with icp alone (default: 20)."""
     verify: bool = False
-    """Render and refine the hypotheses (where that leaves doubt, search as annotate does); take the best if it scores
-    higher than the network's pose, with its certificate."""
+    """Render and refine the hypotheses (where that leaves doubt, search as annotate does); take the pose that the image
+    supports best, with its certificate."""
     split: str | None = None
     """The split to estimate (default: test, of a capture folder all)."""
     selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)

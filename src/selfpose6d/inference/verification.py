@@ -47,7 +47,7 @@ class RenderVerifier:
     models: Mapping[int, ObjectModel]
     options: AnnotateOptions
     seeds: int = 12
-    """Most different hypotheses that are refined."""
+    """Most of the best hypotheses that are refined, and most of those that are quite different."""
     search_doubtful: bool = True
     """Look everywhere, as the annotator does, where what comes of the hypotheses is not certified, or its visible
     surface could slide on itself: then a few hypotheses do not show all rivals."""
