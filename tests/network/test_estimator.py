@@ -8,7 +8,13 @@ import torch
 from networks import OBJECTS, TINY, build, random_input
 
 from selfpose6d.network.config import PAPER, SMALL
-from selfpose6d.network.estimator import NetworkInput, PoseEstimator, PoseHead, quaternion_to_matrix
+from selfpose6d.network.estimator import (
+    START_DEPTH,
+    NetworkInput,
+    PoseEstimator,
+    PoseHead,
+    quaternion_to_matrix,
+)
 from selfpose6d.network.fusion import FusedFeatures
 
 
@@ -52,6 +58,20 @@ def test_translation_is_an_offset_from_the_pixels_own_point_in_diameters():
     for i, obj in enumerate(inputs.object_index.tolist()):
         offset = torch.tensor([0.5 * OBJECTS.diameter_m[obj], 0, 0]) - torch.tensor(OBJECTS.centre_m[obj])
         assert torch.allclose(T[i, :, :3, 3], inputs.points_crop_m[i] + offset, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_training_starts_with_the_centre_behind_the_visible_surface(seed):
+    """Whatever the seed: in front of it the resolver would match the object's back to what is seen, and keep it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network, inputs = PoseEstimator(SMALL, OBJECTS).eval(), random_input(2, SMALL)
+    T = network(inputs).T_crop_obj
+    diameter_m, centre_m = torch.tensor(OBJECTS.diameter_m), torch.tensor(OBJECTS.centre_m)
+    centre = T[..., :3, :3] @ centre_m[:, None, :, None] + T[..., :3, 3:]
+    offset = (centre.squeeze(-1) - inputs.points_crop_m) / diameter_m[:, None, None]
+    assert offset[..., 2].mean() > 0
+    assert network.translation.output_bias[:, 2].tolist() == pytest.approx([START_DEPTH] * 2)
 
 
 def test_an_objects_channels_are_its_own():

@@ -57,6 +57,12 @@ class PosePrediction(NamedTuple):
         return torch.sigmoid(self.confidence_logit)
 
 
+START_DEPTH = 0.2
+"""Centre behind the visible surface along the line of sight at the start of training, diameters."""
+START_SPREAD = 0.01
+"""Size of the other offsets at the start, as a share of what random weights make."""
+
+
 class PoseEstimator(nn.Module):
     """DenseFusion's network, pixel-wise weighted; one network for all objects, output channels per object.
 
@@ -82,6 +88,7 @@ class PoseEstimator(nn.Module):
         self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
         self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
         initialise(self)
+        self._start_behind_the_surface()
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(
@@ -106,6 +113,14 @@ class PoseEstimator(nn.Module):
             centre = R @ self.centre_m[inputs.object_index][:, None, :, None]
             t = points + offset * scale_m - centre.squeeze(-1)
         return PosePrediction(make_transform(R, t), logit.squeeze(-1), colour)
+
+    @torch.no_grad()
+    def _start_behind_the_surface(self) -> None:
+        """What is seen lies before the object's centre: begin there. Matched to the nearest surface, points would fit
+        its back as well, and the resolver would keep it there.
+        """
+        self.translation.output_weight.mul_(START_SPREAD)
+        self.translation.output_bias[:, 2] = START_DEPTH
 
     def embed(
         self, rgb: Float[Tensor, "batch 3 crop crop"], pixel: Int[Tensor, "batch points"]
