@@ -97,7 +97,7 @@ def test_input_that_cannot_be_is_refused(network, fault):
 
 def test_icp_lays_the_cube_on_what_was_seen(network):
     rgb, depth_m, both = image()
-    options = PredictOptions(refine="icp")
+    options = PredictOptions(refine="icp", refine_steps=60)
     predictor = Predictor(network, options, build_object_shapes([cube(), cube()]))
     T = predictor(rgb, depth_m, K, both[:1], [1])[0].T_cam_obj
     rows, columns = np.nonzero(both[0])
