@@ -7,15 +7,13 @@ resolver's 20 iterations on its visible points. ADD-S and ADD AUC (exact) before
 `model-to-observed` (`benchmarks/ablation.py --variants "paper, model-to-observed"`) takes many seconds a step on CPUs.
 """
 
-import argparse
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from joint_loss import POINTS, Setting, aucs, disturbance, prepare
+from joint_loss import POINTS, Setting, aucs, disturbance, parse, prepare
 from provenance import print_provenance, provenance
 from selfpose6d.data.crop_batch import sample_batch
 from selfpose6d.geometry.se3 import inverse
@@ -43,15 +41,7 @@ def measure(setting: Setting, seed: int) -> dict[str, tuple[float, float]]:
 
 def main() -> None:
     """Measure every seed; print a table or JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--instances", type=int, default=64)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
+    options = parse(__doc__)
     setting = prepare(options.data, options.split, options.instances)
     found = [measure(setting, seed) for seed in options.seeds]
     rows = {}

@@ -153,17 +153,22 @@ def measure(
     return np.array([math.degrees(angle_rad.median()), *aucs(setting.shapes.points_m[index], T, truth)])
 
 
-def main() -> None:
-    """Measure every variant; print a table or JSON."""
+def parse(description: str | None) -> argparse.Namespace:
+    """The command line of benchmarks on disturbed poses."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", default="test")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--instances", type=int, default=64)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure every variant; print a table or JSON."""
+    options = parse(__doc__)
     setting = prepare(options.data, options.split, options.instances)
     cases = {name: (loss, OCCLUSIONS["none"]) for name, loss in VARIANTS.items()}
     for name, share in OCCLUSIONS.items():

@@ -22,13 +22,14 @@ import numpy as np
 import torch
 
 from provenance import print_provenance, provenance
+from selfpose6d.backend import Backend
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import super_fibonacci
 from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
-from selfpose6d.renderer.rasterize import Backend, rasterize
+from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.render import render
 from selfpose6d.types import Rendering
 

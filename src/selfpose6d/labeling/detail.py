@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.labeling.detail_numba import high_pass_numba
-from selfpose6d.renderer.rasterize import Backend, runs_numba
 
 BLUR_SHARE = 8
 """The neighbourhood is the image's side divided by this."""

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.geometry.camera import back_project
 from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
@@ -19,7 +20,6 @@ from selfpose6d.labeling.detail import erode
 from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.residuals_numba import ResidualScales, rendered_system_numba
 from selfpose6d.labeling.score import FREE_SPACE_M, ObservedCrop, View
-from selfpose6d.renderer.rasterize import Backend, runs_numba
 
 GEOMETRY_SCALE_M = 0.003
 ROBUST_M = 0.01

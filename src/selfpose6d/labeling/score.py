@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.labeling.detail import erode, high_pass
 from selfpose6d.labeling.observation import Crop
 from selfpose6d.labeling.score_numba import covered_detail_numba, shape_counts_numba
-from selfpose6d.renderer.rasterize import Backend, runs_numba
 
 DEPTH_CAP_M = 0.02
 FREE_SPACE_M = 0.015

@@ -5,23 +5,15 @@ with the lower index). Faces seen from behind are drawn too, since scanned meshe
 corner nearer than `NEAR_M` are dropped.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.renderer.packed import PackedMeshes
 from selfpose6d.renderer.rasterize_numba import rasterize_numba
 from selfpose6d.renderer.rasterize_torch import rasterize_torch
 from selfpose6d.types import Rasterization
-
-Backend = Literal["auto", "torch", "numba"]
-
-
-def runs_numba(backend: Backend, device: torch.device) -> bool:
-    """Whether the compiled back end is meant; `auto` takes it on CPUs."""
-    return backend == "numba" or (backend == "auto" and device.type == "cpu")
 
 
 def rasterize(

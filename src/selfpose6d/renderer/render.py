@@ -5,10 +5,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.renderer.packed import PackedMeshes
 from selfpose6d.renderer.pose_gradient import ImageGradient, RenderedPixels, pose_gradient_torch
 from selfpose6d.renderer.pose_gradient_numba import pose_gradient_numba
-from selfpose6d.renderer.rasterize import Backend, rasterize
+from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.shade import mip_levels, shade
 from selfpose6d.types import Rendering
 
@@ -54,8 +55,8 @@ class _RenderImages(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grad_outputs):
         rgb, mask, depth_m = grad_outputs
-        on_cpu = ctx.meshes.vertices_m.device.type == "cpu"
-        find = pose_gradient_numba if on_cpu and ctx.backend != "torch" else pose_gradient_torch
+        compiled = runs_numba(ctx.backend, ctx.meshes.vertices_m.device)
+        find = pose_gradient_numba if compiled else pose_gradient_torch
         s = ctx.supersample
         gradient = ImageGradient(*(_spread(image / s**2, s) for image in (rgb, mask, depth_m)))
         return find(ctx.meshes, ctx.samples, gradient), *[None] * 7

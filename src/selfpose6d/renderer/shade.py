@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.renderer.packed import MIP_LEVELS, PackedMeshes
-from selfpose6d.renderer.rasterize import Backend, runs_numba
 from selfpose6d.renderer.shade_numba import shade_numba
 from selfpose6d.types import Rasterization
 

@@ -7,12 +7,12 @@ front.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import NearestGrid, nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
@@ -20,7 +20,6 @@ from selfpose6d.resolver.fit import rigid_fit
 from selfpose6d.resolver.icp_numba import resolve_numba
 from selfpose6d.types import Direction, ResolverResult
 
-Backend = Literal["auto", "torch", "numba"]
 MAX_DISTANCES = 32_000_000
 
 
@@ -64,7 +63,7 @@ def resolve(
             return _resolve_torch(
                 T_cam_obj, cloud_cam_m, cloud, grid, model, options, _pair_model_to_observed
             )
-        if backend == "numba" or (backend == "auto" and T_cam_obj.device.type == "cpu"):
+        if runs_numba(backend, T_cam_obj.device):
             scale_m = options.robust_scale_m or 0.0
             return resolve_numba(
                 T_cam_obj.detach(),
