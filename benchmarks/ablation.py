@@ -16,8 +16,8 @@ import numpy as np
 
 from network_score import score_network
 from provenance import print_provenance, provenance
-from selfpose6d.data.crop_store import CacheOptions
-from selfpose6d.data.dataset import open_dataset
+from selfpose6d.crops.store import CacheOptions
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import Recipe, Stage, find_recipe
 from selfpose6d.training.schedule import Limit

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from provenance import print_provenance, provenance
-from selfpose6d.cli import annotate, annotate_outputs, evaluate  # noqa: F401
+from selfpose6d.cli import annotate, evaluate  # noqa: F401
 from selfpose6d.cli.main import main
-from selfpose6d.data import dataset, run_folder  # noqa: F401
-from selfpose6d.labeling import object_store  # noqa: F401
+from selfpose6d.datasets import layouts  # noqa: F401
+from selfpose6d.objects import store  # noqa: F401
 
 MB = 1e6
 

@@ -15,7 +15,7 @@ import torch
 
 from joint_loss import POINTS, Setting, aucs, disturbance, parse, prepare
 from provenance import print_provenance, provenance
-from selfpose6d.data.crop_batch import sample_batch
+from selfpose6d.crops.batch import sample_batch
 from selfpose6d.geometry.se3 import inverse
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 

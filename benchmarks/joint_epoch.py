@@ -19,7 +19,7 @@ import numpy as np
 
 from network_score import score_network
 from provenance import print_provenance, provenance
-from selfpose6d.data.dataset import open_dataset
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.training.checkpoint import load_state, save_state
 from selfpose6d.training.devices import make_fabric

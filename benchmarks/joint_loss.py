@@ -21,15 +21,16 @@ import torch
 from torch import Tensor
 
 from provenance import print_provenance, provenance
-from selfpose6d.data.crop_batch import CropBatch, CropImages, decode_records, sample_batch
-from selfpose6d.data.crop_store import CacheOptions, open_crop_store
-from selfpose6d.data.dataset import open_dataset
+from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, sample_batch
+from selfpose6d.crops.store import CacheOptions, open_crop_store
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
-from selfpose6d.inference.object_shapes import ObjectShapes, build_object_shapes, object_table
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.metrics.auc import auc_exact
+from selfpose6d.objects.rendered import RenderedObjects, build_rendered_objects
+from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes, object_table
 from selfpose6d.training.ground_truth_targets import ground_truth_poses
-from selfpose6d.training.render_loss import RenderedObjects, build_rendered_objects, rendered_joint_loss
+from selfpose6d.training.render_loss import rendered_joint_loss
 
 CROP_PX, POINTS, STEPS, RATE = 96, 256, 40, 0.02
 TURN_RAD, SHIFT_SHARE = math.radians(8), 0.08

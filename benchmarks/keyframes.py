@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from provenance import print_provenance
-from selfpose6d.data.model_files import find_model_files
+from selfpose6d.datasets.model_files import find_model_files
 from selfpose6d.evaluation.instances import Estimates, Truths
 from selfpose6d.evaluation.model_points import describe_sources, load_model_points, symmetric_object_ids
 from selfpose6d.evaluation.results import Results, summarise

@@ -16,14 +16,14 @@ import torch
 
 from provenance import print_provenance, provenance
 from selfpose6d.cli.device import resolve_device
-from selfpose6d.data.dataset import open_dataset
-from selfpose6d.inference.object_shapes import object_table
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.precision import use_bf16
 from selfpose6d.inference.predictor import Predictor
 from selfpose6d.inference.stage_times import StageTimes
 from selfpose6d.network.config import SIZES
 from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.objects.shapes import object_table
 from selfpose6d.types import Frame
 
 WARM_UP = 5

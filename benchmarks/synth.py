@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from provenance import print_provenance
-from selfpose6d.data.synthetic.generate import prepare, render_all
-from selfpose6d.data.synthetic.options import SynthOptions
+from selfpose6d.synthetic.generate import prepare, render_all
+from selfpose6d.synthetic.options import SynthOptions
 
 
 def finish_times_s(folder: Path, frames: int, workers: int) -> list[tuple[float, int]]:

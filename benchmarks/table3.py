@@ -25,15 +25,16 @@ import torch
 
 from annotate import peak_mb, resident_mb
 from provenance import print_provenance, provenance
-from selfpose6d.data.crop_store import CacheOptions, open_crop_store
-from selfpose6d.data.dataset import open_dataset
-from selfpose6d.inference.object_shapes import build_object_shapes, object_table
+from selfpose6d.crops.store import CacheOptions, open_crop_store
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.network.config import SIZES, Size
 from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.objects.rendered import build_rendered_objects
+from selfpose6d.objects.shapes import build_object_shapes, object_table
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.loader import Share, step_generator
 from selfpose6d.training.recipe import ESTIMATOR, JOINT_LOSS, find_recipe
-from selfpose6d.training.render_loss import build_rendered_objects, rendered_joint_loss
+from selfpose6d.training.render_loss import rendered_joint_loss
 from selfpose6d.training.step import StepContext, step_loss
 from selfpose6d.training.targets import IterativeAnnotationResolver
 

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from provenance import print_provenance, provenance
-from selfpose6d.data.crop_store import CacheOptions
-from selfpose6d.data.frame_source import Dataset
-from selfpose6d.data.masks import MaskEntry, MaskSource
-from selfpose6d.data.model_files import ModelFile, ModelFiles
-from selfpose6d.data.selection import FrameId, Selection
+from selfpose6d.crops.store import CacheOptions
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.masks import MaskEntry, MaskSource
+from selfpose6d.datasets.model_files import ModelFile, ModelFiles
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.primitives.catalogue import BOX_ID, CATALOGUE
 from selfpose6d.network.config import SIZES
+from selfpose6d.selection import FrameId, Selection
 from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import find_recipe
 from selfpose6d.training.schedule import Limit

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "selfpose6d"
 CHECKED = [
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.stem != "__init__" and not path.stem.endswith("_numba")
+    if path.stem != "__init__" and not path.stem.endswith(("_numba", "_kernels"))
 ]
 _HOOK = install_import_hook(CHECKED, "beartype.beartype")
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from selfpose6d.data.dataset import Selection, open_dataset
-from selfpose6d.data.ground_truth import load_ground_truth
-from selfpose6d.data.journal import finished_record
-from selfpose6d.data.run_folder import RunFolder
-from selfpose6d.data.selection import FrameId
+from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.true_poses import load_ground_truth
+from selfpose6d.runs.folder import RunFolder
+from selfpose6d.runs.journal import finished_record
+from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import Certificate, LabeledPose, SkippedInstance
 
 SHIFT_M = {8: 0.005, 14: 0.03}

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "network"))
 
 from networks import TINY
 from small_roots import write_bop, write_capture, write_image, write_models
 
 from selfpose6d.cli.main import main
-from selfpose6d.data.certificates import read_certificates
-from selfpose6d.data.predictions import read_predictions, read_skipped
-from selfpose6d.data.run_folder import read_config
 from selfpose6d.geometry.nearest import build_nearest_grid
-from selfpose6d.inference import object_shapes
 from selfpose6d.network.config import SIZES
+from selfpose6d.objects import shapes
+from selfpose6d.runs.certificates import read_certificates
+from selfpose6d.runs.folder import read_config
+from selfpose6d.runs.predictions import read_predictions, read_skipped
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,7 +30,7 @@ def _small_and_own(tmp_path_factory):
     """A network and grids for tests, and caches in a folder of the test's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, "small", TINY)
-        patch.setattr(object_shapes, "build_nearest_grid", partial(build_nearest_grid, cells=24))
+        patch.setattr(shapes, "build_nearest_grid", partial(build_nearest_grid, cells=24))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
@@ -223,8 +223,8 @@ def test_training_again_into_the_same_folder_names_resume(root, model, capsys):
 
 
 def test_a_run_without_certified_labels_is_named(root, tmp_path, capsys):
-    from selfpose6d.data.dataset import open_dataset
-    from selfpose6d.data.run_folder import RunFolder
+    from selfpose6d.datasets.layouts import open_dataset
+    from selfpose6d.runs.folder import RunFolder
 
     RunFolder.open(tmp_path / "labels", "annotate", {}, open_dataset(root, "train").fingerprint(), "train")
     (tmp_path / "labels" / "certificates.jsonl").write_text("")

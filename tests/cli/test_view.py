@@ -8,10 +8,10 @@ import pytest
 from scored_run import SKIPPED_ID, make_run
 
 from selfpose6d.cli.main import main
-from selfpose6d.cli.run_sources import resolve_sources
 from selfpose6d.cli.view import RunViews
-from selfpose6d.data.predictions import write_predictions
 from selfpose6d.errors import UsageError
+from selfpose6d.reporting.run_sources import resolve_sources
+from selfpose6d.runs.predictions import write_predictions
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from selfpose6d.data.certificates import write_certificates
-from selfpose6d.data.dataset import Selection
-from selfpose6d.data.predictions import Prediction, write_predictions
-from selfpose6d.data.run_folder import RunConfig
 from selfpose6d.errors import UsageError
 from selfpose6d.evaluation.evaluate import evaluate
 from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates, recorded_selection
+from selfpose6d.runs.certificates import write_certificates
+from selfpose6d.runs.folder import RunConfig
+from selfpose6d.runs.predictions import Prediction, write_predictions
+from selfpose6d.selection import Selection
 from selfpose6d.types import Certificate, InstanceKey, LabeledPose
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfpose6d.data.model_files import find_model_files
+from selfpose6d.datasets.model_files import find_model_files
 from selfpose6d.errors import DataError, MeshError
 from selfpose6d.evaluation.model_points import (
     SURFACE_POINTS,

@@ -8,15 +8,15 @@ import torch
 from networks import build_both
 from small_roots import CAM_K, cube, depth_image_mm, masks, write_bop, write_models
 
-from selfpose6d.data.dataset import open_dataset
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.errors import CheckpointError, DataError, UsageError
-from selfpose6d.inference.known_meshes import load_known_meshes, require_all_meshes
-from selfpose6d.inference.object_shapes import build_object_shapes, object_table
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
-from selfpose6d.inference.verification import VerifiedPose
+from selfpose6d.labeling.verify import VerifiedPose
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.objects.known_meshes import load_known_meshes, require_all_meshes
+from selfpose6d.objects.shapes import build_object_shapes, object_table
 from selfpose6d.types import Certificate, LabeledPose
 
 OBJECTS = object_table((1, 2), [cube(), cube()])

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from selfpose6d.geometry.se3 import make_transform
-from selfpose6d.labeling.object_model import ObjectModel, build_object_model
 from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
 from selfpose6d.meshes.primitives.rounds import can
+from selfpose6d.objects.object_model import ObjectModel, build_object_model
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.render import render
 from selfpose6d.types import Frame, Instance, InstanceKey

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from labeling.conftest import rendered_frame, tilted_pose
-from selfpose6d.data.dataset import FrameId, open_dataset
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.labeling.annotate import AnnotateOptions, annotate
+from selfpose6d.selection import FrameId
 from selfpose6d.types import Instance, InstanceKey
 
 

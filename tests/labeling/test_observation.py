@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from labeling.conftest import WALL_M, K, rendered_frame, tilted_pose
-from selfpose6d.data.crop import square_box
+from selfpose6d.crops.crop import square_box
 from selfpose6d.geometry.camera import back_project
 from selfpose6d.labeling.observation import TooFewPointsError, crop_instance, visible_cloud
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from selfpose6d.data.dataset import open_dataset
-from selfpose6d.data.frame_source import Dataset
-from selfpose6d.data.ground_truth import GroundTruthPose, load_ground_truth
-from selfpose6d.data.selection import FrameId
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.true_poses import GroundTruthPose, load_ground_truth
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.render import render
+from selfpose6d.selection import FrameId
 from selfpose6d.types import Frame, Rendering
 
 FRAMES = (FrameId(0, 1), FrameId(1, 5))

@@ -11,17 +11,17 @@ import pytest
 import roma
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "network"))
 
 from networks import TINY
 from small_roots import CAM_K, cube, scene_gt_entry, write_image, write_json, write_models
 
-from selfpose6d.data.crop_store import CacheOptions
-from selfpose6d.data.dataset import open_dataset
+from selfpose6d.crops.store import CacheOptions
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.geometry.nearest import build_nearest_grid
-from selfpose6d.inference import object_shapes
 from selfpose6d.network.config import SIZES
+from selfpose6d.objects import shapes
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.render import render
 
@@ -68,7 +68,7 @@ def dataset(rendered_root):
 def tiny_sizes(monkeypatch):
     """`--size small` is a network for tests, and nearest points are looked up in a coarse grid."""
     monkeypatch.setitem(SIZES, "small", replace(TINY, log_softmax=False, dropout=0.2))
-    monkeypatch.setattr(object_shapes, "build_nearest_grid", partial(build_nearest_grid, cells=24))
+    monkeypatch.setattr(shapes, "build_nearest_grid", partial(build_nearest_grid, cells=24))
 
 
 @pytest.fixture

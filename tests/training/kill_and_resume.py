@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-for folder in ("data", "network", "training"):
+for folder in ("datasets", "network", "training"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
 from networks import TINY  # noqa: E402

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from selfpose6d.data.certificates import write_certificates
-from selfpose6d.data.ground_truth import load_ground_truth
-from selfpose6d.data.run_folder import RunFolder
+from selfpose6d.datasets.true_poses import load_ground_truth
+from selfpose6d.runs.certificates import write_certificates
+from selfpose6d.runs.folder import RunFolder
 from selfpose6d.types import Certificate, LabeledPose
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfpose6d.data.crop_store import open_crop_store
+from selfpose6d.crops.store import open_crop_store
 from selfpose6d.training.loader import BatchOrder, RecordLoader, Share, split_frames, step_generator
 
 

@@ -8,14 +8,15 @@ import roma
 import torch
 from small_roots import cube
 
-from selfpose6d.data.crop_batch import decode_records, sample_batch
-from selfpose6d.data.crop_store import open_crop_store
-from selfpose6d.data.ground_truth import load_ground_truth
+from selfpose6d.crops.batch import decode_records, sample_batch
+from selfpose6d.crops.store import open_crop_store
+from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.geometry.se3 import inverse, make_transform
-from selfpose6d.inference.object_shapes import build_object_shapes
 from selfpose6d.losses.joint import JointLossOptions
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.training.render_loss import build_rendered_objects, rendered_joint_loss
+from selfpose6d.objects.rendered import build_rendered_objects
+from selfpose6d.objects.shapes import build_object_shapes
+from selfpose6d.training.render_loss import rendered_joint_loss
 
 OPTIONS = JointLossOptions(colour=0.01, iou=1.0, geometry=100.0)
 

@@ -11,10 +11,11 @@ import torch
 from small_roots import change_json
 from training_runs import run, same_weights, short, weights
 
-from selfpose6d.data.dataset import Selection, open_dataset
-from selfpose6d.data.run_folder import read_config
+from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.errors import UsageError
 from selfpose6d.network.checkpoint import load_network
+from selfpose6d.runs.folder import read_config
+from selfpose6d.selection import Selection
 from selfpose6d.training.checkpoint import load_state
 from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import BOTH, ESTIMATOR
@@ -145,7 +146,7 @@ def test_the_reader_of_true_poses_is_imported_for_recipes_that_declare_it_only(r
         "from dataclasses import replace\n"
         "SIZES['small'] = replace(SIZES['small'], crop_px=32, points=16)\n"
         "code = main(sys.argv[1:])\n"
-        "assert 'selfpose6d.data.ground_truth' not in sys.modules\n"
+        "assert 'selfpose6d.datasets.true_poses' not in sys.modules\n"
         "sys.exit(code)\n"
     )
     command = [

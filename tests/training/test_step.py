@@ -8,13 +8,13 @@ import torch
 from networks import TINY, build_both
 from small_roots import cube
 
-from selfpose6d.data.crop_store import open_crop_store
+from selfpose6d.crops.store import open_crop_store
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.inference.object_shapes import build_object_shapes, object_table
+from selfpose6d.objects.rendered import build_rendered_objects
+from selfpose6d.objects.shapes import build_object_shapes, object_table
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.loader import Share, step_generator
 from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, RECIPES, Stage, adapt_recipe, find_recipe
-from selfpose6d.training.render_loss import build_rendered_objects
 from selfpose6d.training.step import StepContext, require_finite, step_loss
 from selfpose6d.training.targets import IterativeAnnotationResolver
 from selfpose6d.training.validation import validate

@@ -9,16 +9,16 @@ import torch
 from label_runs import write_label_run
 from small_roots import cube, write_json
 
-from selfpose6d.data.crop_batch import decode_records, sample_batch
-from selfpose6d.data.crop_store import open_crop_store
-from selfpose6d.data.ground_truth import load_ground_truth
+from selfpose6d.crops.batch import decode_records, sample_batch
+from selfpose6d.crops.store import open_crop_store
+from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.se3 import inverse, make_transform
-from selfpose6d.inference.object_shapes import build_object_shapes
+from selfpose6d.objects.shapes import build_object_shapes
+from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.ground_truth_targets import ground_truth_poses
 from selfpose6d.training.label_targets import certified_labels, label_poses
-from selfpose6d.training.symmetric_objects import load_symmetries
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from selfpose6d.data.crop_store import CacheOptions
+from selfpose6d.crops.store import CacheOptions
 from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import Recipe, find_recipe
 from selfpose6d.training.schedule import Limit

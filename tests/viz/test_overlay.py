@@ -95,7 +95,7 @@ def test_hex_colour():
 
 def test_true_poses_outline_the_real_objects(ycbv_sample):
     """The outlines of the annotated poses agree with the annotated masks where nothing hides them."""
-    from selfpose6d.data.dataset import open_dataset
+    from selfpose6d.datasets.layouts import open_dataset
 
     dataset = open_dataset(ycbv_sample)
     frame = dataset.load_frame(dataset.frame_ids()[0])

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from selfpose6d.data.selection import Selection
 from selfpose6d.errors import UsageError
+from selfpose6d.selection import Selection
 
 if TYPE_CHECKING:
-    from selfpose6d.data.frame_source import Dataset
-    from selfpose6d.data.journal import JournalRecord
-    from selfpose6d.data.run_folder import RunFolder
-    from selfpose6d.data.selection import FrameId
+    from selfpose6d.datasets.dataset import Dataset
     from selfpose6d.labeling.annotate import AnnotateOptions
+    from selfpose6d.runs.folder import RunFolder
+    from selfpose6d.runs.journal import JournalRecord
+    from selfpose6d.selection import FrameId
     from selfpose6d.types import Frame, LabeledPose
 
 
@@ -62,10 +62,10 @@ class Command:
 
     def run(self) -> int:
         """Label what the run's journal does not hold yet, then write the result files."""
-        from selfpose6d.cli.annotate_outputs import draw_overlays, print_summary
         from selfpose6d.cli.device import resolve_device
         from selfpose6d.cli.splits import resolve_split
-        from selfpose6d.data.dataset import open_dataset
+        from selfpose6d.datasets.layouts import open_dataset
+        from selfpose6d.reporting.annotate_outputs import draw_overlays, print_summary
 
         if self.workers < 0:
             raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
@@ -92,7 +92,7 @@ class Command:
         return AnnotateOptions(method=self.method, direction=self.direction, seed=self.seed, search=search)
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
-        from selfpose6d.data.run_folder import RunFolder
+        from selfpose6d.runs.folder import RunFolder
 
         options = asdict(self._options()) | asdict(self.selection)
         options |= {"detections": self.detections, "models": self.models, "model_unit": self.model_unit}
@@ -101,7 +101,7 @@ class Command:
 
     def _label_frames(self, dataset: "Dataset", run: "RunFolder", device: str) -> None:
         from selfpose6d.cli.frames import frames_left, keep_records
-        from selfpose6d.data.processes import available_cores, map_in_processes
+        from selfpose6d.processes import available_cores, map_in_processes
 
         left = frames_left(dataset, run)
         make_labeler = partial(frame_labeler, self, dataset.split, device)
@@ -116,10 +116,10 @@ class Command:
 def frame_labeler(command: Command, split: str, device: str) -> "Callable[[FrameId], JournalRecord]":
     """What labels one frame of the command's data set; made anew in every process."""
     from selfpose6d.cli.frames import process_frame
-    from selfpose6d.data.dataset import open_dataset
-    from selfpose6d.data.symmetries import read_symmetries
+    from selfpose6d.datasets.layouts import open_dataset
+    from selfpose6d.datasets.symmetries import read_symmetries
     from selfpose6d.labeling.annotate import annotate_instance
-    from selfpose6d.labeling.object_store import ObjectStore, default_cache_dir
+    from selfpose6d.objects.store import ObjectStore, default_cache_dir
 
     dataset = open_dataset(
         command.dataset, split, command.selection, command.models, command.model_unit, command.detections

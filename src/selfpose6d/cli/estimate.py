@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from selfpose6d.data.selection import Selection
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.selection import Selection
 
 if TYPE_CHECKING:
-    from selfpose6d.data.frame_source import Dataset
-    from selfpose6d.data.run_folder import RunFolder
+    from selfpose6d.datasets.dataset import Dataset
     from selfpose6d.inference.predictor import Predictor
+    from selfpose6d.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Command:
         """Estimate every frame that is not in the run yet, then write the result files."""
         from selfpose6d.cli.frames import process_frames
         from selfpose6d.cli.splits import resolve_split
-        from selfpose6d.data.dataset import open_dataset
+        from selfpose6d.datasets.layouts import open_dataset
 
         split = resolve_split(self.dataset, self.split, "test")
         dataset = open_dataset(
@@ -95,8 +95,8 @@ class Command:
         return predictor
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
-        from selfpose6d.data.run_folder import RunFolder
         from selfpose6d.network.checkpoint import find_checkpoint
+        from selfpose6d.runs.folder import RunFolder
 
         checkpoint = find_checkpoint(self.model)
         options = {
@@ -113,7 +113,7 @@ class Command:
         return RunFolder.open(self.out, "estimate", options, dataset.fingerprint(), dataset.split, context)
 
     def _print_summary(self, predictor: "Predictor") -> None:
-        from selfpose6d.data.predictions import iterate_predictions, read_skipped
+        from selfpose6d.runs.predictions import iterate_predictions, read_skipped
 
         estimated = sum(1 for _ in iterate_predictions(self.out / "predictions.csv"))
         reasons = Counter(item.reason for item in read_skipped(self.out / "skipped.jsonl"))

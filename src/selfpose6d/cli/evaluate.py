@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional
 
-from selfpose6d.data.selection import Selection
+from selfpose6d.selection import Selection
 
 if TYPE_CHECKING:
     from selfpose6d.evaluation.inputs import Reference, ReferenceOptions
@@ -65,7 +65,7 @@ class Command:
         from selfpose6d.evaluation.evaluate import evaluate
         from selfpose6d.evaluation.inputs import load_reference, predictions_path
         from selfpose6d.evaluation.results import write_results
-        from selfpose6d.evaluation.tables import comparison_table, object_table, to_rich
+        from selfpose6d.reporting.tables import comparison_table, object_table, to_rich
 
         console = Console(width=None if _is_terminal() else PIPED_WIDTH)
         runs = [self.run_or_csv, *self.compare]
@@ -120,7 +120,7 @@ def _closing_line(reference: "Reference", results: "Results") -> str:
 
 
 def _tracked(items: Sequence) -> Iterable:
-    from selfpose6d.cli.console import progress_bar
+    from selfpose6d.reporting.console import progress_bar
 
     with progress_bar() as progress:
         yield from progress.track(items, description="recalls")

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from selfpose6d.cli.console import progress_bar, warn
-from selfpose6d.data.frame_source import Dataset
-from selfpose6d.data.journal import JournalRecord, finished_record, unreadable_record
-from selfpose6d.data.run_folder import RunFolder
-from selfpose6d.data.selection import FrameId
+from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError
+from selfpose6d.reporting.console import progress_bar, warn
+from selfpose6d.runs.folder import RunFolder
+from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
+from selfpose6d.selection import FrameId
 from selfpose6d.types import Frame, PoseEstimate
 
 FindPoses = Callable[[Frame], Sequence[PoseEstimate]]

@@ -40,9 +40,9 @@ class Command:
 
     def run(self) -> int:
         """Gather what there is, write the page, print its path."""
-        from selfpose6d.cli.report_contents import gather
-        from selfpose6d.cli.run_sources import resolve_sources
-        from selfpose6d.evaluation.report import write_report
+        from selfpose6d.reporting.contents import gather
+        from selfpose6d.reporting.page import write_report
+        from selfpose6d.reporting.run_sources import resolve_sources
 
         if self.pictures < 0:
             raise UsageError(f"--pictures must be 0 or more, got {self.pictures}. 0 leaves pictures out.")

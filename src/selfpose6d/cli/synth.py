@@ -39,9 +39,9 @@ class Command:
 
     def run(self) -> int:
         """Render with a progress bar."""
-        from selfpose6d.cli.console import progress_bar
-        from selfpose6d.data.synthetic.generate import prepare, render_all
-        from selfpose6d.data.synthetic.options import SynthOptions
+        from selfpose6d.reporting.console import progress_bar
+        from selfpose6d.synthetic.generate import prepare, render_all
+        from selfpose6d.synthetic.options import SynthOptions
 
         options = SynthOptions(
             self.preset, self.frames, self.test_frames, self.models, self.model_unit, self.objects, self.seed

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from selfpose6d.data.selection import Selection
+from selfpose6d.selection import Selection
 
 if TYPE_CHECKING:
-    from selfpose6d.data.frame_source import Dataset
+    from selfpose6d.datasets.dataset import Dataset
     from selfpose6d.training.session import TrainOptions
 
 
@@ -72,7 +72,7 @@ class Command:
     def run(self) -> int:
         """Train, or print the summary."""
         from selfpose6d.cli.splits import resolve_split
-        from selfpose6d.data.dataset import open_dataset
+        from selfpose6d.datasets.layouts import open_dataset
 
         options = None if self.summary else self._options()
         split = resolve_split(self.dataset, self.split, "train")
@@ -85,7 +85,7 @@ class Command:
         return self._train(dataset, options)
 
     def _options(self) -> "TrainOptions":
-        from selfpose6d.data.crop_store import GIB, CacheOptions
+        from selfpose6d.crops.store import GIB, CacheOptions
         from selfpose6d.errors import UsageError
         from selfpose6d.training.recipe import adapt_recipe, find_recipe
         from selfpose6d.training.schedule import Limit
@@ -129,10 +129,10 @@ def print_summary(dataset: "Dataset", size: Literal["small", "paper"]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from selfpose6d.inference.object_shapes import object_table
     from selfpose6d.network.config import SIZES
     from selfpose6d.network.pose_network import PoseNetwork
     from selfpose6d.network.summary import summarise
+    from selfpose6d.objects.shapes import object_table
 
     obj_ids, config = dataset.object_ids, SIZES[size]
     objects = object_table(obj_ids, map(dataset.load_mesh, obj_ids))

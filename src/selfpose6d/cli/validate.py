@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from selfpose6d.data.selection import Selection
+from selfpose6d.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Command:
         from rich.console import Console
         from rich.progress import Progress
 
-        from selfpose6d.data.dataset import open_dataset
-        from selfpose6d.data.problems import Problem
-        from selfpose6d.data.validate import Validation
+        from selfpose6d.datasets.doctor.problems import Problem
+        from selfpose6d.datasets.doctor.validate import Validation
+        from selfpose6d.datasets.layouts import open_dataset
         from selfpose6d.errors import DataError
 
         try:

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from selfpose6d.errors import UsageError
 
 if TYPE_CHECKING:
-    from selfpose6d.cli.run_sources import RunSources
+    from selfpose6d.reporting.run_sources import RunSources
     from selfpose6d.viz.viewer import View
 
 
@@ -37,7 +37,7 @@ class Command:
 
     def run(self) -> int:
         """Serve until Ctrl-C."""
-        from selfpose6d.cli.run_sources import resolve_sources
+        from selfpose6d.reporting.run_sources import resolve_sources
         from selfpose6d.viz.viewer import start_viewer
 
         run = RunViews(resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit))
@@ -74,8 +74,8 @@ class RunViews:
 
     def load(self, index: int) -> "View":
         """One frame's points and poses."""
-        from selfpose6d.data.dataset import FrameId
         from selfpose6d.evaluation.instances import image_keys
+        from selfpose6d.selection import FrameId
         from selfpose6d.viz.viewer import View, ViewedPose, measured_points
 
         frame_id = FrameId(*self._keys[index])

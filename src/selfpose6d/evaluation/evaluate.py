@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from selfpose6d.data.dataset import FrameId, open_dataset
-from selfpose6d.data.symmetries import read_symmetries
+from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import BopModel, Recalls, SensorImage, bop_recalls
 from selfpose6d.evaluation.inputs import Reference, read_estimates
@@ -16,6 +16,7 @@ from selfpose6d.evaluation.model_points import describe_sources
 from selfpose6d.evaluation.results import Results, summarise
 from selfpose6d.evaluation.score import Scores, score
 from selfpose6d.geometry.symmetry import SymmetryGroup
+from selfpose6d.selection import FrameId
 
 SYMMETRY_STEPS = 315
 """BOP's discretisation of an axis: no surface point moves by more than 1 % of the diameter between steps."""

@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from selfpose6d.data.certificates import read_certificates
-from selfpose6d.data.dataset import Selection, detect_layout
-from selfpose6d.data.ground_truth import GroundTruthPose, Targets, bop19_targets, load_ground_truth
-from selfpose6d.data.model_files import ModelFiles, Unit, find_model_files
-from selfpose6d.data.predictions import read_predictions
-from selfpose6d.data.run_folder import CONFIG_NAME, RunConfig, read_config
-from selfpose6d.data.ycb_files import find_ycb_models
+from selfpose6d.datasets.layouts import detect_layout
+from selfpose6d.datasets.model_files import ModelFiles, Unit, find_model_files
+from selfpose6d.datasets.true_poses import GroundTruthPose, Targets, bop19_targets, load_ground_truth
+from selfpose6d.datasets.ycb_video.files import find_ycb_models
 from selfpose6d.errors import UsageError
 from selfpose6d.evaluation.instances import NO_CERTIFICATE, Estimates, Truths
 from selfpose6d.evaluation.model_points import (
@@ -25,6 +22,10 @@ from selfpose6d.evaluation.model_points import (
     object_names,
     symmetric_object_ids,
 )
+from selfpose6d.runs.certificates import read_certificates
+from selfpose6d.runs.folder import CONFIG_NAME, RunConfig, read_config
+from selfpose6d.runs.predictions import read_predictions
+from selfpose6d.selection import Selection
 from selfpose6d.types import LabeledPose
 
 PREDICTIONS_NAME, CERTIFICATES_NAME = "predictions.csv", "certificates.jsonl"

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.checks import require_plausible_object_size
-from selfpose6d.data.model_files import ModelFiles, read_models_info
+from selfpose6d.datasets.model_files import ModelFiles, read_models_info
 from selfpose6d.errors import DataError
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface

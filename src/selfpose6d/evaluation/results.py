@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from selfpose6d.data.json_lines import replacing, without_nan
 from selfpose6d.evaluation.bop_recall import Recalls
 from selfpose6d.evaluation.reliability import reliability
 from selfpose6d.evaluation.score import Scores
 from selfpose6d.metrics.auc import auc_exact, auc_toolbox, share_below
+from selfpose6d.runs.json_lines import replacing, without_nan
 
 CERTIFIED = "certified"
 

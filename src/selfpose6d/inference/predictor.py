@@ -11,24 +11,24 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from selfpose6d.checks import require_depth_in_metres, require_intrinsics
-from selfpose6d.data.crop import Crop, crop_instance
-from selfpose6d.data.crop_batch import CropBatch, decode_records, sample_batch
-from selfpose6d.data.crop_record import pack_crop
-from selfpose6d.data.model_files import ModelFiles, Unit, find_model_files
-from selfpose6d.data.symmetries import read_symmetries
+from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
+from selfpose6d.crops.crop import Crop, crop_instance
+from selfpose6d.crops.record import pack_crop
+from selfpose6d.datasets.model_files import ModelFiles, Unit, find_model_files
+from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.inference.known_meshes import load_known_meshes, require_all_meshes
-from selfpose6d.inference.object_shapes import ObjectShapes, build_object_shapes
+from selfpose6d.inference.clustering import cluster_poses
 from selfpose6d.inference.options import PredictOptions
-from selfpose6d.inference.selection import cluster_poses
 from selfpose6d.inference.stage_times import StageTimes
-from selfpose6d.inference.verification import RenderVerifier, VerifiedPose
 from selfpose6d.labeling.annotate import AnnotateOptions
-from selfpose6d.labeling.object_store import ObjectStore, default_cache_dir
+from selfpose6d.labeling.verify import RenderVerifier, VerifiedPose
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.objects.known_meshes import load_known_meshes, require_all_meshes
+from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
+from selfpose6d.objects.store import ObjectStore, default_cache_dir
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 from selfpose6d.types import (
     Frame,

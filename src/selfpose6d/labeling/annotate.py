@@ -12,16 +12,16 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.data.crop import square_box
+from selfpose6d.crops.crop import square_box
 from selfpose6d.geometry.so3 import random_rotation
 from selfpose6d.labeling.certificate import CertificateOptions
 from selfpose6d.labeling.judge import judge
-from selfpose6d.labeling.object_model import ObjectModel, build_object_model
 from selfpose6d.labeling.observation import CROP_MARGIN, TooFewPointsError, crop_instance, visible_cloud
 from selfpose6d.labeling.pure_icp import pure_icp
 from selfpose6d.labeling.score import observe
 from selfpose6d.labeling.search import InstanceView, SearchOptions, search
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.objects.object_model import ObjectModel, build_object_model
 from selfpose6d.resolver.icp import Direction
 from selfpose6d.types import Certificate, Frame, Instance, LabeledPose
 

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import transform_points
-from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.refine import Refined
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.types import Alternative, Certificate
 
 AGREEMENT_M = 0.02

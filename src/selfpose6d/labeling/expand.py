@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.residuals import geometry_system
+from selfpose6d.objects.object_model import ObjectModel
 
 SLIPPABLE = 0.03
 STEP_RAD = math.radians(7.5)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import super_fibonacci
-from selfpose6d.labeling.distinct_numba import greedy_distinct
-from selfpose6d.labeling.object_model import ObjectModel
+from selfpose6d.labeling.distinct_kernels import greedy_distinct
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 from selfpose6d.types import ResolverResult
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.colour import rgb_to_lab
-from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.refine import Refined, keep_better, look_and_score, move_about_centre
 from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
 from selfpose6d.losses.joint import BALANCED, JointLossOptions, Photograph, joint_loss
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.renderer.render import render
 
 

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from selfpose6d.labeling.certificate import CertificateOptions, certify
 from selfpose6d.labeling.hypotheses import distinct, settle
-from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.refine import Refined
 from selfpose6d.labeling.search import FINALISTS_DIFFER
 from selfpose6d.labeling.silhouette import silhouette_shares
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.types import Certificate, Frame, Instance
 

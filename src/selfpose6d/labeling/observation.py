@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from selfpose6d.data.crop import MIN_POINTS
+from selfpose6d.crops.crop import MIN_POINTS
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
 from selfpose6d.types import Frame, Instance

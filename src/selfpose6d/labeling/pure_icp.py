@@ -7,7 +7,7 @@ from torch import Tensor
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import random_rotation
 from selfpose6d.labeling.hypotheses import settle
-from selfpose6d.labeling.object_model import ObjectModel
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.resolver.icp import Direction, ResolverOptions
 from selfpose6d.types import Certificate
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from selfpose6d.geometry.se3 import exp
 from selfpose6d.labeling.detail import high_pass
-from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.residuals import (
     GEOMETRY_SCALE_M,
     geometry_system,
@@ -17,6 +16,7 @@ from selfpose6d.labeling.residuals import (
     rendered_system,
 )
 from selfpose6d.labeling.score import ObservedCrop, Scores, ScoreWeights, View, score
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.shade import mip_levels, shade
 from selfpose6d.types import Rasterization

@@ -17,9 +17,9 @@ from selfpose6d.geometry.camera import back_project
 from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.labeling.detail import erode
-from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.residuals_numba import ResidualScales, rendered_system_numba
 from selfpose6d.labeling.score import FREE_SPACE_M, ObservedCrop, View
+from selfpose6d.objects.object_model import ObjectModel
 
 GEOMETRY_SCALE_M = 0.003
 ROBUST_M = 0.01

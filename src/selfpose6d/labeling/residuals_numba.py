@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.score import ObservedCrop, View
 from selfpose6d.labeling.score_numba import covers
+from selfpose6d.objects.object_model import ObjectModel
 
 
 class ResidualScales(NamedTuple):

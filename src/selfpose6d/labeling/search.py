@@ -16,9 +16,9 @@ from selfpose6d.errors import UsageError
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
 from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
 from selfpose6d.labeling.joint_refine import JointRefineOptions, joint_refine
-from selfpose6d.labeling.object_model import ObjectModel
 from selfpose6d.labeling.refine import Refined, glance, refine
 from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.resolver.icp import ResolverOptions
 
 Refinement = Literal["gauss-newton", "joint-loss"]

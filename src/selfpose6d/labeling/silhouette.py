@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
-from selfpose6d.labeling.object_model import ObjectModel
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.types import Frame, Instance
 

@@ -5,8 +5,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from selfpose6d.data.frame_source import Dataset
-from selfpose6d.data.ground_truth import iterate_ground_truth
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.true_poses import iterate_ground_truth
 
 
 def ground_truth_poses(

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from selfpose6d.data.frame_source import Dataset
-from selfpose6d.data.labels import load_labels
+from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import UsageError
+from selfpose6d.runs.labels import load_labels
 from selfpose6d.types import InstanceKey, LabeledPose
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from selfpose6d.data.crop_store import CropStore
+from selfpose6d.crops.store import CropStore
 
 _BATCH_STREAM, _ORDER_STREAM = 1, 2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from selfpose6d.data.json_lines import read_lines, replacing, to_line
+from selfpose6d.runs.json_lines import read_lines, replacing, to_line
 
 LOG_NAME = "log.jsonl"
 _LINE_EVERY_S = 10.0

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int
 from lightning_fabric import Fabric
 
-from selfpose6d.data.crop_store import CropStore
+from selfpose6d.crops.store import CropStore
 from selfpose6d.errors import DataError
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.training.checkpoint import TrainingState, load_state

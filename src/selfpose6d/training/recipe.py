@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from selfpose6d.data.augment import AugmentOptions
+from selfpose6d.crops.augment import AugmentOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.types import Direction

@@ -1,33 +1,19 @@
 """The joint loss of refined poses: render each at its crop, compare with the crop."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from selfpose6d.data.crop_batch import CropBatch
+from selfpose6d.crops.batch import CropBatch
 from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.geometry.se3 import transform_points
 from selfpose6d.losses.joint import JointLossOptions, Photograph, joint_loss
-from selfpose6d.meshes.decimate import decimate
-from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
+from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.renderer.render import render
 from selfpose6d.types import LossTerms
-
-FACES = 6_000
-"""Meshes are rendered with at most this many faces: a crop has about as many pixels."""
-
-
-@dataclass(frozen=True)
-class RenderedObjects:
-    """Every object's mesh in LAB colours, in the order of the network's channels."""
-
-    meshes: PackedMeshes
-    has_colour: Bool[Tensor, "objects"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +22,6 @@ class RenderedLoss:
 
     terms: LossTerms
     gradient_norms: dict[str, float]
-
-
-def build_rendered_objects(meshes: Sequence[Mesh], device: torch.device | str) -> RenderedObjects:
-    """Simplify and pack the meshes."""
-    packed = in_lab(pack_meshes([decimate(mesh, FACES) for mesh in meshes])).to(device)
-    return RenderedObjects(packed, torch.tensor(packed.has_colour, device=device))
 
 
 def rendered_joint_loss(

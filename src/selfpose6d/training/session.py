@@ -9,23 +9,23 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from selfpose6d.data.crop_store import CacheOptions, CropStore, open_crop_store
-from selfpose6d.data.frame_source import Dataset
-from selfpose6d.data.run_folder import RunFolder
+from selfpose6d.crops.store import CacheOptions, CropStore, open_crop_store
+from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import UsageError
-from selfpose6d.inference.object_shapes import ObjectShapes, build_object_shapes, object_table
 from selfpose6d.network.config import SIZES, NetworkConfig, Size
 from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.objects.rendered import build_rendered_objects
+from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes, object_table
+from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.resolver.icp import ResolverOptions
+from selfpose6d.runs.folder import RunFolder
 from selfpose6d.training.checkpoint import has_state
 from selfpose6d.training.label_targets import certified_labels, label_poses
 from selfpose6d.training.loader import split_frames
 from selfpose6d.training.loop import FitPlan, FitResult, fit
 from selfpose6d.training.recipe import Recipe
-from selfpose6d.training.render_loss import build_rendered_objects
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.step import StepContext
-from selfpose6d.training.symmetric_objects import load_symmetries
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable, TargetSource
 from selfpose6d.types import InstanceKey, LabeledPose
 

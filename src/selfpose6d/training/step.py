@@ -8,17 +8,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from selfpose6d.data.augment import augment
-from selfpose6d.data.crop_batch import CropBatch, decode_records, sample_batch
-from selfpose6d.data.crop_store import CropStore
+from selfpose6d.crops.augment import augment
+from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
+from selfpose6d.crops.store import CropStore
 from selfpose6d.errors import DataError
-from selfpose6d.inference.object_shapes import ObjectShapes
 from selfpose6d.losses.weak import WeakLoss, pose_distance_m, weak_loss
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.estimator import ObjectTable, PosePrediction
 from selfpose6d.network.pose_network import NetworkOutput
+from selfpose6d.objects.rendered import RenderedObjects
+from selfpose6d.objects.shapes import ObjectShapes
 from selfpose6d.training.recipe import Recipe, Stage
-from selfpose6d.training.render_loss import RenderedObjects, rendered_joint_loss
+from selfpose6d.training.render_loss import rendered_joint_loss
 from selfpose6d.training.targets import TargetSource
 
 _LOSS_POINTS = 200

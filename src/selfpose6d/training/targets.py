@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from selfpose6d.data.crop_batch import CropBatch
+from selfpose6d.crops.batch import CropBatch
 from selfpose6d.geometry.se3 import inverse
-from selfpose6d.inference.object_shapes import ObjectShapes
 from selfpose6d.losses.weak import nearest_symmetric_target
+from selfpose6d.objects.shapes import ObjectShapes
+from selfpose6d.objects.symmetries import Symmetries
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
 
@@ -71,18 +72,6 @@ class IterativeAnnotationResolver(TargetSource):
     def has_target(self, number: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """All of them."""
         return np.ones(len(number), bool)
-
-
-@dataclass(frozen=True)
-class Symmetries:
-    """Motions under which each object looks the same; padded, `allowed` marks those in use."""
-
-    T_obj_sym: Float[Tensor, "objects symmetries 4 4"]
-    allowed: Bool[Tensor, "objects symmetries"]
-
-    def to(self, device: torch.device) -> "Symmetries":
-        """The same on another device."""
-        return Symmetries(self.T_obj_sym.to(device), self.allowed.to(device))
 
 
 @dataclass(frozen=True)

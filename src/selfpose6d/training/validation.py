@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import nn
 
-from selfpose6d.data.crop_store import CropStore
+from selfpose6d.crops.store import CropStore
 from selfpose6d.network.pose_network import NetworkOutput
 from selfpose6d.training.loader import Share, step_generator
 from selfpose6d.training.recipe import Stage

@@ -1,0 +1,140 @@
+"""Any BOP root: `models/`, `<split>/<scene>/{rgb|gray,depth,mask_visib}/` and the scene files.
+
+Never read: `scene_gt_info.json`, the amodal `mask/`, test targets, any pose.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from selfpose6d.datasets.bop.scene import (
+    BopCamera,
+    SceneFileCache,
+    depth_path,
+    list_frames,
+    mask_path,
+    read_cameras,
+    read_object_ids,
+    rgb_path,
+    scene_folders,
+)
+from selfpose6d.datasets.camera_fields import intrinsics_of, metres_per_depth_unit
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.images import data_error, read_depth, read_mask, read_rgb
+from selfpose6d.datasets.masks import MaskEntry, MaskSource
+from selfpose6d.datasets.model_files import ModelFiles, describe_folder
+from selfpose6d.errors import DataError, UsageError
+from selfpose6d.selection import FrameId, Selection
+
+
+class BopDataset(Dataset):
+    """A split of a BOP root."""
+
+    layout = "bop"
+
+    def __init__(
+        self, root: Path, split: str, selection: Selection, models: ModelFiles, masks: MaskSource | None
+    ) -> None:
+        """`masks` None takes the scenes' `mask_visib/`, named by the `obj_id` of `scene_gt.json`.
+
+        Raises:
+            UsageError: no such split.
+            DataError: no masks.
+        """
+        self.scenes = find_scenes(root, split)
+        super().__init__(root, split, selection, models, masks or BopMasks(require_masks(self.scenes)))
+        self._cameras = SceneFileCache(read_cameras)
+
+    def scene_ids(self) -> Sequence[int]:
+        """The split's scene folders."""
+        return tuple(self.scenes)
+
+    def list_scene(self, scene_id: int) -> Sequence[int]:
+        """The scene's images, also those that only `scene_camera.json` names."""
+        return list_frames(self.scenes[scene_id])
+
+    def rgb_path(self, frame_id: FrameId) -> Path:
+        """`rgb/NNNNNN.*` or `gray/NNNNNN.*`."""
+        return rgb_path(self.scenes[frame_id.scene_id], frame_id.im_id)
+
+    def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
+        """The colour image; grey images give three equal channels."""
+        return read_rgb(self.rgb_path(frame_id))
+
+    def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
+        """The depth image in metres, by the frame's `depth_scale`."""
+        name = f"{self.camera_path(frame_id)}: image {frame_id.im_id}"
+        metres_per_unit = metres_per_depth_unit(self.camera(frame_id).depth_scale, name)
+        return read_depth(depth_path(self.scenes[frame_id.scene_id], frame_id.im_id), metres_per_unit)
+
+    def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
+        """The frame's `cam_K`."""
+        name = f"{self.camera_path(frame_id)}: image {frame_id.im_id}"
+        return intrinsics_of(self.camera(frame_id).cam_K, name)
+
+    def camera(self, frame_id: FrameId) -> BopCamera:
+        """The frame's entry of `scene_camera.json`.
+
+        Raises:
+            DataError: the file is missing, unreadable, or has no entry for this frame.
+        """
+        path = self.camera_path(frame_id)
+        camera = self._cameras.get(path).get(frame_id.im_id)
+        if camera is None:
+            raise data_error(path, f"no camera for image {frame_id.im_id}", "Add its cam_K and depth_scale.")
+        return camera
+
+    def camera_path(self, frame_id: FrameId) -> Path:
+        """`scene_camera.json` of the frame's scene."""
+        return self.scenes[frame_id.scene_id] / "scene_camera.json"
+
+
+class BopMasks(MaskSource):
+    """`mask_visib/NNNNNN_MMMMMM.png`, MMMMMM being the index of the entry in `scene_gt.json`."""
+
+    def __init__(self, scenes: dict[int, Path]) -> None:
+        self._scenes = scenes
+        self._object_ids = SceneFileCache(read_object_ids)
+
+    def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
+        """One entry for every `obj_id` of the frame in `scene_gt.json`."""
+        object_ids = self._object_ids.get(self._scenes[frame_id.scene_id] / "scene_gt.json")
+        return [
+            MaskEntry(obj_id, inst_id) for inst_id, obj_id in enumerate(object_ids.get(frame_id.im_id, ()))
+        ]
+
+    def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+        """The instance's mask file."""
+        return read_mask(mask_path(self._scenes[frame_id.scene_id], frame_id.im_id, entry.inst_id), shape)
+
+
+def find_scenes(root: Path, split: str) -> dict[int, Path]:
+    """The scene folders of a split.
+
+    Raises:
+        UsageError: there is no such split or it has no scene folder.
+    """
+    if scenes := scene_folders(root / split):
+        return scenes
+    splits = [path.name for path in sorted(root.iterdir()) if path.is_dir() and scene_folders(path)]
+    raise UsageError(
+        f"no scenes: looked for {root / split}/NNNNNN/, found {describe_folder(root / split)}. "
+        f"Splits with scenes: {' '.join(splits) or 'none'}; choose one with --split."
+    )
+
+
+def require_masks(scenes: dict[int, Path]) -> dict[int, Path]:
+    """Return `scenes` when at least one has masks that `scene_gt.json` names.
+
+    Raises:
+        DataError: no scene has them.
+    """
+    if any((s / "mask_visib").is_dir() and (s / "scene_gt.json").is_file() for s in scenes.values()):
+        return scenes
+    first = next(iter(scenes.values()))
+    raise DataError(
+        f"no masks: looked for mask_visib/ and scene_gt.json (its obj_id) in {len(scenes)} scene folders, "
+        f"found {describe_folder(first)} in {first}. Pass --detections FILE."
+    )

@@ -1,0 +1,157 @@
+"""One scene folder of a BOP root: its frames, cameras and the object ids of its masks.
+
+Of `scene_gt.json` the parser keeps `obj_id` alone; poses never become Python objects that anything can reach.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+from selfpose6d.datasets.images import data_error, find_image, list_images
+from selfpose6d.errors import DataError
+
+MAX_CACHED_FRAMES = 200_000
+_IMAGE_FOLDERS = ("rgb", "gray", "depth")
+JsonPairs = list[tuple[str, Any]]
+
+
+class BopCamera(NamedTuple):
+    """A frame's entry of `scene_camera.json`, unchecked; `depth_scale` in millimetres per depth unit."""
+
+    cam_K: Any
+    depth_scale: Any
+
+
+def scene_folders(split_folder: Path) -> dict[int, Path]:
+    """The scene folders of a split by scene id, sorted; of two with one id the first in name order."""
+    found: dict[int, Path] = {}
+    for path in sorted(split_folder.iterdir()) if split_folder.is_dir() else ():
+        if path.name.isdecimal() and path.is_dir():
+            found.setdefault(int(path.name), path)
+    return dict(sorted(found.items()))
+
+
+def rgb_path(scene: Path, im_id: int) -> Path:
+    """The colour image of a frame, or the grey one where the scene has no `rgb/`."""
+    folder = "gray" if (scene / "gray").is_dir() and not (scene / "rgb").is_dir() else "rgb"
+    return find_image(scene / folder, f"{im_id:06d}")
+
+
+def depth_path(scene: Path, im_id: int) -> Path:
+    """The depth image of a frame."""
+    return find_image(scene / "depth", f"{im_id:06d}")
+
+
+def mask_path(scene: Path, im_id: int, inst_id: int) -> Path:
+    """The visible mask of one instance."""
+    return find_image(scene / "mask_visib", f"{im_id:06d}_{inst_id:06d}")
+
+
+def list_frames(scene: Path) -> list[int]:
+    """Image ids of a scene, sorted: those with an image and those that `scene_camera.json` names.
+
+    A scene that has neither (poses only) is listed from `scene_gt.json`.
+
+    Raises:
+        DataError: no image names a frame, and the JSON file is unreadable.
+    """
+    im_ids = {int(p.stem) for f in _IMAGE_FOLDERS for p in list_images(scene / f) if p.stem.isdecimal()}
+    readers = (("scene_camera.json", read_cameras), ("scene_gt.json", read_object_ids))
+    for name, read in readers:
+        if (scene / name).is_file():
+            try:
+                return sorted(im_ids | set(read(scene / name)))
+            except DataError:
+                if not im_ids:
+                    raise
+        if im_ids:
+            break
+    return sorted(im_ids)
+
+
+def read_cameras(path: Path) -> dict[int, BopCamera]:
+    """`scene_camera.json` by image id, entries unchecked.
+
+    Raises:
+        DataError: the file is missing or not BOP's form.
+    """
+    shared: dict[str, BopCamera] = {}
+    return {
+        im_id: shared.setdefault(
+            repr(entry), entry if isinstance(entry, BopCamera) else BopCamera(None, None)
+        )
+        for im_id, entry in _read_by_image(path, _only_camera).items()
+    }
+
+
+def read_object_ids(path: Path) -> dict[int, tuple[int, ...]]:
+    """`obj_id` of every entry of `scene_gt.json` by image id, in the file's order (index = `inst_id`).
+
+    Raises:
+        DataError: the file is missing or not BOP's form.
+    """
+    shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+    by_image = {}
+    for im_id, entries in _read_by_image(path, _only_obj_id).items():
+        if not isinstance(entries, list) or not all(type(entry) is int for entry in entries):
+            raise data_error(
+                path,
+                f"image {im_id} is not a list of entries with an integer obj_id",
+                "Restore it as BOP has it.",
+            )
+        by_image[im_id] = shared.setdefault(tuple(entries), tuple(entries))
+    return by_image
+
+
+class SceneFileCache:
+    """Parsed scene files, the least recently used dropped first: about 40 MB at most. Safe among threads."""
+
+    def __init__(self, read: Callable[[Path], dict[int, Any]]) -> None:
+        self._read = read
+        self._parsed: OrderedDict[Path, dict[int, Any]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, path: Path) -> dict[int, Any]:
+        """The parsed file at `path`.
+
+        Raises:
+            DataError: the file is missing or not BOP's form.
+        """
+        with self._lock:
+            if path not in self._parsed:
+                self._parsed[path] = self._read(path)
+                while len(self._parsed) > 1 and sum(map(len, self._parsed.values())) > MAX_CACHED_FRAMES:
+                    self._parsed.popitem(last=False)
+            self._parsed.move_to_end(path)
+            return self._parsed[path]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_read": self._read}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_read"])
+
+
+def _only_camera(pairs: JsonPairs) -> Any:
+    entry = dict(pairs)
+    is_camera = "cam_K" in entry or "depth_scale" in entry
+    return BopCamera(entry.get("cam_K"), entry.get("depth_scale")) if is_camera else entry
+
+
+def _only_obj_id(pairs: JsonPairs) -> Any:
+    entry = dict(pairs)
+    return entry.get("obj_id", entry)
+
+
+def _read_by_image(path: Path, keep: Callable[[JsonPairs], Any]) -> dict[int, Any]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            by_image = json.load(file, object_pairs_hook=keep)
+        return {int(key): entry for key, entry in by_image.items()}
+    except FileNotFoundError:
+        raise data_error(path, "missing file", "Restore it; every BOP scene has one.") from None
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise data_error(path, f"not BOP's form ({error})", "Restore it from the data set.") from error

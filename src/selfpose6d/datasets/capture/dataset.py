@@ -1,0 +1,118 @@
+"""A capture folder: `rgb/`, `depth/`, `masks/`, `camera.json`; what a camera and a segmenter leave behind."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from selfpose6d.datasets.camera_fields import intrinsics_of, metres_per_depth_unit
+from selfpose6d.datasets.capture.masks import find_masks
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.images import data_error, find_image, images_by_stem, read_depth, read_rgb
+from selfpose6d.datasets.masks import MaskSource
+from selfpose6d.datasets.model_files import ModelFiles, describe_folder
+from selfpose6d.errors import DataError, UsageError
+from selfpose6d.selection import FrameId, Selection
+
+SPLIT = "all"
+SCENE_ID = 0
+
+
+class CaptureDataset(Dataset):
+    """A capture folder: one split, one scene, one camera; `im_id` is the index in sorted file order."""
+
+    layout = "capture"
+
+    def __init__(
+        self, root: Path, split: str, selection: Selection, models: ModelFiles, masks: MaskSource | None
+    ) -> None:
+        """`masks` None takes the folder's `masks/`.
+
+        Raises:
+            UsageError: another split than `all` (the commands' defaults pass).
+            DataError: no frames, no masks, or `camera.json` or `frames.json` is missing or broken.
+        """
+        if split not in (SPLIT, "test", "train"):
+            raise UsageError(f"a capture folder has one split, {SPLIT}, got {split!r}. Leave out --split.")
+        if (root / "scene_camera.json").is_file():
+            raise UsageError(
+                f"{root} is one scene of a BOP data set. Pass the data set's root and choose by --scenes."
+            )
+        self.names = number_frames(root)
+        camera = _read_json(root / "camera.json")
+        self._K = intrinsics_of(camera.get("cam_K"), str(root / "camera.json"))
+        self._metres_per_unit = metres_per_depth_unit(camera.get("depth_scale"), str(root / "camera.json"))
+        stems = {im_id: Path(name).stem for im_id, name in self.names.items()}
+        super().__init__(root, SPLIT, selection, models, masks or find_masks(root / "masks", stems, models))
+
+    def scene_ids(self) -> Sequence[int]:
+        """The one scene, 0."""
+        return (SCENE_ID,)
+
+    def list_scene(self, scene_id: int) -> Sequence[int]:
+        """Every image of `rgb/`."""
+        return tuple(self.names)
+
+    def frame_names(self) -> dict[int, str]:
+        """Colour image file names by `im_id`: the content of `frames.json`."""
+        return dict(self.names)
+
+    def rgb_path(self, frame_id: FrameId) -> Path:
+        """The colour image."""
+        return self.root / "rgb" / self.names[frame_id.im_id]
+
+    def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
+        """The colour image."""
+        return read_rgb(self.rgb_path(frame_id))
+
+    def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
+        """The depth image of the same name, in metres."""
+        path = find_image(self.root / "depth", self.rgb_path(frame_id).stem)
+        return read_depth(path, self._metres_per_unit)
+
+    def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
+        """The camera's matrix, the same for all frames."""
+        return self._K.copy()
+
+
+def number_frames(root: Path) -> dict[int, str]:
+    """Colour image file names by `im_id`: as `frames.json` says, new files behind it in sorted order.
+
+    Raises:
+        DataError: there is no image, or `frames.json` is broken.
+    """
+    found = {path.name for path in images_by_stem(root / "rgb").values()}
+    path = root / "frames.json"
+    known = _read_frame_names(path) if path.is_file() else {}
+    new = sorted(found - set(known.values()))
+    names = known | dict(enumerate(new, start=max(known, default=-1) + 1))
+    if not names:
+        raise DataError(
+            f"no frames: looked for images in {root / 'rgb'}, found {describe_folder(root / 'rgb')}. "
+            "Put the colour images there."
+        )
+    return dict(sorted(names.items()))
+
+
+def _read_frame_names(path: Path) -> dict[int, str]:
+    try:
+        return {int(im_id): str(name) for im_id, name in _read_json(path).items()}
+    except ValueError as error:
+        raise data_error(
+            path, f"expected file names by image id ({error})", "Remove it or restore it."
+        ) from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise data_error(path, "missing file", 'Write {"cam_K": [9 numbers], "depth_scale": mm}.') from None
+    except (OSError, ValueError) as error:
+        raise data_error(path, f"unreadable JSON ({error})", "Correct it.") from error
+    if not isinstance(content, dict):
+        raise data_error(path, f"expected a JSON object, got {type(content).__name__}", "Correct it.")
+    return content

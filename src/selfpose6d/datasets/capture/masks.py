@@ -1,0 +1,110 @@
+"""Masks of a capture folder: `masks/<obj_id or name>/<frame>.png`, or label images `masks/<frame>.png`."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from selfpose6d.datasets.images import find_image, list_images, read_mask
+from selfpose6d.datasets.masks import LabelImage, MaskEntry, MaskSource
+from selfpose6d.datasets.model_files import ModelFiles, describe_folder
+from selfpose6d.errors import DataError
+from selfpose6d.selection import FrameId
+
+
+def find_masks(folder: Path, stems: Mapping[int, str], models: ModelFiles) -> MaskSource:
+    """The mask source that fits the folder; `stems` are the frames' file names without suffix by `im_id`.
+
+    Raises:
+        DataError: there are no masks, or a folder names no object.
+    """
+    folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if folders:
+        return ObjectFolderMasks(_object_ids(folders, models), stems)
+    if any(True for _ in list_images(folder)):
+        return LabelImageMasks(folder, stems)
+    raise DataError(
+        f"no masks: looked for {folder}/<obj_id or name>/<frame>.png and label images {folder}/<frame>.png, "
+        f"found {describe_folder(folder)}. Add masks, or pass --detections FILE."
+    )
+
+
+class ObjectFolderMasks(MaskSource):
+    """One folder an object: `<frame>.png` is instance 0, `<frame>_<k>.png` is instance k."""
+
+    def __init__(self, folders: Mapping[Path, int], stems: Mapping[int, str]) -> None:
+        self._folders = folders
+        self._stems = stems
+
+    def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
+        """Instances with a mask file, by object."""
+        stem = self._stems[frame_id.im_id]
+        found = []
+        for folder, obj_id in self._folders.items():
+            if find_image(folder, stem).is_file():
+                found.append(MaskEntry(obj_id, 0))
+            found += [MaskEntry(obj_id, inst_id) for inst_id in sorted(self._numbered[folder, stem])]
+        return found
+
+    def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+        """The instance's mask file."""
+        folder = next(path for path, obj_id in self._folders.items() if obj_id == entry.obj_id)
+        stem = self._stems[frame_id.im_id]
+        name = self._numbered[folder, stem].get(entry.inst_id, stem)
+        return read_mask(find_image(folder, name), shape)
+
+    @cached_property
+    def _numbered(self) -> defaultdict[tuple[Path, str], dict[int, str]]:
+        """File stem by instance of the `<frame>_<k>` files."""
+        numbered: defaultdict[tuple[Path, str], dict[int, str]] = defaultdict(dict)
+        frames = set(self._stems.values())
+        for folder in self._folders:
+            for path in list_images(folder):
+                stem, _, number = path.stem.rpartition("_")
+                if number.isdecimal() and stem in frames and path.stem not in frames:
+                    numbered[folder, stem][int(number)] = path.stem
+        return numbered
+
+
+class LabelImageMasks(MaskSource):
+    """Label images: every value but 0 is an object id, and the `inst_id` as well."""
+
+    def __init__(self, folder: Path, stems: Mapping[int, str]) -> None:
+        self._folder = folder
+        self._stems = stems
+        self._labels = LabelImage()
+
+    def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
+        """One entry for every label value of the frame."""
+        values = np.unique(self._labels.read(self._path(frame_id)))
+        return [MaskEntry(int(value), int(value)) for value in values[values > 0]]
+
+    def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+        """The pixels of the instance's label."""
+        return self._labels.mask(self._path(frame_id), entry.inst_id, shape)
+
+    def _path(self, frame_id: FrameId) -> Path:
+        return find_image(self._folder, self._stems[frame_id.im_id])
+
+
+def _object_ids(folders: Sequence[Path], models: ModelFiles) -> dict[Path, int]:
+    ids = {path: _object_id(path, models) for path in folders}
+    for path, obj_id in ids.items():
+        twins = [other.name for other, other_id in ids.items() if other_id == obj_id]
+        if len(twins) > 1:
+            raise DataError(f"{path.parent}: folders {', '.join(twins)} are all object {obj_id}. Merge them.")
+    return ids
+
+
+def _object_id(folder: Path, models: ModelFiles) -> int:
+    if folder.name.isdecimal():
+        return int(folder.name)
+    if folder.name not in models.names:
+        raise DataError(
+            f"{folder}: no model has the name {folder.name!r}; models in {models.folder}: "
+            f"{' '.join(sorted(models.names)) or 'none'}. Name it by the object's id or its model."
+        )
+    return models.names[folder.name]

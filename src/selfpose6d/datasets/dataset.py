@@ -1,0 +1,197 @@
+"""What every data set can do: list its frames, read one, read a mesh, say who it is."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from selfpose6d.checks import require_depth_in_metres, require_intrinsics
+from selfpose6d.datasets.images import data_error, require_shape
+from selfpose6d.datasets.masks import MaskEntry, MaskSource
+from selfpose6d.datasets.model_files import ModelFiles
+from selfpose6d.errors import DataError
+from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.selection import FrameId, Selection
+from selfpose6d.types import Frame, Instance, InstanceKey, SkippedInstance
+
+
+class Dataset(ABC):
+    """RGB-D frames with masks and meshes. Reads one frame at a time, writes nothing, reads no pose."""
+
+    layout: str
+
+    def __init__(
+        self, root: Path, split: str, selection: Selection, models: ModelFiles, masks: MaskSource
+    ) -> None:
+        self.root = root
+        self.split = split
+        self.selection = selection
+        self.models = models
+        self.masks = masks
+
+    @abstractmethod
+    def scene_ids(self) -> Sequence[int]:
+        """The scenes of the split, sorted."""
+
+    @abstractmethod
+    def list_scene(self, scene_id: int) -> Sequence[int]:
+        """The `im_id` of every frame of one scene, sorted.
+
+        Raises:
+            DataError: the only file that lists them is unreadable.
+        """
+
+    @abstractmethod
+    def rgb_path(self, frame_id: FrameId) -> Path:
+        """The colour image's file."""
+
+    @abstractmethod
+    def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
+        """The colour image.
+
+        Raises:
+            DataError: missing or unreadable.
+        """
+
+    @abstractmethod
+    def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
+        """The depth image in metres, 0 where unknown.
+
+        Raises:
+            DataError: missing, unreadable or not in the unit that the camera file says.
+        """
+
+    @abstractmethod
+    def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
+        """The camera matrix.
+
+        Raises:
+            DataError: missing, unreadable or not a camera matrix.
+        """
+
+    def all_frame_ids(self) -> Iterator[FrameId]:
+        """The frames of the split, sorted, selected or not; scenes are listed as they are reached."""
+        return (
+            FrameId(scene_id, im_id) for scene_id in self.scene_ids() for im_id in self.list_scene(scene_id)
+        )
+
+    def frame_ids(self) -> tuple[FrameId, ...]:
+        """The selected frames, sorted by scene and image."""
+        return self._selected
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the selected objects that have a mesh, ascending."""
+        return tuple(filter(self.selection.keeps_object, self.models.object_ids))
+
+    def load_mesh(self, obj_id: int) -> Mesh:
+        """One object's mesh, in metres; read from disk at every call.
+
+        Raises:
+            DataError: there is no model for this id.
+            UsageError: nothing says the model's unit.
+            MeshError: the file is unreadable or implausible.
+        """
+        return self.models.load(obj_id)
+
+    def load_frame(self, frame_id: FrameId) -> Frame:
+        """Read one frame; an instance that cannot be used is in `Frame.skipped`, with the reason.
+
+        Raises:
+            DataError: an image or the camera is missing or unreadable; the other frames may be fine.
+        """
+        rgb, depth_m = self.read_rgb(frame_id), self.read_depth(frame_id)
+        shape = rgb.shape[:2]
+        require_shape(depth_m, shape, f"depth of {self.rgb_path(frame_id)}")
+        require_depth_in_metres(depth_m, f"{self.rgb_path(frame_id)}: depth")
+        K = self.read_intrinsics(frame_id)
+        require_intrinsics(K, f"{self.rgb_path(frame_id)}: camera matrix")
+        instances, skipped = self.read_instances(frame_id, shape)
+        return Frame(self.split, *frame_id, rgb, depth_m, K, instances, skipped)
+
+    def read_instances(
+        self, frame_id: FrameId, shape: tuple[int, int]
+    ) -> tuple[tuple[Instance, ...], tuple[SkippedInstance, ...]]:
+        """The usable instances of a frame with masks of `shape` (height, width); the others with a reason.
+
+        Raises:
+            DataError: the file that lists the instances is missing or unreadable.
+        """
+        instances, skipped = [], []
+        for entry in self._entries(frame_id):
+            key = self._key(frame_id, entry)
+            try:
+                instances.append(Instance(key, self._load_mask(frame_id, entry, shape)))
+            except DataError as error:
+                skipped.append(SkippedInstance(key, str(error)))
+        return tuple(instances), tuple(skipped)
+
+    def instance_keys(self, frame_id: FrameId) -> tuple[InstanceKey, ...]:
+        """The keys of a frame's selected instances without reading an image: what an unreadable frame misses.
+
+        Raises:
+            DataError: the file that lists the instances is missing or unreadable.
+        """
+        return tuple(self._key(frame_id, entry) for entry in self._entries(frame_id))
+
+    def frame_names(self) -> dict[int, str]:
+        """File names by `im_id`, where the ids are not in the names; empty elsewhere."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """A hash that tells this data set and split from others, wherever it lies and whatever is selected.
+
+        It covers the list of frames, the first image of every scene, names and sizes of the meshes and the
+        detections file. Poses are not part of it.
+        """
+        digest = hashlib.sha256(f"{self.layout}\n{self.split}\n{self.masks.content_key()}\n".encode())
+        scene_id = None
+        for frame_id in self.all_frame_ids():
+            digest.update(f"{frame_id.scene_id}/{frame_id.im_id}\n".encode())
+            if frame_id.scene_id != scene_id:
+                scene_id = frame_id.scene_id
+                digest.update(_content(self.rgb_path(frame_id)))
+        digest.update(repr(self.frame_names()).encode())
+        for model in self.models.files.values():
+            digest.update(
+                f"{model.obj_id} {model.path.name} {model.unit} {model.path.stat().st_size}\n".encode()
+            )
+        return digest.hexdigest()[:32]
+
+    @cached_property
+    def _selected(self) -> tuple[FrameId, ...]:
+        scene_ids = filter(self.selection.keeps_scene, self.scene_ids())
+        frame_ids = (
+            FrameId(scene_id, im_id) for scene_id in scene_ids for im_id in self.list_scene(scene_id)
+        )
+        return tuple(self.selection.select(frame_ids))
+
+    def _entries(self, frame_id: FrameId) -> list[MaskEntry]:
+        return [e for e in self.masks.entries(frame_id) if self.selection.keeps_object(e.obj_id)]
+
+    def _key(self, frame_id: FrameId, entry: MaskEntry) -> InstanceKey:
+        return InstanceKey(self.split, *frame_id, *entry)
+
+    def _load_mask(
+        self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]
+    ) -> Bool[np.ndarray, "h w"]:
+        self.models.find(entry.obj_id)
+        mask = self.masks.load(frame_id, entry, shape)
+        if not mask.any():
+            raise data_error(
+                f"mask of instance {entry.inst_id} in {self.rgb_path(frame_id)}",
+                f"empty mask of object {entry.obj_id}",
+                "Remove the instance, or correct its mask.",
+            )
+        return mask
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b"missing"

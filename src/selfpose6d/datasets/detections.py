@@ -1,0 +1,131 @@
+"""Masks from a detections file in BOP's form: one JSON row a detection, RLE or polygon segmentation.
+
+Only an index stays in memory (six numbers a detection); rows are read again when their frame is asked for.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from selfpose6d.datasets.images import data_error, require_shape
+from selfpose6d.datasets.json_rows import iterate_rows, read_row
+from selfpose6d.datasets.masks import MaskEntry, MaskSource
+from selfpose6d.selection import FrameId
+
+_KEYS = ("scene_id", "image_id", "category_id")
+
+
+class DetectionMasks(MaskSource):
+    """Instances of a detections file; `inst_id` is the index in the file."""
+
+    def __init__(self, path: Path) -> None:
+        """Index the file.
+
+        Raises:
+            DataError: it is unreadable, or a row lacks `scene_id`, `image_id` or `category_id`.
+        """
+        self.path = path
+        numbers = (_index_row(path, n, row) for n, row in enumerate(iterate_rows(path)))
+        rows = np.fromiter(chain.from_iterable(numbers), np.int64).reshape(-1, 6)
+        self._rows = rows[np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0]))]
+        self._frames = self._rows[:, 0] * (1 << 32) + self._rows[:, 1]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def frame_ids(self) -> list[FrameId]:
+        """Frames that have a detection, sorted."""
+        return [FrameId(int(scene), int(image)) for scene, image in np.unique(self._rows[:, :2], axis=0)]
+
+    def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
+        """The frame's detections in the file's order."""
+        return [MaskEntry(int(row[2]), int(row[3])) for row in self._of_frame(frame_id)]
+
+    def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+        """The mask of a detection, decoded."""
+        name = f"{self.path}: detection {entry.inst_id}"
+        row = self.read(frame_id, entry.inst_id)
+        return decode_segmentation(row.get("segmentation"), shape, name)
+
+    def read(self, frame_id: FrameId, inst_id: int) -> dict[str, Any]:
+        """A detection's whole row."""
+        rows = self._of_frame(frame_id)
+        offset, length = rows[rows[:, 3] == inst_id][0, 4:]
+        return read_row(self.path, int(offset), int(length))
+
+    def content_key(self) -> str:
+        """A hash of the file: another file has other instances."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _of_frame(self, frame_id: FrameId) -> np.ndarray:
+        wanted = frame_id.scene_id * (1 << 32) + frame_id.im_id
+        first, last = np.searchsorted(self._frames, [wanted, wanted + 1])
+        return self._rows[first:last]
+
+
+def decode_segmentation(
+    segmentation: Any, shape: tuple[int, int], name: str
+) -> Bool[np.ndarray, "height width"]:
+    """COCO's three forms (compressed RLE, RLE counts, polygons) as a mask of `shape` (height, width).
+
+    Raises:
+        DataError: there is no segmentation, it is broken, or is of another size; `name` says which.
+    """
+    from pycocotools import mask as coco
+
+    if not segmentation:
+        raise data_error(name, "no segmentation, only a box", "Use a detector that gives masks.")
+    try:
+        if isinstance(segmentation, list):
+            polygons = [p for p in segmentation if len(p) >= 6]
+            rle = coco.merge(coco.frPyObjects(polygons, *shape)) if polygons else None
+        else:
+            rle = _compressed(segmentation)
+        decoded = np.zeros(shape, np.uint8) if rle is None else _decode(rle)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise data_error(
+            name,
+            f"segmentation is neither RLE (counts, size) nor a list of polygons ({error})",
+            "Export it as COCO has it.",
+        ) from None
+    return require_shape(decoded, shape, name).astype(bool)
+
+
+def _decode(rle: Any) -> np.ndarray:
+    from pycocotools import mask as coco
+
+    decoded = coco.decode(rle)
+    # A cut-off RLE is not refused by pycocotools: the rest of its image is uninitialised memory.
+    if decoded.max(initial=0) > 1 or int(decoded.sum()) != int(coco.area(rle)):
+        raise ValueError("the run lengths do not fill the image")
+    return decoded
+
+
+def _compressed(rle: dict[str, Any]) -> Any:
+    from pycocotools import mask as coco
+
+    counts, (height, width) = rle["counts"], rle["size"]
+    if isinstance(counts, list):
+        if sum(counts) != height * width:
+            raise ValueError(f"counts sum to {sum(counts)}, size says {height * width}")
+        run_lengths: Any = {"counts": counts, "size": [height, width]}
+        return coco.frPyObjects(run_lengths, height, width)
+    return {"counts": counts.encode() if isinstance(counts, str) else counts, "size": [height, width]}
+
+
+def _index_row(path: Path, index: int, row: Any) -> tuple[int, ...]:
+    try:
+        scene_id, image_id, category_id = (int(row.value[key]) for key in _KEYS)
+    except (KeyError, TypeError, ValueError):
+        raise data_error(
+            path,
+            f"row {index} needs integers {', '.join(_KEYS)}, got {sorted(row.value)}",
+            "Add them as BOP does.",
+        ) from None
+    return scene_id, image_id, category_id, index, row.offset, row.length

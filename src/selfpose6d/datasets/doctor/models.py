@@ -1,0 +1,104 @@
+"""What can be wrong with the meshes of a data set, seen from them alone."""
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from selfpose6d.datasets.doctor.problems import Problem, error, warning
+from selfpose6d.datasets.model_files import MODEL_NAME, ModelFile, ModelFiles, mesh_paths
+from selfpose6d.errors import SelfPose6DError
+from selfpose6d.meshes.mesh import Mesh
+
+MAX_DIAMETER_MISMATCH = 0.05
+_METRES_PER_MM = 1e-3
+
+
+def check_models(models: ModelFiles, selected: tuple[int, ...]) -> tuple[list[Problem], dict[int, float]]:
+    """Problems of the model folder and of each selected mesh; and the diameters in metres by object id."""
+    problems = list(_check_folder(models))
+    info, info_problems = _read_info(models)
+    problems += info_problems
+    diameters_m = {}
+    for obj_id in selected:
+        mesh, found = _load(models, obj_id)
+        problems += found
+        if mesh is not None:
+            diameters_m[obj_id] = mesh.diameter_m
+            problems += _check_mesh(mesh, models.files[obj_id], info.get(obj_id, {}))
+    return problems, diameters_m
+
+
+def _check_folder(models: ModelFiles) -> Iterator[Problem]:
+    if not models.files:
+        yield error(models.folder, "no mesh file", "Add obj_NNNNNN.ply files, or pass --models DIR.")
+    ids = [
+        (int(match[1]), path.name)
+        for path in mesh_paths(models.folder)
+        if (match := MODEL_NAME.match(path.stem))
+    ]
+    counts = Counter(obj_id for obj_id, _ in ids)
+    for obj_id in sorted(obj_id for obj_id, count in counts.items() if count > 1):
+        names = sorted(name for other, name in ids if other == obj_id)
+        yield error(
+            models.folder, f"duplicate id: {', '.join(names)} are all object {obj_id}", "Keep one of them."
+        )
+
+
+def _read_info(models: ModelFiles) -> tuple[dict[int, dict[str, Any]], list[Problem]]:
+    path = models.folder / "models_info.json"
+    if not path.is_file():
+        return {}, []
+    try:
+        pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=lambda pairs: pairs)
+        entries = [(int(key), dict(fields)) for key, fields in pairs]
+    except (ValueError, TypeError) as fault:
+        return {}, [error(path, f"not BOP's form ({fault})", "Correct it, or remove it.")]
+    counts = Counter(obj_id for obj_id, _ in entries)
+    problems = [
+        error(path, f"duplicate id {obj_id}", "Keep one of the entries.")
+        for obj_id in counts
+        if counts[obj_id] > 1
+    ]
+    problems += [
+        error(path, f"object {obj_id} has no mesh file", f"Add obj_{obj_id:06d}.ply, or remove the entry.")
+        for obj_id in sorted(counts)
+        if obj_id not in models.files
+    ]
+    return dict(entries), problems
+
+
+def _load(models: ModelFiles, obj_id: int) -> tuple[Mesh | None, list[Problem]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            mesh = models.load(obj_id)
+        except SelfPose6DError as fault:
+            return None, [Problem("error", str(fault))]
+    return mesh, [Problem("warning", f"{item.message}.") for item in caught]
+
+
+def _check_mesh(mesh: Mesh, model: ModelFile, info: dict[str, Any]) -> Iterator[Problem]:
+    if not mesh.has_colour:
+        yield warning(
+            model.path, "neither texture nor colours", "Export it with them: colour decides many poses."
+        )
+    stated_mm = info.get("diameter")
+    if isinstance(stated_mm, int | float) and stated_mm > 0:
+        ratio = mesh.diameter_m / (stated_mm * _METRES_PER_MM)
+        if abs(ratio - 1) > MAX_DIAMETER_MISMATCH:
+            yield error(
+                model.path,
+                f"its diameter is {mesh.diameter_m * 1e3:.4g} mm, models_info.json says {stated_mm:.4g} mm",
+                "Scale the one that is wrong; BOP's meshes are in millimetres.",
+            )
+    offset_m = float(np.linalg.norm(mesh.centre_m))
+    if offset_m > 2 * mesh.radius_m:
+        yield warning(
+            model.path,
+            f"the origin is {offset_m:.3g} m off the object's centre, more than its size",
+            "Check that the model frame is the one that the poses refer to.",
+        )

@@ -1,0 +1,164 @@
+"""YCB-Video's original layout on disk: a split's frames, their files, their label-free fields.
+
+Of `-meta.mat` only `cls_indexes`, `intrinsic_matrix` and `factor_depth` are read here; `-box.txt` never.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfpose6d.datasets.images import data_error
+from selfpose6d.datasets.model_files import ModelFiles, Unit, describe_folder, find_model_files
+from selfpose6d.errors import UsageError
+from selfpose6d.selection import FrameId
+
+SYNTHETIC_SPLIT = "data_syn"
+ALL_SPLIT = "all"
+_SET_OF_SPLIT = {"test": "keyframe"}
+_READ_FIELDS = ("cls_indexes", "intrinsic_matrix", "factor_depth")
+YCB_NAMES = (
+    "002_master_chef_can", "003_cracker_box", "004_sugar_box", "005_tomato_soup_can", "006_mustard_bottle",
+    "007_tuna_fish_can", "008_pudding_box", "009_gelatin_box", "010_potted_meat_can", "011_banana",
+    "019_pitcher_base", "021_bleach_cleanser", "024_bowl", "025_mug", "035_power_drill", "036_wood_block",
+    "037_scissors", "040_large_marker", "051_large_clamp", "052_extra_large_clamp", "061_foam_brick",
+)  # fmt: skip
+
+
+class YcbVideoFrames:
+    """Which frames a split has and where their files are."""
+
+    def __init__(self, root: Path, split: str) -> None:
+        """List the split.
+
+        Raises:
+            UsageError: no such split, or none of its frames is there.
+        """
+        self._folder = root / (SYNTHETIC_SPLIT if split == SYNTHETIC_SPLIT else "data")
+        self._synthetic = split == SYNTHETIC_SPLIT
+        self.by_scene = _group(self._listed(root, split))
+        if not self.by_scene:
+            found = describe_folder(self._folder)
+            raise UsageError(
+                f"no frames: looked for NNNNNN-color.png and its like in {self._folder}, found {found}. "
+                "Correct the path or --split."
+            )
+        self._last: tuple[Path | None, dict[str, np.ndarray]] = (None, {})
+
+    def file(self, frame_id: FrameId, kind: str) -> tuple[Path, str]:
+        """Folder and name without suffix of one of the frame's files; `kind` is `-color`, `-depth`, ..."""
+        scene = self._folder if self._synthetic else self._folder / f"{frame_id.scene_id:04d}"
+        return scene, f"{frame_id.im_id:06d}{kind}"
+
+    def meta_path(self, frame_id: FrameId) -> Path:
+        """`NNNNNN-meta.mat`."""
+        folder, stem = self.file(frame_id, "-meta")
+        return folder / f"{stem}.mat"
+
+    def meta(self, frame_id: FrameId) -> dict[str, np.ndarray]:
+        """The three fields of `-meta.mat` that are no label; the last frame's stay in memory.
+
+        Raises:
+            DataError: the file is missing, unreadable or lacks a field.
+        """
+        path = self.meta_path(frame_id)
+        last_path, meta = self._last
+        if path != last_path:
+            meta = read_meta(path, _READ_FIELDS)
+            self._last = path, meta
+        return meta
+
+    def _listed(self, root: Path, split: str) -> list[FrameId]:
+        if split == SYNTHETIC_SPLIT:
+            return _frames_of_scene(self._folder, 0)
+        present = [
+            frame_id
+            for scene in sorted(self._folder.iterdir() if self._folder.is_dir() else ())
+            if scene.name.isdecimal()
+            for frame_id in _frames_of_scene(scene, int(scene.name))
+        ]
+        image_set = _image_set(root, split)
+        if image_set is None:
+            return present
+        named = read_image_set(image_set)
+        chosen = [frame_id for frame_id in present if frame_id in named]
+        if present and not chosen:
+            warnings.warn(
+                f"none of the {len(named)} frames of {image_set} is under {self._folder}: "
+                f"taking all {len(present)} frames that are",
+                stacklevel=2,
+            )
+        return chosen or present
+
+
+def read_meta(path: Path, fields: Sequence[str]) -> dict[str, np.ndarray]:
+    """The named fields of a `-meta.mat`.
+
+    Raises:
+        DataError: the file is missing, unreadable or lacks a field.
+    """
+    from scipy.io import loadmat
+
+    try:
+        with path.open("rb") as file:
+            content: dict[str, Any] = loadmat(file, variable_names=list(fields))
+    except FileNotFoundError:
+        raise data_error(path, "missing file", "Restore it from the data set.") from None
+    except Exception as error:
+        raise data_error(
+            path, f"unreadable MATLAB file ({error})", "Restore it from the data set."
+        ) from error
+    if missing := [name for name in fields if name not in content]:
+        raise data_error(path, f"lacks {', '.join(missing)}", "Restore it from the data set.")
+    return {name: np.asarray(content[name]) for name in fields}
+
+
+def read_image_set(path: Path) -> set[FrameId]:
+    """The frames of an image set (`0048/000001` a line), without those of `data_syn`."""
+    pairs = (line.strip().split("/") for line in path.read_text().splitlines())
+    return {
+        FrameId(int(p[0]), int(p[1])) for p in pairs if len(p) == 2 and p[0].isdecimal() and p[1].isdecimal()
+    }
+
+
+def find_ycb_models(root: Path, models_dir: Path | None, unit: Unit | None) -> ModelFiles:
+    """`models/<name>/textured.obj` in metres, ids 1-21 in the order of `image_sets/classes.txt`."""
+    classes = root / "image_sets" / "classes.txt"
+    names = classes.read_text().split() if classes.is_file() else YCB_NAMES
+    return find_model_files(models_dir or root / "models", unit, names, named_unit="m")
+
+
+def _image_set(root: Path, split: str) -> Path | None:
+    """The list of a split, None for all frames.
+
+    Raises:
+        UsageError: `image_sets/` has no such split.
+    """
+    folder = root / "image_sets"
+    for name in (_SET_OF_SPLIT.get(split, split), split):
+        if (folder / f"{name}.txt").is_file():
+            return folder / f"{name}.txt"
+    if split in (ALL_SPLIT, "test", "train"):
+        return None
+    raise UsageError(
+        f"no split {split!r}: looked for {folder / split}.txt, found {describe_folder(folder)}. "
+        f"Choose one of these with --split, or {ALL_SPLIT}, {SYNTHETIC_SPLIT}, test (the key frames)."
+    )
+
+
+def _frames_of_scene(folder: Path, scene_id: int) -> list[FrameId]:
+    if not folder.is_dir():
+        return []
+    kinds = ("-color", "-depth", "-label", "-meta")
+    numbers = (path.stem.partition("-") for path in folder.iterdir())
+    im_ids = {int(number) for number, dash, kind in numbers if number.isdecimal() and dash + kind in kinds}
+    return [FrameId(scene_id, im_id) for im_id in sorted(im_ids)]
+
+
+def _group(frame_ids: Sequence[FrameId]) -> dict[int, list[int]]:
+    grouped: dict[int, list[int]] = {}
+    for frame_id in sorted(frame_ids):
+        grouped.setdefault(frame_id.scene_id, []).append(frame_id.im_id)
+    return grouped

@@ -1,0 +1,145 @@
+"""What is constant about an object: computed once per mesh, cached, used for every instance of it."""
+
+import hashlib
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid
+from selfpose6d.geometry.symmetry import SymmetryGroup
+from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
+from selfpose6d.meshes.decimate import decimate
+from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.sampling import sample_surface
+from selfpose6d.objects.self_similarity import SelfSimilarity, find_self_similarity
+from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
+from selfpose6d.renderer.rasterize import rasterize
+
+SURFACE_SAMPLES = 16_000
+COARSE_FACES = 6_000
+FINE_FACES = 20_000
+VIEWS = 256
+SYMMETRY_STEPS = 36
+CACHE_VERSION = 2
+
+
+@dataclass(frozen=True)
+class ObjectModel:
+    """One object, ready for annotation.
+
+    `packed` holds two meshes in LAB colours: 0 for close looks, 1 (few faces) for the search.
+    `view_direction` are unit vectors from the object to the camera, object frame; `visible_centre_m` the mean
+    visible surface point from there.
+    `symmetries` are the motions that change neither shape nor colour, declared or found, the identity first.
+    """
+
+    mesh: Mesh
+    packed: PackedMeshes
+    face_normals: Float[Tensor, "faces 3"]
+    grid: NearestGrid
+    diameter_m: float
+    centre_m: Float[Tensor, "3"]
+    view_direction: Float[Tensor, "views 3"]
+    visible_centre_m: Float[Tensor, "views 3"]
+    similarity: SelfSimilarity
+    symmetries: Float[Tensor, "symmetries 4 4"]
+
+    @property
+    def has_colour(self) -> bool:
+        """Whether the colour term can be used."""
+        return self.mesh.has_colour
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live; frames are annotated there."""
+        return self.centre_m.device
+
+    def on_device(self) -> AbstractContextManager:
+        """New tensors go where the model is. Left out where they would anyway: it taxes every operation."""
+        return nullcontext() if self.device == torch.get_default_device() else self.device
+
+    def to(self, device: torch.device | str) -> "ObjectModel":
+        """The same object on another device."""
+        movable = (Tensor, PackedMeshes, NearestGrid, SelfSimilarity)
+        return replace(self, **{k: v.to(device) for k, v in vars(self).items() if isinstance(v, movable)})
+
+
+def build_object_model(
+    mesh: Mesh, declared: SymmetryGroup | None = None, cache_dir: Path | None = None
+) -> ObjectModel:
+    """Sample, index and study a mesh; with `cache_dir` the slow parts are kept there by content hash."""
+    fine = decimate(mesh, FINE_FACES)
+    coarse = decimate(mesh, COARSE_FACES)
+    constants = _load_or_compute(mesh, cache_dir)
+    grid = NearestGrid(**{name: constants[name] for name in NearestGrid.__dataclass_fields__})
+    packed = in_lab(pack_meshes([fine, coarse]))
+    direction = fibonacci_sphere(VIEWS)
+    similarity = SelfSimilarity(*(constants[name] for name in SelfSimilarity.__dataclass_fields__))
+    symmetries = [similarity.symmetries()]
+    if declared is not None:
+        symmetries.append(torch.from_numpy(declared.expand(SYMMETRY_STEPS)[1:].astype(np.float32)))
+    return ObjectModel(
+        mesh=mesh,
+        packed=packed,
+        face_normals=packed.face_normals(),
+        grid=grid,
+        diameter_m=mesh.diameter_m,
+        centre_m=torch.from_numpy(np.asarray(mesh.centre_m, np.float32)),
+        view_direction=direction,
+        visible_centre_m=visible_centres(packed, 1, mesh, direction),
+        similarity=similarity,
+        symmetries=torch.cat(symmetries),
+    )
+
+
+def visible_centres(
+    packed: PackedMeshes, mesh_number: int, mesh: Mesh, direction: Float[Tensor, "views 3"], size_px: int = 32
+) -> Float[Tensor, "views 3"]:
+    """Mean visible surface point (object frame, metres) seen from far away along each direction."""
+    distance_m = 20 * mesh.radius_m
+    centre = torch.from_numpy(np.asarray(mesh.centre_m, np.float32))
+    T_cam_obj = look_from(direction, centre, distance_m)
+    focal = 0.48 * size_px * distance_m / mesh.radius_m
+    K = torch.tensor([[focal, 0, (size_px - 1) / 2], [0, focal, (size_px - 1) / 2], [0, 0, 1.0]])
+    index = torch.full((len(direction),), mesh_number)
+    raster = rasterize(packed, index, T_cam_obj, K.expand(len(direction), 3, 3), size_px, size_px)
+    covered = raster.face_id >= 0
+    corners = packed.vertices_m[packed.faces[raster.face_id.clamp_min(0).long()]]
+    points = (corners * raster.barycentric[..., None]).sum(-2) * covered[..., None]
+    return points.sum((1, 2)) / covered.sum((1, 2)).clamp_min(1)[:, None]
+
+
+def _load_or_compute(mesh: Mesh, cache_dir: Path | None) -> dict[str, Tensor]:
+    if cache_dir is None:
+        return _compute(mesh)
+    path = cache_dir / f"{_content_hash(mesh)}.npz"
+    try:
+        with np.load(path) as stored:
+            return {name: torch.from_numpy(stored[name]) for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError):
+        constants = _compute(mesh)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    np.savez(temporary, allow_pickle=False, **{name: value.numpy() for name, value in constants.items()})
+    os.replace(temporary, path)
+    return constants
+
+
+def _compute(mesh: Mesh) -> dict[str, Tensor]:
+    samples = sample_surface(mesh, SURFACE_SAMPLES, np.random.default_rng(0))
+    grid = build_nearest_grid(samples.points_m, samples.normals)
+    similarity = find_self_similarity(grid, samples.rgb, mesh.diameter_m)
+    return {**vars(grid), **vars(similarity)}
+
+
+def _content_hash(mesh: Mesh) -> str:
+    digest = hashlib.sha256(f"{CACHE_VERSION} {SURFACE_SAMPLES}".encode())
+    for array in (mesh.vertices_m, mesh.faces, mesh.corner_uv, mesh.texture, mesh.vertex_rgb):
+        digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:24]

@@ -1,0 +1,91 @@
+"""One self-contained HTML page of a run: figures, tables, charts and pictures come in as data."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from selfpose6d.reporting.tables import TextTable
+from selfpose6d.runs.json_lines import replacing
+
+TEMPLATE_NAME = "report.html.jinja"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number that leads the page, and what it is."""
+
+    value: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """An SVG drawing, made by us: it enters the page as it is."""
+
+    title: str
+    svg: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image with its lines of text; `status` is its certificate's ("" none)."""
+
+    image: bytes
+    media_type: str
+    captions: tuple[str, ...]
+    status: str = ""
+
+    @property
+    def source(self) -> str:
+        """The image as a data URI."""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.image).decode('ascii')}"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures under a heading."""
+
+    title: str
+    note: str
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything on the page, in its order; empty parts are left out."""
+
+    title: str
+    facts: Mapping[str, str]
+    figures: Sequence[Figure] = ()
+    tables: Sequence[tuple[str, TextTable]] = ()
+    charts: Sequence[Chart] = ()
+    galleries: Sequence[Gallery] = ()
+    notes: Sequence[str] = ()
+
+
+def render_report(report: Report) -> str:
+    """The page as HTML; nothing in it is fetched from elsewhere."""
+    charts = [(chart, Markup(chart.svg)) for chart in report.charts]
+    return _template().render(report=report, charts=charts)
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the page; it appears whole or not at all."""
+    with replacing(path) as file:
+        file.write(render_report(report))
+
+
+@cache
+def _template() -> Template:
+    source = resources.files("selfpose6d.reporting").joinpath(TEMPLATE_NAME).read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(source)

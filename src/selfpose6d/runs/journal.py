@@ -1,0 +1,141 @@
+"""What a long command has finished, frame by frame, so that it can go on after a kill.
+
+`journal.jsonl` only grows: one line a frame. A last line that a kill tore is dropped; a frame that is
+journalled again replaces its earlier record.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from selfpose6d.errors import DataError
+from selfpose6d.runs.certificates import pose_row
+from selfpose6d.runs.json_lines import to_line
+from selfpose6d.selection import FrameId
+from selfpose6d.types import InstanceKey, PoseEstimate, SkippedInstance
+
+
+@dataclass(frozen=True)
+class JournalRecord:
+    """One frame's rows of `certificates.jsonl` and `skipped.jsonl`; `error` where it could not be read."""
+
+    frame_id: FrameId
+    labels: tuple[dict[str, Any], ...] = ()
+    skipped: tuple[dict[str, Any], ...] = ()
+    time_s: float = 0.0
+    error: str = field(default="")
+
+    def to_json(self) -> dict[str, Any]:
+        """The journal's line as an object."""
+        row = {
+            "frame": list(self.frame_id),
+            "labels": list(self.labels),
+            "skipped": list(self.skipped),
+            "time_s": self.time_s,
+        }
+        return row | ({"error": self.error} if self.error else {})
+
+
+def finished_record(
+    frame_id: FrameId, poses: Sequence[PoseEstimate], skipped: Sequence[SkippedInstance], time_s: float
+) -> JournalRecord:
+    """The record of a frame that was worked on; poses that are not valid join the skipped."""
+    invalid = [SkippedInstance(pose.key, pose.reason) for pose in poses if not pose.valid]
+    return JournalRecord(
+        frame_id,
+        tuple(pose_row(pose) for pose in poses if pose.valid),
+        tuple(_skipped_row(instance) for instance in (*skipped, *invalid)),
+        time_s,
+    )
+
+
+def unreadable_record(frame_id: FrameId, keys: Sequence[InstanceKey], reason: str) -> JournalRecord:
+    """The record of a frame that could not be read: its instances are skipped; a later run tries it again."""
+    rows = tuple(_skipped_row(SkippedInstance(key, reason)) for key in keys)
+    return JournalRecord(frame_id, skipped=rows, error=reason)
+
+
+class Journal:
+    """An append-only file of records; in memory are the frames' ids and where their lines begin."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the journal; drops a torn last line.
+
+        Raises:
+            DataError: a line before the last is broken.
+        """
+        self.path = path
+        self._offsets: dict[FrameId, int] = {}
+        self._failed: set[FrameId] = set()
+        path.touch()
+        _drop_torn_line(path)
+        with path.open("rb") as file:
+            self._index(file)
+
+    def __contains__(self, frame_id: FrameId) -> bool:
+        """Whether the frame is finished; one that could not be read is not."""
+        return frame_id in self._offsets and frame_id not in self._failed
+
+    def __len__(self) -> int:
+        return len(self._offsets) - len(self._failed)
+
+    def append(self, record: JournalRecord) -> None:
+        """Add a frame; once this returns, a kill does not lose it."""
+        line = to_line(record.to_json()).encode()
+        with self.path.open("ab") as file:
+            offset = file.tell()
+            file.write(line)
+        self._note(record.frame_id, offset, bool(record.error))
+
+    def records(self) -> Iterator[JournalRecord]:
+        """The last record of every frame, sorted by frame, one in memory at a time."""
+        with self.path.open("rb") as file:
+            for frame_id in sorted(self._offsets):
+                file.seek(self._offsets[frame_id])
+                yield _parse(file.readline(), self.path)
+
+    def _index(self, file: Any) -> None:
+        offset = 0
+        for line in file:
+            record = _parse(line, self.path)
+            self._note(record.frame_id, offset, bool(record.error))
+            offset += len(line)
+
+    def _note(self, frame_id: FrameId, offset: int, failed: bool) -> None:
+        self._offsets[frame_id] = offset
+        (self._failed.add if failed else self._failed.discard)(frame_id)
+
+
+def _skipped_row(instance: SkippedInstance) -> dict[str, Any]:
+    return {**instance.key._asdict(), "reason": instance.reason}
+
+
+def _parse(line: bytes, path: Path) -> JournalRecord:
+    try:
+        row = json.loads(line)
+        frame_id = FrameId(*map(int, row["frame"]))
+        return JournalRecord(
+            frame_id, tuple(row["labels"]), tuple(row["skipped"]), float(row["time_s"]), row.get("error", "")
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{path}: broken line ({error!r}). Remove that line; its frame is done again."
+        ) from None
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut the file behind its last line end."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - (1 << 16))
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        file.truncate(end)

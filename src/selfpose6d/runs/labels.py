@@ -1,0 +1,42 @@
+"""The labels of an `annotate` run as training takes them: reviewed, certified, of the same data."""
+
+from pathlib import Path
+
+from selfpose6d.errors import UsageError
+from selfpose6d.runs.certificates import read_certificates, read_review, reviewed
+from selfpose6d.runs.folder import read_config
+from selfpose6d.types import InstanceKey, LabeledPose
+
+
+def load_labels(run: Path, fingerprint: str, split: str) -> dict[InstanceKey, LabeledPose]:
+    """The certified labels of a run by key, after the verdicts of `review.jsonl`; weight = confidence.
+
+    Args:
+        run: the `--out` of an `annotate` run.
+        fingerprint: `Dataset.fingerprint()` of the data set to train on.
+        split: its split.
+
+    Raises:
+        UsageError: the run is of another data set or split, or has no certified label.
+        DataError: a file of the run is missing or broken.
+    """
+    config = read_config(run)
+    if config.command != "annotate":
+        raise UsageError(
+            f"{run} was made by {config.command}, not annotate. Pass an annotate run to --labels."
+        )
+    if config.split != split:
+        raise UsageError(
+            f"{run} labels split {config.split}, training reads split {split}. Annotate split {split} first."
+        )
+    if config.fingerprint != fingerprint:
+        raise UsageError(
+            f"{run} labels another data set (fingerprint {config.fingerprint}, expected {fingerprint}). "
+            "Annotate this data set first."
+        )
+    review = read_review(run / "review.jsonl")
+    labels = (reviewed(label, review) for label in read_certificates(run / "certificates.jsonl"))
+    certified = {label.key: label for label in labels if label.certificate.status == "certified"}
+    if not certified:
+        raise UsageError(f"{run} has no certified label. Look at its certificates.jsonl for the reasons.")
+    return certified

@@ -1,0 +1,104 @@
+"""From a run's journal to its result files, one frame in memory at a time."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
+
+from selfpose6d.runs.journal import Journal, JournalRecord
+from selfpose6d.runs.json_lines import replacing, to_line
+from selfpose6d.runs.predictions import Prediction, header_line, prediction_line, transform_of
+
+OUTPUT_NAMES = ("predictions.csv", "certificates.jsonl", "skipped.jsonl", "annotations", "steps")
+
+
+def write_outputs(run: Path, journal: Journal, with_certificates: bool) -> None:
+    """Write `predictions.csv`, `skipped.jsonl` and, on demand, `certificates.jsonl`.
+
+    Rows are sorted by scene, image, object and instance. Each file appears whole or not at all.
+    """
+    with ExitStack() as files:
+        predictions = files.enter_context(replacing(run / "predictions.csv"))
+        skipped = files.enter_context(replacing(run / "skipped.jsonl"))
+        certificates = (
+            files.enter_context(replacing(run / "certificates.jsonl")) if with_certificates else None
+        )
+        predictions.write(header_line())
+        for record in journal.records():
+            labels = sorted(record.labels, key=_instance)
+            predictions.writelines(prediction_line(_prediction(row, record.time_s)) for row in labels)
+            skipped.writelines(to_line(row) for row in sorted(record.skipped, key=_instance))
+            if certificates is not None:
+                certificates.writelines(to_line(_without_steps(row)) for row in labels)
+
+
+def write_steps(folder: Path, journal: Journal) -> None:
+    """Write `<number>-<name>.csv` for each step of refinement, in the form of `predictions.csv`."""
+    names = next(([step["name"] for step in row["steps"]] for row in _rows_with_steps(journal)), [])
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as files:
+        out = [
+            files.enter_context(replacing(folder / f"{number}-{name}.csv"))
+            for number, name in enumerate(names)
+        ]
+        for file in out:
+            file.write(header_line())
+        for record in journal.records():
+            for row in sorted(record.labels, key=_instance):
+                for file, step in zip(out, row["steps"], strict=True):
+                    file.write(prediction_line(_prediction(row | step, record.time_s)))
+
+
+def _without_steps(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "steps"}
+
+
+def _rows_with_steps(journal: Journal) -> Iterator[dict[str, Any]]:
+    return (row for record in journal.records() for row in record.labels if row.get("steps"))
+
+
+def write_annotations(folder: Path, records: Iterable[JournalRecord]) -> None:
+    """Write `<scene>/scene_gt.json` with the certified instances: BOP's entries plus `inst_id`.
+
+    `records` come sorted by frame. Frames and scenes without a certified instance are left out.
+    """
+    folder.mkdir(exist_ok=True)
+    for scene_id, frames in groupby(records, key=lambda record: record.frame_id.scene_id):
+        annotated = _certified(frames)
+        first = next(annotated, None)
+        if first is not None:
+            scene = folder / f"{scene_id:06d}"
+            scene.mkdir(exist_ok=True)
+            with replacing(scene / "scene_gt.json") as file:
+                separator = "{\n"
+                for im_id, entries in chain([first], annotated):
+                    file.write(f'{separator} "{im_id}": {json.dumps(entries)}')
+                    separator = ",\n"
+                file.write("\n}\n")
+
+
+def _certified(records: Iterable[JournalRecord]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    for record in records:
+        labels = [row for row in record.labels if row.get("status") == "certified"]
+        if labels:
+            yield record.frame_id.im_id, [_scene_gt_entry(row) for row in sorted(labels, key=_instance)]
+
+
+def _scene_gt_entry(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "cam_R_m2c": row["R"],
+        "cam_t_m2c": row["t_mm"],
+        "obj_id": row["obj_id"],
+        "inst_id": row["inst_id"],
+    }
+
+
+def _prediction(row: dict[str, Any], time_s: float) -> Prediction:
+    T_cam_obj = transform_of(row["R"], row["t_mm"])
+    return Prediction(row["scene_id"], row["im_id"], row["obj_id"], row["confidence"], T_cam_obj, time_s)
+
+
+def _instance(row: dict[str, Any]) -> tuple[int, int]:
+    return row["obj_id"], row["inst_id"]

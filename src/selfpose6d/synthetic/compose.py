@@ -1,0 +1,110 @@
+"""Many objects in one image: each is rasterised in its own window, the nearest surface wins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Int16, Int32
+
+from selfpose6d.renderer.rasterize import rasterize
+from selfpose6d.synthetic.compose_numba import keep_nearest
+from selfpose6d.synthetic.stock import Stock
+
+NEAR_M = 0.05
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A mesh of the stock at a pose in the world (metres)."""
+
+    mesh_index: int
+    T_world_obj: Float[np.ndarray, "4 4"]
+
+
+@dataclass(frozen=True)
+class Silhouette:
+    """An object's whole outline, hidden parts too, in a window whose corner may be off the image."""
+
+    left_px: int
+    top_px: int
+    mask: Bool[np.ndarray, "rows columns"]
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """What is in front per pixel: `owner` indexes the placed objects, -1 where there is none (depth 0)."""
+
+    owner: Int16[np.ndarray, "height width"]
+    face_id: Int32[np.ndarray, "height width"]
+    barycentric: Float[np.ndarray, "height width 3"]
+    depth_m: Float[np.ndarray, "height width"]
+    silhouettes: tuple[Silhouette, ...]
+
+
+def compose(
+    stock: Stock,
+    placed: Sequence[Placed],
+    T_cam_world: Float[np.ndarray, "4 4"],
+    K: Float[np.ndarray, "3 3"],
+    height: int,
+    width: int,
+) -> Surfaces:
+    """Rasterise every object and keep the nearest surface of each pixel."""
+    owner = np.full((height, width), -1, np.int16)
+    face_id = np.full((height, width), -1, np.int32)
+    barycentric = np.zeros((height, width, 3), np.float32)
+    nearest_m = np.full((height, width), np.inf, np.float32)
+    silhouettes = []
+    for index, thing in enumerate(placed):
+        T_cam_obj = T_cam_world @ thing.T_world_obj
+        left, top, columns, rows = window(stock.resting[thing.mesh_index].hull_m, T_cam_obj, K, height, width)
+        raster = _rasterize_window(stock, thing.mesh_index, T_cam_obj, K, (left, top, columns, rows))
+        silhouettes.append(Silhouette(left, top, raster[0] >= 0))
+        keep_nearest(index, left, top, *raster, owner, face_id, barycentric, nearest_m)
+    nearest_m[owner < 0] = 0.0
+    return Surfaces(owner, face_id, barycentric, nearest_m, tuple(silhouettes))
+
+
+def window(
+    hull_m: Float[np.ndarray, "corners 3"],
+    T_cam_obj: Float[np.ndarray, "4 4"],
+    K: Float[np.ndarray, "3 3"],
+    height: int,
+    width: int,
+) -> tuple[int, int, int, int]:
+    """Left, top, columns, rows of the pixels the object can touch, at most one image beyond each border.
+
+    An object that reaches behind the camera gets no window (1x1, off the image).
+    """
+    corners = hull_m @ T_cam_obj[:3, :3].T + T_cam_obj[:3, 3]
+    if corners[:, 2].min() < NEAR_M:
+        return -width, -height, 1, 1
+    uv = corners[:, :2] / corners[:, 2:] * (K[0, 0], K[1, 1]) + K[:2, 2]
+    low = np.clip(np.floor(uv.min(axis=0)), (-width, -height), (2 * width - 1, 2 * height - 1)).astype(int)
+    high = np.clip(np.ceil(uv.max(axis=0)), (-width, -height), (2 * width - 1, 2 * height - 1)).astype(int)
+    return int(low[0]), int(low[1]), int(high[0] - low[0] + 1), int(high[1] - low[1] + 1)
+
+
+def _rasterize_window(
+    stock: Stock,
+    mesh_index: int,
+    T_cam_obj: Float[np.ndarray, "4 4"],
+    K: Float[np.ndarray, "3 3"],
+    box: tuple[int, int, int, int],
+) -> tuple[
+    Int[np.ndarray, "rows columns"], Float[np.ndarray, "rows columns 3"], Float[np.ndarray, "rows columns"]
+]:
+    left, top, columns, rows = box
+    K_window = K.copy()
+    K_window[:2, 2] -= (left, top)
+    raster = rasterize(
+        stock.packed,
+        torch.tensor([mesh_index]),
+        torch.from_numpy(T_cam_obj)[None],
+        torch.from_numpy(K_window)[None],
+        rows,
+        columns,
+        backend="numba",
+    )
+    return raster.face_id[0].numpy(), raster.barycentric[0].numpy(), raster.depth_m[0].numpy()

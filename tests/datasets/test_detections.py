@@ -1,0 +1,138 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
+from small_roots import masks, write_bop
+
+from selfpose6d.datasets import json_rows
+from selfpose6d.datasets.detections import DetectionMasks, decode_segmentation
+from selfpose6d.datasets.json_rows import iterate_rows, read_row
+from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.errors import DataError
+from selfpose6d.selection import FrameId
+from selfpose6d.types import InstanceKey
+
+POLYGON = [22, 14, 42, 14, 42, 34, 22, 34]
+
+
+def compressed(mask: np.ndarray) -> dict:
+    rle = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"counts": rle["counts"].decode(), "size": list(rle["size"])}
+
+
+def uncompressed(mask: np.ndarray) -> dict:
+    flat = np.concatenate([[0], mask.astype(np.uint8).reshape(-1, order="F"), [2]])
+    changes = (
+        np.flatnonzero(np.diff(flat))
+        if flat[1] == 0
+        else np.concatenate([[0], np.flatnonzero(np.diff(flat))])
+    )
+    counts = np.diff(np.unique(np.concatenate([[0], changes]))).tolist()
+    return {"counts": ([0] if mask.reshape(-1, order="F")[0] else []) + counts, "size": list(mask.shape)}
+
+
+def row(im_id: int, category: int, segmentation: object, scene_id: int = 0, **more) -> dict:
+    return {
+        "scene_id": scene_id,
+        "image_id": im_id,
+        "category_id": category,
+        "score": 0.5,
+        "bbox": [22, 14, 20, 20],
+        "segmentation": segmentation,
+        **more,
+    }
+
+
+@given(arrays(np.bool_, (5, 7)))
+def test_both_rle_forms_decode_to_the_mask(mask):
+    for segmentation in (compressed(mask), uncompressed(mask)):
+        np.testing.assert_array_equal(decode_segmentation(segmentation, mask.shape, "d"), mask)
+
+
+def test_polygon():
+    np.testing.assert_array_equal(decode_segmentation([POLYGON], (48, 64), "d"), masks()[0] > 0)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"),
+    [
+        (None, "no segmentation, only a box"),
+        ({"counts": [3], "size": [48, 64]}, "counts sum to 3, size says 3072"),
+        ({"counts": "e4?Q1000000000000", "size": [48, 64]}, "neither RLE"),
+        ({"size": [48, 64]}, "neither RLE"),
+        ("text", "neither RLE"),
+        (compressed(np.ones((10, 10))), "10x10 pixels, but the colour image is 64x48"),
+    ],
+)
+def test_broken_segmentations(segmentation, reason):
+    with pytest.raises(DataError, match=f"detection 4: .*{reason}"):
+        decode_segmentation(segmentation, (48, 64), "detection 4")
+
+
+def test_instances_come_from_the_file(tmp_path):
+    root = write_bop(tmp_path / "set", {0: 2})
+    (root / "test/000000/scene_gt.json").unlink()
+    first, second = masks()
+    rows = [
+        row(2, 2, compressed(second)),
+        row(1, 1, [POLYGON]),
+        row(1, 9, [POLYGON]),
+        row(1, 2, None),
+        row(1, 1, uncompressed(first > 0)),
+        row(1, 1, [POLYGON], scene_id=8),
+    ]
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps(rows))
+    dataset = open_dataset(root, detections=path)
+    frame = dataset.load_frame(FrameId(0, 1))
+    assert [i.key for i in frame.instances] == [
+        InstanceKey("test", 0, 1, 1, 1),
+        InstanceKey("test", 0, 1, 1, 4),
+    ]
+    assert [s.key.inst_id for s in frame.skipped] == [2, 3]
+    np.testing.assert_array_equal(dataset.load_frame(FrameId(0, 2)).instances[0].mask, second > 0)
+    before = dataset.fingerprint()
+    path.write_text(json.dumps(rows[::-1]))
+    assert open_dataset(root, detections=path).fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"annotations": []}', "not a JSON list"),
+        ("", "not a JSON list"),
+        ('[{"scene_id": 0, "image_id": 1}]', "row 0 needs integers scene_id, image_id, category_id"),
+        ('[{"scene_id": 0, "image_id": ', "broken JSON near byte 1"),
+        ("[3]", "broken JSON near byte 1"),
+        ("[{}", "row 0 needs integers"),
+    ],
+)
+def test_files_that_are_no_detections(tmp_path, text, reason):
+    (tmp_path / "d.json").write_text(text)
+    with pytest.raises(DataError, match=f"d.json: {reason}"):
+        DetectionMasks(tmp_path / "d.json")
+
+
+def test_empty_file_has_no_instances(tmp_path):
+    (tmp_path / "d.json").write_text("[]")
+    found = DetectionMasks(tmp_path / "d.json")
+    assert (len(found), list(found.entries(FrameId(0, 0)))) == (0, [])
+
+
+@given(
+    rows=st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20)), max_size=8),
+    indent=st.none() | st.integers(0, 3),
+    chunk=st.integers(1, 40),
+    ascii_only=st.booleans(),
+)
+def test_rows_are_found_wherever_chunks_end(tmp_path_factory, rows, indent, chunk, ascii_only):
+    path = tmp_path_factory.mktemp("rows") / "rows.json"
+    path.write_text(json.dumps(rows, indent=indent, ensure_ascii=ascii_only), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_rows, "CHUNK_BYTES", chunk)
+        found = list(iterate_rows(path))
+    assert [read_row(path, r.offset, r.length) for r in found] == rows

@@ -1,0 +1,65 @@
+"""Verification by rendering: a wrong hypothesis is replaced, by search where it leads nowhere; a right one is kept."""
+
+import numpy as np
+import pytest
+import torch
+
+from labeling.conftest import rendered_frame, tilted_pose
+from labeling.test_refine import add_m
+from selfpose6d.geometry.se3 import exp, make_transform
+from selfpose6d.labeling.annotate import AnnotateOptions
+from selfpose6d.labeling.verify import RenderVerifier
+from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.primitives.boxes import label_box
+from selfpose6d.meshes.primitives.rounds import mug
+from selfpose6d.objects.object_model import build_object_model
+
+
+@pytest.fixture(scope="module")
+def box():
+    return build_object_model(label_box(np.random.default_rng(0)))
+
+
+def verified(box, T: torch.Tensor, search_doubtful: bool):
+    frame = rendered_frame(box, tilted_pose())
+    verifier = RenderVerifier({1: box}, AnnotateOptions(), search_doubtful=search_doubtful)
+    found = verifier(frame, frame.instances[0], T[None])
+    return found
+
+
+def lying_wrong() -> torch.Tensor:
+    """On another side, a quarter turn away: nothing that looks alike in shape."""
+    return tilted_pose() @ exp(torch.tensor([0.0, 0.0, 0.0, 1.1, 0.5, 0.0]))
+
+
+def test_a_hopeless_hypothesis_makes_it_search(box):
+    stuck, searched = (verified(box, lying_wrong(), search) for search in (False, True))
+    assert add_m(box, stuck.T_cam_obj[None], tilted_pose())[0] > 0.01
+    assert add_m(box, searched.T_cam_obj[None], tilted_pose())[0] < 0.003
+    assert searched.certificate.status == "certified"
+    assert stuck.certificate.status != "certified"
+
+
+def test_a_pose_that_was_verified_is_certified_again(box):
+    first = verified(box, tilted_pose(), search_doubtful=False)
+    again = verified(box, first.T_cam_obj, search_doubtful=False)
+    assert again.certificate.status == "certified"
+    assert add_m(box, again.T_cam_obj[None], tilted_pose())[0] < 0.001
+
+
+def test_the_hidden_handle_of_a_mug_is_not_certified():
+    """The one hypothesis is right, and nothing in the image says so."""
+    shape = mug(np.random.default_rng(0))
+    model = build_object_model(Mesh(shape.vertices_m, shape.faces))
+    handle_away = torch.tensor([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
+    T = make_transform(handle_away, torch.tensor([0.0, 0.05, 0.8]))
+    frame = rendered_frame(model, T)
+    found = RenderVerifier({1: model}, AnnotateOptions())(frame, frame.instances[0], T[None])
+    assert found.certificate.status == "ambiguous"
+    assert found.certificate.alternatives
+
+
+def test_a_hypothesis_a_little_off_is_refined_without_a_search(box):
+    T = tilted_pose() @ exp(torch.tensor([0.004, -0.003, 0.002, 0.05, 0.03, -0.04]))
+    found = verified(box, T, search_doubtful=False)
+    assert add_m(box, found.T_cam_obj[None], tilted_pose())[0] < 0.002

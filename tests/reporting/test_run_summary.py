@@ -1,0 +1,52 @@
+"""Statuses and reasons of a run, without true poses."""
+
+import numpy as np
+from pose_rows import make_estimates
+
+from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
+from selfpose6d.runs.json_lines import to_line
+from selfpose6d.types import InstanceKey, SkippedInstance
+
+ROWS = [
+    (0, 1, 1, 0.9, 0.0, "certified"),
+    (0, 2, 1, 0.4, 0.0, "ambiguous"),
+    (0, 3, 1, 0.3, 0.0, "rejected"),
+    (0, 1, 2, 0.2, 0.0, "rejected"),
+]
+SKIPPED = [
+    SkippedInstance(InstanceKey("test", 0, 4, 1, 0), "12 of 50 pixels have depth"),
+    SkippedInstance(InstanceKey("test", 0, 4, 3, 1), "7 of 50 pixels have depth"),
+]
+
+
+def test_statuses_by_object():
+    rows = status_table(make_estimates(ROWS), SKIPPED, {1: "mug"}).rows
+    assert rows[0] == ("1 mug", "4", "1", "1", "1", "1", "0.40")
+    assert rows[1] == ("2", "1", "0", "0", "1", "0", "0.20")
+    assert rows[2] == ("3", "1", "0", "0", "0", "1", "-")
+    assert rows[3] == ("all", "6", "1", "1", "2", "2", "0.35")
+
+
+def test_alike_reasons_are_counted_together():
+    estimates = make_estimates(ROWS)
+    estimates.reason[:] = ["fine", "margin 0.01", "margin 0.02 at -3", "coverage 0.3"]
+    rows = reason_table(estimates, SKIPPED).rows
+    assert rows[0] == ("# of # pixels have depth", "skipped", "2")
+    assert set(rows[1:]) == {
+        ("margin #", "ambiguous", "1"),
+        ("margin # at #", "rejected", "1"),
+        ("coverage #", "rejected", "1"),
+    }
+
+
+def test_numbers_inside_names_stay():
+    estimates = make_estimates(ROWS[2:3])
+    estimates.reason[:] = np.array(["view_2 is nearer than obj_000014"], dtype=object)
+    assert reason_table(estimates, []).rows[0][0] == "view_2 is nearer than obj_000014"
+
+
+def test_skipped_file_is_optional(tmp_path):
+    assert read_run_skipped(tmp_path) == []
+    row = {**SKIPPED[0].key._asdict(), "reason": SKIPPED[0].reason}
+    (tmp_path / "skipped.jsonl").write_text(to_line(row))
+    assert read_run_skipped(tmp_path) == SKIPPED[:1]

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import roma
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfpose6d.errors import DataError
+from selfpose6d.runs.predictions import (
+    Prediction,
+    read_predictions,
+    read_skipped,
+    skipped_line,
+    write_predictions,
+)
+from selfpose6d.types import InstanceKey, SkippedInstance
+
+HEADER = "scene_id,im_id,obj_id,score,R,t,time\n"
+IDENTITY = "1 0 0 0 1 0 0 0 1"
+
+
+def pose(seed: int, t_m=(0.1, -0.2, 0.7)) -> np.ndarray:
+    T = np.eye(4)
+    T[:3, :3] = roma.random_rotmat(generator=torch.Generator().manual_seed(seed)).numpy()
+    T[:3, 3] = t_m
+    return T
+
+
+def test_written_by_hand(tmp_path):
+    T = np.eye(4)
+    T[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    T[:3, 3] = [0.0125, -0.002, 0.75]
+    write_predictions(tmp_path / "p.csv", [Prediction(48, 1, 5, 0.5, T, 0.25)])
+    expected = "48,1,5,0.5,0 -1 0 1 0 0 0 0 1,12.5 -2 750,0.25\n"
+    assert (tmp_path / "p.csv").read_text() == HEADER + expected
+
+
+@given(st.integers(0, 1000), st.floats(0, 1), st.tuples(*[st.floats(-5, 5)] * 3))
+def test_round_trip(tmp_path_factory, seed, score, t_m):
+    path = tmp_path_factory.mktemp("p") / "p.csv"
+    written = Prediction(1, 2, 3, score, pose(seed, t_m), 0.5)
+    write_predictions(path, [written])
+    [read] = read_predictions(path)
+    np.testing.assert_allclose(read.T_cam_obj, written.T_cam_obj, atol=2e-8)
+    assert (read.scene_id, read.im_id, read.obj_id, read.time_s) == (1, 2, 3, 0.5)
+    assert read.score == pytest.approx(score, rel=1e-8)
+
+
+def test_other_programs_files_are_read(tmp_path):
+    """Byte order mark, Windows line ends, spaces, another column order, no time, blank lines."""
+    text = f"\ufeffim_id, scene_id,obj_id,score,t,R\r\n\r\n2,1,3,1e-3,  0 0  500 ,{IDENTITY} \r\n"
+    (tmp_path / "p.csv").write_text(text, encoding="utf-8", newline="")
+    [read] = read_predictions(tmp_path / "p.csv")
+    assert (read.scene_id, read.im_id, read.score, read.time_s) == (1, 2, 1e-3, -1.0)
+    assert read.T_cam_obj[:3, 3].tolist() == [0, 0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (f"1,2,x,1,{IDENTITY},0 0 1,1", "invalid literal"),
+        (f"1,2,3,1,{IDENTITY}", "out of range"),
+        (f"1,2,3,1,{IDENTITY},0 0,1", "R has 9 numbers, t 2; expected 9 and 3"),
+        ("1,2,3,1,1 0 0 0,0 0 1,1", "R has 4 numbers, t 3"),
+        (f"1,2,3,nan,{IDENTITY},0 0 1,1", "not finite"),
+        (f"1,2,3,1,{IDENTITY},0 0 inf,1", "not finite"),
+        ("1,2,3,1,0 0 0 0 0 0 0 0 0,0 0 1,1", "R is no rotation"),
+        ("1,2,3,1,1 0 0 0 1 0 0 0 -1,0 0 1,1", r"R is no rotation \(off by 2\)"),
+    ],
+)
+def test_errors_name_the_line(tmp_path, line, reason):
+    (tmp_path / "p.csv").write_text(f"{HEADER}1,2,3,1,{IDENTITY},0 0 1,1\n{line}\n")
+    with pytest.raises(DataError, match=rf"p\.csv, line 3: .*{reason}"):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_files_that_are_no_predictions(tmp_path):
+    path = tmp_path / "p.csv"
+    with pytest.raises(DataError, match="missing file"):
+        read_predictions(path)
+    path.write_text("scene_id,im_id\n")
+    with pytest.raises(DataError, match="line 1: no column obj_id, score, R, t"):
+        read_predictions(path)
+    path.write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(DataError, match="not a CSV text file"):
+        read_predictions(path)
+    path.write_text(HEADER)
+    assert read_predictions(path) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("old")
+
+    def rows():
+        yield Prediction(1, 2, 3, 1.0, np.eye(4))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_predictions(path, rows())
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["p.csv"]
+
+
+def test_skipped_rows(tmp_path):
+    key = InstanceKey("test", 48, 1, 5, 0)
+    path = tmp_path / "skipped.jsonl"
+    path.write_text(skipped_line(key, "few points"))
+    assert list(read_skipped(path)) == [SkippedInstance(key, "few points")]
+    path.write_text('{"split": "test"}\n')
+    with pytest.raises(DataError, match="line 1: expected the key split, scene_id"):
+        list(read_skipped(path))

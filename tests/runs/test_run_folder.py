@@ -1,0 +1,235 @@
+import json
+import subprocess
+import sys
+import time
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labels import label
+
+from selfpose6d.errors import UsageError
+from selfpose6d.runs.folder import RunFolder, read_config
+from selfpose6d.runs.journal import Journal, finished_record
+from selfpose6d.runs.labels import load_labels
+from selfpose6d.runs.outputs import write_outputs
+from selfpose6d.runs.predictions import read_predictions
+from selfpose6d.selection import FrameId
+from selfpose6d.types import InstanceKey, RefinementStep, SkippedInstance
+
+OPTIONS = {"seed": 0, "objects": (1, 2), "models": Path("models"), "method": "verified", "limit": None}
+
+
+def open_run(path, options=OPTIONS, fingerprint="abc", split="test", command="annotate", context=None):
+    return RunFolder.open(path, command, options, fingerprint, split, context)
+
+
+def test_config_says_how_the_run_was_made(tmp_path):
+    open_run(tmp_path / "run", context={"dataset": Path("/data")})
+    config = read_config(tmp_path / "run")
+    assert (config.command, config.split, config.fingerprint) == ("annotate", "test", "abc")
+    assert config.options == {
+        "seed": 0,
+        "objects": [1, 2],
+        "models": "models",
+        "method": "verified",
+        "limit": None,
+    }
+    assert config.context == {"dataset": "/data"}
+    assert config.packages["torch"].startswith("2.")
+
+
+def test_the_same_options_continue_elsewhere(tmp_path):
+    first = open_run(tmp_path / "run", context={"device": "cpu"})
+    first.journal.append(finished_record(FrameId(0, 1), [label(0, 1, 5)], [], 0.1))
+    again = open_run(tmp_path / "run", context={"device": "cuda"})
+    assert FrameId(0, 1) in again.journal
+    assert read_config(tmp_path / "run").context == {"device": "cuda"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"options": OPTIONS | {"seed": 1}}, r"--seed is 0 there, 1 now\. "),
+        ({"options": OPTIONS | {"limit": 3}}, "--limit is not set there, 3 now"),
+        ({"options": OPTIONS | {"refine_steps": 2}}, "--refine-steps is not set there, 2 now"),
+        ({"options": OPTIONS | {"objects": (1,)}}, r"--objects is \[1, 2\] there, \[1\] now"),
+        ({"split": "train"}, '--split is "test" there, "train" now'),
+        ({"command": "estimate"}, 'command is "annotate" there, "estimate" now'),
+        ({"fingerprint": "xyz"}, "the data set is another one"),
+    ],
+)
+def test_other_options_are_refused_by_name(tmp_path, changes, named):
+    open_run(tmp_path / "run")
+    with pytest.raises(UsageError, match=f"made with other options: {named}"):
+        open_run(tmp_path / "run", **changes)
+
+
+def test_folders_that_are_no_runs(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file, expected a folder"):
+        open_run(tmp_path / "file")
+    (tmp_path / "predictions.csv").touch()
+    with pytest.raises(UsageError, match=r"holds predictions\.csv but no config\.yaml"):
+        open_run(tmp_path)
+    with pytest.raises(UsageError, match=r"is no run: config\.yaml is missing"):
+        read_config(tmp_path)
+    (tmp_path / "config.yaml").write_text("a: [")
+    with pytest.raises(UsageError, match=r"config\.yaml is broken"):
+        open_run(tmp_path)
+
+
+def test_results_are_sorted_and_complete(tmp_path):
+    run = open_run(tmp_path / "run")
+    few = SkippedInstance(InstanceKey("test", 0, 2, 4, 1), "few points")
+    for record in (
+        finished_record(FrameId(1, 2), [label(1, 2, 5), label(1, 2, 3, 7, "rejected")], [], 0.5),
+        finished_record(FrameId(0, 2), [label(0, 2, 5, 1), label(0, 2, 5)], [few], 0.25),
+        finished_record(FrameId(0, 1), [label(0, 1, 9, 0, "ambiguous")], [], 0.125),
+    ):
+        run.journal.append(record)
+    run.finalise()
+    run.write_annotations()
+    rows = read_predictions(run.path / "predictions.csv")
+    assert [(r.scene_id, r.im_id, r.obj_id, r.time_s) for r in rows] == [
+        (0, 1, 9, 0.125),
+        (0, 2, 5, 0.25),
+        (0, 2, 5, 0.25),
+        (1, 2, 3, 0.5),
+        (1, 2, 5, 0.5),
+    ]
+    lines = (run.path / "certificates.jsonl").read_text().splitlines()
+    assert [json.loads(line)["inst_id"] for line in lines] == [0, 0, 1, 7, 0]
+    assert json.loads((run.path / "skipped.jsonl").read_text())["reason"] == "few points"
+    annotated = {
+        path.parent.name: json.loads(path.read_text())
+        for path in run.path.glob("annotations/*/scene_gt.json")
+    }
+    assert {scene: list(frames) for scene, frames in annotated.items()} == {"000000": ["2"], "000001": ["2"]}
+    assert annotated["000001"]["2"] == [
+        {"cam_R_m2c": [1, 0, 0, 0, 1, 0, 0, 0, 1], "cam_t_m2c": [100, 200, 500], "obj_id": 5, "inst_id": 0}
+    ]
+    assert [entry["inst_id"] for entry in annotated["000000"]["2"]] == [0, 1]
+
+
+def test_poses_on_the_way_are_not_in_the_certificates(tmp_path):
+    run = open_run(tmp_path / "run", command="estimate")
+    path = (RefinementStep("estimator", np.eye(4)), RefinementStep("verified", np.eye(4)))
+    run.journal.append(finished_record(FrameId(0, 1), [replace(label(0, 1, 5), path=path)], [], 0.5))
+    run.finalise()
+    run.write_steps()
+    (row,) = map(json.loads, (run.path / "certificates.jsonl").read_text().splitlines())
+    assert row["status"] == "certified"
+    assert "steps" not in row
+    assert sorted(file.stem for file in (run.path / "steps").iterdir()) == ["0-estimator", "1-verified"]
+
+
+def test_without_certificates(tmp_path):
+    run = open_run(tmp_path / "run", command="estimate")
+    run.finalise(with_certificates=False)
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "config.yaml",
+        "journal.jsonl",
+        "predictions.csv",
+        "skipped.jsonl",
+    ]
+    assert read_predictions(run.path / "predictions.csv") == []
+
+
+def test_frame_names_are_kept(tmp_path):
+    run = open_run(tmp_path / "run")
+    run.write_frame_names({})
+    assert not (run.path / "frames.json").exists()
+    run.write_frame_names({0: "a.png"})
+    assert json.loads((run.path / "frames.json").read_text()) == {"0": "a.png"}
+
+
+WRITER = """
+import itertools, sys
+sys.path.insert(0, {tests!r})
+from labels import label
+from selfpose6d.runs.journal import Journal, finished_record
+from selfpose6d.runs.folder import RunFolder
+from selfpose6d.runs.outputs import write_outputs
+from selfpose6d.selection import FrameId
+run = RunFolder.open({path!r}, "annotate", dict(seed=0), "abc", "test")
+for im_id in itertools.count():
+    run.journal.append(finished_record(FrameId(0, im_id), [label(0, im_id, 5)], [], 0.5))
+"""
+
+
+def test_a_killed_run_continues(tmp_path):
+    """SIGKILL in the middle of writing: every whole record is there, and the run goes on."""
+    path = tmp_path / "run"
+    script = WRITER.format(tests=str(Path(__file__).parent), path=str(path))
+    process = subprocess.Popen([sys.executable, "-c", script])
+    journal = path / "journal.jsonl"
+    deadline = time.monotonic() + 60
+    while not (journal.is_file() and journal.stat().st_size > 50_000) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    run = open_run(path, {"seed": 0})
+    count = len(run.journal)
+    assert count > 50
+    run.journal.append(finished_record(FrameId(0, count), [label(0, count, 5)], [], 0.5))
+    run.finalise()
+    assert [r.im_id for r in read_predictions(path / "predictions.csv")] == list(range(count + 1))
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    run = open_run(tmp_path / "run")
+    labels = [label(0, 1, 5), label(0, 1, 6, 1, "rejected"), label(0, 1, 7, 2, "ambiguous")]
+    run.journal.append(finished_record(FrameId(0, 1), labels, [], 0.5))
+    run.finalise()
+    return run.path
+
+
+def test_labels_are_the_certified_ones_after_review(annotated):
+    assert [key.obj_id for key in load_labels(annotated, "abc", "test")] == [5]
+    verdicts = [label(0, 1, 5).key._asdict() | {"verdict": "reject"}]
+    verdicts += [label(0, 1, 7, 2).key._asdict() | {"verdict": "accept"}]
+    (annotated / "review.jsonl").write_text("".join(json.dumps(row) + "\n" for row in verdicts))
+    labels = load_labels(annotated, "abc", "test")
+    assert [key.obj_id for key in labels] == [7]
+    assert labels[InstanceKey("test", 0, 1, 7, 2)].confidence == 0.75
+
+
+def test_labels_of_other_data_are_refused(annotated, tmp_path):
+    with pytest.raises(UsageError, match="labels split test, training reads split train"):
+        load_labels(annotated, "abc", "train")
+    with pytest.raises(UsageError, match="labels another data set"):
+        load_labels(annotated, "xyz", "test")
+    open_run(tmp_path / "estimated", command="estimate")
+    with pytest.raises(UsageError, match="made by estimate, not annotate"):
+        load_labels(tmp_path / "estimated", "abc", "test")
+    empty = open_run(tmp_path / "empty")
+    empty.finalise()
+    with pytest.raises(UsageError, match="has no certified label"):
+        load_labels(empty.path, "abc", "test")
+
+
+class WatchedJournal(Journal):
+    """Counts how many of its records are alive at once."""
+
+    most_alive = 0
+
+    def records(self):
+        alive: list[weakref.ref] = []
+        for record in super().records():
+            alive = [seen for seen in alive if seen() is not None] + [weakref.ref(record)]
+            self.most_alive = max(self.most_alive, len(alive))
+            yield record
+
+
+def test_memory_stays_flat_while_results_are_written(tmp_path):
+    """The writer holds a frame or two, not the journal."""
+    journal = WatchedJournal(tmp_path / "journal.jsonl")
+    for im_id in range(100):
+        journal.append(finished_record(FrameId(im_id // 50, im_id), [label(im_id // 50, im_id, 5)], [], 0.5))
+    write_outputs(tmp_path, journal, with_certificates=True)
+    assert len(read_predictions(tmp_path / "predictions.csv")) == 100
+    assert journal.most_alive <= 3
