@@ -29,6 +29,7 @@ from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.render import render
 from selfpose6d.types import Rendering
@@ -64,11 +65,16 @@ class Scene:
     side_px: int
 
     def rasterize(self, backend: Backend = "auto") -> None:
-        rasterize(self.meshes, self.mesh_index, self.T_cam_obj, self.K, self.side_px, self.side_px, backend)
+        rasterize(
+            PosedMeshes(self.meshes, self.mesh_index, self.T_cam_obj, self.K, self.side_px, self.side_px),
+            backend,
+        )
 
     def render(self, T_cam_obj: torch.Tensor | None = None, supersample: int = 1) -> Rendering:
         T = self.T_cam_obj if T_cam_obj is None else T_cam_obj
-        return render(self.meshes, self.mesh_index, T, self.K, self.side_px, self.side_px, supersample)
+        return render(
+            PosedMeshes(self.meshes, self.mesh_index, T, self.K, self.side_px, self.side_px), supersample
+        )
 
     def render_and_back(self, supersample: int = 1) -> None:
         """A loss on colour, mask and depth, and its gradient for the poses."""

@@ -5,6 +5,7 @@ from collections.abc import Sized
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from selfpose6d.errors import DataError, MeshError, UsageError
 
@@ -52,15 +53,16 @@ def require_intrinsics(K: np.ndarray, name: str = "K") -> None:
         )
 
 
-def require_indices(index: np.ndarray, count: int, name: str) -> None:
+def require_indices(index: np.ndarray | Tensor, count: int, name: str) -> None:
     """Refuse an index that compiled code would follow out of its array.
 
     Raises:
         UsageError: an entry is negative or not below `count`.
     """
-    if index.size and not 0 <= index.min() <= index.max() < count:
+    low, high = (int(index.min()), int(index.max())) if len(index) else (0, count - 1)
+    if low < 0 or high >= count:
         raise UsageError(
-            f"{name} must be from 0 to {count - 1}, got {index.min()} to {index.max()}. "
+            f"{name} must be from 0 to {count - 1}, got {low} to {high}. "
             "Pass positions in what was given along with it."
         )
 

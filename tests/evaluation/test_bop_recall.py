@@ -8,6 +8,7 @@ from pose_rows import make_estimates, make_truths
 from selfpose6d.evaluation.bop_recall import BopModel, SensorImage, bop_recalls
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.renderer.packed import pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 
 K = np.array([[150.0, 0, 79.5], [0, 150, 59.5], [0, 0, 1]])
@@ -30,7 +31,9 @@ def scene(box: BopModel, truths) -> SensorImage:
     poses = torch.from_numpy(truths.T_cam_obj).float()
     K_all = torch.from_numpy(K).float().expand(len(poses), 3, 3).contiguous()
     depth_m = rasterize(
-        pack_meshes([box.mesh]), torch.zeros(len(poses), dtype=torch.long), poses, K_all, 120, 160
+        PosedMeshes(
+            pack_meshes([box.mesh]), torch.zeros(len(poses), dtype=torch.long), poses, K_all, 120, 160
+        )
     )
     nearest_m = torch.where(depth_m.depth_m > 0, depth_m.depth_m, 2.0).amin(dim=0)
     return SensorImage(nearest_m.numpy(), K)

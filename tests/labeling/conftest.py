@@ -9,6 +9,7 @@ from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
 from selfpose6d.meshes.primitives.rounds import can
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
 from selfpose6d.renderer.packed import pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
 from selfpose6d.types import Frame, Instance, InstanceKey
 
@@ -46,12 +47,14 @@ def tilted_pose(distance_m: float = 0.8) -> torch.Tensor:
 def rendered_frame(model: ObjectModel, T_cam_obj: torch.Tensor, obj_id: int = 1) -> Frame:
     """The object before a wall, exact depth, unlit colours."""
     image = render(
-        pack_meshes([model.mesh]),
-        torch.zeros(1, dtype=torch.long),
-        T_cam_obj[None],
-        torch.from_numpy(K).float()[None],
-        HEIGHT,
-        WIDTH,
+        PosedMeshes(
+            pack_meshes([model.mesh]),
+            torch.zeros(1, dtype=torch.long),
+            T_cam_obj[None],
+            torch.from_numpy(K).float()[None],
+            HEIGHT,
+            WIDTH,
+        ),
     )
     mask = image.mask[0].numpy() > 0
     rgb = np.where(mask[..., None], image.rgb[0].numpy() * 255, 90).astype(np.uint8)

@@ -17,6 +17,7 @@ from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
 from selfpose6d.types import Rendering
 
@@ -38,7 +39,9 @@ def gradient_of(loss: torch.Tensor, T: torch.Tensor) -> torch.Tensor:
 def test_a_square_grows_and_shrinks_with_its_distance():
     """40 px of side: area (40 / z)^2, so -2 * 1600 a metre at z = 1."""
     T = ahead()
-    image = render(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    image = render(
+        PosedMeshes(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    )
     assert image.mask.sum().item() == 1600
     assert gradient_of(image.mask.sum(), T)[2, 3].item() == pytest.approx(-3200, rel=0.03)
 
@@ -46,7 +49,9 @@ def test_a_square_grows_and_shrinks_with_its_distance():
 def test_a_square_that_moves_right_trades_its_left_for_its_right_edge():
     """Of the columns 12 to 51, weighed by their number: moving by one pixel (1 cm) gains 40 * (51.5 - 11.5)."""
     T = ahead()
-    image = render(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    image = render(
+        PosedMeshes(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    )
     column = torch.arange(64.0)
     assert gradient_of((image.mask * column).sum(), T)[0, 3].item() == pytest.approx(100 * 40 * 40, rel=0.01)
     assert gradient_of(image.mask.sum(), T)[0, 3].item() == pytest.approx(0, abs=1e-2)
@@ -54,7 +59,9 @@ def test_a_square_that_moves_right_trades_its_left_for_its_right_edge():
 
 def test_depth_within_a_square_follows_its_motion():
     T = ahead()
-    image = render(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    image = render(
+        PosedMeshes(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    )
     inside = image.depth_m[0, 20:44, 20:44].sum()
     assert gradient_of(inside, T)[2, 3].item() == pytest.approx(24 * 24, rel=1e-4)
 
@@ -62,7 +69,9 @@ def test_depth_within_a_square_follows_its_motion():
 def test_a_turned_square_gets_deeper_on_one_side():
     """Turned about y by a small angle, the point at x has depth 1 - angle * x: R[2, 0] x."""
     T = ahead()
-    image = render(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    image = render(
+        PosedMeshes(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    )
     x_m = (torch.arange(64.0) - 31.5) / 100
     inside = (image.depth_m * x_m)[0, 20:44, 20:44].sum()
     assert gradient_of(inside, T)[2, 0].item() == pytest.approx(
@@ -74,7 +83,9 @@ def test_a_texture_slides_with_the_surface():
     """A ramp of 1 a metre along x, seen at 1 m by 100 px a metre: the picture at a pixel falls by the motion."""
     ramp = np.repeat(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], 3, 2).repeat(2, 0)
     T = ahead()
-    image = render(pack_meshes([textured_sheet(ramp)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    image = render(
+        PosedMeshes(pack_meshes([textured_sheet(ramp)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
+    )
     inside = image.rgb[0, 16:48, 16:48, 0].sum()
     assert gradient_of(inside, T)[0, 3].item() == pytest.approx(-32 * 32, rel=0.05)
 
@@ -99,7 +110,7 @@ def test_back_ends_agree(seed, supersample):
         T = poses_ahead(4, seed).requires_grad_()
         found.append(
             torch.autograd.grad(
-                weighed(render(packed, index, T, K, 36, 48, supersample, backend), weights), T
+                weighed(render(PosedMeshes(packed, index, T, K, 36, 48), supersample, backend), weights), T
             )[0]
         )
     scale = found[0].abs().amax().item()
@@ -167,7 +178,9 @@ class Study:
     def image(self, twist: torch.Tensor, supersample: int | None = None) -> Rendering:
         index = torch.zeros(POSES, dtype=torch.long)
         T = moved(self.T, self.centre, twist)
-        return render(self.packed, index, T, self.K, SIZE_PX, SIZE_PX, supersample or self.supersample)
+        return render(
+            PosedMeshes(self.packed, index, T, self.K, SIZE_PX, SIZE_PX), supersample or self.supersample
+        )
 
     def losses(self, twist: torch.Tensor) -> dict[str, torch.Tensor]:
         image = self.image(twist)
@@ -219,13 +232,13 @@ def test_a_pose_7_degrees_and_14_mm_off_is_recovered(obj_id):
     R = super_fibonacci(5)[2:3]
     T_true = make_transform(R, torch.tensor([[0.02, -0.01, DISTANCE_M]]) - R @ centre)
     K = camera(0.7 * 128 * DISTANCE_M / mesh.diameter_m, 63.5, 63.5)
-    target = render(packed, FIRST, T_true, K, 128, 128)
+    target = render(PosedMeshes(packed, FIRST, T_true, K, 128, 128))
     scale = torch.tensor([0.3] * 3 + [1.0] * 3)
     twist = (torch.tensor([[0.008, -0.008, 0.008, 0.07, -0.07, 0.07]]) / scale).requires_grad_()
     optimiser = torch.optim.Adam([twist], betas=(0.9, 0.99))
     for step in range(120):
         optimiser.param_groups[0]["lr"] = 0.005 * (1 + math.cos(math.pi * step / 120)) / 2
-        image = render(packed, FIRST, moved(T_true, centre, scale * twist), K, 128, 128)
+        image = render(PosedMeshes(packed, FIRST, moved(T_true, centre, scale * twist), K, 128, 128))
         loss = (image.rgb - target.rgb).abs().mean() + (image.mask - target.mask).abs().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -256,7 +269,9 @@ def test_odd_meshes_and_places_have_finite_gradients(fault, backend):
     T[0, 2, 3] = {"partly behind": 0.02, "behind": -0.5}.get(fault, 0.4)
     T[0, 0, 3] += 9.0 if fault == "beside" else 0.0
     T.requires_grad_()
-    image = render(broken(faces, mesh), FIRST, T, camera(80, 31.5, 31.5), 64, 64, backend=backend)
+    image = render(
+        PosedMeshes(broken(faces, mesh), FIRST, T, camera(80, 31.5, 31.5), 64, 64), backend=backend
+    )
     weights = torch.rand(1, 64, 64, 5, generator=torch.Generator().manual_seed(0))
     (found,) = torch.autograd.grad(weighed(image, weights), T)
     assert torch.isfinite(found).all()

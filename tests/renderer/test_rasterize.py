@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics, project
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.renderer import rasterize_torch as torch_back_end
+from selfpose6d.renderer import rasterize as rasterize_module
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
-from selfpose6d.renderer.rasterize_numba import rasterize_numba
 from selfpose6d.types import Rasterization
 
 BACKENDS = ("torch", "numba")
@@ -22,7 +22,7 @@ K16 = camera(16, 1, 1)
 
 
 def draw(mesh: Mesh, K: torch.Tensor, height: int, width: int, backend: str) -> Rasterization:
-    return rasterize(pack_meshes([mesh]), FIRST, AT_ORIGIN, K, height, width, backend)
+    return rasterize(PosedMeshes(pack_meshes([mesh]), FIRST, AT_ORIGIN, K, height, width), backend)
 
 
 def hit_points_m(meshes: PackedMeshes, raster: Rasterization) -> torch.Tensor:
@@ -146,7 +146,9 @@ def test_neighbouring_faces_leave_no_crack(seed):
     c, s = angle.cos().item(), angle.sin().item()
     tilt = torch.tensor([[1, 0, 0], [0, 0.9, -0.43588989], [0, 0.43588989, 0.9]])
     T[0, :3, :3] = tilt @ torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    raster = rasterize(pack_meshes([sheet(40, side_m=4.0)]), FIRST, T, camera(60, 15.5, 15.5), 32, 32)
+    raster = rasterize(
+        PosedMeshes(pack_meshes([sheet(40, side_m=4.0)]), FIRST, T, camera(60, 15.5, 15.5), 32, 32)
+    )
     assert (raster.face_id >= 0).all()
 
 
@@ -154,7 +156,7 @@ def test_neighbouring_faces_leave_no_crack(seed):
 @given(st.integers(0, 10_000))
 def test_every_pixel_shows_the_surface_point_on_its_ray(seed):
     packed, T, K = pack_meshes([soup(seed, 30, 0.1)]), poses_ahead(1, seed), camera(60, 15.2, 11.7)
-    raster = rasterize(packed, FIRST, T, K, 24, 32)
+    raster = rasterize(PosedMeshes(packed, FIRST, T, K, 24, 32))
     points_cam_m = hit_points_m(packed, raster) @ T[0, :3, :3].T + T[0, :3, 3]
     covered = torch.nonzero(raster.face_id[0] >= 0)
     torch.testing.assert_close(project(points_cam_m, K[0]), covered.flip(1).float(), atol=5e-3, rtol=0)
@@ -182,7 +184,7 @@ def test_back_ends_agree_pixel_by_pixel(seed, size_m, grid_m, nearest_m, pixels)
     K = camera(40, width / 2, height / 2).repeat(3, 1, 1)
     K[1, 0, 1] = 3.0
     arguments = packed, torch.tensor([0, 1, 0]), T, K, height, width
-    reference, fast = (rasterize(*arguments, backend) for backend in BACKENDS)
+    reference, fast = (rasterize(PosedMeshes(*arguments), backend) for backend in BACKENDS)
     require_equal(reference, fast)
     require_within_faces(packed, T, fast)
 
@@ -190,15 +192,15 @@ def test_back_ends_agree_pixel_by_pixel(seed, size_m, grid_m, nearest_m, pixels)
 def test_back_ends_agree_on_a_mesh_of_many_faces():
     packed = pack_meshes([soup(5, 20_000, 0.01)])
     arguments = packed, FIRST.repeat(2), poses_ahead(2, 6), camera(70, 31.5, 31.5).repeat(2, 1, 1), 64, 64
-    require_equal(*(rasterize(*arguments, backend) for backend in BACKENDS))
+    require_equal(*(rasterize(PosedMeshes(*arguments), backend) for backend in BACKENDS))
 
 
 def test_drawing_in_parts_equals_drawing_at_once(monkeypatch):
     packed = pack_meshes([soup(7, 200, 0.1), soup(8, 100, 0.1)])
     arguments = packed, torch.tensor([1, 0]), poses_ahead(2, 9), camera(40, 15, 15).repeat(2, 1, 1), 32, 32
-    whole = rasterize(*arguments, "torch")
-    monkeypatch.setattr(torch_back_end, "MAX_FRAGMENTS", 500)
-    require_equal(whole, rasterize(*arguments, "torch"))
+    whole = rasterize(PosedMeshes(*arguments), "torch")
+    monkeypatch.setattr(rasterize_module, "MAX_FRAGMENTS", 500)
+    require_equal(whole, rasterize(PosedMeshes(*arguments), "torch"))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -208,9 +210,11 @@ def test_a_mixed_batch_equals_single_images(backend):
     mesh_index, T = torch.tensor([2, 0, 2, 1]), poses_ahead(4, 4)
     K = torch.cat([camera(30 + 5 * i, 14.5 + i, 10) for i in range(4)])
     packed = pack_meshes(meshes)
-    batch = rasterize(packed, mesh_index, T, K, 20, 30, backend)
+    batch = rasterize(PosedMeshes(packed, mesh_index, T, K, 20, 30), backend)
     for i, m in enumerate(mesh_index.tolist()):
-        alone = rasterize(pack_meshes([meshes[m]]), FIRST, T[i : i + 1], K[i : i + 1], 20, 30, backend)
+        alone = rasterize(
+            PosedMeshes(pack_meshes([meshes[m]]), FIRST, T[i : i + 1], K[i : i + 1], 20, 30), backend
+        )
         shifted = torch.where(alone.face_id >= 0, alone.face_id + packed.face_start[m], -1)
         assert torch.equal(batch.face_id[i : i + 1], shifted.int())
         assert torch.equal(batch.depth_m[i : i + 1], alone.depth_m)
@@ -219,19 +223,21 @@ def test_a_mixed_batch_equals_single_images(backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_crop_of_the_camera_is_a_cut_of_the_picture(backend):
     packed, T, K = pack_meshes([soup(11, 50, 0.2)]), poses_ahead(1, 12), camera(60, 31.5, 23.5)
-    whole = rasterize(packed, FIRST, T, K, 48, 64, backend)
-    cut = rasterize(packed, FIRST, T, crop_intrinsics(K, CropBox(20.0, 8.0, 24.0), 24), 24, 24, backend)
+    whole = rasterize(PosedMeshes(packed, FIRST, T, K, 48, 64), backend)
+    cut = rasterize(
+        PosedMeshes(packed, FIRST, T, crop_intrinsics(K, CropBox(20.0, 8.0, 24.0), 24), 24, 24), backend
+    )
     assert torch.equal(cut.face_id, whole.face_id[:, 8:32, 20:44])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_no_image_and_no_visible_face(backend):
     packed = pack_meshes([sheet(1)])
-    nothing = rasterize(packed, FIRST[:0], AT_ORIGIN[:0], K16[:0], 4, 5, backend)
+    nothing = rasterize(PosedMeshes(packed, FIRST[:0], AT_ORIGIN[:0], K16[:0], 4, 5), backend)
     assert nothing.face_id.shape == (0, 4, 5)
     away = AT_ORIGIN.clone()
     away[0, 2, 3] = -2
-    assert (rasterize(packed, FIRST, away, K16, 4, 5, backend).face_id == -1).all()
+    assert (rasterize(PosedMeshes(packed, FIRST, away, K16, 4, 5), backend).face_id == -1).all()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -241,7 +247,7 @@ def test_a_pose_that_is_not_finite_draws_nothing(backend, spoilt, value):
     T = AT_ORIGIN.clone()
     T[0, 2, 3] = 1
     T[0, *spoilt] = value
-    raster = rasterize(pack_meshes([sheet(1)]), FIRST, T, K16, 4, 5, backend)
+    raster = rasterize(PosedMeshes(pack_meshes([sheet(1)]), FIRST, T, K16, 4, 5), backend)
     assert (raster.face_id == -1).all()
     assert (raster.depth_m == 0).all()
 
@@ -250,11 +256,15 @@ def test_a_pose_that_is_not_finite_draws_nothing(backend, spoilt, value):
 def test_poses_and_cameras_of_any_float_type(dtype):
     arguments = poses_ahead(1, 3).to(dtype), camera(30, 15, 15).to(dtype)
     packed = pack_meshes([soup(4, 20, 0.1)])
-    require_equal(*(rasterize(packed, FIRST, *arguments, 32, 32, backend) for backend in BACKENDS))
+    require_equal(
+        *(rasterize(PosedMeshes(packed, FIRST, *arguments, 32, 32), backend) for backend in BACKENDS)
+    )
 
 
 def test_no_gradient_flows():
-    raster = rasterize(pack_meshes([sheet(1, z_m=1.0)]), FIRST, AT_ORIGIN.clone().requires_grad_(), K16, 4, 5)
+    raster = rasterize(
+        PosedMeshes(pack_meshes([sheet(1, z_m=1.0)]), FIRST, AT_ORIGIN.clone().requires_grad_(), K16, 4, 5)
+    )
     assert (raster.face_id >= 0).any()
     assert not raster.depth_m.requires_grad
 
@@ -267,11 +277,16 @@ def test_no_gradient_flows():
         ([0, 0], 1, "same length, got mesh_index 2, T_cam_obj 2, K 1. Expand"),
     ],
 )
-def test_compiled_code_is_kept_within_its_arrays(mesh_index, cameras, message):
-    """Called past the shape checks, as without them in use."""
+def test_a_wrong_call_is_refused_before_any_back_end_runs(mesh_index, cameras, message):
     T, K = AT_ORIGIN.repeat(2, 1, 1), K16.repeat(cameras, 1, 1)
     with pytest.raises(UsageError, match=message):
-        rasterize_numba(pack_meshes([sheet(1)]), torch.tensor(mesh_index), T, K, 4, 5)
+        PosedMeshes(pack_meshes([sheet(1)]), torch.tensor(mesh_index), T, K, 4, 5)
+
+
+def test_kernels_are_not_silently_replaced():
+    posed = PosedMeshes(pack_meshes([sheet(1)]).to("meta"), FIRST, AT_ORIGIN, K16, 4, 5)
+    with pytest.raises(UsageError, match="backend numba does not run on tensors on meta"):
+        rasterize(posed, "numba")
 
 
 def test_a_closed_surface_has_the_area_of_its_silhouette():
@@ -281,7 +296,7 @@ def test_a_closed_surface_has_the_area_of_its_silhouette():
     mesh = Mesh(np.asarray(ball.vertices, np.float32), np.asarray(ball.faces, np.int64))
     T = AT_ORIGIN.clone()
     T[0, 2, 3] = 0.5
-    raster = rasterize(pack_meshes([mesh]), FIRST, T, camera(200, 63.5, 63.5), 128, 128)
+    raster = rasterize(PosedMeshes(pack_meshes([mesh]), FIRST, T, camera(200, 63.5, 63.5), 128, 128))
     radius_px = 200 * 0.1 / np.sqrt(0.5**2 - 0.1**2)
     assert (raster.face_id >= 0).sum().item() == pytest.approx(np.pi * radius_px**2, rel=0.01)
     assert raster.depth_m[raster.face_id >= 0].min().item() == pytest.approx(0.4, abs=1e-3)

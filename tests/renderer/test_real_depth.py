@@ -10,6 +10,7 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.datasets.true_poses import GroundTruthPose, load_ground_truth
 from selfpose6d.renderer.packed import pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
 from selfpose6d.selection import FrameId
 from selfpose6d.types import Frame, Rendering
@@ -19,11 +20,13 @@ FRAMES = (FrameId(0, 1), FrameId(1, 5))
 
 def render_truth(dataset: Dataset, frame: Frame, truth: GroundTruthPose) -> Rendering:
     return render(
-        pack_meshes([dataset.load_mesh(truth.key.obj_id)]),
-        torch.zeros(1, dtype=torch.int64),
-        torch.from_numpy(truth.T_cam_obj)[None].float(),
-        torch.from_numpy(frame.K)[None].float(),
-        *frame.depth_m.shape,
+        PosedMeshes(
+            pack_meshes([dataset.load_mesh(truth.key.obj_id)]),
+            torch.zeros(1, dtype=torch.int64),
+            torch.from_numpy(truth.T_cam_obj)[None].float(),
+            torch.from_numpy(frame.K)[None].float(),
+            *frame.depth_m.shape,
+        ),
     )
 
 

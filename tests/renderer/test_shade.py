@@ -1,5 +1,7 @@
 """Surface colour: bilinear lookups by hand, vertex colours, grey, mip levels, and two back ends that agree."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -21,9 +23,9 @@ from hypothesis import strategies as st
 from selfpose6d.errors import UsageError
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.renderer.packed import MIP_LEVELS, pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.shade import mip_levels, sample_bilinear, shade
-from selfpose6d.renderer.shade_numba import shade_numba
 
 BACKENDS = ("torch", "numba")
 LEVEL_0 = torch.zeros(1, dtype=torch.int64)
@@ -36,7 +38,9 @@ def picture(mesh: Mesh, pixels: int, backend: str, level: int = 0) -> torch.Tens
     T = AT_ORIGIN.clone()
     T[0, 2, 3] = 1
     packed = pack_meshes([mesh])
-    raster = rasterize(packed, FIRST, T, camera(pixels, (pixels - 1) / 2, (pixels - 1) / 2), pixels, pixels)
+    raster = rasterize(
+        PosedMeshes(packed, FIRST, T, camera(pixels, (pixels - 1) / 2, (pixels - 1) / 2), pixels, pixels)
+    )
     return shade(packed, FIRST, raster, LEVEL_0 + level, backend)[0]
 
 
@@ -70,7 +74,7 @@ def test_vertex_colours_mix_by_their_weights(backend):
     plain = triangles((0, 0, 1), (0.25, 0, 1), (0, 0.25, 1))
     mesh = Mesh(plain.vertices_m, plain.faces, vertex_rgb=np.array([RED, GREEN, BLUE], np.uint8))
     packed = pack_meshes([mesh])
-    raster = rasterize(packed, FIRST, AT_ORIGIN, camera(16, 1, 1), 7, 8)
+    raster = rasterize(PosedMeshes(packed, FIRST, AT_ORIGIN, camera(16, 1, 1), 7, 8))
     rgb = shade(packed, FIRST, raster, LEVEL_0, backend)
     torch.testing.assert_close(rgb[0, 2, 3], torch.tensor([0.25, 0.5, 0.25]))
     assert (rgb[raster.face_id < 0] == 0).all()
@@ -100,7 +104,9 @@ def test_the_level_at_which_a_texel_is_a_pixel(distance_m, level):
     T = AT_ORIGIN.clone()
     T[0, 2, 3] = distance_m
     packed = pack_meshes([textured_sheet(texture), sheet(1)])
-    levels = mip_levels(packed, torch.tensor([0, 1]), T.repeat(2, 1, 1), camera(100, 0, 0).repeat(2, 1, 1))
+    levels = mip_levels(
+        PosedMeshes(packed, torch.tensor([0, 1]), T.repeat(2, 1, 1), camera(100, 0, 0).repeat(2, 1, 1), 8, 8)
+    )
     assert levels.tolist() == [level, 0]
 
 
@@ -112,7 +118,7 @@ def test_back_ends_agree(seed, rows, columns):
     packed = pack_meshes([textured(meshes[0], seed, rows, columns), coloured(meshes[1], seed), meshes[2]])
     mesh_index, level = torch.tensor([0, 1, 2, 0]), torch.tensor([0, 1, 2, seed % MIP_LEVELS])
     K = camera(40, 15, 12).repeat(4, 1, 1)
-    raster = rasterize(packed, mesh_index, poses_ahead(4, seed), K, 24, 32)
+    raster = rasterize(PosedMeshes(packed, mesh_index, poses_ahead(4, seed), K, 24, 32))
     reference, fast = (shade(packed, mesh_index, raster, level, backend) for backend in BACKENDS)
     torch.testing.assert_close(reference, fast, atol=1e-4, rtol=0)
 
@@ -132,11 +138,12 @@ def test_bilinear_lookup_has_the_right_gradient():
     assert torch.autograd.gradcheck(lambda t, c: sample_bilinear(t, start, size, c), (texels, uv))
 
 
-def test_an_image_without_a_mesh_index_is_refused():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_image_without_a_mesh_index_is_refused(backend):
     """Called past the shape checks, as without them in use."""
     packed = pack_meshes([sheet(1)])
     raster = rasterize(
-        packed, FIRST.repeat(2), AT_ORIGIN.repeat(2, 1, 1), camera(9, 1, 1).repeat(2, 1, 1), 4, 4
+        PosedMeshes(packed, FIRST.repeat(2), AT_ORIGIN.repeat(2, 1, 1), camera(9, 1, 1).repeat(2, 1, 1), 4, 4)
     )
     with pytest.raises(UsageError, match="same length, got raster 2, mesh_index 1, level 1"):
-        shade_numba(packed, FIRST, raster, LEVEL_0)
+        inspect.unwrap(shade)(packed, FIRST, raster, LEVEL_0, backend)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from stocks import builtin_stock
 
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.render import render
 from selfpose6d.synthetic.bop_writer import bounding_box, whole_mask
@@ -29,7 +30,9 @@ def frames(stock: Stock) -> Sequence[RenderedFrame]:
 def render_depth_m(stock: Stock, instance: TrueInstance, frame: RenderedFrame) -> np.ndarray:
     mesh_index = torch.tensor([stock.object_ids.index(instance.obj_id)])
     T_cam_obj, K = torch.from_numpy(instance.T_cam_obj)[None], torch.from_numpy(frame.K)[None]
-    return rasterize(stock.packed, mesh_index, T_cam_obj, K, *frame.depth.shape).depth_m[0].numpy()
+    return (
+        rasterize(PosedMeshes(stock.packed, mesh_index, T_cam_obj, K, *frame.depth.shape)).depth_m[0].numpy()
+    )
 
 
 def test_depth_at_the_true_pose_is_the_measured_depth(stock: Stock, frames: Sequence[RenderedFrame]) -> None:
@@ -64,12 +67,14 @@ def test_colour_follows_the_texture(stock: Stock, frames: Sequence[RenderedFrame
     scores = []
     for T in (box.T_cam_obj, box.T_cam_obj @ half_turn):
         unlit = render(
-            stock.packed,
-            torch.tensor([0]),
-            torch.from_numpy(T)[None].float(),
-            torch.from_numpy(frame.K)[None].float(),
-            480,
-            640,
+            PosedMeshes(
+                stock.packed,
+                torch.tensor([0]),
+                torch.from_numpy(T)[None].float(),
+                torch.from_numpy(frame.K)[None].float(),
+                480,
+                640,
+            ),
         )
         a, b = unlit.rgb[0].numpy()[box.visible].ravel(), frame.rgb[box.visible].ravel()
         scores.append(np.corrcoef(a, b)[0, 1])

@@ -23,6 +23,7 @@ from selfpose6d.geometry.nearest import build_nearest_grid
 from selfpose6d.network.config import SIZES
 from selfpose6d.objects import shapes
 from selfpose6d.renderer.packed import pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
 
 FRAMES = 10
@@ -39,7 +40,7 @@ def rendered_root(tmp_path_factory) -> Path:
     T[:, :3, :3] = roma.rotvec_to_rotmat(turns)
     T[:, 2, 3] = 0.5
     K = torch.tensor(CAM_K).reshape(3, 3).expand(FRAMES, 3, 3)
-    images = render(pack_meshes([cube()]), torch.zeros(FRAMES, dtype=torch.long), T, K, 48, 64)
+    images = render(PosedMeshes(pack_meshes([cube()]), torch.zeros(FRAMES, dtype=torch.long), T, K, 48, 64))
     poses, cameras = {}, {}
     for i in range(FRAMES):
         write_image(scene / "rgb" / f"{i:06d}.png", (255 * images.rgb[i]).byte().numpy())

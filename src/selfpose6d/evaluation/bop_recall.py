@@ -12,6 +12,7 @@ from selfpose6d.evaluation.instances import Estimates, Truths, image_keys
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.metrics import bop
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 
 
@@ -99,16 +100,9 @@ def _groups_by_image(estimates: Estimates, targets: Truths) -> dict[tuple[int, i
 
 
 def _depths(packed: PackedMeshes, mesh_index: int, T_cam_obj: np.ndarray, image: SensorImage) -> np.ndarray:
-    device, count, (height, width) = packed.faces.device, len(T_cam_obj), image.depth_m.shape
-    raster = rasterize(
-        packed,
-        torch.full((count,), mesh_index, device=device),
-        torch.from_numpy(T_cam_obj).float().to(device),
-        torch.from_numpy(image.K).float().to(device).expand(count, 3, 3).contiguous(),
-        height,
-        width,
-    )
-    return raster.depth_m.double().cpu().numpy()
+    T, K = (torch.from_numpy(matrix).float().to(packed.faces.device) for matrix in (T_cam_obj, image.K))
+    posed = PosedMeshes.of_one(packed, mesh_index, T, K, image.depth_m.shape)
+    return rasterize(posed).depth_m.double().cpu().numpy()
 
 
 def _found(

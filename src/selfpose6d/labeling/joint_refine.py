@@ -16,6 +16,7 @@ from selfpose6d.labeling.refine import Refined, keep_better, look_and_score, mov
 from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
 from selfpose6d.losses.joint import BALANCED, JointLossOptions, Photograph, joint_loss
 from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
 
 
@@ -82,7 +83,7 @@ def descend(
     for step in range(options.steps):
         optimiser.param_groups[0]["lr"] = options.rate * (1 + math.cos(math.pi * step / options.steps)) / 2
         T = move_about_centre(T_cam_obj, centre, scale * motion)
-        image = render(model.packed, index, T, K, size, size)
+        image = render(PosedMeshes(model.packed, index, T, K, size, size))
         terms = joint_loss(photograph, image, T, model.grid, index, has_colour, options.loss)
         optimiser.zero_grad()
         terms.total.sum().backward()

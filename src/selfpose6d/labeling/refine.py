@@ -17,6 +17,7 @@ from selfpose6d.labeling.residuals import (
 )
 from selfpose6d.labeling.score import ObservedCrop, Scores, ScoreWeights, View, score
 from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.shade import mip_levels, shade
 from selfpose6d.types import Rasterization
@@ -62,7 +63,7 @@ def draw(
     """Which face of each hypothesis is seen at each pixel of the crop."""
     poses, size = len(T_cam_obj), observed.crop.mask.shape[0]
     index, K = torch.full((poses,), int(coarse)), observed.crop.K.expand(poses, 3, 3)
-    return rasterize(model.packed, index, T_cam_obj, K, size, size)
+    return rasterize(PosedMeshes(model.packed, index, T_cam_obj, K, size, size))
 
 
 def with_detail(
@@ -75,7 +76,7 @@ def with_detail(
     """Add the colours to what was drawn."""
     poses = len(T_cam_obj)
     index, K = torch.full((poses,), int(coarse)), observed.crop.K.expand(poses, 3, 3)
-    lab = shade(model.packed, index, raster, mip_levels(model.packed, index, T_cam_obj, K))
+    lab = shade(model.packed, index, raster, mip_levels(PosedMeshes(model.packed, index, T_cam_obj, K, 1, 1)))
     covered = raster.face_id >= 0
     return View(raster.face_id, covered, raster.depth_m, high_pass(lab, covered))
 

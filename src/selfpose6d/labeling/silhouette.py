@@ -6,6 +6,7 @@ from torch import Tensor
 
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
 from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.types import Frame, Instance
 
@@ -20,7 +21,7 @@ def silhouette_shares(
     boxes = [_whole_object_box(K, T, model) for T in T_cam_obj]
     K_crop = torch.stack([crop_intrinsics(K, box, SIZE_PX) for box in boxes])
     index = torch.ones(len(T_cam_obj), dtype=torch.long)
-    covered = rasterize(model.packed, index, T_cam_obj, K_crop, SIZE_PX, SIZE_PX).face_id >= 0
+    covered = rasterize(PosedMeshes(model.packed, index, T_cam_obj, K_crop, SIZE_PX, SIZE_PX)).face_id >= 0
     height, width = instance.mask.shape
     left, top, step = (
         torch.tensor([getattr(box, name) for box in boxes])[:, None]

@@ -19,6 +19,7 @@ from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
 from selfpose6d.objects.self_similarity import SelfSimilarity, find_self_similarity
 from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 
 SURFACE_SAMPLES = 16_000
@@ -107,8 +108,7 @@ def visible_centres(
     T_cam_obj = look_from(direction, centre, distance_m)
     focal = 0.48 * size_px * distance_m / mesh.radius_m
     K = torch.tensor([[focal, 0, (size_px - 1) / 2], [0, focal, (size_px - 1) / 2], [0, 0, 1.0]])
-    index = torch.full((len(direction),), mesh_number)
-    raster = rasterize(packed, index, T_cam_obj, K.expand(len(direction), 3, 3), size_px, size_px)
+    raster = rasterize(PosedMeshes.of_one(packed, mesh_number, T_cam_obj, K, (size_px, size_px)))
     covered = raster.face_id >= 0
     corners = packed.vertices_m[packed.faces[raster.face_id.clamp_min(0).long()]]
     points = (corners * raster.barycentric[..., None]).sum(-2) * covered[..., None]

@@ -14,27 +14,22 @@ Reference: Pidhorskyi et al., Rasterized Edge Gradients, 2024 (edges); Horn and 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from selfpose6d.renderer.packed import PackedMeshes
-
-EDGE_ON = 1e-4
-"""A face whose plane is closer than this (cosine) to the line of sight is not continued beyond its pixel."""
-GAP_PX = 2.0
-"""Neighbouring points are on different surfaces if neither they nor the faces' planes come within this in depth."""
-MAX_RIM_PX = 8.0
-"""Most that a rim is taken to lie behind the pixel beside it, in pixels' widths."""
+from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.checks import require_equal_lengths
+from selfpose6d.renderer.pose_gradient_numba import EDGE_ON, GAP_PX, MAX_RIM_PX, add_row_gradients
+from selfpose6d.renderer.posed import PosedMeshes
 
 
 @dataclass(frozen=True)
 class RenderedPixels:
     """A rendering and what it was made from."""
 
-    mesh_index: Int[Tensor, "images"]
-    T_cam_obj: Float[Tensor, "images 4 4"]
-    K: Float[Tensor, "images 3 3"]
+    posed: PosedMeshes
     face_id: Int[Tensor, "images height width"]
     rgb: Float[Tensor, "images height width 3"]
     depth_m: Float[Tensor, "images height width"]
@@ -49,16 +44,47 @@ class ImageGradient:
     depth_m: Float[Tensor, "images height width"]
 
 
-def pose_gradient_torch(
-    meshes: PackedMeshes, pixels: RenderedPixels, gradient: ImageGradient
+def pose_gradient(
+    pixels: RenderedPixels, gradient: ImageGradient, backend: Backend = "auto"
 ) -> Float[Tensor, "images 4 4"]:
-    """Gradient of the loss for `T_cam_obj` (its last row 0)."""
-    surface = _surface(meshes, pixels)
+    """Gradient of the loss for `T_cam_obj` (its last row 0).
+
+    Raises:
+        UsageError: lengths differ.
+    """
+    require_equal_lengths(pixels=pixels.face_id, posed=pixels.posed, gradient=gradient.rgb)
+    run = _gradient_numba if runs_numba(backend, pixels.posed.meshes.vertices_m.device) else _gradient_torch
+    return run(pixels, gradient)
+
+
+def _gradient_numba(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Tensor, "images 4 4"]:
+    images, height = pixels.face_id.shape[:2]
+    rows = np.zeros((images, height, 3, 4))
+    add_row_gradients(
+        pixels.posed.meshes.vertices_m.numpy(),
+        pixels.posed.meshes.faces.numpy(),
+        pixels.posed.T_cam_obj.double().numpy(),
+        pixels.posed.K.double().numpy(),
+        pixels.face_id.numpy(),
+        pixels.rgb.numpy(),
+        pixels.depth_m.numpy(),
+        gradient.rgb.contiguous().numpy(),
+        gradient.mask.contiguous().numpy(),
+        gradient.depth_m.contiguous().numpy(),
+        rows,
+    )
+    total = torch.zeros_like(pixels.posed.T_cam_obj)
+    total[:, :3] = torch.from_numpy(rows.sum(1)).to(total)
+    return total
+
+
+def _gradient_torch(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Tensor, "images 4 4"]:
+    surface = _surface(pixels)
     along_z = torch.zeros_like(surface.rays)
     along_z[..., 2] = gradient.depth_m * (pixels.face_id >= 0)
     total = _work(along_z, surface.points_cam_m, pixels)
     for axis in (0, 1):
-        total = total + _work(*_trades(meshes, pixels, gradient, surface, axis), pixels)
+        total = total + _work(*_trades(pixels, gradient, surface, axis), pixels)
     return total
 
 
@@ -73,16 +99,16 @@ class _Surface:
     """Unit normals that face the camera."""
 
 
-def _surface(meshes: PackedMeshes, pixels: RenderedPixels) -> _Surface:
+def _surface(pixels: RenderedPixels) -> _Surface:
     height, width = pixels.face_id.shape[1:]
-    K = pixels.K[:, None, None]
+    K = pixels.posed.K[:, None, None]
     v, u = torch.meshgrid(
         torch.arange(height, device=K.device), torch.arange(width, device=K.device), indexing="ij"
     )
     y = (v - K[..., 1, 2]) / K[..., 1, 1]
     rays = torch.stack([(u - K[..., 0, 2] - K[..., 0, 1] * y) / K[..., 0, 0], y, torch.ones_like(y)], -1)
-    n = meshes.face_normals()[pixels.face_id.clamp_min(0).long()]
-    n = torch.einsum("bij,bhwj->bhwi", pixels.T_cam_obj[:, :3, :3], n)
+    n = pixels.posed.meshes.face_normals()[pixels.face_id.clamp_min(0).long()]
+    n = torch.einsum("bij,bhwj->bhwi", pixels.posed.T_cam_obj[:, :3, :3], n)
     n = torch.where((n * rays).sum(-1, keepdim=True) > 0, -n, n) * (pixels.face_id >= 0)[..., None]
     return _Surface(rays, rays * pixels.depth_m[..., None], n)
 
@@ -92,16 +118,16 @@ def _work(
     point_cam_m: Float[Tensor, "images rows columns 3"],
     pixels: RenderedPixels,
 ) -> Float[Tensor, "images 4 4"]:
-    R, t = pixels.T_cam_obj[:, :3, :3], pixels.T_cam_obj[:, :3, 3]
+    R, t = pixels.posed.T_cam_obj[:, :3, :3], pixels.posed.T_cam_obj[:, :3, 3]
     force, x = force.flatten(1, 2), (point_cam_m.flatten(1, 2) - t[:, None]) @ R
-    total = torch.zeros_like(pixels.T_cam_obj)
+    total = torch.zeros_like(pixels.posed.T_cam_obj)
     total[:, :3, :3] = force.mT @ x
     total[:, :3, 3] = force.sum(1)
     return total
 
 
 def _trades(
-    meshes: PackedMeshes, pixels: RenderedPixels, gradient: ImageGradient, surface: _Surface, axis: int
+    pixels: RenderedPixels, gradient: ImageGradient, surface: _Surface, axis: int
 ) -> tuple[Float[Tensor, "images rows columns 3"], Float[Tensor, "images rows columns 3"]]:
     """Force and point between neighbours along the image's u (`axis` 0) or v (1)."""
     dim, size = 2 - axis, pixels.face_id.shape[2 - axis]
@@ -113,11 +139,11 @@ def _trades(
     g = torch.cat([gradient.rgb, gradient.mask[..., None], gradient.depth_m[..., None]], -1)
     trade = 0.5 * ((first(g) + second(g)) * (first(values) - second(values))).sum(-1)
     X = 0.5 * (first(surface.points_cam_m) + second(surface.points_cam_m))
-    edge = _hides(meshes, pixels, surface, first, second)
+    edge = _hides(pixels, surface, first, second)
     X = torch.where(edge[..., None], _rim_points(pixels, surface, first, second, axis), X)
     x, y, z = X.unbind(-1)
     z = z.clamp_min(1e-6)  # the background; it trades nothing
-    K, zero = pixels.K[:, None, None], torch.zeros_like(z)
+    K, zero = pixels.posed.K[:, None, None], torch.zeros_like(z)
     if axis == 0:
         per_metre = (K[..., 0, 0] / z, K[..., 0, 1] / z, -(K[..., 0, 0] * x + K[..., 0, 1] * y) / z**2)
     else:
@@ -130,7 +156,7 @@ Side = Callable[[Tensor], Tensor]
 
 
 def _hides(
-    meshes: PackedMeshes, pixels: RenderedPixels, surface: _Surface, first: Side, second: Side
+    pixels: RenderedPixels, surface: _Surface, first: Side, second: Side
 ) -> Bool[Tensor, "images rows columns"]:
     """Where one of two neighbouring pixels' surfaces hides the other: the background, or one that lies behind.
 
@@ -141,11 +167,11 @@ def _hides(
         _plane_gap(surface, pixels.depth_m, first, second), _plane_gap(surface, pixels.depth_m, second, first)
     )
     gap = torch.minimum(gap, (first(pixels.depth_m) - second(pixels.depth_m)).abs())
-    width_m = first(pixels.depth_m) / pixels.K[:, None, None, 0, 0]
+    width_m = first(pixels.depth_m) / pixels.posed.K[:, None, None, 0, 0]
     apart = (a >= 0) & (b >= 0) & (a != b) & (gap > GAP_PX * width_m)
     where = apart.nonzero(as_tuple=True)
-    corners_a = meshes.vertices_m[meshes.faces[a[where].long()]]
-    corners_b = meshes.vertices_m[meshes.faces[b[where].long()]]
+    corners_a = pixels.posed.meshes.vertices_m[pixels.posed.meshes.faces[a[where].long()]]
+    corners_b = pixels.posed.meshes.vertices_m[pixels.posed.meshes.faces[b[where].long()]]
     touch = (corners_a[:, :, None] == corners_b[:, None]).all(-1).flatten(1).any(-1)
     apart[where] = ~touch
     return ((a >= 0) != (b >= 0)) | apart
@@ -177,7 +203,7 @@ def _rim_points(
         for image in (surface.normals, surface.rays, surface.points_cam_m)
     )
     step = torch.where(first_is_front[..., 0], 1.0, -1.0)
-    focal = pixels.K[:, None, None, axis, axis]
+    focal = pixels.posed.K[:, None, None, axis, axis]
     half = 0.5 * X[..., 2] / focal
     away, towards = N[..., axis] * step, -(N * ray).sum(-1) / ray.norm(dim=-1)
     length = (away.square() + towards.square()).sqrt().clamp_min(1e-6)

@@ -1,49 +1,20 @@
-"""CPU back end of `pose_gradient`: one loop per image row, rows in parallel."""
+"""Kernels of `pose_gradient`: one loop per image row, rows in parallel."""
 
 import math
 
 import numba
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from selfpose6d.checks import require_equal_lengths
-from selfpose6d.renderer.packed import PackedMeshes
-from selfpose6d.renderer.pose_gradient import EDGE_ON, GAP_PX, MAX_RIM_PX, ImageGradient, RenderedPixels
-
-
-def pose_gradient_numba(
-    meshes: PackedMeshes, pixels: RenderedPixels, gradient: ImageGradient
-) -> Float[Tensor, "images 4 4"]:
-    """See `pose_gradient_torch`.
-
-    Raises:
-        UsageError: lengths differ.
-    """
-    require_equal_lengths(pixels=pixels.face_id, mesh_index=pixels.mesh_index, gradient=gradient.rgb)
-    images, height = pixels.face_id.shape[:2]
-    rows = np.zeros((images, height, 3, 4))
-    _add_rows(
-        meshes.vertices_m.numpy(),
-        meshes.faces.numpy(),
-        pixels.T_cam_obj.double().numpy(),
-        pixels.K.double().numpy(),
-        pixels.face_id.numpy(),
-        pixels.rgb.numpy(),
-        pixels.depth_m.numpy(),
-        gradient.rgb.contiguous().numpy(),
-        gradient.mask.contiguous().numpy(),
-        gradient.depth_m.contiguous().numpy(),
-        rows,
-    )
-    total = torch.zeros_like(pixels.T_cam_obj)
-    total[:, :3] = torch.from_numpy(rows.sum(1)).to(total)
-    return total
+EDGE_ON = 1e-4
+"""A face whose plane is closer than this (cosine) to the line of sight is not continued beyond its pixel."""
+GAP_PX = 2.0
+"""Neighbouring points are on different surfaces if neither they nor the faces' planes come within this in depth."""
+MAX_RIM_PX = 8.0
+"""Most that a rim is taken to lie behind the pixel beside it, in pixels' widths."""
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _add_rows(
+def add_row_gradients(
     vertices, faces, T, K, face_id, rgb, depth_m, g_rgb, g_mask, g_depth, out
 ):  # pragma: no cover - compiled
     images, height, width = face_id.shape

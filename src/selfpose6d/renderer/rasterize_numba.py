@@ -1,55 +1,16 @@
-"""CPU rasteriser: one z-buffer loop per image, images in parallel."""
+"""Kernels of `rasterize`: one z-buffer loop per image, images in parallel."""
 
 import math
 
 import numba
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
-from selfpose6d.checks import require_equal_lengths, require_indices
-from selfpose6d.renderer.packed import PackedMeshes
-from selfpose6d.renderer.rasterize_torch import NEAR_M
-from selfpose6d.types import Rasterization
-
-
-def rasterize_numba(
-    meshes: PackedMeshes,
-    mesh_index: Int[Tensor, "images"],
-    T_cam_obj: Float[Tensor, "images 4 4"],
-    K: Float[Tensor, "images 3 3"],
-    height: int,
-    width: int,
-) -> Rasterization:
-    """See `rasterize`; arrays live on the CPU.
-
-    Raises:
-        UsageError: lengths differ, or there is no such mesh.
-    """
-    require_equal_lengths(mesh_index=mesh_index, T_cam_obj=T_cam_obj, K=K)
-    require_indices(mesh_index.numpy(), len(meshes), "mesh_index")
-    images = len(mesh_index)
-    face_id = np.full((images, height, width), -1, np.int32)
-    barycentric = np.zeros((images, height, width, 3), np.float32)
-    depth_m = np.zeros((images, height, width), np.float32)
-    _rasterize_images(
-        meshes.vertices_m.numpy(),
-        meshes.faces.numpy(),
-        meshes.vertex_start.numpy(),
-        meshes.face_start.numpy(),
-        mesh_index.numpy(),
-        T_cam_obj.double().numpy(),
-        K.double().numpy(),
-        face_id,
-        barycentric,
-        depth_m,
-    )
-    return Rasterization(torch.from_numpy(face_id), torch.from_numpy(barycentric), torch.from_numpy(depth_m))
+NEAR_M = 1e-3
+"""Nearer than any camera sees; keeps 1 / z finite."""
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _rasterize_images(
+def rasterize_images(
     vertices, faces, vertex_start, face_start, mesh_index, T_cam_obj, K, face_id, barycentric, depth_m
 ):  # pragma: no cover - compiled
     height, width = face_id.shape[1:]

@@ -4,25 +4,23 @@ One function, two back ends as in `rasterize`. The colours are whatever the pack
 scoring.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.checks import require_equal_lengths, require_indices
 from selfpose6d.renderer.packed import MIP_LEVELS, PackedMeshes
-from selfpose6d.renderer.shade_numba import shade_numba
+from selfpose6d.renderer.posed import PosedMeshes
+from selfpose6d.renderer.shade_numba import shade_images
 from selfpose6d.types import Rasterization
 
 
-def mip_levels(
-    meshes: PackedMeshes,
-    mesh_index: Int[Tensor, "images"],
-    T_cam_obj: Float[Tensor, "images 4 4"],
-    K: Float[Tensor, "images 3 3"],
-) -> Int[Tensor, "images"]:
+def mip_levels(posed: PosedMeshes) -> Int[Tensor, "images"]:
     """The mip level at which one texel is about one pixel, from each object's distance."""
-    metres_per_px = T_cam_obj[:, 2, 3].clamp_min(1e-3) / K[:, 0, 0]
-    texels_per_px = (meshes.texels_per_m[mesh_index] * metres_per_px).clamp_min(1.0)
+    metres_per_px = posed.T_cam_obj[:, 2, 3].clamp_min(1e-3) / posed.K[:, 0, 0]
+    texels_per_px = (posed.meshes.texels_per_m[posed.mesh_index] * metres_per_px).clamp_min(1.0)
     return texels_per_px.log2().round().long().clamp(0, MIP_LEVELS - 1)
 
 
@@ -33,13 +31,40 @@ def shade(
     level: Int[Tensor, "images"],
     backend: Backend = "auto",
 ) -> Float[Tensor, "images height width 3"]:
-    """Unlit colour of every pixel, 0 off the object. The numba back end carries no gradient."""
-    if runs_numba(backend, meshes.vertices_m.device):
-        return shade_numba(meshes, mesh_index, raster, level)
-    return shade_torch(meshes, mesh_index, raster, level)
+    """Unlit colour of every pixel, 0 off the object. The numba back end carries no gradient.
+
+    Raises:
+        UsageError: the lengths differ, or there is no such mesh or level.
+    """
+    require_equal_lengths(raster=raster.face_id, mesh_index=mesh_index, level=level)
+    require_indices(mesh_index, len(meshes), "mesh_index")
+    require_indices(level, MIP_LEVELS, "level")
+    run = _shade_numba if runs_numba(backend, meshes.vertices_m.device) else _shade_torch
+    return run(meshes, mesh_index, raster, level)
 
 
-def shade_torch(
+def _shade_numba(
+    meshes: PackedMeshes,
+    mesh_index: Int[Tensor, "images"],
+    raster: Rasterization,
+    level: Int[Tensor, "images"],
+) -> Float[Tensor, "images height width 3"]:
+    colour = np.zeros((*raster.face_id.shape, 3), np.float32)
+    shade_images(
+        meshes.faces.numpy(),
+        meshes.vertex_rgb.numpy(),
+        meshes.corner_uv.numpy(),
+        meshes.texels.numpy(),
+        meshes.texture_start[mesh_index, level].numpy(),
+        meshes.texture_size[mesh_index, level].numpy(),
+        raster.face_id.numpy(),
+        raster.barycentric.detach().numpy(),
+        colour,
+    )
+    return torch.from_numpy(colour)
+
+
+def _shade_torch(
     meshes: PackedMeshes,
     mesh_index: Int[Tensor, "images"],
     raster: Rasterization,

@@ -1,47 +1,12 @@
-"""CPU back end of `shade`: one loop per image, images in parallel."""
+"""Kernels of `shade`: one loop per image, images in parallel."""
 
 import math
 
 import numba
-import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from selfpose6d.checks import require_equal_lengths
-from selfpose6d.renderer.packed import PackedMeshes
-from selfpose6d.types import Rasterization
-
-
-def shade_numba(
-    meshes: PackedMeshes,
-    mesh_index: Int[Tensor, "images"],
-    raster: Rasterization,
-    level: Int[Tensor, "images"],
-) -> Float[Tensor, "images height width 3"]:
-    """See `shade`.
-
-    Raises:
-        UsageError: lengths differ.
-    """
-    require_equal_lengths(raster=raster.face_id, mesh_index=mesh_index, level=level)
-    colour = np.zeros((*raster.face_id.shape, 3), np.float32)
-    _shade_images(
-        meshes.faces.numpy(),
-        meshes.vertex_rgb.numpy(),
-        meshes.corner_uv.numpy(),
-        meshes.texels.numpy(),
-        meshes.texture_start[mesh_index, level].numpy(),
-        meshes.texture_size[mesh_index, level].numpy(),
-        raster.face_id.numpy(),
-        raster.barycentric.detach().numpy(),
-        colour,
-    )
-    return torch.from_numpy(colour)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _shade_images(
+def shade_images(
     faces, vertex_rgb, corner_uv, texels, start, size, face_id, barycentric, colour
 ):  # pragma: no cover - compiled
     images, height, width = face_id.shape

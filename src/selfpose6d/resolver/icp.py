@@ -8,16 +8,18 @@ front.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.checks import require_equal_lengths, require_indices
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import NearestGrid, nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.resolver.fit import rigid_fit
-from selfpose6d.resolver.icp_numba import resolve_numba
+from selfpose6d.resolver.icp_numba import resolve_poses
 from selfpose6d.types import Direction, ResolverResult
 
 MAX_DISTANCES = 32_000_000
@@ -56,27 +58,57 @@ def resolve(
 ) -> ResolverResult:
     """Run ICP from every start pose; pose p fits model `model[p]` of `grid` to cloud `cloud[p]`. No gradient flows.
 
+    Raises:
+        UsageError: lengths differ, there is no such cloud or model, or `backend` numba where there is no kernel.
+
     Reference: paper III-B, Iterative Annotation Resolver (Weak6D).
     """
+    require_equal_lengths(T_cam_obj=T_cam_obj, cloud=cloud, model=model)
+    require_indices(cloud, len(cloud_cam_m), "cloud")
+    require_indices(model, len(grid.points_m), "model")
+    has_kernel = options.direction == "observed-to-model"
+    run = _resolve_numba if runs_numba(backend, T_cam_obj.device, has_kernel) else _resolve_torch
     with torch.no_grad():
-        if options.direction == "model-to-observed":
-            return _resolve_torch(
-                T_cam_obj, cloud_cam_m, cloud, grid, model, options, _pair_model_to_observed
-            )
-        if runs_numba(backend, T_cam_obj.device):
-            scale_m = options.robust_scale_m or 0.0
-            return resolve_numba(
-                T_cam_obj.detach(),
-                cloud_cam_m.detach(),
-                cloud,
-                grid,
-                model,
-                options.iterations,
-                scale_m,
-                options.tolerance_m,
-                options.inlier_m,
-            )
-        return _resolve_torch(T_cam_obj, cloud_cam_m, cloud, grid, model, options, _pair_observed_to_model)
+        return run(T_cam_obj.detach(), cloud_cam_m.detach(), cloud, grid, model, options)
+
+
+def _resolve_numba(
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    cloud_cam_m: Float[Tensor, "clouds points 3"],
+    cloud: Int[Tensor, "poses"],
+    grid: NearestGrid,
+    model: Int[Tensor, "poses"],
+    options: ResolverOptions,
+) -> ResolverResult:
+    T = T_cam_obj.double().numpy().copy()
+    rms_m, inlier_share = np.zeros(len(T), np.float64), np.zeros(len(T), np.float64)
+    used, converged = np.zeros(len(T), np.int64), np.zeros(len(T), np.bool_)
+    resolve_poses(
+        T,
+        cloud_cam_m.float().numpy(),
+        cloud.numpy(),
+        grid.index.numpy(),
+        grid.origin_m.numpy(),
+        grid.cell_m.numpy(),
+        grid.points_m.numpy(),
+        grid.points_m.norm(dim=-1).amax(-1).numpy(),
+        model.numpy(),
+        options.iterations,
+        (options.robust_scale_m or 0.0) ** 2,
+        options.tolerance_m,
+        options.inlier_m,
+        rms_m,
+        inlier_share,
+        used,
+        converged,
+    )
+    return ResolverResult(
+        torch.from_numpy(T).to(T_cam_obj),
+        torch.from_numpy(rms_m).to(T_cam_obj),
+        torch.from_numpy(inlier_share).to(T_cam_obj),
+        torch.from_numpy(used),
+        torch.from_numpy(converged),
+    )
 
 
 def _pair_observed_to_model(
@@ -113,9 +145,9 @@ def _resolve_torch(
     grid: NearestGrid,
     model: Int[Tensor, "poses"],
     options: ResolverOptions,
-    pair,
 ) -> ResolverResult:
     """Reference implementation for any device: all poses step together, converged ones stay where they are."""
+    pair = _PAIR[options.direction]
     T, observed = T_cam_obj.clone(), cloud_cam_m[cloud].to(T_cam_obj)
     radius_m = grid.points_m[model].norm(dim=-1).amax(-1)
     iterations = torch.zeros_like(model)
@@ -133,6 +165,9 @@ def _resolve_torch(
     residual_m = (transform_points(T, source) - target).norm(dim=-1)
     inlier_share = (residual_m < options.inlier_m).to(T).mean(-1)
     return ResolverResult(T, residual_m.square().mean(-1).sqrt(), inlier_share, iterations, converged)
+
+
+_PAIR = {"observed-to-model": _pair_observed_to_model, "model-to-observed": _pair_model_to_observed}
 
 
 def _robust_weights(

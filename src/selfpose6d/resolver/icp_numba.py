@@ -1,70 +1,13 @@
-"""CPU back end of the resolver: one fused loop per pose, poses in parallel; observed-to-model only."""
+"""Kernels of the resolver: one fused loop per pose, poses in parallel; observed-to-model only."""
 
 import math
 
 import numba
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from selfpose6d.checks import require_equal_lengths, require_indices
-from selfpose6d.geometry.nearest import NearestGrid
-from selfpose6d.types import ResolverResult
-
-
-def resolve_numba(
-    T_cam_obj: Float[Tensor, "poses 4 4"],
-    cloud_cam_m: Float[Tensor, "clouds points 3"],
-    cloud: Int[Tensor, "poses"],
-    grid: NearestGrid,
-    model: Int[Tensor, "poses"],
-    iterations: int,
-    robust_scale_m: float,
-    tolerance_m: float,
-    inlier_m: float,
-) -> ResolverResult:
-    """See `resolve`; `robust_scale_m` 0 switches the weights off.
-
-    Raises:
-        UsageError: lengths differ, or there is no such cloud or model.
-    """
-    require_equal_lengths(T_cam_obj=T_cam_obj, cloud=cloud, model=model)
-    require_indices(cloud.numpy(), len(cloud_cam_m), "cloud")
-    require_indices(model.numpy(), len(grid.points_m), "model")
-    T = T_cam_obj.double().numpy().copy()
-    rms_m, inlier_share = np.zeros(len(T), np.float64), np.zeros(len(T), np.float64)
-    used, converged = np.zeros(len(T), np.int64), np.zeros(len(T), np.bool_)
-    _resolve_poses(
-        T,
-        cloud_cam_m.float().numpy(),
-        cloud.numpy(),
-        grid.index.numpy(),
-        grid.origin_m.numpy(),
-        grid.cell_m.numpy(),
-        grid.points_m.numpy(),
-        grid.points_m.norm(dim=-1).amax(-1).numpy(),
-        model.numpy(),
-        iterations,
-        robust_scale_m**2,
-        tolerance_m,
-        inlier_m,
-        rms_m,
-        inlier_share,
-        used,
-        converged,
-    )
-    return ResolverResult(
-        torch.from_numpy(T).to(T_cam_obj),
-        torch.from_numpy(rms_m).to(T_cam_obj),
-        torch.from_numpy(inlier_share).to(T_cam_obj),
-        torch.from_numpy(used),
-        torch.from_numpy(converged),
-    )
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _resolve_poses(
+def resolve_poses(
     T, clouds, cloud, index, origin, cell, points, radius, model,
     iterations, scale2, tolerance, inlier, rms, inlier_share, used, converged,
 ):  # fmt: skip  # pragma: no cover - compiled

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int16, Int32
 
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.synthetic.compose_numba import keep_nearest
 from selfpose6d.synthetic.stock import Stock
@@ -98,13 +99,6 @@ def _rasterize_window(
     left, top, columns, rows = box
     K_window = K.copy()
     K_window[:2, 2] -= (left, top)
-    raster = rasterize(
-        stock.packed,
-        torch.tensor([mesh_index]),
-        torch.from_numpy(T_cam_obj)[None],
-        torch.from_numpy(K_window)[None],
-        rows,
-        columns,
-        backend="numba",
-    )
+    T, K_window = torch.from_numpy(T_cam_obj)[None], torch.from_numpy(K_window)
+    raster = rasterize(PosedMeshes.of_one(stock.packed, mesh_index, T, K_window, (rows, columns)), "numba")
     return raster.face_id[0].numpy(), raster.barycentric[0].numpy(), raster.depth_m[0].numpy()

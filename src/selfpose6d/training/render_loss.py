@@ -12,6 +12,7 @@ from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.geometry.se3 import transform_points
 from selfpose6d.losses.joint import JointLossOptions, Photograph, joint_loss
 from selfpose6d.objects.rendered import RenderedObjects
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
 from selfpose6d.types import LossTerms
 
@@ -64,7 +65,7 @@ def _terms(
         depth_m=images.depth_m[index],
         points_cam_m=transform_points(batch.T_cam_crop, batch.points_crop_m)[index],
     )
-    rendering = render(objects.meshes, model, T_cam_obj, images.K_crop[index], size, size)
+    rendering = render(PosedMeshes(objects.meshes, model, T_cam_obj, images.K_crop[index], size, size))
     return joint_loss(photograph, rendering, T_cam_obj, grid, model, objects.has_colour[model], options)
 
 

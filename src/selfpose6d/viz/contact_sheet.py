@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
 from selfpose6d.renderer.packed import PackedMeshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
 from selfpose6d.viz.overlay import DrawnPose, draw_axes, draw_outline, draw_text, silhouettes
 from selfpose6d.viz.palette import BACKGROUND_RGB, STATUS_RGB, TEXT_RGB, TRUTH_RGB
@@ -100,15 +101,9 @@ def crop_around(
 
 
 def _rendering(meshes: PackedMeshes, pose: DrawnPose, K: np.ndarray) -> UInt8[np.ndarray, "tile tile 3"]:
-    rendering = render(
-        meshes,
-        torch.tensor([pose.mesh_index]),
-        torch.from_numpy(pose.T_cam_obj[None]).float(),
-        torch.from_numpy(K[None]).float(),
-        TILE_PX,
-        TILE_PX,
-        supersample=2,
-    )
+    T, K = torch.from_numpy(pose.T_cam_obj[None]).float(), torch.from_numpy(K).float()
+    posed = PosedMeshes.of_one(meshes, pose.mesh_index, T, K, (TILE_PX, TILE_PX))
+    rendering = render(posed, supersample=2)
     coverage = rendering.mask[0, ..., None].numpy()
     rgb = 255 * rendering.rgb[0].numpy() + (1 - coverage) * np.array(BACKGROUND_RGB)
     return np.rint(rgb).clip(0, 255).astype(np.uint8)

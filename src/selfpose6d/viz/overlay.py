@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from selfpose6d.renderer.packed import PackedMeshes
+from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.viz.palette import AXES_RGB, STATUS_RGB, TEXT_RGB
 
@@ -54,14 +55,14 @@ def silhouettes(
     """The pixels that each mesh covers, alone in the image."""
     if not poses:
         return np.zeros((0, *shape), bool)
-    raster = rasterize(
+    posed = PosedMeshes(
         meshes,
         torch.tensor([pose.mesh_index for pose in poses]),
         torch.from_numpy(np.stack([pose.T_cam_obj for pose in poses])).float(),
-        torch.from_numpy(np.asarray(K)).float().expand(len(poses), 3, 3).contiguous(),
+        torch.from_numpy(np.asarray(K)).float().expand(len(poses), 3, 3),
         *shape,
     )
-    return (raster.face_id >= 0).numpy()
+    return (rasterize(posed).face_id >= 0).numpy()
 
 
 def draw_outline(
