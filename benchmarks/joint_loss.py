@@ -28,7 +28,8 @@ from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.metrics.auc import auc_exact
 from selfpose6d.objects.rendered import RenderedObjects, build_rendered_objects
-from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes, object_table
+from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
+from selfpose6d.objects.table import object_table
 from selfpose6d.training.ground_truth_targets import ground_truth_poses
 from selfpose6d.training.render_loss import rendered_joint_loss
 

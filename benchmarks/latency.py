@@ -23,7 +23,7 @@ from selfpose6d.inference.predictor import Predictor
 from selfpose6d.inference.stage_times import StageTimes
 from selfpose6d.network.config import SIZES
 from selfpose6d.network.pose_network import PoseNetwork
-from selfpose6d.objects.shapes import object_table
+from selfpose6d.objects.table import object_table
 from selfpose6d.types import Frame
 
 WARM_UP = 5

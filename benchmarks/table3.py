@@ -30,7 +30,8 @@ from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.network.config import SIZES, Size
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.rendered import build_rendered_objects
-from selfpose6d.objects.shapes import build_object_shapes, object_table
+from selfpose6d.objects.shapes import build_object_shapes
+from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.loader import Share, step_generator
 from selfpose6d.training.recipe import ESTIMATOR, JOINT_LOSS, find_recipe

@@ -36,7 +36,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Frame:
-    """One RGB-D image with the visible masks of its instances; depth 0 is unknown. Holds no pose."""
+    """One RGB-D image with the visible masks of its instances; depth 0 is unknown. Holds no pose.
+
+    `skipped` are the instances that cannot be used: no pose, because.
+    """
 
     split: str
     scene_id: int
@@ -45,15 +48,7 @@ class Frame:
     depth_m: Float[np.ndarray, "height width"]
     K: Float[np.ndarray, "3 3"]
     instances: tuple[Instance, ...]
-    skipped: tuple["SkippedInstance", ...] = ()
-
-
-@dataclass(frozen=True)
-class SkippedInstance:
-    """An instance for which no pose is given, and why. It counts as a miss."""
-
-    key: InstanceKey
-    reason: str
+    skipped: tuple["PoseEstimate", ...] = ()
 
 
 class RefinementStep(NamedTuple):
@@ -76,6 +71,11 @@ class PoseEstimate:
     valid: bool = True
     reason: str = ""
     path: tuple[RefinementStep, ...] = ()
+
+    @classmethod
+    def none(cls, key: InstanceKey, reason: str) -> "PoseEstimate":
+        """No pose, because. The instance is skipped and counts as a miss."""
+        return cls(key, np.full((4, 4), np.nan), 0.0, valid=False, reason=reason)
 
 
 Status = Literal["certified", "ambiguous", "rejected"]
@@ -104,7 +104,7 @@ class Certificate:
     alternatives: tuple[Alternative, ...] = ()
 
     @classmethod
-    def not_judged(cls, reason: str, confidence: float = 0.0, rms_m: float = math.nan) -> "Certificate":
+    def not_verified(cls, reason: str, confidence: float = 0.0, rms_m: float = math.nan) -> "Certificate":
         """Of a pose that no rendering was compared with: rejected."""
         nothing = math.nan
         return cls("rejected", reason, confidence, nothing, rms_m, nothing, nothing, nothing)
@@ -117,6 +117,13 @@ class LabeledPose(PoseEstimate):
     certificate: Certificate = field(kw_only=True)
     time_s: float = 0.0
 
+    @classmethod
+    def none(cls, key: InstanceKey, reason: str) -> "LabeledPose":
+        """No pose, because; its certificate says the same."""
+        nothing = np.full((4, 4), np.nan)
+        certificate = Certificate.not_verified(reason)
+        return cls(key, nothing, 0.0, valid=False, reason=reason, certificate=certificate)
+
 
 @dataclass(frozen=True)
 class ResolverResult:
@@ -124,7 +131,7 @@ class ResolverResult:
 
     T_cam_obj: Float[Tensor, "poses 4 4"]
     rms_m: Float[Tensor, "poses"]
-    inlier_share: Float[Tensor, "poses"]
+    inlier_ratio: Float[Tensor, "poses"]
     iterations: Int[Tensor, "poses"]
     converged: Bool[Tensor, "poses"]
 

@@ -9,7 +9,7 @@ from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import finished_record
 from selfpose6d.selection import FrameId, Selection
-from selfpose6d.types import Certificate, LabeledPose, SkippedInstance
+from selfpose6d.types import Certificate, LabeledPose, PoseEstimate
 
 SHIFT_M = {8: 0.005, 14: 0.03}
 """Translation error by object; others have none."""
@@ -29,7 +29,7 @@ def make_run(root: Path, run: Path, scenes: tuple[int, ...] = (0,), limit: int |
     for frame_id, truths in frames.items():
         labels = [_label(true) for true in truths if true.key.obj_id != SKIPPED_ID]
         skipped = [
-            SkippedInstance(t.key, "12 pixels with depth") for t in truths if t.key.obj_id == SKIPPED_ID
+            PoseEstimate.none(t.key, "12 pixels with depth") for t in truths if t.key.obj_id == SKIPPED_ID
         ]
         folder.journal.append(finished_record(frame_id, labels, skipped, 0.5))
     folder.finalise()

@@ -9,15 +9,15 @@ from crop_frames import frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfpose6d.crops.crop import Crop, crop_instance, nearest_source_px, square_box
+from selfpose6d.crops.crop import NetworkCrop, crop_instance, nearest_source_px, square_box
 from selfpose6d.geometry.camera import project
-from selfpose6d.types import SkippedInstance
+from selfpose6d.types import PoseEstimate
 
 
-def cut(rows=slice(10, 30), columns=slice(20, 50), size_px=32) -> Crop:
+def cut(rows=slice(10, 30), columns=slice(20, 50), size_px=32) -> NetworkCrop:
     scene = frame(rows, columns)
     crop = crop_instance(scene, scene.instances[0], size_px)
-    assert isinstance(crop, Crop)
+    assert isinstance(crop, NetworkCrop)
     return crop
 
 
@@ -96,10 +96,10 @@ def test_fewer_than_50_points_are_skipped_with_the_reason(usable: int):
     depth_m[rows[:usable], columns[:usable]] = 1.0
     crop = crop_instance(replace(scene, depth_m=depth_m), scene.instances[0], 32)
     if usable < 50:
-        assert isinstance(crop, SkippedInstance)
+        assert isinstance(crop, PoseEstimate)
         assert crop.reason == f"too few points: {usable} mask pixels with depth, need 50"
     else:
-        assert isinstance(crop, Crop)
+        assert isinstance(crop, NetworkCrop)
 
 
 def test_source_pixels_of_a_halved_side():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfpose6d.crops.batch import decode_records, draw_pixels, look_at, sample_batch
-from selfpose6d.crops.crop import Crop, crop_instance
+from selfpose6d.crops.crop import NetworkCrop, crop_instance
 from selfpose6d.crops.record import pack_crop
 from selfpose6d.geometry.se3 import transform_points
 
@@ -18,7 +18,7 @@ def records(*squares: tuple[slice, slice], size_px: int = 32) -> np.ndarray:
     for number, (rows, columns) in enumerate(squares):
         scene = frame(rows, columns, inst_id=number)
         crop = crop_instance(scene, scene.instances[0], size_px)
-        assert isinstance(crop, Crop)
+        assert isinstance(crop, NetworkCrop)
         packed.append(pack_crop(crop))
     return np.concatenate(packed)
 
@@ -37,7 +37,7 @@ def test_records_become_images():
     assert images.obj_id.tolist() == [1, 1]
     scene = frame(*TWO[0])
     crop = crop_instance(scene, scene.instances[0], 32)
-    assert isinstance(crop, Crop)
+    assert isinstance(crop, NetworkCrop)
     assert torch.equal(images.mask[0], torch.from_numpy(crop.mask))
     assert torch.allclose(images.depth_m[0], torch.from_numpy(crop.depth_m), atol=2e-5)
     assert torch.allclose(images.rgb[0] * 255, torch.from_numpy(crop.rgb).permute(2, 0, 1).float())

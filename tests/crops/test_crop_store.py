@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_roots import colour_image, write_bop, write_image
 
-from selfpose6d.crops.crop import Crop, crop_instance
+from selfpose6d.crops.crop import NetworkCrop, crop_instance
 from selfpose6d.crops.record import pack_crop, record_dtype
 from selfpose6d.crops.store import CacheOptions, open_crop_store
 from selfpose6d.datasets.layouts import open_dataset
@@ -38,7 +38,7 @@ def test_every_instance_is_there_once_and_equals_a_fresh_crop(root, cache):
         frame = dataset.load_frame(frame_id)
         for instance in frame.instances:
             crop = crop_instance(frame, instance, 32)
-            assert isinstance(crop, Crop)
+            assert isinstance(crop, NetworkCrop)
             number = next(n for n in range(10) if store.key(n) == instance.key)
             assert store.read(np.array([number])).tobytes() == pack_crop(crop).tobytes()
 

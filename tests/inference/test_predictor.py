@@ -12,12 +12,13 @@ from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.errors import CheckpointError, DataError, UsageError
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
-from selfpose6d.labeling.verify import VerifiedPose
+from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.network.estimator import ObjectTable
 from selfpose6d.objects.known_meshes import load_known_meshes, require_all_meshes
-from selfpose6d.objects.shapes import build_object_shapes, object_table
-from selfpose6d.types import Certificate, LabeledPose
+from selfpose6d.objects.shapes import build_object_shapes
+from selfpose6d.objects.table import object_table
+from selfpose6d.types import Certificate, LabeledPose, PoseEstimate
 
 OBJECTS = object_table((1, 2), [cube(), cube()])
 K = np.array(CAM_K).reshape(3, 3)
@@ -119,17 +120,17 @@ def test_hypotheses_are_the_clusters(network):
     assert np.allclose(hypotheses[0].numpy(), predictor.predict(frame)[0].T_cam_obj, atol=1e-6)
 
 
-@pytest.mark.parametrize("judged", [True, False])
-def test_the_verifier_decides_where_it_can_judge(network, judged):
+@pytest.mark.parametrize("can_look", [True, False])
+def test_the_verifier_decides_where_it_can_look(network, can_look):
     certified = Certificate("certified", "", 0.77, 0.3, 0.001, 0.99, 0.0, 0.8)
-    unable = Certificate.not_judged("too few points")
+    unable = "too few points"
     seen = []
 
     def verifier(frame, instance, T_cam_obj):
         seen.append(T_cam_obj.shape)
-        if judged:
-            return VerifiedPose(torch.eye(4), certified)
-        return VerifiedPose(T_cam_obj[0], unable, judged=False)
+        if can_look:
+            return CertifiedPose(torch.eye(4), certified)
+        return PoseEstimate.none(instance.key, unable)
 
     rgb, depth_m, both = image()
     options = PredictOptions(verify=True, hypotheses=4)
@@ -137,11 +138,17 @@ def test_the_verifier_decides_where_it_can_judge(network, judged):
     pose = Predictor(network, options, shapes, verifier)(rgb, depth_m, K, both[:1], [1])[0]
     plain = Predictor(network, PredictOptions(hypotheses=4))(rgb, depth_m, K, both[:1], [1])[0]
     assert seen == [(4, 4, 4)]
-    expected = (np.eye(4), 0.77) if judged else (plain.T_cam_obj, plain.confidence)
+    expected = (np.eye(4), 0.77) if can_look else (plain.T_cam_obj, plain.confidence)
     assert np.allclose(pose.T_cam_obj, expected[0])
     assert pose.confidence == pytest.approx(expected[1])
     assert isinstance(pose, LabeledPose)
-    assert pose.certificate == (certified if judged else unable)
+    if can_look:
+        assert pose.certificate == certified
+    else:
+        assert pose.certificate.status == "rejected"
+        assert pose.certificate.reason == unable
+        assert pose.certificate.confidence == pose.confidence
+        assert np.isnan(pose.certificate.coverage)
     assert not isinstance(plain, LabeledPose)
 
 

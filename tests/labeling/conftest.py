@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.labeling.observation import Observation, ObservationOptions, observe
 from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
 from selfpose6d.meshes.primitives.rounds import can
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
@@ -61,3 +62,10 @@ def rendered_frame(model: ObjectModel, T_cam_obj: torch.Tensor, obj_id: int = 1)
     depth_m = np.where(mask, image.depth_m[0].numpy(), WALL_M).astype(np.float32)
     instance = Instance(InstanceKey("test", 0, 0, obj_id, 0), mask)
     return Frame("test", 0, 0, rgb, depth_m, K, (instance,))
+
+
+def observed(model: ObjectModel, frame: Frame, seed: int = 0) -> Observation:
+    """What the annotator sees of the frame's first instance."""
+    found = observe(frame, frame.instances[0], model, ObservationOptions(), np.random.default_rng(seed))
+    assert isinstance(found, Observation)
+    return found

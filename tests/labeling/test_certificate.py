@@ -1,20 +1,16 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from labeling.conftest import rendered_frame, tilted_pose
-from selfpose6d.labeling.certificate import CertificateOptions, certify, pose_distances
-from selfpose6d.labeling.judge import judge as judge_frame
-from selfpose6d.labeling.observation import visible_cloud
-from selfpose6d.labeling.refine import Refined
-from selfpose6d.labeling.score import Scores
+from labeling.conftest import observed, rendered_frame, tilted_pose
+from selfpose6d.labeling.certificate import CertificateOptions, Evidence, certify, decide, pose_distances
+from selfpose6d.labeling.score import ScoredPoses, Scores
 
 
-def finalists(T, total, coverage=1.0, free_space=0.0):
+def scored(T, total, coverage=1.0, free_space=0.0):
     n = len(T)
-    return Refined(
+    return ScoredPoses(
         T,
         Scores(
             total=torch.tensor(total),
@@ -27,10 +23,10 @@ def finalists(T, total, coverage=1.0, free_space=0.0):
     )
 
 
-def judge(model, candidates, rms_m=0.002, outside=0.0, visible=0.8):
+def verdict_on(model, candidates, rms_m=0.002, outside=0.0, visible=0.8):
     n = len(candidates.T_cam_obj)
-    measures = (torch.full((n,), value) for value in (rms_m, outside, visible))
-    return certify(model, candidates, *measures, CertificateOptions())
+    evidence = Evidence(*(torch.full((n,), value) for value in (rms_m, outside, visible)))
+    return decide(model, candidates, evidence, CertificateOptions())
 
 
 @pytest.fixture
@@ -41,7 +37,7 @@ def turned():
 
 
 def test_a_clear_winner_is_certified(box, turned):
-    verdict = judge(box, finalists(turned, [1.1, 0.7]))
+    verdict = verdict_on(box, scored(turned, [1.1, 0.7]))
     assert verdict.winner == 0
     assert verdict.certificate.status == "certified"
     assert verdict.certificate.reason == ""
@@ -50,29 +46,28 @@ def test_a_clear_winner_is_certified(box, turned):
 
 
 def test_two_different_poses_as_good_as_each_other_are_ambiguous(box, turned):
-    certificate = judge(box, finalists(turned, [1.10, 1.095])).certificate
+    certificate = verdict_on(box, scored(turned, [1.10, 1.095])).certificate
     assert certificate.status == "ambiguous"
     assert "runner-up too close" in certificate.reason
     assert len(certificate.alternatives) == 1
     assert certificate.confidence < 0.7
 
 
-def test_a_rival_that_is_a_symmetry_of_the_winner_does_not_count(brick):
+def test_a_competing_pose_that_is_a_symmetry_of_the_winner_does_not_count(brick):
     half_turn = next(S for S in brick.symmetries if S[:3, :3].trace() < -0.9)
     T = tilted_pose()
-    certificate = judge(brick, finalists(torch.stack([T, T @ half_turn]), [1.10, 1.095])).certificate
+    certificate = verdict_on(brick, scored(torch.stack([T, T @ half_turn]), [1.10, 1.095])).certificate
     assert certificate.status == "certified"
 
 
-def test_finalists_of_one_pose_count_once(box):
-    """Four times the same answer is no more certain than once, against a rival of equal score."""
+def test_candidates_of_one_pose_count_once(box):
+    """Four times the same answer is no more certain than once, against another of equal score."""
     T = tilted_pose()
-    frame = rendered_frame(box, T)
-    cloud = visible_cloud(frame, frame.instances[0], box.diameter_m, 200, np.random.default_rng(0))
-    rival = T @ torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
+    seen = observed(box, rendered_frame(box, T))
+    competing = T @ torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
     for copies in (1, 4):
-        candidates = finalists(torch.stack([T] * copies + [rival]), [1.1] * (copies + 1))
-        _, certificate = judge_frame(frame, frame.instances[0], box, cloud, candidates, CertificateOptions())
+        candidates = scored(torch.stack([T] * copies + [competing]), [1.1] * (copies + 1))
+        certificate = certify(box, seen, candidates, CertificateOptions()).certificate
         assert certificate.status == "ambiguous"
         assert certificate.confidence == pytest.approx(0.5, abs=0.01)
 
@@ -86,7 +81,7 @@ def test_finalists_of_one_pose_count_once(box):
     ],
 )
 def test_faults_are_named(box, turned, measure, reason):
-    certificate = judge(box, finalists(turned, [1.1, 0.7]), **measure).certificate
+    certificate = verdict_on(box, scored(turned, [1.1, 0.7]), **measure).certificate
     assert certificate.status == "rejected"
     assert reason in certificate.reason
 
@@ -99,7 +94,7 @@ def test_faults_are_named(box, turned, measure, reason):
     ],
 )
 def test_bad_terms_are_named(box, turned, terms, reason):
-    certificate = judge(box, finalists(turned, [1.1, 0.7], **terms)).certificate
+    certificate = verdict_on(box, scored(turned, [1.1, 0.7], **terms)).certificate
     assert certificate.status == "rejected"
     assert reason in certificate.reason
 
@@ -108,7 +103,7 @@ def test_among_equals_the_pose_of_least_expected_error_wins(box):
     T = tilted_pose().repeat(3, 1, 1)
     T[0, 0, 3] -= 0.03
     T[2, 0, 3] += 0.03
-    verdict = judge(box, finalists(T, [1.001, 1.0, 1.0]))
+    verdict = verdict_on(box, scored(T, [1.001, 1.0, 1.0]))
     assert verdict.winner == 1
 
 

@@ -1,37 +1,30 @@
-"""Pose optimisation by the joint loss: disturbed poses come back, never to a lower score."""
+"""Pose optimisation by the joint loss: perturbed poses come back, never to a lower score."""
 
-import numpy as np
 import torch
 
-from labeling.conftest import rendered_frame, tilted_pose
-from labeling.test_refine import add_m, disturbed
-from selfpose6d.labeling.annotate import AnnotateOptions, annotate, view_instance
+from labeling.conftest import observed, rendered_frame, tilted_pose
+from labeling.test_refine import add_m, perturbed
+from selfpose6d.labeling.annotate import AnnotateOptions, annotate
+from selfpose6d.labeling.candidates import Candidates, render_candidates
 from selfpose6d.labeling.joint_refine import JointRefineOptions, descend, joint_refine
-from selfpose6d.labeling.observation import visible_cloud
-from selfpose6d.labeling.refine import look_and_score
-from selfpose6d.labeling.score import ScoreWeights
+from selfpose6d.labeling.score import ScoreWeights, score
 from selfpose6d.labeling.search import SearchOptions
 
 
-def views(box):
-    frame = rendered_frame(box, tilted_pose())
-    cloud = visible_cloud(frame, frame.instances[0], box.diameter_m, 200, np.random.default_rng(0))
-    return view_instance(frame, frame.instances[0], cloud, SearchOptions()).fine, cloud
-
-
-def test_disturbed_poses_come_back(box):
-    fine, cloud = views(box)
-    start = disturbed(box, tilted_pose(), torch.Generator().manual_seed(0))
-    found = descend(box, fine, cloud, start, JointRefineOptions(steps=60))
+def test_perturbed_poses_come_back(box):
+    seen = observed(box, rendered_frame(box, tilted_pose()))
+    start = perturbed(box, tilted_pose(), torch.Generator().manual_seed(0))
+    found = descend(Candidates(box, seen.fine, start), seen.cloud_cam_m, JointRefineOptions(steps=60))
     assert add_m(box, start, tilted_pose()).median() > 0.004
     assert add_m(box, found, tilted_pose()).median() < 0.001
 
 
 def test_it_never_scores_below_its_start(box):
-    fine, cloud = views(box)
-    start = disturbed(box, tilted_pose(), torch.Generator().manual_seed(1), distance_m=0.03, angle_rad=0.6)
-    before = look_and_score(box, fine, start, ScoreWeights(), coarse=False)[1].total
-    after = joint_refine(box, fine, cloud, start, ScoreWeights(), JointRefineOptions(steps=4)).scores.total
+    seen = observed(box, rendered_frame(box, tilted_pose()))
+    start = perturbed(box, tilted_pose(), torch.Generator().manual_seed(1), distance_m=0.03, angle_rad=0.6)
+    candidates = Candidates(box, seen.fine, start)
+    before = score(render_candidates(candidates), ScoreWeights()).total
+    after = joint_refine(candidates, seen.cloud_cam_m, ScoreWeights(), JointRefineOptions(steps=4)).total
     assert (after >= before - 1e-6).all()
 
 

@@ -4,21 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from labeling.conftest import rendered_frame, tilted_pose
-from selfpose6d.geometry.se3 import exp
-from selfpose6d.labeling.annotate import view_instance
+from labeling.conftest import observed, rendered_frame, tilted_pose
+from selfpose6d.errors import UsageError
+from selfpose6d.geometry.se3 import retract
+from selfpose6d.labeling.candidates import Candidates, render_candidates
 from selfpose6d.labeling.detail import erode, high_pass
-from selfpose6d.labeling.refine import look
 from selfpose6d.labeling.score import ScoreWeights, score
-from selfpose6d.labeling.search import SearchOptions
-
-CLOUD = torch.zeros(1, 3)
 
 
 def scores_at(model, frame, T_cam_obj):
-    view = view_instance(frame, frame.instances[0], CLOUD, SearchOptions())
-    seen = look(model, view.fine, T_cam_obj, coarse=False)
-    return score(view.fine, seen, ScoreWeights(), model.has_colour)
+    candidates = Candidates(model, observed(model, frame).fine, T_cam_obj)
+    return score(render_candidates(candidates), ScoreWeights())
 
 
 def test_the_true_pose_explains_everything(box):
@@ -32,7 +28,7 @@ def test_the_true_pose_explains_everything(box):
 
 def test_total_is_the_weighted_sum_of_its_terms(box):
     T = tilted_pose()
-    shifted = exp(torch.tensor([[0.01, 0, 0, 0, 0, 0.1]])) @ T
+    shifted = retract(torch.tensor([[0.01, 0, 0, 0, 0, 0.1]])) @ T
     s = scores_at(box, rendered_frame(box, T), shifted)
     w = ScoreWeights()
     expected = s.coverage - w.depth * s.depth - w.free_space * s.free_space + w.colour * s.colour
@@ -99,3 +95,9 @@ def test_high_pass_of_a_plain_patch_is_zero():
     mask[0, 8:24, 8:24] = True
     lab = torch.full((1, 32, 32, 3), 40.0)
     assert high_pass(lab, mask).abs().max() == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [(32, 30), (31, 31)])
+def test_high_pass_refuses_images_that_its_kernels_would_leave(size):
+    with pytest.raises(UsageError, match="square and of even size"):
+        high_pass(torch.zeros(1, *size, 3), torch.zeros(1, *size, dtype=torch.bool))

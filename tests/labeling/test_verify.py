@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from labeling.conftest import rendered_frame, tilted_pose
+from labeling.conftest import observed, rendered_frame, tilted_pose
 from labeling.test_refine import add_m
-from selfpose6d.geometry.se3 import exp, make_transform
-from selfpose6d.labeling.annotate import AnnotateOptions
-from selfpose6d.labeling.verify import RenderVerifier
+from selfpose6d.geometry.se3 import make_transform, retract
+from selfpose6d.labeling.certificate import CertificateOptions
+from selfpose6d.labeling.search import SearchOptions
+from selfpose6d.labeling.verify import VerifyOptions, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.boxes import label_box
 from selfpose6d.meshes.primitives.rounds import mug
@@ -21,15 +22,13 @@ def box():
 
 
 def verified(box, T: torch.Tensor, search_doubtful: bool):
-    frame = rendered_frame(box, tilted_pose())
-    verifier = RenderVerifier({1: box}, AnnotateOptions(), search_doubtful=search_doubtful)
-    found = verifier(frame, frame.instances[0], T[None])
-    return found
+    options = VerifyOptions(SearchOptions(), CertificateOptions(), search_doubtful=search_doubtful)
+    return verify(box, observed(box, rendered_frame(box, tilted_pose())), T[None], options)
 
 
 def lying_wrong() -> torch.Tensor:
     """On another side, a quarter turn away: nothing that looks alike in shape."""
-    return tilted_pose() @ exp(torch.tensor([0.0, 0.0, 0.0, 1.1, 0.5, 0.0]))
+    return tilted_pose() @ retract(torch.tensor([0.0, 0.0, 0.0, 1.1, 0.5, 0.0]))
 
 
 def test_a_hopeless_hypothesis_makes_it_search(box):
@@ -53,13 +52,13 @@ def test_the_hidden_handle_of_a_mug_is_not_certified():
     model = build_object_model(Mesh(shape.vertices_m, shape.faces))
     handle_away = torch.tensor([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
     T = make_transform(handle_away, torch.tensor([0.0, 0.05, 0.8]))
-    frame = rendered_frame(model, T)
-    found = RenderVerifier({1: model}, AnnotateOptions())(frame, frame.instances[0], T[None])
+    options = VerifyOptions(SearchOptions(), CertificateOptions())
+    found = verify(model, observed(model, rendered_frame(model, T)), T[None], options)
     assert found.certificate.status == "ambiguous"
     assert found.certificate.alternatives
 
 
 def test_a_hypothesis_a_little_off_is_refined_without_a_search(box):
-    T = tilted_pose() @ exp(torch.tensor([0.004, -0.003, 0.002, 0.05, 0.03, -0.04]))
+    T = tilted_pose() @ retract(torch.tensor([0.004, -0.003, 0.002, 0.05, 0.03, -0.04]))
     found = verified(box, T, search_doubtful=False)
     assert add_m(box, found.T_cam_obj[None], tilted_pose())[0] < 0.002

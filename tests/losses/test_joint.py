@@ -6,7 +6,7 @@ import torch
 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import build_nearest_grid
-from selfpose6d.losses.joint import JointLossOptions, Photograph, joint_loss, known_pixels
+from selfpose6d.losses.joint import JointLossOptions, ObservedImages, joint_loss, known_pixels
 from selfpose6d.types import Rendering
 
 POINTS = np.random.default_rng(0).normal(size=(50, 3)) * 0.03
@@ -14,10 +14,12 @@ GRID = build_nearest_grid(POINTS, np.tile([0.0, 0.0, 1.0], (50, 1)), cells=16)
 FIRST = torch.zeros(1, dtype=torch.long)
 
 
-def photograph(mask: torch.Tensor, depth_m: torch.Tensor) -> Photograph:
+def photograph(mask: torch.Tensor, depth_m: torch.Tensor) -> ObservedImages:
     ab = torch.zeros(1, 4, 4, 2)
     ab[..., 0] = 7.0
-    return Photograph(ab, mask, depth_m, torch.from_numpy(POINTS).float()[None] + torch.tensor([0, 0, 0.003]))
+    return ObservedImages(
+        ab, mask, depth_m, torch.from_numpy(POINTS).float()[None] + torch.tensor([0, 0, 0.003])
+    )
 
 
 def rendering(mask: torch.Tensor, depth_m: float = 0.5) -> Rendering:
@@ -33,7 +35,7 @@ def columns(*which: int) -> torch.Tensor:
     return mask
 
 
-def loss(photo: Photograph, rendered: Rendering, options: JointLossOptions, has_colour: bool = True):
+def loss(photo: ObservedImages, rendered: Rendering, options: JointLossOptions, has_colour: bool = True):
     return joint_loss(photo, rendered, torch.eye(4)[None], GRID, FIRST, torch.tensor([has_colour]), options)
 
 

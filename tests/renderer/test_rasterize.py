@@ -1,5 +1,7 @@
 """Rasteriser: pixels computed by hand, what covers what, and two back ends that agree pixel by pixel."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -279,8 +281,11 @@ def test_no_gradient_flows():
 )
 def test_a_wrong_call_is_refused_before_any_back_end_runs(mesh_index, cameras, message):
     T, K = AT_ORIGIN.repeat(2, 1, 1), K16.repeat(cameras, 1, 1)
+    posed = SimpleNamespace(
+        meshes=pack_meshes([sheet(1)]), mesh_index=torch.tensor(mesh_index), T_cam_obj=T, K=K
+    )
     with pytest.raises(UsageError, match=message):
-        PosedMeshes(pack_meshes([sheet(1)]), torch.tensor(mesh_index), T, K, 4, 5)
+        PosedMeshes.__post_init__(posed)  # past the shape checks, as without them in use
 
 
 def test_kernels_are_not_silently_replaced():

@@ -5,7 +5,7 @@ from pose_rows import make_estimates
 
 from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
 from selfpose6d.runs.json_lines import to_line
-from selfpose6d.types import InstanceKey, SkippedInstance
+from selfpose6d.types import InstanceKey, PoseEstimate
 
 ROWS = [
     (0, 1, 1, 0.9, 0.0, "certified"),
@@ -14,8 +14,8 @@ ROWS = [
     (0, 1, 2, 0.2, 0.0, "rejected"),
 ]
 SKIPPED = [
-    SkippedInstance(InstanceKey("test", 0, 4, 1, 0), "12 of 50 pixels have depth"),
-    SkippedInstance(InstanceKey("test", 0, 4, 3, 1), "7 of 50 pixels have depth"),
+    PoseEstimate.none(InstanceKey("test", 0, 4, 1, 0), "12 of 50 pixels have depth"),
+    PoseEstimate.none(InstanceKey("test", 0, 4, 3, 1), "7 of 50 pixels have depth"),
 ]
 
 
@@ -49,4 +49,5 @@ def test_skipped_file_is_optional(tmp_path):
     assert read_run_skipped(tmp_path) == []
     row = {**SKIPPED[0].key._asdict(), "reason": SKIPPED[0].reason}
     (tmp_path / "skipped.jsonl").write_text(to_line(row))
-    assert read_run_skipped(tmp_path) == SKIPPED[:1]
+    (skipped,) = read_run_skipped(tmp_path)
+    assert (skipped.key, skipped.reason) == (SKIPPED[0].key, SKIPPED[0].reason)

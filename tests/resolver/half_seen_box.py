@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid
-from selfpose6d.geometry.se3 import exp, make_transform, transform_points
+from selfpose6d.geometry.se3 import make_transform, retract, transform_points
 from selfpose6d.geometry.so3 import random_rotations
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.boxes import label_box
@@ -34,7 +34,7 @@ def nudged(T_cam_obj: torch.Tensor, angle_deg: float, shift_m: float, seed: int)
     direction = torch.nn.functional.normalize(
         torch.randn(2, len(T_cam_obj), 3, generator=generator, dtype=torch.float64), dim=-1
     )
-    turn = exp(torch.cat([torch.zeros_like(direction[0]), np.deg2rad(angle_deg) * direction[0]], -1)).to(
+    turn = retract(torch.cat([torch.zeros_like(direction[0]), np.deg2rad(angle_deg) * direction[0]], -1)).to(
         T_cam_obj
     )
     nudged = T_cam_obj @ turn

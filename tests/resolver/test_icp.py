@@ -90,7 +90,7 @@ def test_residuals_computed_by_hand(backend):
     options = ResolverOptions(iterations=0, inlier_m=0.0035)
     result = resolve_all(IDENTITY, cloud_m, two_points_grid(), options, backend)
     assert result.rms_m.tolist() == pytest.approx([np.sqrt(12.5) * 1e-3])
-    assert result.inlier_share.tolist() == [0.5]
+    assert result.inlier_ratio.tolist() == [0.5]
     assert result.iterations.tolist() == [0]
     assert result.converged.tolist() == [False]
     assert torch.equal(result.T_cam_obj, IDENTITY)
@@ -108,7 +108,7 @@ def test_a_shift_is_undone_in_one_step(backend):
     torch.testing.assert_close(result.T_cam_obj, IDENTITY, atol=1e-5, rtol=0)
     assert result.iterations.tolist() == [2]
     assert result.converged.all()
-    assert result.inlier_share.tolist() == [1]
+    assert result.inlier_ratio.tolist() == [1]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -162,7 +162,7 @@ def test_back_ends_agree_in_double_precision(robust_scale_m, iterations, grid, t
     one, other = (resolve_all(starts, clouds_m.double(), double, options, backend) for backend in BACKENDS)
     torch.testing.assert_close(one.T_cam_obj, other.T_cam_obj, atol=1e-6, rtol=0)
     torch.testing.assert_close(one.rms_m, other.rms_m, atol=1e-7, rtol=0)
-    torch.testing.assert_close(one.inlier_share, other.inlier_share)
+    torch.testing.assert_close(one.inlier_ratio, other.inlier_ratio)
     assert torch.equal(one.iterations, other.iterations)
     assert torch.equal(one.converged, other.converged)
 
@@ -280,7 +280,7 @@ def test_outputs_follow_the_dtype_and_inputs_stay_as_they_are(
     starts = nudged(truth, 5, 0.005, seed=12).to(dtype)
     before = starts.clone(), clouds_m.clone()
     result = resolve_all(starts, clouds_m, coarse_grid, ResolverOptions(2, direction=direction), backend)
-    assert result.T_cam_obj.dtype == result.rms_m.dtype == result.inlier_share.dtype == dtype
+    assert result.T_cam_obj.dtype == result.rms_m.dtype == result.inlier_ratio.dtype == dtype
     assert torch.equal(starts, before[0])
     assert torch.equal(clouds_m, before[1])
 

@@ -5,7 +5,7 @@ from labels import label
 from selfpose6d.errors import DataError
 from selfpose6d.runs.journal import Journal, finished_record, unreadable_record
 from selfpose6d.selection import FrameId
-from selfpose6d.types import InstanceKey, PoseEstimate, SkippedInstance
+from selfpose6d.types import InstanceKey, PoseEstimate
 
 FIRST, SECOND = FrameId(0, 5), FrameId(0, 1)
 
@@ -71,7 +71,7 @@ def test_an_unreadable_frame_is_tried_again(tmp_path):
 def test_invalid_poses_join_the_skipped():
     key = InstanceKey("test", *FIRST, 7, 2)
     lost = PoseEstimate(key, np.full((4, 4), np.nan), 0.0, valid=False, reason="12 points")
-    other = SkippedInstance(InstanceKey("test", *FIRST, 8, 3), "empty mask")
+    other = PoseEstimate.none(InstanceKey("test", *FIRST, 8, 3), "empty mask")
     made = finished_record(FIRST, [lost, label(*FIRST, 1)], [other], 0.1)
     assert [row["obj_id"] for row in made.labels] == [1]
     assert [(row["obj_id"], row["reason"]) for row in made.skipped] == [(8, "empty mask"), (7, "12 points")]

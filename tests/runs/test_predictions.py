@@ -13,7 +13,7 @@ from selfpose6d.runs.predictions import (
     skipped_line,
     write_predictions,
 )
-from selfpose6d.types import InstanceKey, SkippedInstance
+from selfpose6d.types import InstanceKey
 
 HEADER = "scene_id,im_id,obj_id,score,R,t,time\n"
 IDENTITY = "1 0 0 0 1 0 0 0 1"
@@ -106,7 +106,8 @@ def test_skipped_rows(tmp_path):
     key = InstanceKey("test", 48, 1, 5, 0)
     path = tmp_path / "skipped.jsonl"
     path.write_text(skipped_line(key, "few points"))
-    assert list(read_skipped(path)) == [SkippedInstance(key, "few points")]
+    (skipped,) = read_skipped(path)
+    assert (skipped.key, skipped.reason, skipped.valid) == (key, "few points", False)
     path.write_text('{"split": "test"}\n')
     with pytest.raises(DataError, match="line 1: expected the key split, scene_id"):
         list(read_skipped(path))

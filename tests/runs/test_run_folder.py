@@ -17,7 +17,7 @@ from selfpose6d.runs.labels import load_labels
 from selfpose6d.runs.outputs import write_outputs
 from selfpose6d.runs.predictions import read_predictions
 from selfpose6d.selection import FrameId
-from selfpose6d.types import InstanceKey, RefinementStep, SkippedInstance
+from selfpose6d.types import InstanceKey, PoseEstimate, RefinementStep
 
 OPTIONS = {"seed": 0, "objects": (1, 2), "models": Path("models"), "method": "verified", "limit": None}
 
@@ -83,7 +83,7 @@ def test_folders_that_are_no_runs(tmp_path):
 
 def test_results_are_sorted_and_complete(tmp_path):
     run = open_run(tmp_path / "run")
-    few = SkippedInstance(InstanceKey("test", 0, 2, 4, 1), "few points")
+    few = PoseEstimate.none(InstanceKey("test", 0, 2, 4, 1), "few points")
     for record in (
         finished_record(FrameId(1, 2), [label(1, 2, 5), label(1, 2, 3, 7, "rejected")], [], 0.5),
         finished_record(FrameId(0, 2), [label(0, 2, 5, 1), label(0, 2, 5)], [few], 0.25),

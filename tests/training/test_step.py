@@ -11,7 +11,8 @@ from small_roots import cube
 from selfpose6d.crops.store import open_crop_store
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.objects.rendered import build_rendered_objects
-from selfpose6d.objects.shapes import build_object_shapes, object_table
+from selfpose6d.objects.shapes import build_object_shapes
+from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.loader import Share, step_generator
 from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, RECIPES, Stage, adapt_recipe, find_recipe

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from selfpose6d.runs.folder import RunFolder
     from selfpose6d.runs.journal import JournalRecord
     from selfpose6d.selection import FrameId
-    from selfpose6d.types import Frame, LabeledPose
 
 
 FRAMES_WORTH_PROCESSES = 24
@@ -118,8 +117,9 @@ def frame_labeler(command: Command, split: str, device: str) -> "Callable[[Frame
     from selfpose6d.cli.frames import process_frame
     from selfpose6d.datasets.layouts import open_dataset
     from selfpose6d.datasets.symmetries import read_symmetries
-    from selfpose6d.labeling.annotate import annotate_instance
-    from selfpose6d.objects.store import ObjectStore, default_cache_dir
+    from selfpose6d.labeling.annotate import annotate
+    from selfpose6d.objects.mesh_cache import default_cache_dir
+    from selfpose6d.objects.store import ObjectStore
 
     dataset = open_dataset(
         command.dataset, split, command.selection, command.models, command.model_unit, command.detections
@@ -128,7 +128,4 @@ def frame_labeler(command: Command, split: str, device: str) -> "Callable[[Frame
     models = ObjectStore(dataset.object_ids, dataset.load_mesh, symmetries, default_cache_dir(), device)
     options = command._options()
 
-    def label(frame: "Frame") -> "list[LabeledPose]":
-        return [annotate_instance(frame, instance, models, options) for instance in frame.instances]
-
-    return lambda frame_id: process_frame(dataset, frame_id, label)
+    return lambda frame_id: process_frame(dataset, frame_id, lambda frame: annotate(frame, models, options))

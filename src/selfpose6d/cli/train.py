@@ -132,7 +132,7 @@ def print_summary(dataset: "Dataset", size: Literal["small", "paper"]) -> None:
     from selfpose6d.network.config import SIZES
     from selfpose6d.network.pose_network import PoseNetwork
     from selfpose6d.network.summary import summarise
-    from selfpose6d.objects.shapes import object_table
+    from selfpose6d.objects.table import object_table
 
     obj_ids, config = dataset.object_ids, SIZES[size]
     objects = object_table(obj_ids, map(dataset.load_mesh, obj_ids))

@@ -12,14 +12,14 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
-from selfpose6d.types import Frame, Instance, InstanceKey, SkippedInstance
+from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate
 
 MARGIN = 0.1
 MIN_POINTS = 50
 
 
 @dataclass(frozen=True)
-class Crop:
+class NetworkCrop:
     """A square of a frame around one mask, resized. Depth is 0 and the mask False outside the image.
 
     Depth and mask are those of the frame's pixel nearest to each crop pixel; `columns_px` and `rows_px` say
@@ -57,16 +57,16 @@ class Crop:
 
 def crop_instance(
     frame: Frame, instance: Instance, size_px: int, min_points: int = MIN_POINTS
-) -> Crop | SkippedInstance:
-    """Cut one instance out of its frame, or say why it cannot be estimated."""
+) -> NetworkCrop | PoseEstimate:
+    """Cut one instance out of its frame, or no pose, because."""
     points = int((instance.mask & (frame.depth_m > 0)).sum())
     if points < min_points:
         reason = f"too few points: {points} mask pixels with depth, need {min_points}"
-        return SkippedInstance(instance.key, reason)
+        return PoseEstimate.none(instance.key, reason)
     box = square_box(instance.mask)
     rows = nearest_source_px(box.top_px, box.side_px, size_px)
     columns = nearest_source_px(box.left_px, box.side_px, size_px)
-    return Crop(
+    return NetworkCrop(
         key=instance.key,
         rgb=_resize(frame.rgb, box, size_px),
         depth_m=_take(frame.depth_m, rows, columns).astype(np.float32),

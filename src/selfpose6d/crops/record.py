@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from selfpose6d.crops.crop import Crop
+from selfpose6d.crops.crop import NetworkCrop
 from selfpose6d.errors import UsageError
-from selfpose6d.geometry.camera import CropBox
-from selfpose6d.types import InstanceKey
 
 _STEPS = np.iinfo(np.uint16).max
 
@@ -28,7 +26,7 @@ def record_dtype(size_px: int) -> np.dtype:
     )
 
 
-def pack_crop(crop: Crop) -> np.ndarray:
+def pack_crop(crop: NetworkCrop) -> np.ndarray:
     """One record (a structured array of length 1). Depth is kept to 1/65535 of the crop's largest depth."""
     record = np.zeros(1, record_dtype(crop.size_px))
     step_m = max(float(crop.depth_m.max()) / _STEPS, 1e-6)
@@ -42,16 +40,3 @@ def pack_crop(crop: Crop) -> np.ndarray:
     record["K"] = crop.K
     record["box_px"] = (crop.box.left_px, crop.box.top_px, crop.box.side_px)
     return record
-
-
-def unpack_crop(record: np.ndarray, split: str) -> Crop:
-    """The crop of one record (a structured scalar or array of length 1)."""
-    record = np.atleast_1d(record)[0]
-    return Crop(
-        key=InstanceKey(split, *map(int, record["key"])),
-        rgb=record["rgb"],
-        depth_m=record["depth"].astype(np.float32) * record["depth_step_m"],
-        mask=np.unpackbits(record["mask"], axis=-1).astype(bool),
-        K=record["K"],
-        box=CropBox(*map(float, record["box_px"])),
-    )

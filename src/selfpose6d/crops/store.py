@@ -17,14 +17,14 @@ import numpy as np
 from jaxtyping import Int
 from platformdirs import user_cache_path
 
-from selfpose6d.crops.crop import MARGIN, MIN_POINTS, Crop, crop_instance
+from selfpose6d.crops.crop import MARGIN, MIN_POINTS, NetworkCrop, crop_instance
 from selfpose6d.crops.record import pack_crop, record_dtype
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import read_skipped, skipped_line
 from selfpose6d.selection import FrameId
-from selfpose6d.types import InstanceKey, SkippedInstance
+from selfpose6d.types import InstanceKey, PoseEstimate
 
 VERSION = 1
 GIB = 1 << 30
@@ -141,10 +141,10 @@ def _build(
 
 
 def _write_crops(
-    cut: Iterable[Crop | SkippedInstance], records: BinaryIO, skipped, options: CacheOptions
+    cut: Iterable[NetworkCrop | PoseEstimate], records: BinaryIO, skipped, options: CacheOptions
 ) -> Iterator[tuple[int, ...]]:
     for item in cut:
-        if isinstance(item, SkippedInstance):
+        if isinstance(item, PoseEstimate):
             skipped.write(skipped_line(item.key, item.reason))
             continue
         records.write(pack_crop(item).tobytes())
@@ -158,7 +158,7 @@ def _write_crops(
 
 def _cut_all(
     dataset: Dataset, crop_px: int, workers: int, on_frame: Callable[[], object]
-) -> Iterator[Crop | SkippedInstance]:
+) -> Iterator[NetworkCrop | PoseEstimate]:
     """Crops in the frames' order; a bounded number of frames is in memory."""
     frame_ids = dataset.frame_ids()
     with ThreadPoolExecutor(workers) as pool:
@@ -169,11 +169,11 @@ def _cut_all(
                 yield from items
 
 
-def _cut_frame(dataset: Dataset, frame_id: FrameId, crop_px: int) -> list[Crop | SkippedInstance]:
+def _cut_frame(dataset: Dataset, frame_id: FrameId, crop_px: int) -> list[NetworkCrop | PoseEstimate]:
     try:
         frame = dataset.load_frame(frame_id)
     except DataError as error:
-        return [SkippedInstance(key, str(error)) for key in _keys_or_none(dataset, frame_id)]
+        return [PoseEstimate.none(key, str(error)) for key in _keys_or_none(dataset, frame_id)]
     return list(chain(frame.skipped, (crop_instance(frame, item, crop_px) for item in frame.instances)))
 
 

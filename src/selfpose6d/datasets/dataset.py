@@ -16,7 +16,7 @@ from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.errors import DataError
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.selection import FrameId, Selection
-from selfpose6d.types import Frame, Instance, InstanceKey, SkippedInstance
+from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate
 
 
 class Dataset(ABC):
@@ -115,7 +115,7 @@ class Dataset(ABC):
 
     def read_instances(
         self, frame_id: FrameId, shape: tuple[int, int]
-    ) -> tuple[tuple[Instance, ...], tuple[SkippedInstance, ...]]:
+    ) -> tuple[tuple[Instance, ...], tuple[PoseEstimate, ...]]:
         """The usable instances of a frame with masks of `shape` (height, width); the others with a reason.
 
         Raises:
@@ -127,7 +127,7 @@ class Dataset(ABC):
             try:
                 instances.append(Instance(key, self._load_mask(frame_id, entry, shape)))
             except DataError as error:
-                skipped.append(SkippedInstance(key, str(error)))
+                skipped.append(PoseEstimate.none(key, str(error)))
         return tuple(instances), tuple(skipped)
 
     def instance_keys(self, frame_id: FrameId) -> tuple[InstanceKey, ...]:

@@ -51,7 +51,7 @@ def crop_intrinsics(
     `box` is one for all, or (left, top, side) in pixels of each.
     """
     if isinstance(box, CropBox):
-        box = torch.tensor([box.left_px, box.top_px, box.side_px], dtype=torch.float64)
+        box = torch.tensor([box.left_px, box.top_px, box.side_px], dtype=torch.float64, device=K.device)
     left, top, side = box.to(K).unbind(-1)
     scale = crop_px / side
     zero, one = torch.zeros_like(scale), torch.ones_like(scale)

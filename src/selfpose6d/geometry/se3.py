@@ -27,7 +27,7 @@ def transform_points(
     return points_b @ T_a_b[..., :3, :3].mT + T_a_b[..., None, :3, 3]
 
 
-def exp(twist: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 4 4"]:
+def retract(twist: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 4 4"]:
     """Transform with translation `twist[..., :3]` and the rotation vector `twist[..., 3:]` (radians).
 
     This is the product manifold R3 x SO(3), not the screw exponential: translation and rotation do not mix.
@@ -35,3 +35,15 @@ def exp(twist: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 4 4"]:
     import roma
 
     return make_transform(roma.rotvec_to_rotmat(twist[..., 3:]), twist[..., :3])
+
+
+def rotate_about(
+    T: Float[Tensor, "*batch 4 4"], centre: Float[Tensor, "*batch 3"], twist: Float[Tensor, "*batch 6"]
+) -> Float[Tensor, "*batch 4 4"]:
+    """Poses after small motions (see `retract`) that rotate about `centre`, given in the frame that `T` maps to."""
+    step = retract(twist)
+    moved = T.clone()
+    moved[..., :3, :3] = step[..., :3, :3] @ T[..., :3, :3]
+    about = (step[..., :3, :3] @ (T[..., :3, 3] - centre)[..., None]).squeeze(-1)
+    moved[..., :3, 3] = about + centre + twist[..., :3]
+    return moved

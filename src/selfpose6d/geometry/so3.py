@@ -13,11 +13,11 @@ _PHI, _PSI = math.sqrt(2.0), 1.533751168755204288118041
 
 
 def super_fibonacci(count: int) -> Float[Tensor, "{count} 3 3"]:
-    """`count` rotation matrices spread evenly over SO(3), always the same ones (float32).
+    """`count` rotation matrices spread evenly over SO(3), always the same ones (float32, on the CPU).
 
     Reference: Alexa, Super-Fibonacci Spirals, CVPR 2022.
     """
-    s = torch.arange(count, dtype=torch.float64) + 0.5
+    s = torch.arange(count, dtype=torch.float64, device="cpu") + 0.5
     r, R = torch.sqrt(s / count), torch.sqrt(1.0 - s / count)
     alpha, beta = 2.0 * math.pi * s / _PHI, 2.0 * math.pi * s / _PSI
     quat_xyzw = torch.stack([r * alpha.sin(), r * alpha.cos(), R * beta.sin(), R * beta.cos()], -1)
@@ -44,11 +44,10 @@ def axis_rotation(axis: Float[Tensor, "3"], angle_rad: Float[Tensor, "n"]) -> Fl
 
 def random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "{count} 3 3"]:
     """`count` uniform random rotations (normalised Gaussian quaternions)."""
-    quat = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+    quat = torch.randn(count, 4, generator=generator, dtype=torch.float64, device=generator.device)
     return roma.unitquat_to_rotmat(quat / quat.norm(dim=-1, keepdim=True)).float()
 
 
 def random_rotation(generator: np.random.Generator) -> Float[Tensor, "3 3"]:
-    """One uniform random rotation, on the CPU whatever the default device."""
-    with torch.device("cpu"):
-        return random_rotations(1, torch.Generator().manual_seed(int(generator.integers(2**31))))[0]
+    """One uniform random rotation, on the CPU."""
+    return random_rotations(1, torch.Generator("cpu").manual_seed(int(generator.integers(2**31))))[0]

@@ -6,8 +6,8 @@ from torch import Tensor
 
 
 def fibonacci_sphere(count: int) -> Float[Tensor, "{count} 3"]:
-    """Unit vectors spread evenly over the sphere."""
-    i = torch.arange(count, dtype=torch.float64) + 0.5
+    """Unit vectors spread evenly over the sphere, on the CPU."""
+    i = torch.arange(count, dtype=torch.float64, device="cpu") + 0.5
     z, angle = 1 - 2 * i / count, torch.pi * (1 + 5**0.5) * i
     r = (1 - z * z).sqrt()
     return torch.stack([r * angle.cos(), r * angle.sin(), z], -1).float()
@@ -25,7 +25,7 @@ def look_from(
     )
     right = torch.nn.functional.normalize(torch.linalg.cross(helper, forward), dim=-1)
     down = torch.linalg.cross(forward, right)
-    T = torch.eye(4).repeat(len(direction), 1, 1)
+    T = torch.eye(4, device=direction.device).repeat(len(direction), 1, 1)
     T[:, :3, :3] = torch.stack([right, down, forward], 1)
     T[:, :3, 3] = -(T[:, :3, :3] @ (centre_m + distance_m * direction)[..., None]).squeeze(-1)
     return T

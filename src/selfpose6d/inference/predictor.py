@@ -12,7 +12,7 @@ from torch import Tensor
 
 from selfpose6d.checks import require_depth_in_metres, require_intrinsics
 from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
-from selfpose6d.crops.crop import Crop, crop_instance
+from selfpose6d.crops.crop import NetworkCrop, crop_instance
 from selfpose6d.crops.record import pack_crop
 from selfpose6d.datasets.model_files import ModelFiles, Unit, find_model_files
 from selfpose6d.datasets.symmetries import read_symmetries
@@ -22,26 +22,30 @@ from selfpose6d.inference.clustering import cluster_poses
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.stage_times import StageTimes
 from selfpose6d.labeling.annotate import AnnotateOptions
-from selfpose6d.labeling.verify import RenderVerifier, VerifiedPose
+from selfpose6d.labeling.certificate import CertifiedPose
+from selfpose6d.labeling.observation import observe
+from selfpose6d.labeling.verify import VerifyOptions, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.known_meshes import load_known_meshes, require_all_meshes
+from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
-from selfpose6d.objects.store import ObjectStore, default_cache_dir
+from selfpose6d.objects.store import ObjectStore
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 from selfpose6d.types import (
+    Certificate,
     Frame,
     Instance,
     InstanceKey,
     LabeledPose,
     PoseEstimate,
     RefinementStep,
-    SkippedInstance,
 )
 
-Verifier = Callable[[Frame, Instance, Tensor], VerifiedPose]
-"""Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), the network's pose first."""
+Verifier = Callable[[Frame, Instance, Tensor], CertifiedPose | PoseEstimate]
+"""Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), the network's pose first; no pose where it cannot
+look."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,10 @@ class Predictor:
             return cls(network, options)
         shapes = build_object_shapes(require_all_meshes(network.objects, meshes)).to(device)
         return cls(
-            network, options, shapes, _make_verifier(models, meshes, device) if options.verify else None
+            network,
+            options,
+            shapes,
+            _make_verifier(models, meshes, device, options.seed) if options.verify else None,
         )
 
     def __call__(
@@ -165,7 +172,7 @@ class Predictor:
         """One estimate per instance of the frame, in their order."""
         with self.times.measure("crop"):
             batch, skipped = self._crop(frame)
-        estimates = {item.key: _invalid(item) for item in skipped}
+        estimates = {pose.key: pose for pose in skipped}
         if batch is not None:
             self.instances += len(batch.instances)
             found = self._refine(batch, self._estimate(batch))
@@ -181,11 +188,11 @@ class Predictor:
         T_cam_obj = self._estimate(batch).T_cam_obj
         return {instance.key: T for instance, T in zip(batch.instances, T_cam_obj, strict=True)}
 
-    def _crop(self, frame: Frame) -> tuple[_Batch | None, list[SkippedInstance]]:
+    def _crop(self, frame: Frame) -> tuple[_Batch | None, list[PoseEstimate]]:
         config, instances, records, skipped = self.network.config, [], [], []
         for instance in frame.instances:
             crop = self._crop_instance(frame, instance, config.crop_px)
-            if isinstance(crop, SkippedInstance):
+            if isinstance(crop, PoseEstimate):
                 skipped.append(crop)
             else:
                 instances.append(instance)
@@ -200,10 +207,10 @@ class Predictor:
         )
         return _Batch(tuple(instances), crops), skipped
 
-    def _crop_instance(self, frame: Frame, instance: Instance, crop_px: int) -> Crop | SkippedInstance:
+    def _crop_instance(self, frame: Frame, instance: Instance, crop_px: int) -> NetworkCrop | PoseEstimate:
         if instance.key.obj_id not in self._index_by_id:
             known = " ".join(map(str, self._index_by_id))
-            return SkippedInstance(
+            return PoseEstimate.none(
                 instance.key, f"object {instance.key.obj_id} is unknown to the model ({known})"
             )
         return crop_instance(frame, instance, crop_px)
@@ -280,11 +287,13 @@ class Predictor:
         start_s = time.perf_counter()
         with self.times.measure("verify"):
             best = self.verifier(frame, instance, T_cam_obj)
+        if isinstance(best, PoseEstimate):  # nothing to verify by: the network's pose stands, uncertified
+            best = CertifiedPose(T_cam_obj[0], Certificate.not_verified(best.reason, confidence))
         path = (*path, RefinementStep("verified", _as_numpy(best.T_cam_obj))) if path else ()
         return LabeledPose(
             instance.key,
             _as_numpy(best.T_cam_obj),
-            best.certificate.confidence if best.judged else confidence,
+            best.certificate.confidence,
             path=path,
             certificate=best.certificate,
             time_s=time.perf_counter() - start_s,
@@ -296,12 +305,20 @@ def _as_numpy(T_cam_obj: Float[Tensor, "4 4"]) -> Float[np.ndarray, "4 4"]:
 
 
 def _make_verifier(
-    models: ModelFiles | Mapping[int, Mesh], meshes: Mapping[int, Mesh], device: torch.device | str
-) -> RenderVerifier:
+    models: ModelFiles | Mapping[int, Mesh], meshes: Mapping[int, Mesh], device: torch.device | str, seed: int
+) -> Verifier:
     symmetries = read_symmetries(models.folder) if isinstance(models, ModelFiles) else {}
     store = ObjectStore(tuple(meshes), meshes.__getitem__, symmetries, default_cache_dir(), str(device))
-    return RenderVerifier(store, AnnotateOptions())
+    options = AnnotateOptions(seed=seed)
 
+    def verifier(
+        frame: Frame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
+    ) -> CertifiedPose | PoseEstimate:
+        model = store[instance.key.obj_id]
+        observation = observe(frame, instance, model, options.observation, options.generator(instance))
+        if isinstance(observation, PoseEstimate):
+            return observation
+        T = T_cam_obj.to(model.device).float()
+        return verify(model, observation, T, VerifyOptions(options.search, options.certificate))
 
-def _invalid(skipped: SkippedInstance) -> PoseEstimate:
-    return PoseEstimate(skipped.key, np.full((4, 4), np.nan), 0.0, valid=False, reason=skipped.reason)
+    return verifier

@@ -1,24 +1,33 @@
-"""Accept, doubt or reject: what the finalists' scores say about the winner.
+"""Accept, doubt or reject: what the refined candidates' scores say about the winner.
 
-The scores become a distribution over the finalists; the winner is the pose of least expected error, its confidence
-the share of that distribution that agrees with it (within 2 cm, symmetries of the object considered) times what a
+The scores become a distribution over the candidates; the winner is the pose of least expected error, its confidence
+the part of that distribution that agrees with it (within 2 cm, symmetries of the object considered) times what a
 pose of that quality is worth.
 """
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import transform_points
-from selfpose6d.labeling.refine import Refined
+from selfpose6d.labeling.hypotheses import align, distinct
+from selfpose6d.labeling.observation import Observation
+from selfpose6d.labeling.score import ScoredPoses
+from selfpose6d.labeling.search import SAME_REFINED
+from selfpose6d.labeling.silhouette import silhouette_fractions
 from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.types import Alternative, Certificate
 
 AGREEMENT_M = 0.02
+"""Poses whose model points are this near agree: what `evaluate` calls right."""
 COMPARED_POINTS = 200
+"""Of the model; the mean distance of more differs by less than a tenth of a millimetre."""
+QUALITY_SCORE, QUALITY_WIDTH = 0.7, 0.06
+"""Logistic of how often a pose of a total score is right: set by hand on the real sample and one rendered set."""
 
 
 @dataclass(frozen=True)
@@ -26,58 +35,82 @@ class CertificateOptions:
     """When a pose is certified."""
 
     temperature: float = 0.025
-    """Difference of total score that makes a finalist e times less likely."""
+    """Difference of total score that makes a candidate e times less likely."""
     min_score: float = 0.85
     """Least total score."""
     min_coverage: float = 0.85
-    """Least share of the mask that the rendering covers."""
+    """Least part of the mask that the rendering covers."""
     max_free_space: float = 0.03
-    """Most rendered area in measured free space, as a share of the mask."""
+    """Most rendered area in measured free space, as a part of the mask."""
     max_rms_m: float = 0.012
     """Most rms distance of the observed points from the model, metres."""
     min_agreement: float = 0.8
-    """Least share of the distribution that agrees with the winner; below, the pose is ambiguous."""
+    """Least part of the distribution that agrees with the winner; below, the pose is ambiguous."""
     max_outside_image: float = 0.2
     """Most of the predicted silhouette that may lie outside the image."""
     min_visible: float = 0.15
-    """Least share of the predicted silhouette that the mask shows."""
+    """Least part of the predicted silhouette that the mask shows."""
+
+
+@dataclass(frozen=True)
+class CertifiedPose:
+    """A pose of one instance and what its certificate says."""
+
+    T_cam_obj: Float[Tensor, "4 4"]
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is measured of each candidate beside its score."""
+
+    rms_m: Float[Tensor, "poses"]
+    """Residual of the observed points."""
+    outside_image: Float[Tensor, "poses"]
+    """Part of the predicted silhouette outside the image."""
+    visible_fraction: Float[Tensor, "poses"]
+    """Part of it that the mask shows."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The winner among the finalists and its certificate."""
+    """The winner among the candidates and its certificate."""
 
     winner: int
     certificate: Certificate
 
 
 def certify(
-    model: ObjectModel,
-    finalists: Refined,
-    rms_m: Float[Tensor, "poses"],
-    outside_image: Float[Tensor, "poses"],
-    visible: Float[Tensor, "poses"],
-    options: CertificateOptions,
-) -> Verdict:
-    """Choose the winner and judge it.
+    model: ObjectModel, observation: Observation, candidates: ScoredPoses, options: CertificateOptions
+) -> CertifiedPose:
+    """Measure the candidates in the whole image, then choose and certify the winner.
 
-    `rms_m`, `outside_image` and `visible` are measured per finalist: residual of the observed points, share of the
-    predicted silhouette outside the image, and share of it that the mask shows.
+    Of candidates that came to the same pose the best-scored counts: the certificate weighs different answers.
     """
-    scores = finalists.scores
-    distance_m = pose_distances(model, finalists.T_cam_obj)
-    share = torch.softmax(scores.total / options.temperature, 0)
-    expected_error_m = (distance_m.clamp_max(5 * AGREEMENT_M) * share).sum(1)
-    plausible = scores.total > scores.total.max() - 2 * options.temperature
+    kept = distinct(model, candidates.T_cam_obj, candidates.total, SAME_REFINED, len(candidates))
+    candidates = candidates.take(kept)
+    T = candidates.T_cam_obj
+    residual = align(model, observation.cloud_cam_m, T, ResolverOptions(iterations=0))
+    evidence = Evidence(residual.rms_m, *silhouette_fractions(model, observation, T))
+    verdict = decide(model, candidates, evidence, options)
+    return CertifiedPose(T[verdict.winner], verdict.certificate)
+
+
+def decide(
+    model: ObjectModel, candidates: ScoredPoses, evidence: Evidence, options: CertificateOptions
+) -> Verdict:
+    """Choose the winner and say what the evidence is worth."""
+    scores, total = candidates.scores, candidates.total
+    distance_m = pose_distances(model, candidates.T_cam_obj)
+    probability = torch.softmax(total / options.temperature, 0)
+    expected_error_m = (distance_m.clamp_max(5 * AGREEMENT_M) * probability).sum(1)
+    plausible = total > total.max() - 2 * options.temperature
     winner = int(torch.where(plausible, expected_error_m, torch.inf).argmin())
     agrees = distance_m[winner] < AGREEMENT_M
-    agreement = float((share * agrees).sum())
-    rival = scores.total[~agrees].max() if bool((~agrees).any()) else scores.total.new_tensor(-1.0)
-    margin = float(scores.total[agrees].max() - rival)
-    confidence = agreement * _quality(float(scores.total[winner]))
-    fault = _fault(
-        scores, winner, float(rms_m[winner]), float(outside_image[winner]), float(visible[winner]), options
-    )
+    agreement = float((probability * agrees).sum())
+    competing = total[~agrees].max() if bool((~agrees).any()) else total.new_tensor(-1.0)
+    margin = float(total[agrees].max() - competing)
+    fault = _fault(candidates, evidence, winner, options)
     status, reason = "certified", ""
     if fault:
         status, reason = "rejected", fault
@@ -86,42 +119,41 @@ def certify(
         reason = (
             f"runner-up too close: another pose scores {abs(margin):.3f} {'below' if margin > 0 else 'above'}"
         )
-    alternatives = _alternatives(finalists, share, agrees, plausible) if status == "ambiguous" else ()
+    others = (plausible | (probability > 0.05)) & ~agrees
     certificate = Certificate(
         status=status,
         reason=reason,
-        confidence=confidence,
+        confidence=agreement * _quality(float(total[winner])),
         margin=margin,
-        rms_m=float(rms_m[winner]),
+        rms_m=float(evidence.rms_m[winner]),
         coverage=float(scores.coverage[winner]),
         free_space=float(scores.free_space[winner]),
         colour=float(scores.colour[winner]),
-        alternatives=alternatives,
+        alternatives=_alternatives(candidates, probability, others) if status == "ambiguous" else (),
     )
     return Verdict(winner, certificate)
 
 
 def pose_distances(model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"]) -> Float[Tensor, "poses poses"]:
     """Mean distance of model points between every two poses (ADD), the least over the object's symmetries, metres."""
-    points = model.grid.points_m[0]
-    points = points[torch.linspace(0, len(points) - 1, COMPARED_POINTS).long()]
-    placed = transform_points(T_cam_obj, points.expand(len(T_cam_obj), -1, -1))
+    points, count = model.grid.points_m[0], len(T_cam_obj)
+    points = points[torch.linspace(0, len(points) - 1, COMPARED_POINTS, device=points.device).long()]
+    placed = transform_points(T_cam_obj, points.expand(count, -1, -1))
     variants = (T_cam_obj[:, None] @ model.symmetries).flatten(0, 1)
     moved = transform_points(variants, points.expand(len(variants), -1, -1))
     distance = (placed[:, None] - moved[None]).norm(dim=-1).mean(-1)
-    return distance.reshape(len(T_cam_obj), len(T_cam_obj), -1).amin(-1)
+    return distance.reshape(count, count, -1).amin(-1)
 
 
 def _quality(total: float) -> float:
-    """How often a pose of this total score is right when nothing rivals it."""
-    return float(1 / (1 + np.exp(-(total - 0.7) / 0.06)))
+    """How often a pose of this total score is right when nothing competes with it."""
+    return 1 / (1 + math.exp(-(total - QUALITY_SCORE) / QUALITY_WIDTH))
 
 
-def _fault(
-    scores, winner: int, rms_m: float, outside: float, visible: float, options: CertificateOptions
-) -> str:
-    total, coverage = float(scores.total[winner]), float(scores.coverage[winner])
-    free_space = float(scores.free_space[winner])
+def _fault(candidates: ScoredPoses, evidence: Evidence, winner: int, options: CertificateOptions) -> str:
+    total, coverage = float(candidates.total[winner]), float(candidates.scores.coverage[winner])
+    free_space, rms_m = float(candidates.scores.free_space[winner]), float(evidence.rms_m[winner])
+    outside, visible = float(evidence.outside_image[winner]), float(evidence.visible_fraction[winner])
     checks = (
         (
             outside > options.max_outside_image,
@@ -140,10 +172,9 @@ def _fault(
 
 
 def _alternatives(
-    finalists: Refined,
-    share: Float[Tensor, "poses"],
-    agrees: Tensor,
-    plausible: Tensor,
+    candidates: ScoredPoses, probability: Float[Tensor, "poses"], which: Tensor
 ) -> tuple[Alternative, ...]:
-    others = ((plausible | (share > 0.05)) & ~agrees).nonzero().squeeze(-1).tolist()
-    return tuple(Alternative(finalists.T_cam_obj[i].double().cpu().numpy(), float(share[i])) for i in others)
+    return tuple(
+        Alternative(candidates.T_cam_obj[i].double().cpu().numpy(), float(probability[i]))
+        for i in which.nonzero().squeeze(-1).tolist()
+    )

@@ -1,33 +1,45 @@
-"""Surface detail: colour without its slow changes, which survives lighting.
-
-One function, two back ends as in `rasterize`.
-"""
+"""Surface detail: colour without its slow changes, which survives lighting."""
 
 from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from selfpose6d.backend import Backend, runs_numba
-from selfpose6d.labeling.detail_numba import high_pass_numba
+from selfpose6d.errors import UsageError
+from selfpose6d.labeling.detail_numba import high_pass_images
 
-BLUR_SHARE = 8
+BLUR_RATIO = 8
 """The neighbourhood is the image's side divided by this."""
 
 
 def high_pass(
     lab: Float[Tensor, "n h w 3"], mask: Bool[Tensor, "n h w"], backend: Backend = "auto"
 ) -> Float[Tensor, "n 3 h w"]:
-    """LAB minus its mean over the neighbourhood within the mask, 0 outside. Square images of even size."""
-    side_px = max(1, lab.shape[1] // BLUR_SHARE // 2) | 1
-    if runs_numba(backend, lab.device):
-        return high_pass_numba(lab, mask, side_px)
-    return high_pass_torch(lab, mask, side_px)
+    """LAB minus its mean over the neighbourhood within the mask, 0 outside.
+
+    Raises:
+        UsageError: the images are not square and of even size.
+    """
+    if lab.shape[1] != lab.shape[2] or lab.shape[1] % 2:
+        raise UsageError(f"images must be square and of even size, got {tuple(lab.shape[1:3])}. Pad them.")
+    side_px = max(1, lab.shape[1] // BLUR_RATIO // 2) | 1
+    return (_high_pass_numba if runs_numba(backend, lab.device) else _high_pass_torch)(lab, mask, side_px)
 
 
-def high_pass_torch(
+def _high_pass_numba(
+    lab: Float[Tensor, "n h h 3"], mask: Bool[Tensor, "n h h"], side_px: int
+) -> Float[Tensor, "n 3 h h"]:
+    images, height, width, _ = lab.shape
+    detail = np.zeros((images, 3, height, width), np.float32)
+    high_pass_images(lab.numpy(), mask.numpy(), side_px // 2, detail)
+    return torch.from_numpy(detail)
+
+
+def _high_pass_torch(
     lab: Float[Tensor, "n h h 3"], mask: Bool[Tensor, "n h h"], side_px: int
 ) -> Float[Tensor, "n 3 h h"]:
     """Reference for any device. `side_px` is the box filter's side on the half-size image, odd."""
@@ -55,3 +67,13 @@ def erode(mask: Bool[Tensor, "n h w"], radius_px: int) -> Bool[Tensor, "n h w"]:
     for dimension in ((2 * radius_px + 1, 1), (1, 2 * radius_px + 1)):
         outside = F.max_pool2d(outside, dimension, 1)
     return outside[:, 0] == 0
+
+
+def image_gradient(
+    images: Float[Tensor, "*batch h w"],
+) -> tuple[Float[Tensor, "*batch h w"], Float[Tensor, "*batch h w"]]:
+    """Central differences along u and v, 0 at the image border."""
+    du, dv = torch.zeros_like(images), torch.zeros_like(images)
+    du[..., 1:-1] = 0.5 * (images[..., 2:] - images[..., :-2])
+    dv[..., 1:-1, :] = 0.5 * (images[..., 2:, :] - images[..., :-2, :])
+    return du, dv

@@ -1,24 +1,11 @@
-"""CPU back end of `detail.high_pass`: running sums, images in parallel."""
+"""Kernels of `detail.high_pass`: running sums, images in parallel."""
 
 import numba
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
-
-def high_pass_numba(
-    lab: Float[Tensor, "n h h 3"], mask: Bool[Tensor, "n h h"], side_px: int
-) -> Float[Tensor, "n 3 h h"]:
-    """See `high_pass_torch`."""
-    images, height, width, _ = lab.shape
-    detail = np.zeros((images, 3, height, width), np.float32)
-    _high_pass_images(lab.numpy(), mask.numpy(), side_px // 2, detail)
-    return torch.from_numpy(detail)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _high_pass_images(lab, mask, radius, detail):  # pragma: no cover - compiled
+def high_pass_images(lab, mask, radius, detail):  # pragma: no cover - compiled
     for image in numba.prange(len(lab)):
         blurred = _half_size(lab[image], mask[image])
         for _ in range(4):  # down and across, twice

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.colour import rgb_to_lab
-from selfpose6d.labeling.refine import Refined, keep_better, look_and_score, move_about_centre
-from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
-from selfpose6d.losses.joint import BALANCED, JointLossOptions, Photograph, joint_loss
-from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.geometry.se3 import rotate_about
+from selfpose6d.labeling.candidates import Candidates, render_candidates
+from selfpose6d.labeling.score import ScoredPoses, ScoreWeights, score
+from selfpose6d.losses.joint import BALANCED, JointLossOptions, ObservedImages, joint_loss
+from selfpose6d.objects.object_model import FINE_MESH
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
 
@@ -39,53 +40,45 @@ class JointRefineOptions:
 
 
 def joint_refine(
-    model: ObjectModel,
-    observed: ObservedCrop,
+    candidates: Candidates,
     cloud_cam_m: Float[Tensor, "points 3"],
-    T_cam_obj: Float[Tensor, "poses 4 4"],
     weights: ScoreWeights,
     options: JointRefineOptions,
-) -> Refined:
-    """Descend on the joint loss from every pose; of start and end the better-scored one is kept.
+) -> ScoredPoses:
+    """Descend on the joint loss from every candidate; of start and end the better-scored one is kept.
 
     Reference: paper Eq. (11).
     """
-    T = descend(model, observed, cloud_cam_m, T_cam_obj, options)
     before, after = (
-        Refined(pose, look_and_score(model, observed, pose, weights, coarse=False)[1])
-        for pose in (T_cam_obj, T)
+        ScoredPoses(poses.T_cam_obj, score(render_candidates(poses), weights))
+        for poses in (candidates, candidates.at(descend(candidates, cloud_cam_m, options)))
     )
-    return keep_better(before, after)
+    return before.better_of(after)
 
 
 def descend(
-    model: ObjectModel,
-    observed: ObservedCrop,
-    cloud_cam_m: Float[Tensor, "points 3"],
-    T_cam_obj: Float[Tensor, "poses 4 4"],
-    options: JointRefineOptions,
+    candidates: Candidates, cloud_cam_m: Float[Tensor, "points 3"], options: JointRefineOptions
 ) -> Float[Tensor, "poses 4 4"]:
-    """Where the joint loss leads each pose; all are one batch."""
-    poses, crop = len(T_cam_obj), observed.crop
-    size = crop.mask.shape[0]
-    photograph = Photograph(
-        ab=rgb_to_lab(crop.rgb)[None, ..., 1:].expand(poses, -1, -1, -1),
-        mask=crop.mask.expand(poses, -1, -1),
-        depth_m=crop.depth_m.expand(poses, -1, -1),
-        points_cam_m=cloud_cam_m.expand(poses, -1, -1),
+    """Where the joint loss leads each candidate; all are one batch."""
+    model, crop, start = candidates.model, candidates.crop, candidates.T_cam_obj
+    count, centre = len(start), candidates.centre_cam_m
+    observed = ObservedImages(
+        ab=rgb_to_lab(crop.rgb)[None, ..., 1:].expand(count, -1, -1, -1),
+        mask=crop.mask.expand(count, -1, -1),
+        depth_m=crop.depth_m.expand(count, -1, -1),
+        points_cam_m=cloud_cam_m.expand(count, -1, -1),
     )
-    index, K = torch.zeros(poses, dtype=torch.long), crop.K.expand(poses, 3, 3)
-    has_colour = torch.full((poses,), model.has_colour)
-    centre = T_cam_obj[:, :3, :3] @ model.centre_m + T_cam_obj[:, :3, 3]
-    scale = torch.tensor([0.5 * model.diameter_m] * 3 + [1.0] * 3)
-    motion = torch.zeros(poses, 6, requires_grad=True)
+    zero = torch.zeros(count, dtype=torch.long, device=start.device)
+    has_colour = torch.full((count,), model.has_colour, device=start.device)
+    scale = start.new_tensor([0.5 * model.diameter_m] * 3 + [1.0] * 3)
+    motion = start.new_zeros(count, 6).requires_grad_()
     optimiser = torch.optim.Adam([motion], betas=(0.9, 0.99))
     for step in range(options.steps):
         optimiser.param_groups[0]["lr"] = options.rate * (1 + math.cos(math.pi * step / options.steps)) / 2
-        T = move_about_centre(T_cam_obj, centre, scale * motion)
-        image = render(PosedMeshes(model.packed, index, T, K, size, size))
-        terms = joint_loss(photograph, image, T, model.grid, index, has_colour, options.loss)
+        T = rotate_about(start, centre, scale * motion)
+        image = render(PosedMeshes.of_one(model.packed, FINE_MESH, T, crop.K, crop.shape))
+        terms = joint_loss(observed, image, T, model.grid, zero, has_colour, options.loss)
         optimiser.zero_grad()
         terms.total.sum().backward()
         optimiser.step()
-    return move_about_centre(T_cam_obj, centre, scale * motion.detach())
+    return rotate_about(start, centre, scale * motion.detach())

@@ -1,53 +1,227 @@
-"""What one instance shows: a square crop of colour, depth and mask, and a clean cloud of its visible surface."""
+"""What was observed of one instance, prepared once: two crops, the visible surface, the camera. The frame ends here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from selfpose6d.crops.crop import MIN_POINTS
-from selfpose6d.errors import SelfPose6DError
+from selfpose6d.crops.crop import MIN_POINTS, square_box
+from selfpose6d.errors import UsageError
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
-from selfpose6d.types import Frame, Instance
+from selfpose6d.geometry.colour import rgb_to_lab
+from selfpose6d.labeling.detail import erode, high_pass, image_gradient
+from selfpose6d.objects.object_model import COARSE_MESH, FINE_MESH, ObjectModel
+from selfpose6d.types import Frame, Instance, LabeledPose
 
 CROP_MARGIN = 0.15
+"""Share of the mask's side on each side of it: room for poses that stick out."""
 ERODE_PX = 2
+"""Mixed pixels of depth sensors at an edge are one or two wide."""
 MAX_SPREAD = 1.25
-
-
-class TooFewPointsError(SelfPose6DError):
-    """The instance cannot be estimated; the message is its skip reason."""
+"""Diameters from the median beyond which a point cannot be the object's: 1 at most if the median lies on it."""
+MIN_ERODED_RATIO = 0.3
+"""An eroded mask that keeps less than this is a thin object, which needs its border."""
+MAX_DISTANCE_PX = 10.0
+"""Distances from the mask are cut here, so that far wrong pixels do not outweigh near ones."""
 
 
 @dataclass(frozen=True)
-class Crop:
-    """A square view of the instance, resized; depth 0 is unknown."""
+class ObservationOptions:
+    """How finely an instance is looked at."""
+
+    points: int = 200
+    """Points of the visible surface that the resolver fits."""
+    coarse_px: int = 64
+    """Crop side of the search, pixels."""
+    fine_px: int = 128
+    """Crop side of the last refinement and of the final score, pixels."""
+
+    def __post_init__(self) -> None:
+        if self.points < 1:
+            raise UsageError(f"points must be at least 1, got {self.points}.")
+        for name in ("coarse_px", "fine_px"):
+            if getattr(self, name) < 16 or getattr(self, name) % 2:
+                raise UsageError(f"{name} must be even and at least 16, got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class ObservedCrop:
+    """A square view of the instance, resized, with all that is constant about it. Depth 0 is unknown.
+
+    RGB may be registered to depth with an error of up to `max_shift_px` crop pixels either way: the colour term takes
+    the best of `shifts` = (2 * max_shift_px + 1) squared. `padded_detail` is the high-pass LAB with as many pixels of
+    zeros around it; `inner` the mask without its border, `inner_px` the flat indices of its pixels, `shifted` their
+    high-pass LAB and its square at each shift. `outside_px` is the distance of each pixel from the mask (0 inside),
+    capped, and its gradients along u and v. `mesh_index` names the level of detail of `ObjectModel.packed` that fits.
+    """
 
     rgb: Float[Tensor, "size size 3"]
     depth_m: Float[Tensor, "size size"]
     mask: Bool[Tensor, "size size"]
     in_image: Bool[Tensor, "size size"]
     K: Float[Tensor, "3 3"]
+    mesh_index: int
+    max_shift_px: int
+    padded_detail: Float[Tensor, "3 padded padded"]
+    inner: Bool[Tensor, "size size"]
+    inner_px: Int[Tensor, "pixels"]
+    shifted: Float[Tensor, "4 shifts pixels"]
+    outside_px: Float[Tensor, "3 size size"]
 
-    def to(self, device: torch.device | str) -> "Crop":
-        """The same crop on another device."""
-        return Crop(*(value.to(device) for value in vars(self).values()))
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width), equal."""
+        return (self.mask.shape[0], self.mask.shape[1])
+
+    @property
+    def area_px(self) -> Tensor:
+        """Pixels of the mask; 1 where the crop shows none."""
+        return self.mask.sum().clamp_min(1)
 
 
-def crop_instance(frame: Frame, mask: Bool[np.ndarray, "height width"], box: CropBox, size_px: int) -> Crop:
-    """Resample the frame to the crop: colours by area, depth and mask by the nearest pixel."""
-    rgb = _warp(frame.rgb, box, size_px, smooth=True).astype(np.float32) / 255.0
-    inside = _warp(np.ones(mask.shape, np.uint8), box, size_px, smooth=False)
-    return Crop(
-        rgb=torch.from_numpy(rgb),
-        depth_m=torch.from_numpy(_warp(frame.depth_m.astype(np.float32), box, size_px, smooth=False)),
-        mask=torch.from_numpy(_warp(mask.astype(np.uint8), box, size_px, smooth=False).astype(bool)),
-        in_image=torch.from_numpy(inside.astype(bool)),
-        K=crop_intrinsics(torch.from_numpy(frame.K.astype(np.float32)), box, size_px),
+@dataclass(frozen=True)
+class Observation:
+    """One instance as seen: crops at two resolutions, all points of its visible surface, and a sample of them."""
+
+    coarse: ObservedCrop
+    fine: ObservedCrop
+    surface_cam_m: Float[np.ndarray, "surface 3"]
+    cloud_cam_m: Float[Tensor, "points 3"]
+    K: Float[Tensor, "3 3"]
+    """Camera matrix of the whole image."""
+    image_shape: tuple[int, int]
+    """(height, width)."""
+    mask_area_px: int
+
+    def resampled(self, generator: np.random.Generator) -> "Observation":
+        """The same with other points of the surface."""
+        cloud = sample_points(self.surface_cam_m, len(self.cloud_cam_m), generator)
+        return replace(self, cloud_cam_m=cloud.to(self.cloud_cam_m.device))
+
+
+def observe(
+    frame: Frame,
+    instance: Instance,
+    model: ObjectModel,
+    options: ObservationOptions,
+    generator: np.random.Generator,
+) -> Observation | LabeledPose:
+    """Everything that scoring and refining need of an instance, on the model's device; or no pose, because."""
+    surface = visible_surface(frame, instance, model.diameter_m)
+    if isinstance(surface, LabeledPose):
+        return surface
+    box, device = square_box(instance.mask, CROP_MARGIN), model.device
+    return Observation(
+        # colours are up to 6 px of 128 off the depth in YCB-Video (METHOD 3): a pixel of the coarse crop, four here
+        coarse=observe_crop(
+            frame, instance.mask, box, options.coarse_px, COARSE_MESH, options.coarse_px // 64, device
+        ),
+        fine=observe_crop(
+            frame, instance.mask, box, options.fine_px, FINE_MESH, options.fine_px // 32, device
+        ),
+        surface_cam_m=surface,
+        cloud_cam_m=sample_points(surface, options.points, generator).to(device),
+        K=torch.from_numpy(frame.K).to(device, torch.float32),
+        image_shape=(instance.mask.shape[0], instance.mask.shape[1]),
+        mask_area_px=int(instance.mask.sum()),
     )
+
+
+def visible_surface(
+    frame: Frame, instance: Instance, diameter_m: float
+) -> Float[np.ndarray, "surface 3"] | LabeledPose:
+    """The instance's visible points, camera frame, metres; or no pose, because there are fewer than 50.
+
+    The mask is eroded against mixed pixels at depth edges (not where little would be left), and points farther
+    than the object's size from the median are dropped.
+    """
+    usable = instance.mask & (frame.depth_m > 0) & np.isfinite(frame.depth_m)
+    if usable.sum() < MIN_POINTS:
+        return LabeledPose.none(
+            instance.key, f"too few points: {int(usable.sum())} mask pixels with depth, need {MIN_POINTS}"
+        )
+    kernel = np.ones((2 * ERODE_PX + 1, 2 * ERODE_PX + 1), np.uint8)
+    eroded = usable & cv2.erode(instance.mask.astype(np.uint8), kernel).astype(bool)
+    if eroded.sum() >= max(4 * MIN_POINTS, MIN_ERODED_RATIO * usable.sum()):
+        usable = eroded
+    rows, columns = np.nonzero(usable)
+    z = frame.depth_m[rows, columns].astype(np.float64)
+    x = (columns - frame.K[0, 2]) / frame.K[0, 0] * z
+    y = (rows - frame.K[1, 2]) / frame.K[1, 1] * z
+    points = np.stack([x, y, z], -1)
+    near = np.linalg.norm(points - np.median(points, axis=0), axis=1) < MAX_SPREAD * diameter_m
+    if near.sum() < MIN_POINTS:
+        reason = f"{int(near.sum())} lie within the object's size of their median, need {MIN_POINTS}"
+        return LabeledPose.none(instance.key, f"too few points: {reason}")
+    return points[near]
+
+
+def sample_points(
+    surface_m: Float[np.ndarray, "surface 3"], count: int, generator: np.random.Generator
+) -> Float[Tensor, "{count} 3"]:
+    """`count` of the points, none twice where there are enough."""
+    chosen = generator.choice(len(surface_m), count, replace=len(surface_m) < count)
+    return torch.from_numpy(surface_m[chosen].astype(np.float32))
+
+
+def observe_crop(
+    frame: Frame,
+    mask: Bool[np.ndarray, "height width"],
+    box: CropBox,
+    size_px: int,
+    mesh_index: int,
+    max_shift_px: int,
+    device: torch.device,
+) -> ObservedCrop:
+    """Resample the frame to the crop (colours by area, depth and mask by the nearest pixel) and prepare it."""
+    rgb = torch.from_numpy(_warp(frame.rgb, box, size_px, smooth=True).astype(np.float32) / 255.0).to(device)
+    in_image = _warp(np.ones(mask.shape, np.uint8), box, size_px, smooth=False).astype(bool)
+    mask = _warp(mask.astype(np.uint8), box, size_px, smooth=False).astype(bool)
+    mask_px = torch.from_numpy(mask).to(device)
+    inner = erode(mask_px[None], max(1, size_px // 64))[0]
+    detail = F.pad(high_pass(rgb_to_lab(rgb)[None], mask_px[None])[0], [max_shift_px] * 4)
+    row, column = inner.nonzero().unbind(1)
+    return ObservedCrop(
+        rgb=rgb,
+        depth_m=torch.from_numpy(_warp(frame.depth_m.astype(np.float32), box, size_px, smooth=False)).to(
+            device
+        ),
+        mask=mask_px,
+        in_image=torch.from_numpy(in_image).to(device),
+        K=crop_intrinsics(torch.from_numpy(frame.K.astype(np.float32)), box, size_px).to(device),
+        mesh_index=mesh_index,
+        max_shift_px=max_shift_px,
+        padded_detail=detail,
+        inner=inner,
+        inner_px=row * size_px + column,
+        shifted=_at_shifts(detail, row, column, 2 * max_shift_px + 1),
+        outside_px=outside_distance(mask).to(device),
+    )
+
+
+def _at_shifts(
+    padded_detail: Float[Tensor, "3 padded padded"],
+    row: Int[Tensor, "pixels"],
+    column: Int[Tensor, "pixels"],
+    shifts: int,
+) -> Float[Tensor, "4 shifts2 pixels"]:
+    """High-pass LAB of the pixels at each of `shifts` x `shifts` shifts, and the sum of its squares."""
+    width, step = padded_detail.shape[2], torch.arange(shifts, device=padded_detail.device)
+    corner = (step[:, None] * width + step).reshape(-1, 1)
+    where = corner + (row * width + column)
+    shifted = padded_detail.flatten(1).index_select(1, where.flatten()).reshape(3, *where.shape)
+    return torch.cat([shifted, shifted.square().sum(0, keepdim=True)])
+
+
+def outside_distance(mask: Bool[np.ndarray, "size size"]) -> Float[Tensor, "3 size size"]:
+    """Distance of each pixel from the mask (0 inside), capped, and its gradients along u and v."""
+    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+    distance_px = torch.from_numpy(np.minimum(distance, MAX_DISTANCE_PX).astype(np.float32))
+    return torch.stack([distance_px, *image_gradient(distance_px)])
 
 
 def _warp(image: np.ndarray, box: CropBox, size_px: int, smooth: bool) -> np.ndarray:
@@ -59,38 +233,3 @@ def _warp(image: np.ndarray, box: CropBox, size_px: int, smooth: bool) -> np.nda
     matrix = np.array([[step, 0, box.left_px + first], [0, step, box.top_px + first]])
     flags = (cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST) | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(image, matrix, (size_px, size_px), flags=flags, borderMode=cv2.BORDER_CONSTANT)
-
-
-def visible_cloud(
-    frame: Frame, instance: Instance, diameter_m: float, count: int, generator: np.random.Generator
-) -> Float[Tensor, "{count} 3"]:
-    """`count` points of the instance's visible surface, camera frame, metres.
-
-    The mask is eroded against mixed pixels at depth edges (not where little would be left), and points farther
-    than the object's size from the median are dropped.
-
-    Raises:
-        TooFewPointsError: fewer than 50 usable pixels.
-    """
-    usable = instance.mask & (frame.depth_m > 0) & np.isfinite(frame.depth_m)
-    if usable.sum() < MIN_POINTS:
-        raise TooFewPointsError(
-            f"too few points: {int(usable.sum())} mask pixels with depth, need {MIN_POINTS}"
-        )
-    kernel = np.ones((2 * ERODE_PX + 1, 2 * ERODE_PX + 1), np.uint8)
-    eroded = usable & cv2.erode(instance.mask.astype(np.uint8), kernel).astype(bool)
-    if eroded.sum() >= max(4 * MIN_POINTS, 0.3 * usable.sum()):
-        usable = eroded
-    rows, columns = np.nonzero(usable)
-    z = frame.depth_m[rows, columns].astype(np.float64)
-    x = (columns - frame.K[0, 2]) / frame.K[0, 0] * z
-    y = (rows - frame.K[1, 2]) / frame.K[1, 1] * z
-    points = np.stack([x, y, z], -1)
-    near = np.linalg.norm(points - np.median(points, axis=0), axis=1) < MAX_SPREAD * diameter_m
-    if near.sum() < MIN_POINTS:
-        raise TooFewPointsError(
-            f"too few points: {int(near.sum())} lie within the object's size of their median, need {MIN_POINTS}"
-        )
-    points = points[near]
-    chosen = generator.choice(len(points), count, replace=len(points) < count)
-    return torch.from_numpy(points[chosen].astype(np.float32))

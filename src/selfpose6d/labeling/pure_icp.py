@@ -6,7 +6,8 @@ from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import random_rotation
-from selfpose6d.labeling.hypotheses import settle
+from selfpose6d.labeling.certificate import CertifiedPose
+from selfpose6d.labeling.hypotheses import align
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.resolver.icp import Direction, ResolverOptions
 from selfpose6d.types import Certificate
@@ -19,15 +20,15 @@ def pure_icp(
     cloud_cam_m: Float[Tensor, "points 3"],
     direction: Direction,
     generator: np.random.Generator,
-) -> tuple[Float[Tensor, "4 4"], Certificate]:
-    """Pose from one random rotation on the cloud's centroid; confidence is the inlier share, never certified.
+) -> CertifiedPose:
+    """Pose from one random rotation on the cloud's centroid; confidence is the inlier ratio, never certified.
 
     Reference: paper IV-C, PureICP.
     """
     R = random_rotation(generator)[None].to(cloud_cam_m)
     start = make_transform(R, cloud_cam_m.mean(0) - R @ model.centre_m)
-    result = settle(model, cloud_cam_m, start, ResolverOptions(iterations=ITERATIONS, direction=direction))
-    certificate = Certificate.not_judged(
-        "not verified: --method icp", float(result.inlier_share[0]), float(result.rms_m[0])
+    result = align(model, cloud_cam_m, start, ResolverOptions(iterations=ITERATIONS, direction=direction))
+    certificate = Certificate.not_verified(
+        "not verified: --method icp", float(result.inlier_ratio[0]), float(result.rms_m[0])
     )
-    return result.T_cam_obj[0], certificate
+    return CertifiedPose(result.T_cam_obj[0], certificate)

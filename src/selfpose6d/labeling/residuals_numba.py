@@ -1,70 +1,14 @@
-"""CPU back end of `residuals.rendered_system`: one pass over the pixels of each hypothesis, hypotheses in parallel."""
-
-from typing import NamedTuple
+"""Kernels of `residuals.rendered_system`: one pass over the pixels of each candidate, candidates in parallel."""
 
 import numba
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
-from selfpose6d.labeling.score import ObservedCrop, View
 from selfpose6d.labeling.score_numba import covers
-from selfpose6d.objects.object_model import ObjectModel
-
-
-class ResidualScales(NamedTuple):
-    """What makes residuals of different kinds comparable."""
-
-    geometry_m: float
-    robust_m: float
-    colour_lab: float
-    silhouette_px: float
-    free_space_m: float
-
-
-def rendered_system_numba(
-    model: ObjectModel,
-    observed: ObservedCrop,
-    view: View,
-    T: Float[Tensor, "poses 4 4"],
-    centre: Float[Tensor, "poses 3"],
-    distance_px: Float[Tensor, "3 size size"],
-    shift: Int[Tensor, "poses"] | None,
-    scales: ResidualScales,
-) -> tuple[Float[Tensor, "poses 6 6"], Float[Tensor, "poses 6"]]:
-    """See `rendered_system`."""
-    H, g = np.zeros((len(T), 6, 6), np.float32), np.zeros((len(T), 6), np.float32)
-    shifts = 2 * observed.max_shift_px + 1
-    corner = np.full((len(T), 2), -1)
-    if shift is not None:
-        corner = np.stack([shift.numpy() // shifts, shift.numpy() % shifts], 1)
-    _accumulate(
-        observed.crop.mask.numpy(),
-        observed.crop.depth_m.numpy(),
-        observed.crop.in_image.numpy(),
-        observed.crop.K.double().numpy(),
-        observed.inner.numpy(),
-        observed.padded_detail.numpy(),
-        distance_px.numpy(),
-        model.face_normals.numpy(),
-        view.face_id.numpy(),
-        view.covered.numpy(),
-        view.depth_m.numpy(),
-        view.detail.numpy(),
-        T.double().numpy(),
-        centre.double().numpy(),
-        corner,
-        scales,
-        H,
-        g,
-    )
-    return torch.from_numpy(H), torch.from_numpy(g)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _accumulate(
-    mask, crop_depth_m, in_image, K, inner, photograph, distance_px, face_normals,
+def accumulate_systems(
+    mask, crop_depth_m, in_image, K, inner, observed, distance_px, face_normals,
     face_id, covered, depth_m, detail, T, centre, corner, scales, H, g,
 ):  # fmt: skip  # pragma: no cover - compiled
     height, width = mask.shape
@@ -119,8 +63,8 @@ def _accumulate(
                     uu, uv, vv = space_scale * du * du, space_scale * du * dv, space_scale * dv * dv
                     u, v = -space_scale * du * far, -space_scale * dv * far
                 if coloured:
-                    uu, uv, vv, u, v = _colour_pull(
-                        detail[pose], photograph, row, column, corner[pose, 0], corner[pose, 1],
+                    uu, uv, vv, u, v = _colour_terms(
+                        detail[pose], observed, row, column, corner[pose, 0], corner[pose, 1],
                         colour_scale, 3 * scales.colour_lab,
                     )  # fmt: skip
                 for i in range(6):
@@ -135,25 +79,25 @@ def _accumulate(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _colour_pull(
-    detail, photograph, row, column, down, right, scale, robust_lab
+def _colour_terms(
+    detail, observed, row, column, down, right, scale, robust_lab
 ):  # pragma: no cover - compiled
-    """Entries uu, uv, vv, u, v of `residuals.colour_pull` at a pixel that has all its neighbours."""
+    """Entries uu, uv, vv, u, v of `residuals.colour_terms` at a pixel that has all its neighbours."""
     uu, uv, vv, u, v, squared = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     i, j = row + down, column + right
     for k in range(3):
-        r = detail[k, row, column] - photograph[k, i, j]
+        r = detail[k, row, column] - observed[k, i, j]
         du = 0.25 * (
             detail[k, row, column + 1]
             - detail[k, row, column - 1]
-            + photograph[k, i, j + 1]
-            - photograph[k, i, j - 1]
+            + observed[k, i, j + 1]
+            - observed[k, i, j - 1]
         )
         dv = 0.25 * (
             detail[k, row + 1, column]
             - detail[k, row - 1, column]
-            + photograph[k, i + 1, j]
-            - photograph[k, i - 1, j]
+            + observed[k, i + 1, j]
+            - observed[k, i - 1, j]
         )
         squared += r * r
         uu, uv, vv, u, v = uu + du * du, uv + du * dv, vv + dv * dv, u + du * r, v + dv * r

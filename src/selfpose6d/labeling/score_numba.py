@@ -1,50 +1,10 @@
-"""CPU back end of `score`: one pass over the pixels of each hypothesis, hypotheses in parallel."""
+"""Kernels of `score`: one pass over the pixels of each candidate, candidates in parallel."""
 
 import numba
-import numpy as np
-import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-
-from selfpose6d.labeling.observation import Crop
-
-
-def shape_counts_numba(
-    crop: Crop,
-    covered: Bool[Tensor, "poses size size"],
-    depth_m: Float[Tensor, "poses size size"],
-    cap_m: float,
-    free_space_m: float,
-) -> Float[Tensor, "4 poses"]:
-    """See `score._shape_counts`."""
-    counts = np.zeros((4, len(covered)), np.float32)
-    _count_shapes(
-        crop.mask.numpy(),
-        crop.depth_m.numpy(),
-        crop.in_image.numpy(),
-        covered.numpy(),
-        depth_m.numpy(),
-        cap_m,
-        free_space_m,
-        counts,
-    )
-    return torch.from_numpy(counts)
-
-
-def covered_detail_numba(
-    covered: Bool[Tensor, "poses size size"],
-    detail: Float[Tensor, "poses 3 size size"],
-    pixels: Int[Tensor, "pixels"],
-) -> tuple[Float[Tensor, "poses pixels"], Float[Tensor, "3 poses pixels"]]:
-    """See `score._covered_detail`."""
-    region = np.zeros((len(covered), len(pixels)), np.float32)
-    picked = np.zeros((3, *region.shape), np.float32)
-    _pick_covered(covered.numpy(), detail.numpy(), pixels.numpy(), region, picked)
-    return torch.from_numpy(region), torch.from_numpy(picked)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _count_shapes(
+def count_shapes(
     mask, crop_depth_m, in_image, covered, depth_m, cap_m, free_space_m, counts
 ):  # pragma: no cover - compiled
     for pose in numba.prange(len(covered)):
@@ -66,7 +26,7 @@ def _count_shapes(
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _pick_covered(covered, detail, pixels, region, picked):  # pragma: no cover - compiled
+def pick_covered(covered, detail, pixels, region, picked):  # pragma: no cover - compiled
     width = covered.shape[2]
     for pose in numba.prange(len(covered)):
         for i, pixel in enumerate(pixels):

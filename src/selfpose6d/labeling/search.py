@@ -1,6 +1,6 @@
 """Coarse to fine: from nothing to a few refined, mutually different, scored poses of one instance.
 
-1. evenly spread rotations, settled by the resolver;        2. rendered small and scored;
+1. evenly spread rotations, aligned by the resolver;        2. rendered small and scored;
 3. the best few multiplied by what geometry cannot tell apart; 4. refined through the renderer, small, then large.
 """
 
@@ -13,44 +13,46 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.errors import UsageError
+from selfpose6d.labeling.candidates import Candidates
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
-from selfpose6d.labeling.hypotheses import distinct, settle, start_poses
+from selfpose6d.labeling.hypotheses import PoseSpacing, align, distinct, start_poses
 from selfpose6d.labeling.joint_refine import JointRefineOptions, joint_refine
-from selfpose6d.labeling.refine import Refined, glance, refine
-from selfpose6d.labeling.score import ObservedCrop, ScoreWeights
+from selfpose6d.labeling.observation import Observation
+from selfpose6d.labeling.refine import RefineOptions, refine
+from selfpose6d.labeling.score import ScoredPoses, ScoreWeights, coarse_score
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.resolver.icp import ResolverOptions
 
 Refinement = Literal["gauss-newton", "joint-loss"]
 
-SEEDS_DIFFER = (math.radians(6), 0.01)
-"""Poses nearer than this angle and this distance (metres) are one seed."""
-FINALISTS_DIFFER = (math.radians(8), 0.01)
-"""The same for finalists."""
-RIVALS_DIFFER = (math.radians(20), 0.02)
-"""The same for poses of quite another kind."""
+SAME_CANDIDATE = PoseSpacing(math.radians(6), 0.01)
+"""Candidates this near refine to one pose: the basin of a few Gauss-Newton steps."""
+SAME_REFINED = PoseSpacing(math.radians(8), 0.01)
+"""The same for refined candidates, which have moved towards each other."""
+SAME_KIND = PoseSpacing(math.radians(20), 0.02)
+"""Poses this far apart are different explanations, not variants of one."""
+EXPANDED = 3
+"""Best poses of different kinds that are multiplied by what geometry cannot tell apart."""
+MAX_EQUIVALENT = 128
+"""Most poses that geometry cannot tell apart, after thinning: as many as are rendered at first."""
+RMS_RATIO, RMS_SLACK_M = 2.0, 0.002
+"""A pose fits as well as the best up to twice its residual and the noise of a camera at arm's length."""
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How hard the annotator looks."""
+    """How hard the annotator searches."""
 
     rotations: int = 600
     """Start rotations, evenly spread."""
-    points: int = 200
-    """Observed points that the resolver fits."""
     resolver_iterations: int = 20
     """ICP iterations per start (the paper: 20)."""
     rendered: int = 128
-    """Most settled poses that are rendered in the first look."""
-    coarse_px: int = 64
-    """Crop side of the search, pixels."""
-    fine_px: int = 128
-    """Crop side of the last refinement and of the final score, pixels."""
-    refined: int = 24
-    """Poses refined on the coarse crop."""
-    finalists: int = 10
-    """Poses refined on the fine crop."""
+    """Most aligned poses that are rendered for the coarse score."""
+    coarse_candidates: int = 24
+    """Candidates refined on the coarse crop."""
+    fine_candidates: int = 10
+    """Candidates refined on the fine crop."""
     coarse_steps: int = 4
     """Gauss-Newton steps on the coarse crop."""
     fine_steps: int = 3
@@ -68,12 +70,9 @@ class SearchOptions:
     """Weights of the score's terms."""
 
     def __post_init__(self) -> None:
-        for name in ("rotations", "points", "rendered", "refined", "finalists"):
+        for name in ("rotations", "rendered", "coarse_candidates", "fine_candidates"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("coarse_px", "fine_px"):
-            if getattr(self, name) < 16 or getattr(self, name) % 2:
-                raise UsageError(f"{name} must be even and at least 16, got {getattr(self, name)}.")
         for name in ("coarse_steps", "fine_steps"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be at least 0, got {getattr(self, name)}.")
@@ -81,92 +80,97 @@ class SearchOptions:
             names = " or ".join(get_args(Refinement))
             raise UsageError(f"refinement must be {names}, got {self.refinement!r}.")
 
+    @property
+    def resolver(self) -> ResolverOptions:
+        """How start poses are aligned; 0.1 mm is below any camera's noise."""
+        return ResolverOptions(iterations=self.resolver_iterations, tolerance_m=1e-4)
 
-@dataclass(frozen=True)
-class InstanceView:
-    """What the search needs of one instance: two crops and the visible cloud."""
+    @property
+    def coarse(self) -> RefineOptions:
+        """Refinement on the coarse crop."""
+        return RefineOptions(self.coarse_steps, steer_by_colour=False, max_gap=self.coarse_gap)
 
-    coarse: ObservedCrop
-    fine: ObservedCrop
-    cloud_cam_m: Float[Tensor, "points 3"]
+    @property
+    def fine(self) -> RefineOptions:
+        """Refinement on the fine crop."""
+        return RefineOptions(self.fine_steps, steer_by_colour=True, max_gap=self.fine_gap)
 
 
 def search(
     model: ObjectModel,
-    instance: InstanceView,
+    observation: Observation,
     options: SearchOptions,
-    turn: Float[Tensor, "3 3"] | None = None,
-) -> Refined:
-    """Finalists of one instance, best first; no pose is given, no label is read. `turn` turns the start rotations."""
-    cloud = instance.cloud_cam_m
-    resolver = ResolverOptions(iterations=options.resolver_iterations, tolerance_m=1e-4)
-    settled = settle(model, cloud, start_poses(model, cloud, options.rotations, turn), resolver)
-    T = settled.T_cam_obj[_differ(model, settled.T_cam_obj, -settled.rms_m, options.rendered)]
-    total = first_look(model, instance, T, options)
-    seeds = T[distinct(T, total, model.centre_m, *RIVALS_DIFFER, 3)]
-    more = look_alikes(model, cloud, seeds, float(settled.rms_m.min()))
-    if len(more):
-        T, total = torch.cat([T, more]), torch.cat([total, first_look(model, instance, more, options)])
-    return finish(model, instance, T[_differ(model, T, total, options.refined)], options)
+    R_offset: Float[Tensor, "3 3"] | None = None,
+) -> ScoredPoses:
+    """Refined candidates of one instance, best first; no pose is given, no label is read.
 
-
-def finish(
-    model: ObjectModel, instance: InstanceView, T_cam_obj: Float[Tensor, "poses 4 4"], options: SearchOptions
-) -> Refined:
-    """Refine hypotheses from anywhere (search, a network) on both crops; finalists, best first."""
-    cloud, weights = instance.cloud_cam_m, options.weights
-    coarse = refine(
-        model,
-        instance.coarse,
-        cloud,
-        T_cam_obj,
-        options.coarse_steps,
-        weights,
-        coarse=True,
-        gap=options.coarse_gap,
+    `R_offset` rotates the start rotations.
+    """
+    cloud = observation.cloud_cam_m
+    aligned = align(model, cloud, start_poses(model, cloud, options.rotations, R_offset), options.resolver)
+    kept = distinct(model, aligned.T_cam_obj, -aligned.rms_m, SAME_CANDIDATE, options.rendered)
+    T, total = score_and_expand(
+        model, observation, aligned.T_cam_obj[kept], float(aligned.rms_m.min()), EXPANDED, options
     )
-    total = coarse.scores.total
-    kept = distinct(coarse.T_cam_obj, total, model.centre_m, *FINALISTS_DIFFER, options.finalists)
-    kept = kept[total[kept] > total.max() - options.fine_gap]
-    T = coarse.T_cam_obj[kept]
-    if options.refinement == "joint-loss":
-        return joint_refine(model, instance.fine, cloud, T, weights, options.joint).ordered()
-    fine = refine(
-        model,
-        instance.fine,
-        cloud,
-        T,
-        options.fine_steps,
-        weights,
-        coarse=False,
-        gap=options.fine_gap,
-    )
-    return fine.ordered()
+    kept = distinct(model, T, total, SAME_CANDIDATE, options.coarse_candidates)
+    return refine_candidates(model, observation, T[kept], options)
 
 
-def first_look(
-    model: ObjectModel, instance: InstanceView, T: Float[Tensor, "poses 4 4"], options: SearchOptions
+def score_and_expand(
+    model: ObjectModel,
+    observation: Observation,
+    T: Float[Tensor, "poses 4 4"],
+    best_rms_m: float,
+    expanded: int,
+    options: SearchOptions,
+) -> tuple[Float[Tensor, "more 4 4"], Float[Tensor, "more"]]:
+    """Poses with their total score on the coarse crop, and beside them those that depth cannot tell from the `expanded`
+    best of different kinds.
+    """
+    total = score_coarse(model, observation, T, options)
+    best = T[distinct(model, T, total, SAME_KIND, expanded)]
+    more = equivalent_poses(model, observation.cloud_cam_m, best, best_rms_m)
+    if not len(more):
+        return T, total
+    return torch.cat([T, more]), torch.cat([total, score_coarse(model, observation, more, options)])
+
+
+def score_coarse(
+    model: ObjectModel, observation: Observation, T: Float[Tensor, "poses 4 4"], options: SearchOptions
 ) -> Float[Tensor, "poses"]:
-    """Total score of each hypothesis on the coarse crop."""
-    return glance(model, instance.coarse, T, options.weights, options.coarse_gap)
+    """Total score of each pose on the coarse crop."""
+    return coarse_score(Candidates(model, observation.coarse, T), options.weights, options.coarse_gap)
 
 
-def look_alikes(
+def refine_candidates(
+    model: ObjectModel,
+    observation: Observation,
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    options: SearchOptions,
+) -> ScoredPoses:
+    """Refine poses from anywhere (search, a network) on both crops; best first."""
+    cloud, weights = observation.cloud_cam_m, options.weights
+    coarse = refine(Candidates(model, observation.coarse, T_cam_obj), cloud, weights, options.coarse)
+    kept = distinct(model, coarse.T_cam_obj, coarse.total, SAME_REFINED, options.fine_candidates)
+    kept = kept[coarse.total[kept] > coarse.total.max() - options.fine_gap]
+    fine = Candidates(model, observation.fine, coarse.T_cam_obj[kept])
+    if options.refinement == "joint-loss":
+        return joint_refine(fine, cloud, weights, options.joint).ordered()
+    return refine(fine, cloud, weights, options.fine).ordered()
+
+
+def equivalent_poses(
     model: ObjectModel,
     cloud_cam_m: Float[Tensor, "points 3"],
     T: Float[Tensor, "poses 4 4"],
     best_rms_m: float,
 ) -> Float[Tensor, "more 4 4"]:
-    """Poses that depth cannot tell from `T`, settled; those that do not fit the cloud after all are dropped."""
+    """Poses that depth cannot tell from `T`, aligned; those that do not fit the cloud after all are dropped."""
     more = torch.cat([similar_poses(model, T), sliding_poses(model, cloud_cam_m, T)])
     if not len(more):
         return more
-    settled = settle(model, cloud_cam_m, more, ResolverOptions(iterations=3))
-    fits = settled.T_cam_obj[settled.rms_m < 2 * best_rms_m + 0.002]
-    return fits[_differ(model, fits, torch.zeros(len(fits)), 128)] if len(fits) else fits
-
-
-def _differ(
-    model: ObjectModel, T: Float[Tensor, "poses 4 4"], preference: Float[Tensor, "poses"], most: int
-) -> Tensor:
-    return distinct(T, preference, model.centre_m, *SEEDS_DIFFER, most)
+    aligned = align(model, cloud_cam_m, more, ResolverOptions(iterations=3))
+    fits = aligned.T_cam_obj[aligned.rms_m < RMS_RATIO * best_rms_m + RMS_SLACK_M]
+    if not len(fits):
+        return fits
+    return fits[distinct(model, fits, fits.new_zeros(len(fits)), SAME_CANDIDATE, MAX_EQUIVALENT)]

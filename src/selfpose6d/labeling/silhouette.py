@@ -5,40 +5,42 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
-from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.labeling.observation import Observation
+from selfpose6d.objects.object_model import COARSE_MESH, ObjectModel
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
-from selfpose6d.types import Frame, Instance
 
 SIZE_PX = 64
 
 
-def silhouette_shares(
-    frame: Frame, instance: Instance, model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"]
+def silhouette_fractions(
+    model: ObjectModel, observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"]
 ) -> tuple[Float[Tensor, "poses"], Float[Tensor, "poses"]]:
-    """(share outside the image, mask area as a share of the silhouette) of each pose, whole objects rendered."""
-    K = torch.from_numpy(frame.K).to(T_cam_obj)
-    boxes = [_whole_object_box(K, T, model) for T in T_cam_obj]
-    K_crop = torch.stack([crop_intrinsics(K, box, SIZE_PX) for box in boxes])
-    index = torch.ones(len(T_cam_obj), dtype=torch.long)
-    covered = rasterize(PosedMeshes(model.packed, index, T_cam_obj, K_crop, SIZE_PX, SIZE_PX)).face_id >= 0
-    height, width = instance.mask.shape
+    """(outside the image, mask area over silhouette area) of each pose, whole objects rendered."""
+    device, num_poses = T_cam_obj.device, len(T_cam_obj)
+    boxes = [_whole_object_box(observation.K, T, model) for T in T_cam_obj]
+    K_crop = torch.stack([crop_intrinsics(observation.K, box, SIZE_PX) for box in boxes])
+    index = torch.full((num_poses,), COARSE_MESH, device=device)
+    posed = PosedMeshes(model.packed, index, T_cam_obj, K_crop, SIZE_PX, SIZE_PX)
+    covered = rasterize(posed).face_id >= 0
+    height, width = observation.image_shape
     left, top, step = (
-        torch.tensor([getattr(box, name) for box in boxes])[:, None]
+        torch.tensor([getattr(box, name) for box in boxes], device=device)[:, None]
         for name in ("left_px", "top_px", "side_px")
     )
     step = step / SIZE_PX
-    offset = torch.arange(SIZE_PX)[None] * step + 0.5 * step - 0.5
+    offset = torch.arange(SIZE_PX, device=device)[None] * step + 0.5 * step - 0.5
     u, v = left + offset, top + offset
     inside = ((v > -0.5) & (v < height - 0.5))[:, :, None] & ((u > -0.5) & (u < width - 0.5))[:, None, :]
     pixels = covered.sum((1, 2)).clamp_min(1)
     outside = (covered & ~inside).sum((1, 2)) / pixels
     area_px = pixels * step[:, 0] ** 2
-    return outside, (int(instance.mask.sum()) / area_px).clamp_max(1.0)
+    return outside, (observation.mask_area_px / area_px).clamp_max(1.0)
 
 
 def _whole_object_box(K: Float[Tensor, "3 3"], T: Float[Tensor, "4 4"], model: ObjectModel) -> CropBox:
-    centre = T[:3, :3] @ model.centre_m + T[:3, 3]
+    centre = model.centre_at(T[None])[0]
     u, v = ((K @ centre) / centre[2])[:2].tolist()
+    # 5 % of margin; 5 cm keep the box finite where the object reaches the camera
     half_px = float(1.05 * K[0, 0] * model.mesh.radius_m / (centre[2] - model.mesh.radius_m).clamp_min(0.05))
     return CropBox(u - half_px, v - half_px, 2 * half_px)

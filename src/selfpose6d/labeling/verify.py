@@ -1,105 +1,105 @@
-"""Verification at test time: the annotator's scoring and certificate, started from the network's hypotheses.
-
-The network's own pose stands for election as it is, beside all that comes of it.
+"""From refined candidates to a certified pose: search and certify, again while it is in doubt; and verification at test
+time, which starts from a network's hypotheses. The network's own pose stands for election as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.labeling.annotate import AnnotateOptions, view_instance
+from selfpose6d.labeling.candidates import Candidates, render_candidates
+from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose, certify
 from selfpose6d.labeling.expand import sliding_poses
-from selfpose6d.labeling.hypotheses import distinct, settle
-from selfpose6d.labeling.judge import judge
-from selfpose6d.labeling.observation import TooFewPointsError, visible_cloud
-from selfpose6d.labeling.refine import Refined, look_and_score
+from selfpose6d.labeling.hypotheses import align, distinct
+from selfpose6d.labeling.observation import Observation
+from selfpose6d.labeling.score import ScoredPoses, score
 from selfpose6d.labeling.search import (
-    RIVALS_DIFFER,
-    SEEDS_DIFFER,
-    InstanceView,
-    finish,
-    first_look,
-    look_alikes,
+    SAME_CANDIDATE,
+    SAME_KIND,
+    SearchOptions,
+    refine_candidates,
+    score_and_expand,
+    search,
 )
-from selfpose6d.labeling.search import search as search_poses
 from selfpose6d.objects.object_model import ObjectModel
-from selfpose6d.resolver.icp import ResolverOptions
-from selfpose6d.types import Certificate, Frame, Instance
 
 
 @dataclass(frozen=True)
-class VerifiedPose:
-    """A pose and its certificate; not `judged`: the first hypothesis as it was."""
+class VerifyOptions:
+    """How hypotheses are verified."""
 
-    T_cam_obj: Float[Tensor, "4 4"]
-    certificate: Certificate
-    judged: bool = True
-
-
-@dataclass(frozen=True)
-class RenderVerifier:
-    """Refines and scores hypotheses by rendering."""
-
-    models: Mapping[int, ObjectModel]
-    options: AnnotateOptions
-    seeds: int = 12
-    """Most of the best hypotheses that are refined, and most of those that are quite different."""
+    search: SearchOptions
+    """How they are refined, and searched for where they leave doubt."""
+    certificate: CertificateOptions
+    """When a pose is certified."""
+    max_candidates: int = 12
+    """Most of the best hypotheses that are refined, and most of those of different kinds."""
     search_doubtful: bool = True
-    """Look everywhere, as the annotator does, where what comes of the hypotheses is not certified, or its visible
-    surface could slide on itself: then a few hypotheses do not show all rivals."""
+    """Search as the annotator does, where what comes of the hypotheses is not certified, or its visible surface could
+    slide on itself: then a few hypotheses do not show all competing poses."""
 
-    def __call__(
-        self, frame: Frame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
-    ) -> VerifiedPose:
-        """The pose that the image supports best, of hypotheses (the network's first) and what comes of them."""
-        model, search = self.models[instance.key.obj_id], self.options.search
-        generator = np.random.default_rng([self.options.seed, *map(abs, instance.key[1:])])
-        try:
-            cloud = visible_cloud(frame, instance, model.diameter_m, search.points, generator)
-        except TooFewPointsError as error:
-            return VerifiedPose(T_cam_obj[0], Certificate.not_judged(str(error)), judged=False)
-        with model.on_device():
-            view = view_instance(frame, instance, cloud.to(model.device), search)
-            return self._verify(frame, instance, model, view, T_cam_obj.to(model.device).float())
 
-    def _verify(
-        self,
-        frame: Frame,
-        instance: Instance,
-        model: ObjectModel,
-        view: InstanceView,
-        T_cam_obj: Float[Tensor, "hypotheses 4 4"],
-    ) -> VerifiedPose:
-        search, options, cloud = self.options.search, self.options.certificate, view.cloud_cam_m
-        _, scores = look_and_score(model, view.fine, T_cam_obj[:1], search.weights, coarse=False)
-        found = finish(model, view, self._seeds(model, view, T_cam_obj), search)
-        found = found.join(Refined(T_cam_obj[:1], scores))
-        T, certificate = judge(frame, instance, model, cloud, found, options)
-        if self.search_doubtful and (
-            certificate.status != "certified" or len(sliding_poses(model, cloud, T[None]))
-        ):
-            found = found.join(search_poses(model, view, search))
-            T, certificate = judge(frame, instance, model, cloud, found, options)
-        return VerifiedPose(T, certificate)
+def certify_after_searches(
+    model: ObjectModel,
+    observation: Observation,
+    searches: Iterable[ScoredPoses],
+    is_enough: Callable[[CertifiedPose], bool],
+    options: CertificateOptions,
+) -> CertifiedPose:
+    """Certify what the first search found, and while that is not enough, what it and those after it found together.
 
-    def _seeds(
-        self, model: ObjectModel, view: InstanceView, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
-    ) -> Float[Tensor, "seeds 4 4"]:
-        """Of the hypotheses, before and after the resolver, and of what geometry cannot tell from the best of them: the
-        best, and the best that are quite different, so that the certificate knows the winner's rivals.
-        """
-        search, cloud = self.options.search, view.cloud_cam_m
-        resolver = ResolverOptions(iterations=search.resolver_iterations, tolerance_m=1e-4)
-        settled = settle(model, cloud, T_cam_obj, resolver)
-        T = torch.cat([T_cam_obj, settled.T_cam_obj])
-        total = first_look(model, view, T, search)
-        more = look_alikes(model, cloud, T[total.argmax()][None], float(settled.rms_m.min()))
-        if len(more):
-            T, total = torch.cat([T, more]), torch.cat([total, first_look(model, view, more, search)])
-        best = distinct(T, total, model.centre_m, *SEEDS_DIFFER, self.seeds)
-        rivals = distinct(T, total, model.centre_m, *RIVALS_DIFFER, self.seeds)
-        return T[torch.cat([best, rivals]).unique()]
+    `searches` makes candidates when asked for them; the first is always asked.
+    """
+    found, pose = None, None
+    for more in searches:
+        found = more if found is None else found.join(more)
+        pose = certify(model, observation, found, options)
+        if is_enough(pose):
+            break
+    assert pose is not None, "at least one search"
+    return pose
+
+
+def verify(
+    model: ObjectModel,
+    observation: Observation,
+    T_cam_obj: Float[Tensor, "hypotheses 4 4"],
+    options: VerifyOptions,
+) -> CertifiedPose:
+    """The pose that the image supports best, of hypotheses (the network's first) and what comes of them."""
+
+    def searches() -> Iterator[ScoredPoses]:
+        refined = refine_candidates(
+            model, observation, _candidates(model, observation, T_cam_obj, options), options.search
+        )
+        own = Candidates(model, observation.fine, T_cam_obj[:1])
+        yield refined.join(ScoredPoses(own.T_cam_obj, score(render_candidates(own), options.search.weights)))
+        if options.search_doubtful:
+            yield search(model, observation, options.search)
+
+    def is_enough(pose: CertifiedPose) -> bool:
+        if pose.certificate.status != "certified":
+            return False
+        return not len(sliding_poses(model, observation.cloud_cam_m, pose.T_cam_obj[None]))
+
+    return certify_after_searches(model, observation, searches(), is_enough, options.certificate)
+
+
+def _candidates(
+    model: ObjectModel,
+    observation: Observation,
+    T_cam_obj: Float[Tensor, "hypotheses 4 4"],
+    options: VerifyOptions,
+) -> Float[Tensor, "candidates 4 4"]:
+    """Of the hypotheses, before and after the resolver, and of what geometry cannot tell from the best of them: the
+    best, and the best of different kinds, so that the certificate knows what competes with the winner.
+    """
+    aligned = align(model, observation.cloud_cam_m, T_cam_obj, options.search.resolver)
+    T = torch.cat([T_cam_obj, aligned.T_cam_obj])
+    T, total = score_and_expand(model, observation, T, float(aligned.rms_m.min()), 1, options.search)
+    kept = [
+        distinct(model, T, total, spacing, options.max_candidates) for spacing in (SAME_CANDIDATE, SAME_KIND)
+    ]
+    return T[torch.cat(kept).unique()]

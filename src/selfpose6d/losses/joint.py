@@ -41,7 +41,7 @@ BALANCED = JointLossOptions(colour=0.005, iou=0.5, geometry=2000.0)
 
 
 @dataclass(frozen=True)
-class Photograph:
+class ObservedImages:
     """The observed side of the joint loss: crops, camera frame, and the visible points."""
 
     ab: Float[Tensor, "batch height width 2"]
@@ -53,7 +53,7 @@ class Photograph:
 
 
 def joint_loss(
-    photograph: Photograph,
+    photograph: ObservedImages,
     rendering: Rendering,
     T_cam_obj: Float[Tensor, "batch 4 4"],
     grid: NearestGrid,

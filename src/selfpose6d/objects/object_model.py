@@ -1,8 +1,5 @@
 """What is constant about an object: computed once per mesh, cached, used for every instance of it."""
 
-import hashlib
-import os
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,24 +14,31 @@ from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
 from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
+from selfpose6d.objects.mesh_cache import cached_arrays
 from selfpose6d.objects.self_similarity import SelfSimilarity, find_self_similarity
 from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 
 SURFACE_SAMPLES = 16_000
+"""Of the nearest-point grid: 2 mm apart on an object of 30 cm, below depth noise."""
 COARSE_FACES = 6_000
+"""A crop of 64 px has about as many pixels."""
 FINE_FACES = 20_000
+"""A crop of 128 px has fewer pixels."""
+FINE_MESH, COARSE_MESH = 0, 1
+"""Index of each level of detail in `ObjectModel.packed`."""
 VIEWS = 256
+"""Directions that the visible surface is tabulated for, 14 degrees apart."""
 SYMMETRY_STEPS = 36
-CACHE_VERSION = 2
+"""Rotations that stand for a declared axis: between two of them no pose is off by more than 5 degrees."""
 
 
 @dataclass(frozen=True)
 class ObjectModel:
     """One object, ready for annotation.
 
-    `packed` holds two meshes in LAB colours: 0 for close looks, 1 (few faces) for the search.
+    `packed` holds two meshes in LAB colours: `FINE_MESH`, and `COARSE_MESH` of few faces for the search.
     `view_direction` are unit vectors from the object to the camera, object frame; `visible_centre_m` the mean
     visible surface point from there.
     `symmetries` are the motions that change neither shape nor colour, declared or found, the identity first.
@@ -61,9 +65,9 @@ class ObjectModel:
         """Where the tensors live; frames are annotated there."""
         return self.centre_m.device
 
-    def on_device(self) -> AbstractContextManager:
-        """New tensors go where the model is. Left out where they would anyway: it taxes every operation."""
-        return nullcontext() if self.device == torch.get_default_device() else self.device
+    def centre_at(self, T_cam_obj: Float[Tensor, "poses 4 4"]) -> Float[Tensor, "poses 3"]:
+        """Where poses put the object's centre, camera frame."""
+        return T_cam_obj[:, :3, :3] @ self.centre_m + T_cam_obj[:, :3, 3]
 
     def to(self, device: torch.device | str) -> "ObjectModel":
         """The same object on another device."""
@@ -77,7 +81,8 @@ def build_object_model(
     """Sample, index and study a mesh; with `cache_dir` the slow parts are kept there by content hash."""
     fine = decimate(mesh, FINE_FACES)
     coarse = decimate(mesh, COARSE_FACES)
-    constants = _load_or_compute(mesh, cache_dir)
+    what = f"grid and self-similarity {SURFACE_SAMPLES}"
+    constants = cached_arrays(mesh, what, lambda: _compute(mesh), cache_dir)
     grid = NearestGrid(**{name: constants[name] for name in NearestGrid.__dataclass_fields__})
     packed = in_lab(pack_meshes([fine, coarse]))
     direction = fibonacci_sphere(VIEWS)
@@ -93,42 +98,27 @@ def build_object_model(
         diameter_m=mesh.diameter_m,
         centre_m=torch.from_numpy(np.asarray(mesh.centre_m, np.float32)),
         view_direction=direction,
-        visible_centre_m=visible_centres(packed, 1, mesh, direction),
+        visible_centre_m=visible_centres(packed, COARSE_MESH, mesh, direction),
         similarity=similarity,
         symmetries=torch.cat(symmetries),
     )
 
 
 def visible_centres(
-    packed: PackedMeshes, mesh_number: int, mesh: Mesh, direction: Float[Tensor, "views 3"], size_px: int = 32
+    packed: PackedMeshes, mesh_index: int, mesh: Mesh, direction: Float[Tensor, "views 3"], size_px: int = 32
 ) -> Float[Tensor, "views 3"]:
     """Mean visible surface point (object frame, metres) seen from far away along each direction."""
     distance_m = 20 * mesh.radius_m
     centre = torch.from_numpy(np.asarray(mesh.centre_m, np.float32))
     T_cam_obj = look_from(direction, centre, distance_m)
     focal = 0.48 * size_px * distance_m / mesh.radius_m
-    K = torch.tensor([[focal, 0, (size_px - 1) / 2], [0, focal, (size_px - 1) / 2], [0, 0, 1.0]])
-    raster = rasterize(PosedMeshes.of_one(packed, mesh_number, T_cam_obj, K, (size_px, size_px)))
+    middle = (size_px - 1) / 2
+    K = direction.new_tensor([[focal, 0, middle], [0, focal, middle], [0, 0, 1.0]])
+    raster = rasterize(PosedMeshes.of_one(packed, mesh_index, T_cam_obj, K, (size_px, size_px)))
     covered = raster.face_id >= 0
     corners = packed.vertices_m[packed.faces[raster.face_id.clamp_min(0).long()]]
     points = (corners * raster.barycentric[..., None]).sum(-2) * covered[..., None]
     return points.sum((1, 2)) / covered.sum((1, 2)).clamp_min(1)[:, None]
-
-
-def _load_or_compute(mesh: Mesh, cache_dir: Path | None) -> dict[str, Tensor]:
-    if cache_dir is None:
-        return _compute(mesh)
-    path = cache_dir / f"{_content_hash(mesh)}.npz"
-    try:
-        with np.load(path) as stored:
-            return {name: torch.from_numpy(stored[name]) for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError):
-        constants = _compute(mesh)
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(temporary, allow_pickle=False, **{name: value.numpy() for name, value in constants.items()})
-    os.replace(temporary, path)
-    return constants
 
 
 def _compute(mesh: Mesh) -> dict[str, Tensor]:
@@ -136,10 +126,3 @@ def _compute(mesh: Mesh) -> dict[str, Tensor]:
     grid = build_nearest_grid(samples.points_m, samples.normals)
     similarity = find_self_similarity(grid, samples.rgb, mesh.diameter_m)
     return {**vars(grid), **vars(similarity)}
-
-
-def _content_hash(mesh: Mesh) -> str:
-    digest = hashlib.sha256(f"{CACHE_VERSION} {SURFACE_SAMPLES}".encode())
-    for array in (mesh.vertices_m, mesh.faces, mesh.corner_uv, mesh.texture, mesh.vertex_rgb):
-        digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:24]

@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid, stack_nearest_grids
+from selfpose6d.geometry.nearest import DEFAULT_CELLS, NearestGrid, build_nearest_grid, stack_nearest_grids
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
-from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.objects.mesh_cache import cached_arrays, default_cache_dir
 
 POINTS = 500
+"""Of each object, that losses compare: DenseFusion's number."""
 GRID_SAMPLES = 8_000
+"""Of the nearest-point grid: half of the annotator's, for many objects at once."""
+GRID_CELLS = DEFAULT_CELLS
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,16 @@ class ObjectShapes:
 
 
 def build_object_shapes(meshes: Iterable[Mesh]) -> ObjectShapes:
-    """Sample and index the meshes; the same meshes give the same shapes."""
-    points, grids = [], []
+    """Sample and index the meshes; the same meshes give the same shapes. What is slow is kept in the cache."""
+    grids = []
     for mesh in meshes:
-        samples = sample_surface(mesh, GRID_SAMPLES, np.random.default_rng(0))
-        grids.append(build_nearest_grid(samples.points_m, samples.normals))
-        points.append(torch.from_numpy(samples.points_m[:: GRID_SAMPLES // POINTS][:POINTS]))
-    return ObjectShapes(torch.stack(points), stack_nearest_grids(grids))
+        what = f"grid {GRID_SAMPLES} {GRID_CELLS}"
+        arrays = cached_arrays(mesh, what, partial(_grid_arrays, mesh), default_cache_dir())
+        grids.append(NearestGrid(**arrays))
+    grid = stack_nearest_grids(grids)
+    return ObjectShapes(grid.points_m[:, :: GRID_SAMPLES // POINTS][:, :POINTS].clone(), grid)
 
 
-def object_table(obj_ids: Iterable[int], meshes: Iterable[Mesh]) -> ObjectTable:
-    """Ids, diameters and centres as the network keeps them."""
-    meshes = list(meshes)
-    return ObjectTable(
-        tuple(obj_ids),
-        tuple(mesh.diameter_m for mesh in meshes),
-        tuple((float(x), float(y), float(z)) for x, y, z in (mesh.centre_m for mesh in meshes)),
-    )
+def _grid_arrays(mesh: Mesh) -> dict[str, Tensor]:
+    samples = sample_surface(mesh, GRID_SAMPLES, np.random.default_rng(0))
+    return dict(vars(build_nearest_grid(samples.points_m, samples.normals, GRID_CELLS)))

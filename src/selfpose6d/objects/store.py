@@ -1,21 +1,42 @@
-"""Object models by id, made when first needed and kept within a memory budget."""
+"""Object models made when first needed and kept within a memory budget: by id for a data set, by content for meshes."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-
-import platformdirs
 
 from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.objects.mesh_cache import default_cache_dir, mesh_hash
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
 
 MAX_MODELS = 48
+"""About 20 MB each: a gigabyte."""
 
 
-def default_cache_dir() -> Path:
-    """Where constants of meshes are kept between runs, in the user's cache directory."""
-    return Path(platformdirs.user_cache_dir("selfpose6d")) / "objects"
+class _RecentModels:
+    """The models used last, at most `MAX_MODELS`."""
+
+    def __init__(self) -> None:
+        self._models: OrderedDict[Hashable, ObjectModel] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], ObjectModel]) -> ObjectModel:
+        """The model of this key, made if it is not there."""
+        if key not in self._models:
+            self._models[key] = make()
+            if len(self._models) > MAX_MODELS:
+                self._models.popitem(last=False)
+        self._models.move_to_end(key)
+        return self._models[key]
+
+
+_PREPARED = _RecentModels()
+
+
+def prepared(mesh: Mesh | ObjectModel) -> ObjectModel:
+    """The object model of a mesh: prepared at its first use, then remembered by its content, on disk too."""
+    if isinstance(mesh, ObjectModel):
+        return mesh
+    return _PREPARED.get(mesh_hash(mesh), lambda: build_object_model(mesh, cache_dir=default_cache_dir()))
 
 
 class ObjectStore(Mapping[int, ObjectModel]):
@@ -34,19 +55,19 @@ class ObjectStore(Mapping[int, ObjectModel]):
         self._symmetries = symmetries
         self._cache_dir = cache_dir
         self._device = device
-        self._models: OrderedDict[int, ObjectModel] = OrderedDict()
+        self._models = _RecentModels()
 
     def __getitem__(self, obj_id: int) -> ObjectModel:
         if obj_id not in self._object_ids:
             raise KeyError(obj_id)
-        if obj_id not in self._models:
-            mesh = self._load_mesh(obj_id)
-            model = build_object_model(mesh, self._symmetries.get(obj_id), self._cache_dir)
-            self._models[obj_id] = model.to(self._device)
-            if len(self._models) > MAX_MODELS:
-                self._models.popitem(last=False)
-        self._models.move_to_end(obj_id)
-        return self._models[obj_id]
+        return self._models.get(obj_id, lambda: self._make(obj_id))
+
+    def __contains__(self, obj_id: object) -> bool:
+        return obj_id in self._object_ids
+
+    def _make(self, obj_id: int) -> ObjectModel:
+        mesh = self._load_mesh(obj_id)
+        return build_object_model(mesh, self._symmetries.get(obj_id), self._cache_dir).to(self._device)
 
     def __iter__(self):
         return iter(self._object_ids)

@@ -17,11 +17,11 @@ from selfpose6d.reporting.pictures import entry_picture, frame_pictures, instanc
 from selfpose6d.reporting.run_sources import RunSources
 from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
 from selfpose6d.reporting.tables import TextTable, comparison_table, object_table
-from selfpose6d.types import SkippedInstance
+from selfpose6d.types import PoseEstimate
 from selfpose6d.viz.contact_sheet import draw_contact_sheet
 from selfpose6d.viz.image_files import write_png
 
-STRIP_NOTE = "Photograph, rendering at the estimated pose, outline."
+STRIP_NOTE = "ObservedImages, rendering at the estimated pose, outline."
 SHEET_NAMES = {"worst": "contact_sheet_worst.png", "rejected": "contact_sheet_rejected.png"}
 
 
@@ -130,7 +130,7 @@ def _figures(evaluation: Evaluation) -> list[Figure]:
 def _tables(
     evaluations: Mapping[str, Evaluation],
     estimates: Estimates,
-    skipped: list[SkippedInstance],
+    skipped: list[PoseEstimate],
     names: Mapping[int, str],
 ) -> list[tuple[str, TextTable]]:
     results = {title: evaluation.results for title, evaluation in evaluations.items()}

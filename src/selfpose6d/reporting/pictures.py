@@ -77,7 +77,7 @@ def instance_entries(
 
 
 def entry_picture(studio: Studio, entry: SheetEntry) -> Picture:
-    """Photograph, rendering and outline of one instance, its text beside it."""
+    """ObservedImages, rendering and outline of one instance, its text beside it."""
     strip = draw_strip(studio.meshes, replace(entry, captions=(), pose=replace(entry.pose, label="")))
     return Picture(to_jpeg(strip), JPEG, entry.captions, entry.pose.status)
 

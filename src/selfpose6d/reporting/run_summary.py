@@ -10,21 +10,21 @@ import numpy as np
 from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.reporting.tables import TextTable
 from selfpose6d.runs.predictions import read_skipped
-from selfpose6d.types import SkippedInstance
+from selfpose6d.types import PoseEstimate
 
 MOST_REASONS = 20
 STATUSES = ("certified", "ambiguous", "rejected")
 SKIPPED_NAME = "skipped.jsonl"
 
 
-def read_run_skipped(run: Path) -> list[SkippedInstance]:
+def read_run_skipped(run: Path) -> list[PoseEstimate]:
     """The skipped instances of a run folder; none where it has no such file."""
     path = run / SKIPPED_NAME
     return list(read_skipped(path)) if path.is_file() else []
 
 
 def status_table(
-    estimates: Estimates, skipped: Iterable[SkippedInstance], names: Mapping[int, str]
+    estimates: Estimates, skipped: Iterable[PoseEstimate], names: Mapping[int, str]
 ) -> TextTable:
     """How many instances of each object have which status."""
     skips = Counter(instance.key.obj_id for instance in skipped)
@@ -38,7 +38,7 @@ def status_table(
     return TextTable(headings, tuple(rows), 1, "")
 
 
-def reason_table(estimates: Estimates, skipped: Iterable[SkippedInstance]) -> TextTable:
+def reason_table(estimates: Estimates, skipped: Iterable[PoseEstimate]) -> TextTable:
     """Why poses are not certified and instances were skipped, most frequent first; numbers are left out."""
     pairs = [
         (status, reason)

@@ -81,7 +81,7 @@ def _resolve_numba(
     options: ResolverOptions,
 ) -> ResolverResult:
     T = T_cam_obj.double().numpy().copy()
-    rms_m, inlier_share = np.zeros(len(T), np.float64), np.zeros(len(T), np.float64)
+    rms_m, inlier_ratio = np.zeros(len(T), np.float64), np.zeros(len(T), np.float64)
     used, converged = np.zeros(len(T), np.int64), np.zeros(len(T), np.bool_)
     resolve_poses(
         T,
@@ -98,14 +98,14 @@ def _resolve_numba(
         options.tolerance_m,
         options.inlier_m,
         rms_m,
-        inlier_share,
+        inlier_ratio,
         used,
         converged,
     )
     return ResolverResult(
         torch.from_numpy(T).to(T_cam_obj),
         torch.from_numpy(rms_m).to(T_cam_obj),
-        torch.from_numpy(inlier_share).to(T_cam_obj),
+        torch.from_numpy(inlier_ratio).to(T_cam_obj),
         torch.from_numpy(used),
         torch.from_numpy(converged),
     )
@@ -163,8 +163,8 @@ def _resolve_torch(
         converged = converged | (moved_m < options.tolerance_m)
     source, target = pair(T, observed, grid, model)
     residual_m = (transform_points(T, source) - target).norm(dim=-1)
-    inlier_share = (residual_m < options.inlier_m).to(T).mean(-1)
-    return ResolverResult(T, residual_m.square().mean(-1).sqrt(), inlier_share, iterations, converged)
+    inlier_ratio = (residual_m < options.inlier_m).to(T).mean(-1)
+    return ResolverResult(T, residual_m.square().mean(-1).sqrt(), inlier_ratio, iterations, converged)
 
 
 _PAIR = {"observed-to-model": _pair_observed_to_model, "model-to-observed": _pair_model_to_observed}

@@ -9,7 +9,7 @@ import numpy as np
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def resolve_poses(
     T, clouds, cloud, index, origin, cell, points, radius, model,
-    iterations, scale2, tolerance, inlier, rms, inlier_share, used, converged,
+    iterations, scale2, tolerance, inlier, rms, inlier_ratio, used, converged,
 ):  # fmt: skip  # pragma: no cover - compiled
     for p in numba.prange(len(T)):
         observed, m = clouds[cloud[p]], model[p]
@@ -19,7 +19,7 @@ def resolve_poses(
             if moved < tolerance:
                 converged[p] = True
                 break
-        rms[p], inlier_share[p] = _residual(T[p], observed, index[m], origin[m], cell[m], points[m], inlier)
+        rms[p], inlier_ratio[p] = _residual(T[p], observed, index[m], origin[m], cell[m], points[m], inlier)
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -15,7 +15,7 @@ from selfpose6d.errors import DataError
 from selfpose6d.runs.certificates import pose_row
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.selection import FrameId
-from selfpose6d.types import InstanceKey, PoseEstimate, SkippedInstance
+from selfpose6d.types import InstanceKey, PoseEstimate
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,20 @@ class JournalRecord:
 
 
 def finished_record(
-    frame_id: FrameId, poses: Sequence[PoseEstimate], skipped: Sequence[SkippedInstance], time_s: float
+    frame_id: FrameId, poses: Sequence[PoseEstimate], skipped: Sequence[PoseEstimate], time_s: float
 ) -> JournalRecord:
     """The record of a frame that was worked on; poses that are not valid join the skipped."""
-    invalid = [SkippedInstance(pose.key, pose.reason) for pose in poses if not pose.valid]
     return JournalRecord(
         frame_id,
         tuple(pose_row(pose) for pose in poses if pose.valid),
-        tuple(_skipped_row(instance) for instance in (*skipped, *invalid)),
+        tuple(_skipped_row(pose) for pose in (*skipped, *poses) if not pose.valid),
         time_s,
     )
 
 
 def unreadable_record(frame_id: FrameId, keys: Sequence[InstanceKey], reason: str) -> JournalRecord:
     """The record of a frame that could not be read: its instances are skipped; a later run tries it again."""
-    rows = tuple(_skipped_row(SkippedInstance(key, reason)) for key in keys)
+    rows = tuple(_skipped_row(PoseEstimate.none(key, reason)) for key in keys)
     return JournalRecord(frame_id, skipped=rows, error=reason)
 
 
@@ -109,8 +108,8 @@ class Journal:
         (self._failed.add if failed else self._failed.discard)(frame_id)
 
 
-def _skipped_row(instance: SkippedInstance) -> dict[str, Any]:
-    return {**instance.key._asdict(), "reason": instance.reason}
+def _skipped_row(pose: PoseEstimate) -> dict[str, Any]:
+    return {**pose.key._asdict(), "reason": pose.reason}
 
 
 def _parse(line: bytes, path: Path) -> JournalRecord:

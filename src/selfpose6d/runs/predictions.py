@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from selfpose6d.errors import DataError
 from selfpose6d.runs.json_lines import read_lines, replacing, to_line
-from selfpose6d.types import InstanceKey, SkippedInstance
+from selfpose6d.types import InstanceKey, PoseEstimate
 
 COLUMNS = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
 MM_PER_M = 1e3
@@ -78,14 +78,14 @@ def skipped_line(key: InstanceKey, reason: str) -> str:
     return to_line({**key._asdict(), "reason": reason})
 
 
-def read_skipped(path: Path) -> Iterator[SkippedInstance]:
-    """The rows of `skipped.jsonl`.
+def read_skipped(path: Path) -> Iterator[PoseEstimate]:
+    """The rows of `skipped.jsonl`: no pose, because.
 
     Raises:
         DataError: the file is missing, or a line lacks the key or the reason.
     """
     for number, row in read_lines(path):
-        yield SkippedInstance(key_of(row, f"{path}, line {number}"), str(row.get("reason", "")))
+        yield PoseEstimate.none(key_of(row, f"{path}, line {number}"), str(row.get("reason", "")))
 
 
 def key_of(row: dict, name: str) -> InstanceKey:

@@ -10,7 +10,7 @@ from selfpose6d.crops.batch import CropBatch
 from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.geometry.se3 import transform_points
-from selfpose6d.losses.joint import JointLossOptions, Photograph, joint_loss
+from selfpose6d.losses.joint import JointLossOptions, ObservedImages, joint_loss
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
@@ -59,7 +59,7 @@ def _terms(
     """Pose p is compared with instance `index[p]` of the batch."""
     images, model = batch.images, batch.object_index[index]
     size = images.rgb.shape[-1]
-    photograph = Photograph(
+    photograph = ObservedImages(
         ab=rgb_to_lab(images.rgb.permute(0, 2, 3, 1))[..., 1:][index],
         mask=images.mask[index],
         depth_m=images.depth_m[index],

@@ -15,8 +15,9 @@ from selfpose6d.errors import UsageError
 from selfpose6d.network.config import SIZES, NetworkConfig, Size
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.rendered import build_rendered_objects
-from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes, object_table
+from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.symmetries import load_symmetries
+from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.training.checkpoint import has_state

@@ -1,0 +1,59 @@
+"""What is slow to compute of a mesh, kept in the user's cache directory by the mesh's content."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+from torch import Tensor
+
+from selfpose6d.meshes.mesh import Mesh
+
+VERSION = 3
+"""Of the arrays that are kept; another one makes them anew."""
+
+
+def default_cache_dir() -> Path:
+    """Where constants of meshes are kept between runs, in the user's cache directory."""
+    return Path(platformdirs.user_cache_dir("selfpose6d")) / "objects"
+
+
+def mesh_hash(mesh: Mesh) -> str:
+    """Names a mesh by its shape and colours."""
+    digest = hashlib.sha256()
+    for array in (mesh.vertices_m, mesh.faces, mesh.corner_uv, mesh.texture, mesh.vertex_rgb):
+        digest.update(b"-" if array is None else f"{array.shape}".encode())
+        digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def cached_arrays(
+    mesh: Mesh, what: str, compute: Callable[[], dict[str, Tensor]], cache_dir: Path | None
+) -> dict[str, Tensor]:
+    """What `compute` makes of the mesh, by name; from `cache_dir` if it is there, else computed and kept there.
+
+    `what` names the computation with all its parameters. A folder that cannot be written costs time, nothing else.
+    """
+    if cache_dir is None:
+        return compute()
+    key = hashlib.sha256(f"{VERSION} {what} {mesh_hash(mesh)}".encode()).hexdigest()[:24]
+    path = cache_dir / f"{key}.npz"
+    try:
+        with np.load(path) as stored:
+            return {name: torch.from_numpy(stored[name]) for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError):
+        arrays = compute()
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+        np.savez(temporary, allow_pickle=False, **{name: value.numpy() for name, value in arrays.items()})
+        os.replace(temporary, path)
+    except OSError as error:
+        warnings.warn(
+            f"meshes are prepared anew each time: {cache_dir} cannot be written ({error})", stacklevel=2
+        )
+    return arrays
