@@ -17,7 +17,7 @@ import numpy as np
 from network_score import score_network
 from provenance import print_provenance, provenance
 from selfpose6d.crops.store import CacheOptions
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import Recipe, Stage, find_recipe
 from selfpose6d.training.schedule import Limit
@@ -38,8 +38,8 @@ VARIANTS: dict[str, Recipe] = {
 def measure(data: Path, recipe: Recipe, limit: Limit, seed: int, folder: Path) -> tuple[float, float]:
     """ADD-S and ADD AUC (exact, pooled) of the network alone."""
     model = folder / "model"
-    options = TrainOptions(recipe, limit, seed=seed, cache=CacheOptions())
-    train(open_dataset(data, "train"), options, model, make_fabric("cpu"))
+    options = TrainOptions(DataOptions(data), recipe, limit, seed=seed, cache=CacheOptions())
+    train(options.data.open("train"), options, model, make_fabric("cpu"))
     return score_network(model, data, folder / "estimates")
 
 

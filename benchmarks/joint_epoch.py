@@ -19,7 +19,7 @@ import numpy as np
 
 from network_score import score_network
 from provenance import print_provenance, provenance
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.training.checkpoint import load_state, save_state
 from selfpose6d.training.devices import make_fabric
@@ -46,11 +46,14 @@ class Experiment:
 
     def __init__(self, arguments: argparse.Namespace, seed: int, folder: Path) -> None:
         self.arguments, self.seed, self.folder = arguments, seed, folder
-        self.dataset = open_dataset(arguments.data, "train")
+        self.data = DataOptions(arguments.data, "train")
+        self.dataset = self.data.open()
 
     def train(self, recipe: Recipe, steps: int, out: Path, resume: bool = False) -> None:
         """Train a recipe into `out`."""
-        options = TrainOptions(recipe, Limit(max_steps=steps), labels=self.arguments.labels, seed=self.seed)
+        options = TrainOptions(
+            self.data, recipe, Limit(max_steps=steps), labels=self.arguments.labels, seed=self.seed
+        )
         train(self.dataset, options, out, make_fabric("cpu"), resume)
 
     def score(self, out: Path) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from torch import Tensor
 from provenance import print_provenance, provenance
 from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, sample_batch
 from selfpose6d.crops.store import CacheOptions, open_crop_store
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.metrics.auc import auc_exact
@@ -62,7 +62,7 @@ class Setting:
 
 def prepare(data: Path, split: str, instances: int) -> Setting:
     """The first instances of a split, evenly spread."""
-    dataset = open_dataset(data, split)
+    dataset = DataOptions(data, split).open()
     store = open_crop_store(dataset, CROP_PX, CacheOptions())
     T_true, known = ground_truth_poses(dataset, store.keys)
     rows = np.flatnonzero(known.numpy())

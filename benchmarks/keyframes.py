@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from provenance import print_provenance
 from selfpose6d.datasets.model_files import find_model_files
-from selfpose6d.evaluation.instances import Estimates, Truths
+from selfpose6d.evaluation.instances import UNKNOWN, Estimates, Truths
 from selfpose6d.evaluation.model_points import describe_sources, load_model_points, symmetric_object_ids
 from selfpose6d.evaluation.results import Results, summarise
 from selfpose6d.evaluation.score import score
@@ -38,9 +38,11 @@ def read_source(folder: Path, source: str) -> Estimates:
     obj_id = np.concatenate([np.full(len(im_id), class_names.index(name) + 1) for _, im_id, name, _ in parts])
     count = len(obj_id)
     return Estimates(
+        row=np.arange(count),
         scene_id=np.concatenate([part[0] for part in parts]),
         im_id=np.concatenate([part[1] for part in parts]),
         obj_id=obj_id,
+        inst_id=np.full(count, UNKNOWN),
         confidence=np.ones(count),
         T_cam_obj=np.concatenate([part[3] for part in parts]),
         status=np.full(count, ""),
@@ -58,7 +60,8 @@ def read_truths(folder: Path) -> Truths:
     """Every annotated instance, all of them targets."""
     poses = read_source(folder, GROUND_TRUTH)
     counts = np.ones(len(poses), bool)
-    return Truths(poses.scene_id, poses.im_id, poses.obj_id, poses.T_cam_obj, counts)
+    inst_id, visible = np.arange(len(poses)), np.full(len(poses), np.nan)
+    return Truths(poses.scene_id, poses.im_id, poses.obj_id, inst_id, poses.T_cam_obj, counts, visible)
 
 
 def score_source(folder: Path, models_dir: Path, source: str) -> Results:

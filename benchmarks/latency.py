@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from provenance import print_provenance, provenance
-from selfpose6d.cli.device import resolve_device
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.backend import resolve_device
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.precision import use_bf16
 from selfpose6d.inference.predictor import Predictor
@@ -31,7 +31,7 @@ WARM_UP = 5
 
 def single_instance_frames(data: Path, split: str, most: int) -> list[Frame]:
     """Frames with one instance each."""
-    dataset = open_dataset(data, split)
+    dataset = DataOptions(data, split).open()
     frames = (dataset.load_frame(frame_id) for frame_id in dataset.frame_ids())
     single = [replace(frame, instances=(item,)) for frame in frames for item in frame.instances]
     return single[:most]
@@ -65,7 +65,7 @@ def main() -> None:
     device = resolve_device(options.device)
     half = use_bf16(device, options.precision)
     frames = single_instance_frames(options.data, options.split, options.most)
-    dataset = open_dataset(options.data, options.split)
+    dataset = DataOptions(options.data, options.split).open()
     objects = object_table(dataset.object_ids, map(dataset.load_mesh, dataset.object_ids))
     found = {}
     for size, config in SIZES.items():

@@ -26,7 +26,7 @@ import torch
 from annotate import peak_mb, resident_mb
 from provenance import print_provenance, provenance
 from selfpose6d.crops.store import CacheOptions, open_crop_store
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.network.config import SIZES, Size
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.rendered import build_rendered_objects
@@ -94,7 +94,7 @@ def render_frames(frames: int, folder: Path) -> None:
 
 def prepare(size: Size, folder: Path) -> Setting:
     """Cut crops, build the network."""
-    dataset = open_dataset(folder, "train")
+    dataset = DataOptions(folder, "train").open()
     config, recipe = SIZES[size], find_recipe("paper")
     store = open_crop_store(dataset, config.crop_px, CacheOptions(folder / "cache"))
     meshes = [dataset.load_mesh(i) for i in store.obj_ids]

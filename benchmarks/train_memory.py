@@ -22,6 +22,7 @@ from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFile, ModelFiles
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.primitives.catalogue import BOX_ID, CATALOGUE
 from selfpose6d.network.config import SIZES
@@ -90,7 +91,10 @@ def measure(frames: int) -> dict[str, float]:
         models.mkdir()
         save_mesh_ply(CATALOGUE[BOX_ID].mesh(), models / "obj_000001.ply")
         options = TrainOptions(
-            find_recipe("paper"), Limit(max_steps=STEPS), cache=CacheOptions(Path(folder) / "c")
+            DataOptions(Path(folder), "train", models=models),
+            find_recipe("paper"),
+            Limit(max_steps=STEPS),
+            cache=CacheOptions(Path(folder) / "c"),
         )
         train(_MadeUp(frames, models), options, Path(folder) / "run", make_fabric("cpu"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB

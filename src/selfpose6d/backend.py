@@ -1,4 +1,4 @@
-"""Which of a function's two back ends runs: the torch reference, for any device, or the compiled one, for CPUs.
+"""Which of a function's two back ends runs, torch for any device or compiled for CPUs, and what `--device` means.
 
 `x.py` holds the public function (checks, dispatch) and the torch reference, `x_numba.py` the kernels and nothing else.
 A compiled loop without a twin is `x_kernels.py`.
@@ -11,6 +11,7 @@ import torch
 from selfpose6d.errors import UsageError
 
 Backend = Literal["auto", "torch", "numba"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 def runs_numba(backend: Backend, device: torch.device, has_kernel: bool = True) -> bool:
@@ -23,3 +24,17 @@ def runs_numba(backend: Backend, device: torch.device, has_kernel: bool = True) 
         where = f"tensors on {device}" if has_kernel else "this form, which has no kernel"
         raise UsageError(f"backend numba does not run on {where}. Pass backend auto or torch.")
     return has_kernel and device.type == "cpu" and backend != "torch"
+
+
+def resolve_device(wanted: Device) -> str:
+    """What `--device` means: `cuda` if asked for, or automatic and present; else `cpu`.
+
+    Raises:
+        UsageError: cuda was asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise UsageError(
+            "--device cuda: this torch sees no CUDA device. Use --device cpu, or install a CUDA build of torch."
+        )
+    return "cuda" if wanted != "cpu" and available else "cpu"

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from selfpose6d.errors import UsageError
+from selfpose6d.options import Several, Unset
 
 
 class FrameId(NamedTuple):
@@ -19,13 +20,13 @@ class FrameId(NamedTuple):
 class Selection:
     """A part of a data set; nothing given keeps everything. Misses count over the selected frames only."""
 
-    scenes: tuple[int, ...] = ()
+    scenes: Several[int] = ()
     """Scene ids to work on; all when left out."""
-    frames: tuple[int, ...] = ()
+    frames: Several[int] = ()
     """Image ids to work on, in every selected scene; all when left out."""
-    objects: tuple[int, ...] = ()
+    objects: Several[int] = ()
     """Object ids to work on; all when left out."""
-    limit: int | None = None
+    limit: Unset[int] = None
     """At most this many frames, the first ones in scene and image order."""
 
     def __post_init__(self) -> None:

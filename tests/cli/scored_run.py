@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.true_poses import load_ground_truth
+from selfpose6d.runs.config import RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import finished_record
 from selfpose6d.selection import FrameId, Selection
@@ -20,9 +21,9 @@ SKIPPED_ID = 21
 def make_run(root: Path, run: Path, scenes: tuple[int, ...] = (0,), limit: int | None = 2) -> Path:
     """Write the run as `annotate` would; object 21 is skipped everywhere."""
     selection = Selection(scenes=scenes, limit=limit)
-    fingerprint = open_dataset(root).fingerprint()
-    options = {"method": "verified", "scenes": list(scenes), "frames": [], "objects": [], "limit": limit}
-    folder = RunFolder.open(run, "annotate", options, fingerprint, "test", {"dataset": str(root)})
+    data = DataOptions(root, selection=selection)
+    config = new_config("annotate", data.config(data.open()), {"method": "verified"}, RunContext(root, "cpu"))
+    folder = RunFolder.open(run, config)
     frames: dict[FrameId, list] = {}
     for true in load_ground_truth(root, "test", selection):
         frames.setdefault(FrameId(true.key.scene_id, true.key.im_id), []).append(true)

@@ -2,9 +2,9 @@
 
 import itertools
 import json
+import re
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,11 @@ from networks import TINY
 from small_roots import write_bop, write_capture, write_image, write_models
 
 from selfpose6d.cli.main import main
-from selfpose6d.geometry.nearest import build_nearest_grid
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.network.config import SIZES
 from selfpose6d.objects import shapes
 from selfpose6d.runs.certificates import read_certificates
-from selfpose6d.runs.folder import read_config
+from selfpose6d.runs.config import read_config
 from selfpose6d.runs.predictions import read_predictions, read_skipped
 
 
@@ -30,7 +30,7 @@ def _small_and_own(tmp_path_factory):
     """A network and grids for tests, and caches in a folder of the test's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, "small", TINY)
-        patch.setattr(shapes, "build_nearest_grid", partial(build_nearest_grid, cells=24))
+        patch.setattr(shapes, "GRID_CELLS", 24)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
@@ -79,7 +79,7 @@ def test_train_then_estimate(root, model, tmp_path, capsys):
         assert len(times) == 1
         assert times.pop() > 0
     config = read_config(tmp_path / "run")
-    assert (config.command, config.split) == ("estimate", "test")
+    assert (config.command, config.data.split) == ("estimate", "test")
     assert not (tmp_path / "run" / "certificates.jsonl").exists()
 
 
@@ -135,7 +135,7 @@ def test_estimate_reads_no_pose(root, model, tmp_path):
 
 
 def test_an_interrupted_estimate_goes_on(root, model, tmp_path, monkeypatch):
-    from selfpose6d.cli import frames as module
+    from selfpose6d.datasets import frame_loop as module
 
     seen, whole = [], module.process_frame
 
@@ -183,6 +183,41 @@ def test_summary_prints_sizes_and_trains_nothing(root, capsys):
     assert "MFLOP" in out
 
 
+def test_summary_is_of_the_recipes_network(root, capsys):
+    """DenseFusion has no gates: fewer parameters in the fusion."""
+    printed = []
+    for recipe in ("paper", "densefusion"):
+        assert main(["train", str(root), "--summary", "--recipe", recipe]) == 0
+        printed.append(capsys.readouterr().out)
+    weighted, plain = (re.search(r"estimator\.fusion\W+([\d,]+)", text)[1] for text in printed)
+    assert int(weighted.replace(",", "")) == int(plain.replace(",", "")) + 2 * 2 * 3
+    assert "unweighted" in printed[1]
+
+
+def test_verification_follows_the_seed(root, model, tmp_path):
+    """The points that are verified are drawn by --seed: other points, other digits of the residual."""
+    rms_m = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        out = tmp_path / name
+        arguments = ["--refine", "icp", "--verify", "--limit", "1", "--seed", str(seed)]
+        assert main(["estimate", str(model), str(root), "--out", str(out), *arguments]) == 0
+        rms_m.append([json.loads(line)["rms_m"] for line in (out / "certificates.jsonl").open()])
+    assert rms_m[0] == rms_m[1] != rms_m[2]
+
+
+def test_the_page_of_every_command_names_its_data_set(root, model, tmp_path):
+    assert main(["annotate", str(root), "--method", "icp", "--out", str(tmp_path / "labels")]) == 0
+    assert main(["estimate", str(model), str(root), "--out", str(tmp_path / "estimate")]) == 0
+    for run in (tmp_path / "labels", tmp_path / "estimate", model):
+        config = read_config(run)
+        assert config.context.dataset == root.resolve()
+        assert DataOptions.of_run(config).open().fingerprint() == config.data.fingerprint
+        assert main(["report", str(run), "--pictures", "0", "--out", str(tmp_path / "page.html")]) == 0
+        page = (tmp_path / "page.html").read_text()
+        assert f"{root.resolve()}, split {config.data.split}" in page
+        assert f"made by</dt><dd>{config.command}" in re.sub(r"\s*\n\s*", "", page)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -223,10 +258,12 @@ def test_training_again_into_the_same_folder_names_resume(root, model, capsys):
 
 
 def test_a_run_without_certified_labels_is_named(root, tmp_path, capsys):
-    from selfpose6d.datasets.layouts import open_dataset
+    from selfpose6d.runs.config import RunContext, new_config
     from selfpose6d.runs.folder import RunFolder
 
-    RunFolder.open(tmp_path / "labels", "annotate", {}, open_dataset(root, "train").fingerprint(), "train")
+    options = DataOptions(root, "train")
+    data = options.config(options.open())
+    RunFolder.open(tmp_path / "labels", new_config("annotate", data, {}, RunContext(root, "cpu")))
     (tmp_path / "labels" / "certificates.jsonl").write_text("")
     assert train(root, tmp_path / "run", "--recipe", "verified", "--labels", str(tmp_path / "labels")) == 2
     assert "has no certified label" in error_of(capsys)

@@ -10,7 +10,7 @@ from small_roots import colour_image, write_bop, write_image
 from selfpose6d.crops.crop import NetworkCrop, crop_instance
 from selfpose6d.crops.record import pack_crop, record_dtype
 from selfpose6d.crops.store import CacheOptions, open_crop_store
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.selection import Selection
 
@@ -26,7 +26,7 @@ def cache(tmp_path):
 
 
 def open_train(root, **selection):
-    return open_dataset(root, "train", Selection(**selection))
+    return DataOptions(root, "train", Selection(**selection)).open()
 
 
 def test_every_instance_is_there_once_and_equals_a_fresh_crop(root, cache):
@@ -111,7 +111,7 @@ def test_a_killed_decoding_leaves_no_half_cache(root, cache):
 
 
 def test_real_frames(ycbv_sample, tmp_path):
-    dataset = open_dataset(ycbv_sample, "test", Selection(limit=3))
+    dataset = DataOptions(ycbv_sample, "test", Selection(limit=3)).open()
     store = open_crop_store(dataset, 96, CacheOptions(tmp_path))
     assert len(store) == sum(len(dataset.instance_keys(frame_id)) for frame_id in dataset.frame_ids())
     records = store.read(np.arange(len(store)))

@@ -11,7 +11,7 @@ from small_roots import CAM_K, change_json, masks, scene_gt_entry, write_bop, wr
 
 from selfpose6d.datasets.bop.dataset import BopDataset
 from selfpose6d.datasets.bop.scene import SceneFileCache, list_frames, read_cameras, read_object_ids
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import Frame, InstanceKey
@@ -27,7 +27,7 @@ def assert_same_frames(first: Frame, second: Frame) -> None:
 
 
 def test_real_frames(ycbv_sample):
-    dataset = open_dataset(ycbv_sample)
+    dataset = DataOptions(ycbv_sample).open()
     assert dataset.layout == "bop"
     assert len(dataset.frame_ids()) == 15
     assert dataset.frame_ids()[0] == (0, 1)
@@ -47,7 +47,7 @@ def test_real_frames(ycbv_sample):
 
 def test_real_mesh_is_in_metres(ycbv_sample):
     info = json.loads((ycbv_sample / "models" / "models_info.json").read_text())
-    mesh = open_dataset(ycbv_sample).load_mesh(2)
+    mesh = DataOptions(ycbv_sample).open().load_mesh(2)
     assert mesh.diameter_m == pytest.approx(info["2"]["diameter"] / 1000, rel=1e-3)
 
 
@@ -58,7 +58,7 @@ def root(tmp_path):
 
 def test_no_pose_is_read(root):
     """Nonsense for every pose, no scene_gt_info.json: frames and fingerprint stay what they are."""
-    before = open_dataset(root)
+    before = DataOptions(root).open()
     frames = [before.load_frame(frame_id) for frame_id in before.frame_ids()]
     nonsense = {"cam_R_m2c": ["no", None], "cam_t_m2c": {"obj_id": 77}}
     for scene in (root / "test").iterdir():
@@ -67,7 +67,7 @@ def test_no_pose_is_read(root):
             scene / "scene_gt.json",
             lambda gt: [entry.update(nonsense) for entries in gt.values() for entry in entries],
         )
-    after = open_dataset(root)
+    after = DataOptions(root).open()
     for frame in frames:
         assert_same_frames(frame, after.load_frame(FrameId(frame.scene_id, frame.im_id)))
     assert after.fingerprint() == before.fingerprint()
@@ -85,15 +85,15 @@ def test_no_pose_of_the_real_sample_is_read(ycbv_sample, tmp_path):
         for name in ("scene_gt.json", "scene_gt_info.json"):
             (scene / name).unlink()
         write_json(scene / "scene_gt.json", content)
-    real, copy = open_dataset(ycbv_sample), open_dataset(root)
+    real, copy = DataOptions(ycbv_sample).open(), DataOptions(root).open()
     assert real.frame_ids() == copy.frame_ids()
     for frame_id in real.frame_ids()[::4]:
         assert_same_frames(real.load_frame(frame_id), copy.load_frame(frame_id))
 
 
 def test_listing_and_selection(root):
-    assert open_dataset(root).frame_ids() == ((2, 1), (2, 2), (2, 3), (11, 1), (11, 2))
-    chosen = open_dataset(root, selection=Selection(scenes=(11,), objects=(2,), limit=1))
+    assert DataOptions(root).open().frame_ids() == ((2, 1), (2, 2), (2, 3), (11, 1), (11, 2))
+    chosen = DataOptions(root, selection=Selection(scenes=(11,), objects=(2,), limit=1)).open()
     assert chosen.frame_ids() == ((11, 1),)
     assert chosen.object_ids == (2,)
     assert [i.key.inst_id for i in chosen.load_frame(FrameId(11, 1)).instances] == [1]
@@ -102,12 +102,12 @@ def test_listing_and_selection(root):
 
 def test_unselected_scenes_are_not_read(root):
     (root / "test/000002/scene_camera.json").write_text("broken")
-    dataset = open_dataset(root, selection=Selection(scenes=(11,)))
+    dataset = DataOptions(root, selection=Selection(scenes=(11,))).open()
     assert dataset.load_frame(FrameId(11, 2)).K[0, 2] == CAM_K[2]
 
 
 def test_masks_depth_and_camera(root):
-    frame = open_dataset(root).load_frame(FrameId(2, 1))
+    frame = DataOptions(root).open().load_frame(FrameId(2, 1))
     for instance, mask in zip(frame.instances, masks(), strict=True):
         np.testing.assert_array_equal(instance.mask, mask > 0)
     assert np.median(frame.depth_m[frame.instances[0].mask]) == pytest.approx(0.5)
@@ -119,7 +119,7 @@ def test_intrinsics_and_depth_scale_are_those_of_the_image(root):
         cameras["2"] = {"cam_K": [50.0, 0, 1, 0, 60.0, 2, 0, 0, 1], "depth_scale": 0.1, "cam_R_w2c": [0]}
 
     change_json(root / "test/000002/scene_camera.json", change)
-    dataset = open_dataset(root)
+    dataset = DataOptions(root).open()
     first, second = (dataset.load_frame(FrameId(2, im_id)) for im_id in (1, 2))
     assert (first.K[0, 0], second.K[0, 0], second.K[1, 1]) == (100, 50, 60)
     np.testing.assert_allclose(second.depth_m, first.depth_m / 10, rtol=1e-6)
@@ -127,7 +127,7 @@ def test_intrinsics_and_depth_scale_are_those_of_the_image(root):
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])
 def test_other_image_formats(tmp_path, suffix):
-    dataset = open_dataset(write_bop(tmp_path, {0: 1}, suffix=suffix))
+    dataset = DataOptions(write_bop(tmp_path, {0: 1}, suffix=suffix)).open()
     assert dataset.load_frame(FrameId(0, 1)).rgb.shape == (48, 64, 3)
 
 
@@ -135,12 +135,12 @@ def test_grey_images(root):
     scene = root / "test/000002"
     (scene / "rgb").rename(scene / "gray")
     write_image(scene / "gray/000001.png", np.full((48, 64), 9, np.uint8))
-    assert (open_dataset(root).load_frame(FrameId(2, 1)).rgb == 9).all()
+    assert (DataOptions(root).open().load_frame(FrameId(2, 1)).rgb == 9).all()
 
 
 def test_several_instances_of_an_object(root):
     change_json(root / "test/000002/scene_gt.json", lambda gt: gt["1"][1].update(obj_id=1))
-    frame = open_dataset(root).load_frame(FrameId(2, 1))
+    frame = DataOptions(root).open().load_frame(FrameId(2, 1))
     assert [(i.key.obj_id, i.key.inst_id) for i in frame.instances] == [(1, 0), (1, 1)]
 
 
@@ -150,7 +150,7 @@ def test_an_instance_that_cannot_be_used_is_skipped_with_the_reason(root):
     write_image(scene / "mask_visib/000002_000000.png", np.ones((10, 10), np.uint8))
     write_image(scene / "mask_visib/000003_000000.png", np.zeros((48, 64), np.uint8))
     change_json(scene / "scene_gt.json", lambda gt: gt["3"].append(scene_gt_entry(7)))
-    dataset = open_dataset(root)
+    dataset = DataOptions(root).open()
     frames = [dataset.load_frame(FrameId(2, im_id)) for im_id in (1, 2, 3)]
     reasons = [skipped.reason for frame in frames for skipped in frame.skipped]
     expected = ["missing file", "10x10 pixels", "empty mask of object 1", "no model for object 7"]
@@ -169,7 +169,7 @@ def test_an_instance_that_cannot_be_used_is_skipped_with_the_reason(root):
 )
 def test_a_frame_that_cannot_be_read_says_why_and_is_still_listed(root, name, reason):
     (root / "test/000002" / name).unlink()
-    dataset = open_dataset(root)
+    dataset = DataOptions(root).open()
     assert (2, 1) in dataset.frame_ids()
     with pytest.raises(DataError, match=reason):
         dataset.load_frame(FrameId(2, 1))
@@ -197,53 +197,53 @@ def test_camera_faults(root, camera, reason):
 
     change_json(root / "test/000002/scene_camera.json", change)
     with pytest.raises(DataError, match=reason):
-        open_dataset(root).load_frame(FrameId(2, 1))
+        DataOptions(root).open().load_frame(FrameId(2, 1))
 
 
 def test_depth_of_another_size(root):
     write_image(root / "test/000002/depth/000001.png", np.full((24, 32), 500, np.uint16))
     with pytest.raises(DataError, match="32x24 pixels, but the colour image is 64x48"):
-        open_dataset(root).load_frame(FrameId(2, 1))
+        DataOptions(root).open().load_frame(FrameId(2, 1))
 
 
 def test_broken_scene_gt(root):
     path = root / "test/000002/scene_gt.json"
     change_json(path, lambda gt: gt["1"][0].pop("obj_id"))
     with pytest.raises(DataError, match="image 1 is not a list of entries with an integer obj_id"):
-        open_dataset(root).load_frame(FrameId(2, 2))
+        DataOptions(root).open().load_frame(FrameId(2, 2))
     path.write_text('{"1": [')
     with pytest.raises(DataError, match=r"scene_gt\.json: not BOP's form"):
-        open_dataset(root).load_frame(FrameId(2, 2))
+        DataOptions(root).open().load_frame(FrameId(2, 2))
 
 
 def test_opening_says_what_was_looked_for_and_found(root, tmp_path):
     with pytest.raises(UsageError, match=r"looked for .*train/NNNNNN/.*Splits with scenes: test"):
-        open_dataset(root, "train")
+        DataOptions(root, "train").open()
     with pytest.raises(UsageError, match=r"--objects 9: no such model.*which has 1 2"):
-        open_dataset(root, selection=Selection(objects=(9,)))
+        DataOptions(root, selection=Selection(objects=(9,))).open()
     with pytest.raises(UsageError, match=r"with --scenes 5: the split has 5 frames in scenes 2 11"):
-        open_dataset(root, selection=Selection(scenes=(5,)))
+        DataOptions(root, selection=Selection(scenes=(5,))).open()
     with pytest.raises(UsageError, match="does not exist"):
-        open_dataset(root / "nowhere")
+        DataOptions(root / "nowhere").open()
     (tmp_path / "other").mkdir()
     (tmp_path / "other/readme.txt").touch()
     with pytest.raises(UsageError, match=r"looked for a BOP root.*found readme\.txt"):
-        open_dataset(tmp_path / "other")
+        DataOptions(tmp_path / "other").open()
     shutil.rmtree(root / "models")
     with pytest.raises(UsageError, match=r"no models: looked for .*found no such folder\. Pass --models DIR"):
-        open_dataset(root)
+        DataOptions(root).open()
     for scene in (root / "test").iterdir():
         shutil.rmtree(scene / "mask_visib")
     with pytest.raises(DataError, match=r"no masks: looked for mask_visib.*Pass --detections FILE"):
-        open_dataset(root)
+        DataOptions(root).open()
 
 
 def test_fingerprint_is_of_the_content_not_of_the_place(root, tmp_path):
-    before = open_dataset(root, selection=Selection(limit=1)).fingerprint()
+    before = DataOptions(root, selection=Selection(limit=1)).open().fingerprint()
     moved = root.rename(tmp_path / "moved")
-    assert open_dataset(moved).fingerprint() == before
+    assert DataOptions(moved).open().fingerprint() == before
     (moved / "test/000011/rgb/000001.png").write_bytes(b"another picture")
-    assert open_dataset(moved).fingerprint() != before
+    assert DataOptions(moved).open().fingerprint() != before
 
 
 def test_frames_without_images_are_listed_from_the_files(root):
@@ -280,7 +280,7 @@ def test_parsing_keeps_object_ids_alone(root):
 
 
 def test_data_sets_can_be_sent_to_other_processes(root):
-    dataset = open_dataset(root)
+    dataset = DataOptions(root).open()
     dataset.load_frame(FrameId(2, 1))
     copy = pickle.loads(pickle.dumps(dataset))
     assert isinstance(copy, BopDataset)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from small_roots import CAM_K, change_json, cube, masks, write_capture, write_image, write_json, write_models
 
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.selection import FrameId, Selection
@@ -24,7 +24,7 @@ def root(tmp_path):
 
 
 def test_frames_in_sorted_file_order(root, models):
-    dataset = open_dataset(root, models_dir=models)
+    dataset = DataOptions(root, models=models).open()
     assert (dataset.layout, dataset.split) == ("capture", "all")
     assert dataset.frame_ids() == ((0, 0), (0, 1), (0, 2))
     assert dataset.frame_names() == {0: "frame_000002.png", 1: "frame_000010.png", 2: "late.png"}
@@ -37,7 +37,7 @@ def test_frames_in_sorted_file_order(root, models):
 
 def test_nothing_is_written_into_the_data_set(root, models):
     before = sorted(path for path in root.rglob("*"))
-    dataset = open_dataset(root, models_dir=models)
+    dataset = DataOptions(root, models=models).open()
     dataset.load_frame(FrameId(0, 0))
     dataset.fingerprint()
     assert sorted(path for path in root.rglob("*")) == before
@@ -45,18 +45,18 @@ def test_nothing_is_written_into_the_data_set(root, models):
 
 def test_numbers_kept_in_frames_json(root, models):
     write_json(root / "frames.json", {"5": "late.png", "7": "frame_000002.png"})
-    dataset = open_dataset(root, models_dir=models)
+    dataset = DataOptions(root, models=models).open()
     assert dataset.frame_names() == {5: "late.png", 7: "frame_000002.png", 8: "frame_000010.png"}
     write_json(root / "frames.json", {"five": "late.png"})
     with pytest.raises(DataError, match=r"frames\.json: expected file names by image id"):
-        open_dataset(root, models_dir=models)
+        DataOptions(root, models=models).open()
 
 
 def test_several_instances_and_objects_by_name(root, models):
     change_json(models / "models_info.json", lambda info: info["2"].update(name="soap box"))
     write_image(root / "masks/soap box/late.png", masks()[1])
     write_image(root / "masks/soap box/late_3.png", masks()[0])
-    frame = open_dataset(root, models_dir=models).load_frame(FrameId(0, 2))
+    frame = DataOptions(root, models=models).open().load_frame(FrameId(0, 2))
     assert [(i.key.obj_id, i.key.inst_id) for i in frame.instances] == [(1, 0), (2, 0), (2, 3)]
     np.testing.assert_array_equal(frame.instances[2].mask, masks()[0] > 0)
 
@@ -64,7 +64,7 @@ def test_several_instances_and_objects_by_name(root, models):
 def test_numbered_frame_names_are_not_instances(tmp_path, models):
     """`view_1.png` is a frame of its own, not instance 1 of `view.png`."""
     root = write_capture(tmp_path / "capture", ("view", "view_1"))
-    dataset = open_dataset(root, models_dir=models)
+    dataset = DataOptions(root, models=models).open()
     keys = [key for frame_id in dataset.frame_ids() for key in dataset.instance_keys(frame_id)]
     assert [(key.im_id, key.inst_id) for key in keys] == [(0, 0), (1, 0)]
 
@@ -74,7 +74,7 @@ def test_label_images(root, models):
     first, second = masks()
     for name in ("frame_000002", "frame_000010"):
         write_image(root / "masks" / f"{name}.png", (first > 0) * np.uint8(2) + (second > 0) * np.uint8(1))
-    dataset = open_dataset(root, models_dir=models)
+    dataset = DataOptions(root, models=models).open()
     frame = dataset.load_frame(FrameId(0, 0))
     assert [(i.key.obj_id, i.key.inst_id) for i in frame.instances] == [(1, 1), (2, 2)]
     np.testing.assert_array_equal(frame.instances[1].mask, first > 0)
@@ -86,8 +86,8 @@ def test_own_named_models_need_a_unit(root):
     (root / "models").mkdir()
     save_mesh_ply(cube(), root / "models/box.ply")
     with pytest.raises(UsageError, match=r"unit of .*box\.ply is not known\. Pass --model-unit mm"):
-        open_dataset(root).load_mesh(1)
-    assert open_dataset(root, model_unit="mm").load_mesh(1).diameter_m == pytest.approx(
+        DataOptions(root).open().load_mesh(1)
+    assert DataOptions(root, model_unit="mm").open().load_mesh(1).diameter_m == pytest.approx(
         0.1 * 3**0.5, rel=1e-4
     )
 
@@ -111,28 +111,28 @@ def test_own_named_models_need_a_unit(root):
 def test_faults_of_the_folder(root, models, damage, reason):
     damage(root)
     with pytest.raises(DataError, match=reason):
-        open_dataset(root, models_dir=models)
+        DataOptions(root, models=models).open()
 
 
 def test_no_images(root, models):
     for path in (root / "rgb").iterdir():
         path.unlink()
     with pytest.raises(DataError, match=r"no frames: looked for images in .*rgb, found an empty folder"):
-        open_dataset(root, models_dir=models)
+        DataOptions(root, models=models).open()
 
 
 def test_split_and_scene_folder(root, models):
     with pytest.raises(UsageError, match="has one split, all, got 'val'"):
-        open_dataset(root, "val", models_dir=models)
-    assert open_dataset(root, "all", Selection(frames=(2,)), models).frame_ids() == ((0, 2),)
+        DataOptions(root, "val", models=models).open()
+    assert DataOptions(root, "all", Selection(frames=(2,)), models).open().frame_ids() == ((0, 2),)
     (root / "scene_camera.json").touch()
     with pytest.raises(UsageError, match="is one scene of a BOP data set"):
-        open_dataset(root, models_dir=models)
+        DataOptions(root, models=models).open()
 
 
 def test_detections_instead_of_masks(root, models, tmp_path):
     shutil.rmtree(root / "masks")
     row = {"scene_id": 0, "image_id": 2, "category_id": 2, "segmentation": [[22, 14, 42, 14, 42, 34, 22, 34]]}
     (tmp_path / "d.json").write_text(json.dumps([row]))
-    dataset = open_dataset(root, models_dir=models, detections=tmp_path / "d.json")
+    dataset = DataOptions(root, models=models, detections=tmp_path / "d.json").open()
     np.testing.assert_array_equal(dataset.load_frame(FrameId(0, 2)).instances[0].mask, masks()[0] > 0)

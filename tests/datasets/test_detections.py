@@ -11,7 +11,7 @@ from small_roots import masks, write_bop
 from selfpose6d.datasets import json_rows
 from selfpose6d.datasets.detections import DetectionMasks, decode_segmentation
 from selfpose6d.datasets.json_rows import iterate_rows, read_row
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey
@@ -87,7 +87,7 @@ def test_instances_come_from_the_file(tmp_path):
     ]
     path = tmp_path / "detections.json"
     path.write_text(json.dumps(rows))
-    dataset = open_dataset(root, detections=path)
+    dataset = DataOptions(root, detections=path).open()
     frame = dataset.load_frame(FrameId(0, 1))
     assert [i.key for i in frame.instances] == [
         InstanceKey("test", 0, 1, 1, 1),
@@ -97,7 +97,7 @@ def test_instances_come_from_the_file(tmp_path):
     np.testing.assert_array_equal(dataset.load_frame(FrameId(0, 2)).instances[0].mask, second > 0)
     before = dataset.fingerprint()
     path.write_text(json.dumps(rows[::-1]))
-    assert open_dataset(root, detections=path).fingerprint() != before
+    assert DataOptions(root, detections=path).open().fingerprint() != before
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from scipy.io import savemat
 from small_roots import change_json, scene_gt_entry, write_bop, write_capture, write_image, write_json
 
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.selection import Selection
@@ -50,7 +50,7 @@ def test_real_poses_put_the_model_into_its_mask(shared_data, folder, split, coun
     """The key of every true pose is that of the instance it belongs to; metres, object to camera."""
     poses = load_ground_truth(shared_data / folder, split)
     assert len(counting(poses)) == len(poses) == count
-    dataset = open_dataset(shared_data / folder, split, models_dir=shared_data / "ycbv-sample/models")
+    dataset = DataOptions(shared_data / folder, split, models=shared_data / "ycbv-sample/models").open()
     frame = dataset.load_frame(dataset.frame_ids()[0])
     first = [pose for pose in poses if pose.key[1:3] == (frame.scene_id, frame.im_id)]
     shares = [share_inside(frame, dataset, pose) for pose in first]
@@ -67,7 +67,7 @@ def test_pose_in_metres(root):
 def test_selection_is_that_of_the_data_set(root):
     selection = Selection(objects=(2,), limit=2)
     assert counting(load_ground_truth(root, selection=selection)) == [(2, 2, 2, 1)]
-    assert open_dataset(root, selection=selection).frame_ids() == ((2, 1), (2, 2))
+    assert DataOptions(root, selection=selection).open().frame_ids() == ((2, 1), (2, 2))
 
 
 def test_all_counts_masks_that_are_not_empty(root):

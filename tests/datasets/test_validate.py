@@ -23,7 +23,7 @@ from small_roots import (
 from selfpose6d.cli.main import main
 from selfpose6d.datasets.doctor.problems import Problem
 from selfpose6d.datasets.doctor.validate import Validation, check_sizes
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.selection import Selection
@@ -36,7 +36,7 @@ def find(dataset) -> list[Problem]:
 
 
 def problems_of(root, **options) -> list[Problem]:
-    return find(open_dataset(root, require_model_files=False, **options))
+    return find(DataOptions(root, **options).open(require_model_files=False))
 
 
 @pytest.fixture
@@ -55,15 +55,13 @@ def test_the_real_sample_is_clean(shared_data, folder, capsys):
 
 def test_the_original_layout_is_clean(shared_data):
     root, models = shared_data / "ycbv-original-layout", shared_data / "ycbv-sample/models"
-    assert (
-        problems_of(root, split="train", models_dir=models, selection=Selection(objects=(1, 2, 3, 5))) == []
-    )
+    assert problems_of(root, split="train", models=models, selection=Selection(objects=(1, 2, 3, 5))) == []
 
 
 def test_small_roots_are_clean(root, tmp_path):
     assert problems_of(root) == []
     write_models(tmp_path / "models")
-    assert problems_of(write_capture(tmp_path / "capture"), models_dir=tmp_path / "models") == []
+    assert problems_of(write_capture(tmp_path / "capture"), models=tmp_path / "models") == []
 
 
 def write_depth(root, depth):
@@ -349,7 +347,7 @@ def test_capture_folder(tmp_path):
     write_json(root / "camera.json", {"cam_K": [2 * x for x in CAM_K[:8]] + [1], "depth_scale": 1.0})
     (root / "depth/b.png").unlink()
     write_image(root / "masks/1/a.png", masks()[0][:10])
-    messages = [problem.message for problem in problems_of(root, models_dir=tmp_path / "models")]
+    messages = [problem.message for problem in problems_of(root, models=tmp_path / "models")]
     for part in ("several images are named a", "another resolution", "b.png: missing file", "64x10 pixels"):
         assert sum(part in message for message in messages) == 1
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from selfpose6d.evaluation.instances import Estimates, Truths
+from selfpose6d.evaluation.instances import UNKNOWN, Estimates, Truths
 
 
 def pose(x_m: float = 0.0, z_m: float = 1.0) -> np.ndarray:
@@ -17,9 +17,11 @@ def make_estimates(rows: Sequence[tuple]) -> Estimates:
     """Rows (scene, image, object, confidence, x in metres, status)."""
     scene, image, obj, confidence, x_m, status = zip(*rows, strict=True) if rows else ([],) * 6
     return Estimates(
+        np.arange(len(rows)),
         np.array(scene, int),
         np.array(image, int),
         np.array(obj, int),
+        np.full(len(rows), UNKNOWN),
         np.array(confidence, float),
         np.array([pose(x) for x in x_m]).reshape(-1, 4, 4),
         np.array(status, dtype=object),
@@ -34,6 +36,8 @@ def make_truths(rows: Sequence[tuple]) -> Truths:
         np.array(scene, int),
         np.array(image, int),
         np.array(obj, int),
+        np.arange(len(rows)),
         np.array([pose(x) for x in x_m]).reshape(-1, 4, 4),
         np.array(counts, bool),
+        np.full(len(rows), np.nan),
     )

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from selfpose6d.errors import UsageError
+from selfpose6d.datasets.options import DataOptions
+from selfpose6d.errors import DataError, UsageError
 from selfpose6d.evaluation.evaluate import evaluate
-from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates, recorded_selection
+from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates
 from selfpose6d.runs.certificates import write_certificates
-from selfpose6d.runs.folder import RunConfig
 from selfpose6d.runs.predictions import Prediction, write_predictions
 from selfpose6d.selection import Selection
 from selfpose6d.types import Certificate, InstanceKey, LabeledPose
@@ -65,10 +65,26 @@ def test_missing_predictions(tmp_path):
         read_estimates(tmp_path)
 
 
-def test_selection_of_a_run():
-    options = {"scenes": [1, 2], "objects": [], "limit": 3, "method": "icp"}
-    config = RunConfig("annotate", "test", "", options, {}, "", None, {})
-    assert recorded_selection(config) == Selection(scenes=(1, 2), limit=3)
+def test_poses_that_are_not_the_certificates_are_refused(tmp_path):
+    poses = random_poses(2)
+    write_predictions(tmp_path / "predictions.csv", [Prediction(0, 1, 5, 0.5, poses[0])])
+    write_certificates(
+        tmp_path / "certificates.jsonl", [label(InstanceKey("test", 0, 1, 5, 0), poses[1], "certified")]
+    )
+    with pytest.raises(DataError, match=r"line 2: its pose of scene 0, image 1, object 5 is not in"):
+        read_estimates(tmp_path)
+
+
+def test_two_instances_at_one_pose_keep_their_own_certificates(tmp_path):
+    (T,) = random_poses(1)
+    write_predictions(tmp_path / "predictions.csv", [Prediction(0, 1, 5, 0.5, T)] * 2)
+    labels = [
+        label(InstanceKey("test", 0, 1, 5, i), T, status) for i, status in ((3, "certified"), (4, "rejected"))
+    ]
+    write_certificates(tmp_path / "certificates.jsonl", labels)
+    estimates, _ = read_estimates(tmp_path)
+    assert estimates.inst_id.tolist() == [3, 4]
+    assert estimates.status.tolist() == ["certified", "rejected"]
 
 
 @pytest.fixture
@@ -100,7 +116,7 @@ def true_predictions(root: Path) -> list[Prediction]:
 
 def test_scoring_needs_no_images(poses_only, tmp_path):
     write_predictions(tmp_path / "predictions.csv", true_predictions(poses_only))
-    results = evaluate(tmp_path, load_reference(ReferenceOptions(poses_only))).results
+    results = evaluate(tmp_path, load_reference(ReferenceOptions(DataOptions(poses_only)))).results
     assert results.instances == 50
     assert results.pooled.add_auc > 99.999
     assert results.selection == {"split": "test", "targets": "all"}
@@ -109,7 +125,9 @@ def test_scoring_needs_no_images(poses_only, tmp_path):
 
 def test_true_poses_score_full_marks_on_the_sample(ycbv_sample, tmp_path):
     write_predictions(tmp_path / "predictions.csv", true_predictions(ycbv_sample))
-    reference = load_reference(ReferenceOptions(ycbv_sample, selection=Selection(scenes=(1,), limit=2)))
+    reference = load_reference(
+        ReferenceOptions(DataOptions(ycbv_sample, selection=Selection(scenes=(1,), limit=2)))
+    )
     results = evaluate(tmp_path, reference, recalls_on="cpu").results
     assert results.instances == 8
     assert results.pooled.add_auc > 99.999
@@ -119,15 +137,18 @@ def test_true_poses_score_full_marks_on_the_sample(ycbv_sample, tmp_path):
 
 def test_selected_objects_only(ycbv_sample, tmp_path):
     write_predictions(tmp_path / "predictions.csv", true_predictions(ycbv_sample))
-    reference = load_reference(ReferenceOptions(ycbv_sample, selection=Selection(objects=(8, 14))))
+    reference = load_reference(
+        ReferenceOptions(DataOptions(ycbv_sample, selection=Selection(objects=(8, 14))))
+    )
     evaluation = evaluate(tmp_path, reference)
     assert sorted(evaluation.results.objects) == [8, 14]
-    assert len(evaluation.scores.spurious) == 0
+    assert set(evaluation.errors.obj_id.tolist()) == {8, 14}
+    assert evaluation.results.certified_share != evaluation.results.certified_share  # NaN: no certificates
 
 
 def test_ycb_video_layout_is_scored_with_its_points_files(shared_data, tmp_path):
     root = shared_data / "ycbv-original-layout"
-    reference = load_reference(ReferenceOptions(root, split="all"))
+    reference = load_reference(ReferenceOptions(DataOptions(root, "all")))
     truths = reference.truths
     keys = zip(truths.scene_id.tolist(), truths.im_id.tolist(), truths.obj_id.tolist(), strict=True)
     rows = [Prediction(*key, 1.0, T) for key, T in zip(keys, truths.T_cam_obj, strict=True)]

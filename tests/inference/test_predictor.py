@@ -8,7 +8,7 @@ import torch
 from networks import build_both
 from small_roots import CAM_K, cube, depth_image_mm, masks, write_bop, write_models
 
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import CheckpointError, DataError, UsageError
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
@@ -219,6 +219,6 @@ def test_the_table_knows_size_and_centre():
 
 def test_a_whole_frame_of_a_data_set(tmp_path, network):
     root = write_bop(tmp_path / "set", {1: 1})
-    dataset = open_dataset(root, "test")
+    dataset = DataOptions(root, "test").open()
     poses = Predictor(network).predict(dataset.load_frame(dataset.frame_ids()[0]))
     assert [pose.key[:4] for pose in poses] == [("test", 1, 1, 1), ("test", 1, 1, 2)]

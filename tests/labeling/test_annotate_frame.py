@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from labeling.conftest import rendered_frame, tilted_pose
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.labeling.annotate import AnnotateOptions, annotate
 from selfpose6d.selection import FrameId
 from selfpose6d.types import Instance, InstanceKey
@@ -54,7 +54,7 @@ def test_an_object_without_colour_is_labelled_by_shape(box):
 
 @pytest.mark.parametrize(("scene_id", "im_id"), [(0, 1), (1, 1)])
 def test_real_frames(ycbv_sample, scene_id, im_id):
-    dataset = open_dataset(ycbv_sample, "test")
+    dataset = DataOptions(ycbv_sample, "test").open()
     frame = dataset.load_frame(FrameId(scene_id, im_id))
     labels = annotate(frame, {i.key.obj_id: dataset.load_mesh(i.key.obj_id) for i in frame.instances})
     truth = json.loads((ycbv_sample / f"test/{scene_id:06d}/scene_gt.json").read_text())[str(im_id)]

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.layouts import open_dataset
-from selfpose6d.datasets.true_poses import GroundTruthPose, load_ground_truth
+from selfpose6d.datasets.ground_truth import GroundTruthPose
+from selfpose6d.datasets.options import DataOptions
+from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
@@ -33,7 +34,7 @@ def render_truth(dataset: Dataset, frame: Frame, truth: GroundTruthPose) -> Rend
 @pytest.mark.parametrize("frame_id", FRAMES, ids=str)
 def test_true_poses_render_what_the_camera_measured(ycbv_sample: Path, frame_id: FrameId):
     """YCB-Video's annotation and sensor agree to a few millimetres; its masks are rendered from the same poses."""
-    dataset = open_dataset(ycbv_sample, split="test")
+    dataset = DataOptions(ycbv_sample, split="test").open()
     frame = dataset.load_frame(frame_id)
     truths = {truth.key: truth for truth in load_ground_truth(ycbv_sample)}
     assert frame.instances
@@ -50,7 +51,7 @@ def test_true_poses_render_what_the_camera_measured(ycbv_sample: Path, frame_id:
 @pytest.mark.parametrize("frame_id", FRAMES, ids=str)
 def test_true_poses_render_the_colours_of_the_photograph(ycbv_sample: Path, frame_id: FrameId):
     """Texture the right way up: the picture correlates with the photograph, and less so when it is mirrored."""
-    dataset = open_dataset(ycbv_sample, split="test")
+    dataset = DataOptions(ycbv_sample, split="test").open()
     frame = dataset.load_frame(frame_id)
     truths = {truth.key: truth for truth in load_ground_truth(ycbv_sample)}
     for instance in frame.instances:

@@ -2,7 +2,7 @@
 
 import base64
 
-from selfpose6d.reporting.page import Chart, Figure, Gallery, Picture, Report, render_report, write_report
+from selfpose6d.reporting.page import Chart, Gallery, Picture, Report, Statistic, render_report, write_report
 from selfpose6d.reporting.tables import TextTable
 
 TABLE = TextTable(("\nobject", "ADD\nAUC"), (("1 <mug>", "90.00"), ("pooled", "91.00")), 1, "a note & more")
@@ -13,7 +13,7 @@ def full_report() -> Report:
     return Report(
         "my run",
         {"data set": "here"},
-        (Figure("91.0", "ADD AUC"),),
+        (Statistic("91.0", "ADD AUC"),),
         (("Scores", TABLE),),
         (Chart("Accuracy", "<svg><text>curve</text></svg>", "dotted"),),
         (Gallery("Worst", "first the worst", (picture,)),),

@@ -4,6 +4,7 @@ import numpy as np
 from pose_rows import make_estimates
 
 from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.types import InstanceKey, PoseEstimate
 
@@ -46,8 +47,8 @@ def test_numbers_inside_names_stay():
 
 
 def test_skipped_file_is_optional(tmp_path):
-    assert read_run_skipped(tmp_path) == []
+    assert read_run_skipped(RunFiles(tmp_path)) == []
     row = {**SKIPPED[0].key._asdict(), "reason": SKIPPED[0].reason}
     (tmp_path / "skipped.jsonl").write_text(to_line(row))
-    (skipped,) = read_run_skipped(tmp_path)
+    (skipped,) = read_run_skipped(RunFiles(tmp_path))
     assert (skipped.key, skipped.reason) == (SKIPPED[0].key, SKIPPED[0].reason)

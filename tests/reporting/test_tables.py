@@ -8,7 +8,7 @@ from rich.console import Console
 
 from selfpose6d.evaluation.results import Results, summarise
 from selfpose6d.evaluation.score import score
-from selfpose6d.reporting.tables import TextTable, comparison_table, object_table, to_rich
+from selfpose6d.reporting.tables import TextTable, comparison_table, scores_by_object, to_rich
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def printed(table: TextTable, width: int) -> str:
 
 
 def test_rows_by_hand(results):
-    table = object_table(results, {1: "line"})
+    table = scores_by_object(results, {1: "line"})
     rows = {row[0]: row[1:] for row in table.rows}
     # Object 1: 1 cm and a miss. Object 2 (symmetric): 3 cm.
     assert rows["1 line"] == ("2", "45.00", "45.00", "45.00", "50.0", "50.0", "50.0", "1", "50.0", "100.0")
@@ -42,19 +42,19 @@ def test_a_run_without_certificates_has_no_share_of_them(points_m):
         make_estimates([(0, 1, 1, 0.9, 0.01, "")]), make_truths([(0, 1, 1, 0.0, True)]), points_m, set()
     )
     results = summarise(scores, (), "vertices", {}, False)
-    assert [row[-3:] for row in object_table(results, {}).rows[:2]] == [("0", "-", "-")] * 2
+    assert [row[-3:] for row in scores_by_object(results, {}).rows[:2]] == [("0", "-", "-")] * 2
     assert comparison_table({"only": results}).rows[0][-3:] == ("0", "-", "-")
 
 
 def test_toolbox_columns_on_request(results):
-    assert not any("toolbox" in heading for heading in object_table(results, {}).headings)
-    table = object_table(results, {}, toolbox=True)
+    assert not any("toolbox" in heading for heading in scores_by_object(results, {}).headings)
+    table = scores_by_object(results, {}, toolbox=True)
     column = table.headings.index("ADD-S\ntoolbox")
     assert table.rows[0][column] == f"{results.objects[1].adds_auc_toolbox:.2f}"
 
 
 def test_every_row_fits_the_headings(results):
-    for table in (object_table(results, {}, True), comparison_table({"a": results, "b": results}, True)):
+    for table in (scores_by_object(results, {}, True), comparison_table({"a": results, "b": results}, True)):
         assert {len(row) for row in table.rows} == {len(table.headings)}
 
 
@@ -70,7 +70,7 @@ def test_runs_side_by_side(results):
 
 
 def test_a_narrow_terminal_shortens_names_and_keeps_the_figures(results):
-    table = object_table(results, {1: "a_very_long_name_of_an_object"})
+    table = scores_by_object(results, {1: "a_very_long_name_of_an_object"})
     wide, narrow = printed(table, 160), printed(table, 80)
     assert "a_very_long_name_of_an_object" in wide
     assert "a_very_long_name_of_an_object" not in narrow

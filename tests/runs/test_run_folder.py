@@ -11,54 +11,68 @@ import pytest
 from labels import label
 
 from selfpose6d.errors import UsageError
-from selfpose6d.runs.folder import RunFolder, read_config
+from selfpose6d.runs.config import DataConfig, RunContext, new_config, read_config
+from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import Journal, finished_record
 from selfpose6d.runs.labels import load_labels
 from selfpose6d.runs.outputs import write_outputs
 from selfpose6d.runs.predictions import read_predictions
-from selfpose6d.selection import FrameId
+from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey, PoseEstimate, RefinementStep
 
-OPTIONS = {"seed": 0, "objects": (1, 2), "models": Path("models"), "method": "verified", "limit": None}
+OPTIONS = {"seed": 0, "method": "verified", "search": {"rotations": 600}}
+DATA = DataConfig("test", "abc", Selection(objects=(1, 2)), models=Path("models"))
+CONTEXT = RunContext(Path("/data"), "cpu")
 
 
-def open_run(path, options=OPTIONS, fingerprint="abc", split="test", command="annotate", context=None):
-    return RunFolder.open(path, command, options, fingerprint, split, context)
+def open_run(path, options=OPTIONS, data=DATA, command="annotate", context=CONTEXT):
+    return RunFolder.open(path, new_config(command, data, options, context))
 
 
 def test_config_says_how_the_run_was_made(tmp_path):
-    open_run(tmp_path / "run", context={"dataset": Path("/data")})
+    open_run(tmp_path / "run")
     config = read_config(tmp_path / "run")
-    assert (config.command, config.split, config.fingerprint) == ("annotate", "test", "abc")
-    assert config.options == {
-        "seed": 0,
-        "objects": [1, 2],
-        "models": "models",
-        "method": "verified",
-        "limit": None,
-    }
-    assert config.context == {"dataset": "/data"}
+    assert config.command == "annotate"
+    assert config.data == DATA
+    assert config.options == OPTIONS
+    assert config.context == CONTEXT
     assert config.packages["torch"].startswith("2.")
 
 
+def test_every_field_of_the_configuration_comes_back(tmp_path):
+    data = DataConfig("all", "f", Selection((1,), (2, 3), (4,), 5), Path("a b"), "m", Path("d.json"))
+    context = RunContext(Path("/data"), "cuda", Path("/net.safetensors"), "bf16-mixed")
+    open_run(tmp_path / "run", data=data, context=context)
+    config = read_config(tmp_path / "run")
+    assert (config.data, config.context) == (data, context)
+
+
 def test_the_same_options_continue_elsewhere(tmp_path):
-    first = open_run(tmp_path / "run", context={"device": "cpu"})
+    first = open_run(tmp_path / "run")
     first.journal.append(finished_record(FrameId(0, 1), [label(0, 1, 5)], [], 0.1))
-    again = open_run(tmp_path / "run", context={"device": "cuda"})
+    moved = RunContext(Path("/elsewhere"), "cuda")
+    again = open_run(tmp_path / "run", context=moved)
     assert FrameId(0, 1) in again.journal
-    assert read_config(tmp_path / "run").context == {"device": "cuda"}
+    assert read_config(tmp_path / "run").context == moved
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"options": OPTIONS | {"seed": 1}}, r"--seed is 0 there, 1 now\. "),
-        ({"options": OPTIONS | {"limit": 3}}, "--limit is not set there, 3 now"),
+        ({"options": OPTIONS | {"search": {"rotations": 9}}}, "--search.rotations is 600 there, 9 now"),
         ({"options": OPTIONS | {"refine_steps": 2}}, "--refine-steps is not set there, 2 now"),
-        ({"options": OPTIONS | {"objects": (1,)}}, r"--objects is \[1, 2\] there, \[1\] now"),
-        ({"split": "train"}, '--split is "test" there, "train" now'),
+        ({"data": replace(DATA, selection=Selection((), (), (1, 2), 3))}, "--limit is not set there, 3 now"),
+        (
+            {"data": replace(DATA, selection=Selection(objects=(1,)))},
+            r"--objects is \[1, 2\] there, \[1\] now",
+        ),
+        ({"data": replace(DATA, models=None)}, '--models is "models" there, not set now'),
+        ({"data": replace(DATA, detections=Path("d"))}, '--detections is not set there, "d" now'),
+        ({"data": replace(DATA, split="train")}, '--split is "test" there, "train" now'),
         ({"command": "estimate"}, 'command is "annotate" there, "estimate" now'),
-        ({"fingerprint": "xyz"}, "the data set is another one"),
+        ({"data": replace(DATA, fingerprint="xyz")}, "the data set is another one"),
     ],
 )
 def test_other_options_are_refused_by_name(tmp_path, changes, named):
@@ -76,9 +90,30 @@ def test_folders_that_are_no_runs(tmp_path):
         open_run(tmp_path)
     with pytest.raises(UsageError, match=r"is no run: config\.yaml is missing"):
         read_config(tmp_path)
-    (tmp_path / "config.yaml").write_text("a: [")
-    with pytest.raises(UsageError, match=r"config\.yaml is broken"):
-        open_run(tmp_path)
+    for broken in ("a: [", "", "format: 2", "format: 2\ncommand: annotate\ndata: 5"):
+        (tmp_path / "config.yaml").write_text(broken)
+        with pytest.raises(UsageError, match=r"config\.yaml is broken"):
+            open_run(tmp_path)
+
+
+OLD_CONFIG = """command: annotate
+split: test
+fingerprint: abc
+options: {seed: 0, scenes: [], frames: [], objects: [], limit: null}
+context: {dataset: /data, device: cpu}
+version: 0.1.0
+commit: null
+packages: {}
+"""
+
+
+def test_a_run_of_an_earlier_version_is_one_clear_line(tmp_path):
+    (tmp_path / "config.yaml").write_text(OLD_CONFIG)
+    for use in (read_config, open_run):
+        with pytest.raises(
+            UsageError, match=r"was made by selfpose6d 0\.1\.0 and has run format 1, .* reads 2\. Make"
+        ):
+            use(tmp_path)
 
 
 def test_results_are_sorted_and_complete(tmp_path):
@@ -150,11 +185,14 @@ WRITER = """
 import itertools, sys
 sys.path.insert(0, {tests!r})
 from labels import label
-from selfpose6d.runs.journal import Journal, finished_record
+from pathlib import Path
+from selfpose6d.runs.config import DataConfig, RunContext, new_config
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.folder import RunFolder
-from selfpose6d.runs.outputs import write_outputs
+from selfpose6d.runs.journal import finished_record
 from selfpose6d.selection import FrameId
-run = RunFolder.open({path!r}, "annotate", dict(seed=0), "abc", "test")
+config = new_config("annotate", DataConfig("test", "abc"), dict(seed=0), RunContext(Path("/data"), "cpu"))
+run = RunFolder.open(Path({path!r}), config)
 for im_id in itertools.count():
     run.journal.append(finished_record(FrameId(0, im_id), [label(0, im_id, 5)], [], 0.5))
 """
@@ -171,7 +209,7 @@ def test_a_killed_run_continues(tmp_path):
         time.sleep(0.01)
     process.kill()
     process.wait()
-    run = open_run(path, {"seed": 0})
+    run = open_run(path, {"seed": 0}, DataConfig("test", "abc"))
     count = len(run.journal)
     assert count > 50
     run.journal.append(finished_record(FrameId(0, count), [label(0, count, 5)], [], 0.5))
@@ -230,6 +268,6 @@ def test_memory_stays_flat_while_results_are_written(tmp_path):
     journal = WatchedJournal(tmp_path / "journal.jsonl")
     for im_id in range(100):
         journal.append(finished_record(FrameId(im_id // 50, im_id), [label(im_id // 50, im_id, 5)], [], 0.5))
-    write_outputs(tmp_path, journal, with_certificates=True)
+    write_outputs(RunFiles(tmp_path), journal, with_certificates=True)
     assert len(read_predictions(tmp_path / "predictions.csv")) == 100
     assert journal.most_alive <= 3

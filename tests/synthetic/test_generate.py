@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from selfpose6d.cli.main import main
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import DataError, MeshError, UsageError
 from selfpose6d.meshes.io import save_mesh_ply
@@ -113,7 +113,7 @@ def test_models_declare_their_true_symmetries(made: Path) -> None:
 
 
 def test_the_reader_opens_it_without_poses(made: Path) -> None:
-    dataset = open_dataset(made, split="test")
+    dataset = DataOptions(made, split="test").open()
     frame = dataset.load_frame(next(iter(dataset.frame_ids())))
     assert frame.rgb.shape == (480, 640, 3)
     assert 0.3 < np.median(frame.depth_m[frame.depth_m > 0]) < 3

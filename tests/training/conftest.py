@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -18,8 +17,7 @@ from networks import TINY
 from small_roots import CAM_K, cube, scene_gt_entry, write_image, write_json, write_models
 
 from selfpose6d.crops.store import CacheOptions
-from selfpose6d.datasets.layouts import open_dataset
-from selfpose6d.geometry.nearest import build_nearest_grid
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.network.config import SIZES
 from selfpose6d.objects import shapes
 from selfpose6d.renderer.packed import pack_meshes
@@ -62,14 +60,14 @@ def cache(tmp_path) -> CacheOptions:
 
 @pytest.fixture
 def dataset(rendered_root):
-    return open_dataset(rendered_root, "train")
+    return DataOptions(rendered_root, "train").open()
 
 
 @pytest.fixture(autouse=True)
 def tiny_sizes(monkeypatch):
     """`--size small` is a network for tests, and nearest points are looked up in a coarse grid."""
     monkeypatch.setitem(SIZES, "small", replace(TINY, log_softmax=False, dropout=0.2))
-    monkeypatch.setattr(shapes, "build_nearest_grid", partial(build_nearest_grid, cells=24))
+    monkeypatch.setattr(shapes, "GRID_CELLS", 24)
 
 
 @pytest.fixture

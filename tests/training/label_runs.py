@@ -4,15 +4,18 @@ from pathlib import Path
 
 import numpy as np
 
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.runs.certificates import write_certificates
+from selfpose6d.runs.config import RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.types import Certificate, LabeledPose
 
 
 def write_label_run(dataset, out: Path, rejected_frames: tuple[int, ...] = (8,)) -> Path:
     """True poses with confidence 0.5; those of `rejected_frames` are rejected, with a pose far off."""
-    RunFolder.open(out, "annotate", {}, dataset.fingerprint(), dataset.split)
+    data = DataOptions(dataset.root, dataset.split).config(dataset)
+    RunFolder.open(out, new_config("annotate", data, {}, RunContext(dataset.root, "cpu")))
     labels = []
     for pose in load_ground_truth(dataset.root, dataset.split):
         rejected = pose.key.im_id in rejected_frames

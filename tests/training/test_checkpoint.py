@@ -8,10 +8,13 @@ import torch
 from networks import build_both, random_input
 from training_runs import run, same_weights, weights
 
+from selfpose6d import files
 from selfpose6d.cli.main import main
 from selfpose6d.errors import CheckpointError
+from selfpose6d.files import write_whole
 from selfpose6d.network import checkpoint
-from selfpose6d.network.checkpoint import find_checkpoint, load_network, save_network, write_whole
+from selfpose6d.network.checkpoint import load_network, save_network
+from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.training.checkpoint import TrainingState, has_state, load_state, save_state
 
 
@@ -36,7 +39,7 @@ def test_a_run_means_its_best_checkpoint_then_its_last(tmp_path):
 
 def test_no_checkpoint_says_what_was_looked_for(tmp_path):
     with pytest.raises(CheckpointError, match=r"looked for checkpoints/best.safetensors"):
-        load_network(tmp_path)
+        find_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "foreign"])
@@ -87,7 +90,7 @@ def test_a_full_disk_leaves_the_earlier_file_and_no_litter(tmp_path, monkeypatch
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_whole(path, b"later")
     assert path.read_bytes() == b"earlier"
@@ -117,7 +120,7 @@ def test_a_disk_that_fills_up_while_training_is_one_line_and_the_run_goes_on(
     ]
     arguments += ["--cache", str(cache.folder), "--device", "cpu", "--precision", "fp32"]
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.os, "fsync", full_at_the_fifth)
+        patch.setattr(files.os, "fsync", full_at_the_fifth)
         assert main(arguments) == 2
     errors = capsys.readouterr().err.strip().splitlines()
     assert errors[-1].startswith("error: No space left on device")

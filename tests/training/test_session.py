@@ -11,10 +11,11 @@ import torch
 from small_roots import change_json
 from training_runs import run, same_weights, short, weights
 
-from selfpose6d.datasets.layouts import open_dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.network.checkpoint import load_network
-from selfpose6d.runs.folder import read_config
+from selfpose6d.runs.config import read_config
+from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.selection import Selection
 from selfpose6d.training.checkpoint import load_state
 from selfpose6d.training.devices import make_fabric
@@ -44,7 +45,7 @@ def test_a_training_leaves_its_files(dataset, cache, tmp_path):
         "estimator",
         "refiner",
     }
-    network, facts = load_network(out)
+    network, facts = load_network(find_checkpoint(out))
     assert network.objects.obj_ids == (2,)
     assert facts["recipe"] == "paper"
     assert network.refiner.trained
@@ -115,7 +116,7 @@ def test_no_pose_is_read(recipe, rendered_root, cache, tmp_path, label_run):
     labels = label_run if recipe == "verified" else None
     for root, name in ((rendered_root, "true"), (spoiled, "nonsense")):
         own = replace(cache, folder=tmp_path / f"cache of {name}")
-        run(open_dataset(root, "train"), tmp_path / name, own, recipe=recipe, labels=labels)
+        run(DataOptions(root, "train").open(), tmp_path / name, own, recipe=recipe, labels=labels)
     assert same_weights(tmp_path / "true", tmp_path / "nonsense")
     assert rows(tmp_path / "true", "validation") == rows(tmp_path / "nonsense", "validation")
 
@@ -131,7 +132,7 @@ def test_the_spoiled_poses_would_have_been_noticed(rendered_root, cache, tmp_pat
 
     change_json(moved / "train" / "000001" / "scene_gt.json", move)
     for root, name in ((rendered_root, "a"), (moved, "b")):
-        run(open_dataset(root, "train"), tmp_path / name, cache, recipe="supervised")
+        run(DataOptions(root, "train").open(), tmp_path / name, cache, recipe="supervised")
     assert not same_weights(tmp_path / "a", tmp_path / "b")
 
 
@@ -180,23 +181,26 @@ def test_resuming_a_finished_training_changes_nothing(dataset, cache, tmp_path):
 
 
 def test_only_selected_frames_are_trained_on(rendered_root, cache, tmp_path):
-    run(open_dataset(rendered_root, "train", Selection(limit=4)), tmp_path / "run", cache, steps=2)
-    assert read_config(tmp_path / "run").options["limit"] == 4
+    run(DataOptions(rendered_root, "train", Selection(limit=4)).open(), tmp_path / "run", cache, steps=2)
+    assert read_config(tmp_path / "run").data.selection.limit == 4
 
 
 def test_densefusion_has_no_gates(dataset, cache, tmp_path):
     run(dataset, tmp_path / "run", cache, steps=1, recipe="densefusion")
     assert not any("gate" in name for name in weights(tmp_path / "run"))
-    assert not load_network(tmp_path / "run")[0].config.weighted
+    assert not load_network(find_checkpoint(tmp_path / "run"))[0].config.weighted
 
 
 def test_one_frame_is_enough(rendered_root, cache, tmp_path):
-    result = run(open_dataset(rendered_root, "train", Selection(limit=1)), tmp_path / "run", cache, steps=2)
+    result = run(
+        DataOptions(rendered_root, "train", Selection(limit=1)).open(), tmp_path / "run", cache, steps=2
+    )
     assert result.steps == 2
 
 
 def test_minutes_are_turned_into_steps_once_and_stored(dataset, cache, tmp_path):
-    options = TrainOptions(short(stages=(ESTIMATOR, BOTH)), Limit(max_minutes=0.03), cache=cache)
+    data = DataOptions(dataset.root, dataset.split)
+    options = TrainOptions(data, short(stages=(ESTIMATOR, BOTH)), Limit(max_minutes=0.03), cache=cache)
     result = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"))
     state = load_state(tmp_path / "run")
     assert state.total_steps == state.step == result.steps > 1

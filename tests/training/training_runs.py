@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from selfpose6d.crops.store import CacheOptions
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import Recipe, find_recipe
 from selfpose6d.training.schedule import Limit
@@ -20,7 +21,8 @@ def short(name: str = "paper", **changes) -> Recipe:
 def run(dataset, out: Path, cache: CacheOptions, steps: int = 8, recipe: str | Recipe = "paper", **more):
     resume = more.pop("resume", False)
     recipe = short(recipe) if isinstance(recipe, str) else recipe
-    options = TrainOptions(recipe, Limit(max_steps=steps), cache=cache, **more)
+    data = DataOptions(dataset.root, dataset.split, dataset.selection)
+    options = TrainOptions(data, recipe, Limit(max_steps=steps), cache=cache, **more)
     return train(dataset, options, out, make_fabric("cpu", "fp32"), resume)
 
 

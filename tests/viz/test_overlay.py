@@ -95,9 +95,9 @@ def test_hex_colour():
 
 def test_true_poses_outline_the_real_objects(ycbv_sample):
     """The outlines of the annotated poses agree with the annotated masks where nothing hides them."""
-    from selfpose6d.datasets.layouts import open_dataset
+    from selfpose6d.datasets.options import DataOptions
 
-    dataset = open_dataset(ycbv_sample)
+    dataset = DataOptions(ycbv_sample).open()
     frame = dataset.load_frame(dataset.frame_ids()[0])
     annotated = json.loads((ycbv_sample / "test" / "000000" / "scene_gt.json").read_text())[str(frame.im_id)]
     info = json.loads((ycbv_sample / "test" / "000000" / "scene_gt_info.json").read_text())[str(frame.im_id)]

@@ -1,15 +1,15 @@
 """`selfpose6d annotate DATASET --out RUN`: automatic labels with certificates, resumable."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import tyro
+from tyro.conf import OmitArgPrefixes
 
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
-from selfpose6d.selection import Selection
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 FRAMES_WORTH_PROCESSES = 24
-"""With fewer frames it does not pay to start processes."""
+"""With fewer frames it does not pay to start processes: each imports and compiles for some seconds."""
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,15 @@ class Command:
     continues a run that was stopped.
     """
 
-    dataset: tyro.conf.Positional[Path]
-    """BOP root, YCB-Video root or capture folder; never written to."""
+    data: OmitArgPrefixes[DataOptions]
     out: Path
     """The run's folder."""
-    split: str | None = None
-    """Split to label (default: test, of a capture folder all)."""
-    selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)
     method: Literal["verified", "icp"] = "verified"
     """verified: search, render, certify. icp: the paper's PureICP baseline, one start, 50 iterations."""
     direction: Literal["observed-to-model", "model-to-observed"] = "observed-to-model"
     """Matching direction of --method icp."""
     refinement: Literal["gauss-newton", "joint-loss"] = "gauss-newton"
     """Last refinement of --method verified: on the score's own residuals, or on the paper's joint loss (slower)."""
-    detections: Path | None = None
-    """BOP detections file whose masks are taken instead of the data set's."""
-    models: Path | None = None
-    """Folder of mesh files, instead of the data set's own models/."""
-    model_unit: Literal["mm", "m"] | None = None
-    """Unit of the mesh files, where the layout does not say it."""
     workers: int = 0
     """Processes that label (0: one a core for many frames on a CPU, else this one); each holds the meshes in memory."""
     overlays: int = 24
@@ -61,29 +51,25 @@ class Command:
 
     def run(self) -> int:
         """Label what the run's journal does not hold yet, then write the result files."""
-        from selfpose6d.cli.device import resolve_device
-        from selfpose6d.cli.splits import resolve_split
-        from selfpose6d.datasets.layouts import open_dataset
-        from selfpose6d.reporting.annotate_outputs import draw_overlays, print_summary
+        from selfpose6d.backend import resolve_device
+        from selfpose6d.reporting.overlays import draw_overlays
+        from selfpose6d.reporting.run_summary import print_summary
 
         if self.workers < 0:
             raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
         device = resolve_device(self.device)
-        split = resolve_split(self.dataset, self.split, "test")
-        dataset = open_dataset(
-            self.dataset, split, self.selection, self.models, self.model_unit, self.detections
-        )
+        dataset = self.data.open("test")
         run = self._open_run(dataset)
         self._label_frames(dataset, run, device)
         run.finalise()
         run.write_annotations()
-        if dataset.layout == "capture":
-            run.write_frame_names(dataset.frame_names())
-        draw_overlays(run.path, dataset, self.overlays)
-        print_summary(run.path)
+        run.write_frame_names(dataset.frame_names())
+        draw_overlays(run.files, dataset, self.overlays)
+        print_summary(run.files)
         return 0
 
-    def _options(self) -> "AnnotateOptions":
+    def options(self) -> "AnnotateOptions":
+        """How labels are made."""
         from selfpose6d.labeling.annotate import AnnotateOptions
         from selfpose6d.labeling.search import SearchOptions
 
@@ -91,19 +77,20 @@ class Command:
         return AnnotateOptions(method=self.method, direction=self.direction, seed=self.seed, search=search)
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
+        from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.folder import RunFolder
 
-        options = asdict(self._options()) | asdict(self.selection)
-        options |= {"detections": self.detections, "models": self.models, "model_unit": self.model_unit}
-        context = {"dataset": self.dataset.resolve(), "device": self.device}
-        return RunFolder.open(self.out, "annotate", options, dataset.fingerprint(), dataset.split, context)
+        context = RunContext(dataset.root.resolve(), self.device)
+        config = new_config("annotate", self.data.config(dataset), asdict(self.options()), context)
+        return RunFolder.open(self.out, config)
 
     def _label_frames(self, dataset: "Dataset", run: "RunFolder", device: str) -> None:
-        from selfpose6d.cli.frames import frames_left, keep_records
+        from selfpose6d.datasets.frame_loop import frames_left
         from selfpose6d.processes import available_cores, map_in_processes
+        from selfpose6d.reporting.console import keep_records
 
         left = frames_left(dataset, run)
-        make_labeler = partial(frame_labeler, self, dataset.split, device)
+        make_labeler = partial(frame_labeler, self, device)
         workers = self.workers
         if not workers:
             workers = available_cores() if device == "cpu" and len(left) >= FRAMES_WORTH_PROCESSES else 1
@@ -112,20 +99,15 @@ class Command:
         keep_records(run, records, len(left), "annotate")
 
 
-def frame_labeler(command: Command, split: str, device: str) -> "Callable[[FrameId], JournalRecord]":
+def frame_labeler(command: Command, device: str) -> "Callable[[FrameId], JournalRecord]":
     """What labels one frame of the command's data set; made anew in every process."""
-    from selfpose6d.cli.frames import process_frame
-    from selfpose6d.datasets.layouts import open_dataset
+    from selfpose6d.datasets.frame_loop import process_frame
     from selfpose6d.datasets.symmetries import read_symmetries
     from selfpose6d.labeling.annotate import annotate
     from selfpose6d.objects.mesh_cache import default_cache_dir
     from selfpose6d.objects.store import ObjectStore
 
-    dataset = open_dataset(
-        command.dataset, split, command.selection, command.models, command.model_unit, command.detections
-    )
+    dataset, options = command.data.open("test"), command.options()
     symmetries = read_symmetries(dataset.models.folder)
     models = ObjectStore(dataset.object_ids, dataset.load_mesh, symmetries, default_cache_dir(), device)
-    options = command._options()
-
     return lambda frame_id: process_frame(dataset, frame_id, lambda frame: annotate(frame, models, options))

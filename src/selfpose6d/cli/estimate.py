@@ -1,15 +1,15 @@
-"""`selfpose6d estimate`: run a trained model on a data set."""
+"""`selfpose6d estimate MODEL DATASET --out RUN`: run a trained model on a data set."""
 
 import hashlib
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import tyro
+from tyro.conf import OmitArgPrefixes, Positional
 
-from selfpose6d.errors import DataError, UsageError
-from selfpose6d.selection import Selection
+from selfpose6d.datasets.options import DataOptions
+from selfpose6d.errors import UsageError
+from selfpose6d.options import Unset
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
@@ -25,59 +25,48 @@ class Command:
     goes on where it stopped.
     """
 
-    model: tyro.conf.Positional[Path]
+    model: Positional[Path]
     """A training run's folder, or a .safetensors file."""
-    dataset: tyro.conf.Positional[Path]
-    """BOP root, YCB-Video root or capture folder; never written to."""
+    data: OmitArgPrefixes[DataOptions]
     out: Path
     """The run's folder."""
     refine: Literal["none", "icp", "network", "network+icp"] = "none"
     """icp: resolver iterations from the estimator's pose; network: the refinement network; or one after the other.
     The poses after each step are written to steps/."""
-    refine_steps: int | None = None
+    refine_steps: Unset[int] = None
     """Steps of the refinement network (default: 2), or ICP iterations with icp alone (default: 20)."""
     verify: bool = False
     """Render and refine the hypotheses (where that leaves doubt, search as annotate does); take the pose that the image
     supports best, with its certificate."""
-    split: str | None = None
-    """The split to estimate (default: test, of a capture folder all)."""
-    selection: tyro.conf.OmitArgPrefixes[Selection] = field(default_factory=Selection)
-    models: Path | None = None
-    """Folder of models (default: the data set's models/)."""
-    model_unit: Literal["mm", "m"] | None = None
-    """Unit of the models where the data set does not say it."""
-    detections: Path | None = None
-    """A BOP detections file whose masks are taken."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the network's layers; auto: bf16 on CUDA and on CPUs with AMX, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs."""
     seed: int = 0
-    """Seed of the sampled pixels."""
+    """Seed of the sampled pixels, and of the points that are verified."""
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
-        from selfpose6d.cli.frames import process_frames
-        from selfpose6d.cli.splits import resolve_split
-        from selfpose6d.datasets.layouts import open_dataset
+        from selfpose6d.datasets.frame_loop import frames_left, process_frame
+        from selfpose6d.reporting.console import keep_records
+        from selfpose6d.reporting.run_summary import print_estimates
 
-        split = resolve_split(self.dataset, self.split, "test")
-        dataset = open_dataset(
-            self.dataset, split, self.selection, self.models, self.model_unit, self.detections
-        )
+        dataset = self.data.open("test")
         predictor = self._load_predictor(dataset)
         run = self._open_run(dataset)
-        process_frames(dataset, run, predictor.predict, "estimate")
+        left = frames_left(dataset, run)
+        records = (process_frame(dataset, frame_id, predictor.predict) for frame_id in left)
+        keep_records(run, records, len(left), "estimate")
         run.finalise(with_certificates=self.verify)
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())
-        self._print_summary(predictor)
-        print(f"next: selfpose6d evaluate {self.out} {self.dataset} --split {split}")
+        print_estimates(run.files, dataset.root, predictor.times, predictor.instances)
+        print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
         return 0
 
     def _load_predictor(self, dataset: "Dataset") -> "Predictor":
-        from selfpose6d.cli.device import resolve_device
+        from selfpose6d.backend import resolve_device
         from selfpose6d.inference.options import PredictOptions
         from selfpose6d.inference.precision import use_bf16
         from selfpose6d.inference.predictor import Predictor
@@ -87,7 +76,7 @@ class Command:
         options = PredictOptions(self.refine, self.refine_steps, self.verify, bf16=half, seed=self.seed)
         predictor = Predictor.load(self.model, dataset.models, options, device=device)
         known = predictor.network.objects.obj_ids
-        if unknown := [obj_id for obj_id in self.selection.objects if obj_id not in known]:
+        if unknown := [obj_id for obj_id in self.data.selection.objects if obj_id not in known]:
             raise UsageError(
                 f"--objects {' '.join(map(str, unknown))}: the model was trained on objects "
                 f"{' '.join(map(str, known))}. Choose among these, or train a model for them."
@@ -95,7 +84,8 @@ class Command:
         return predictor
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
-        from selfpose6d.network.checkpoint import find_checkpoint
+        from selfpose6d.runs.config import RunContext, new_config
+        from selfpose6d.runs.files import find_checkpoint
         from selfpose6d.runs.folder import RunFolder
 
         checkpoint = find_checkpoint(self.model)
@@ -106,25 +96,6 @@ class Command:
             "verify": self.verify,
             "precision": self.precision,
             "seed": self.seed,
-            "detections": self.detections,
         }
-        options |= asdict(self.selection)
-        context = {"dataset": self.dataset.resolve(), "model": checkpoint.resolve(), "device": self.device}
-        return RunFolder.open(self.out, "estimate", options, dataset.fingerprint(), dataset.split, context)
-
-    def _print_summary(self, predictor: "Predictor") -> None:
-        from selfpose6d.runs.predictions import iterate_predictions, read_skipped
-
-        estimated = sum(1 for _ in iterate_predictions(self.out / "predictions.csv"))
-        reasons = Counter(item.reason for item in read_skipped(self.out / "skipped.jsonl"))
-        if not estimated:
-            shown = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-            raise DataError(
-                f"no instance of {self.dataset} could be estimated: {shown or 'there is none'}. "
-                f"Run selfpose6d validate {self.dataset}."
-            )
-        print(f"{self.out}: {estimated} poses, {reasons.total()} instances skipped (skipped.jsonl says why)")
-        if predictor.instances:
-            times = predictor.times.seconds.items()
-            parts = (f"{stage} {1e3 * time_s / predictor.instances:.1f}" for stage, time_s in times)
-            print(f"ms an instance: {', '.join(parts)}")
+        context = RunContext(dataset.root.resolve(), self.device, checkpoint.resolve())
+        return RunFolder.open(self.out, new_config("estimate", self.data.config(dataset), options, context))

@@ -82,7 +82,12 @@ def parse(command_type: type, name: str, arguments: Sequence[str]) -> Any:
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(command_type, prog=f"selfpose6d {name}", args=list(arguments))
+            return tyro.cli(
+                command_type,
+                prog=f"selfpose6d {name}",
+                args=list(arguments),
+                config=(tyro.conf.PositionalMetavarFromFieldName, tyro.conf.DisallowNone),
+            )
     except SystemExit as stop:
         if not stop.code:
             raise

@@ -2,41 +2,36 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from selfpose6d.errors import UsageError
-
-REPORT_NAME = "report.html"
+from selfpose6d.options import Several, Unset
 
 
 @dataclass(frozen=True)
 class Command:
-    """Write one page: figures, tables by object, curves, overlays, the worst and the rejected instances.
+    """Write one page: metrics, tables by object, curves, overlays, the worst and the rejected instances.
 
-    Without true poses the page has statuses, reasons and pictures. A training run's page has its learning curves, and
-    so has that of an estimate made with it.
+    Scores are those of evaluate, which runs first where it has not. Without true poses the page has statuses, reasons
+    and pictures. A training run's page has its learning curves, and so has that of an estimate made with it.
     """
 
-    run_folder: Positional[Path]
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """The --out of annotate, estimate or train."""
-    compare: tuple[Path, ...] = ()
+    compare: Several[Path] = ()
     """More runs or predictions files on the same data, side by side in tables and curves."""
-    dataset: Path | None = None
+    dataset: Unset[Path] = None
     """The data set (default: as the run's config.yaml says)."""
-    models: Path | None = None
+    models: Unset[Path] = None
     """Folder of models (default: as config.yaml says)."""
-    model_unit: Literal["mm", "m"] | None = None
+    model_unit: Unset[Literal["mm", "m"]] = None
     """Unit of the models (default: as config.yaml says)."""
     pictures: int = 8
     """How many frames, worst instances and rejected instances to show, each."""
-    out: Path | None = None
+    out: Unset[Path] = None
     """The page (default: report.html in the run's folder)."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Taken as other commands do; pages are drawn on the CPU."""
-    seed: int = 0
-    """Taken as other commands do; nothing is random here."""
 
     def run(self) -> int:
         """Gather what there is, write the page, print its path."""
@@ -47,7 +42,7 @@ class Command:
         if self.pictures < 0:
             raise UsageError(f"--pictures must be 0 or more, got {self.pictures}. 0 leaves pictures out.")
         sources = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit)
-        path = self.out or self.run_folder / REPORT_NAME
+        path = self.out or sources.files.report
         write_report(gather(sources, self.compare, self.pictures), path)
         print(f"written: {path}")
         return 0

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
+from tyro.conf import Positional
+
+from selfpose6d.options import Several, Unset
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Command:
     The same options give the same bytes; a run that was stopped continues with the same command.
     """
 
-    out: tyro.conf.Positional[Path]
+    out: Positional[Path]
     """Folder to write, new or made by the same options."""
     preset: Literal["tabletop", "single-upright"] = "tabletop"
     """tabletop: about five objects on a table among distractors. single-upright: one textured box standing,
@@ -24,18 +26,16 @@ class Command:
     """Images of the train split, 8 a scene."""
     test_frames: int = 50
     """Images of the test split; its scenes are others than those of train."""
-    models: Path | None = None
-    """Folder of meshes to use in place of the built-in objects: obj_NNNNNN.ply (BOP), or PLY, OBJ, GLB."""
-    model_unit: Literal["mm", "m"] | None = None
+    models: Unset[Path] = None
+    """Folder of meshes (default: the built-in objects): obj_NNNNNN.ply (BOP), or PLY, OBJ, GLB."""
+    model_unit: Unset[Literal["mm", "m"]] = None
     """Unit of the meshes in --models; obj_NNNNNN.ply is in mm unless said otherwise."""
-    objects: tuple[int, ...] = ()
-    """Ids of the objects to use. Default: all."""
+    objects: Several[int] = ()
+    """Ids of the objects to use (default: all)."""
     seed: int = 0
     """Arrangement, light, camera path and noise all follow it."""
     workers: int = 0
     """Processes; 0 takes one per core. Does not change the result."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Taken as other commands do; scenes are rendered on the CPU."""
 
     def run(self) -> int:
         """Render with a progress bar."""

@@ -1,21 +1,23 @@
-"""Score one run against a data set: files in, figures out."""
+"""Score one run against a data set: files in, metrics out."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from selfpose6d.datasets.layouts import open_dataset
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import BopModel, Recalls, SensorImage, bop_recalls
-from selfpose6d.evaluation.inputs import Reference, read_estimates
-from selfpose6d.evaluation.instances import Estimates, Truths
+from selfpose6d.evaluation.errors_file import InstanceErrors, instance_errors, read_instances, write_instances
+from selfpose6d.evaluation.inputs import Reference, content_hash, predictions_path, read_estimates
+from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.model_points import describe_sources
-from selfpose6d.evaluation.results import Results, summarise
-from selfpose6d.evaluation.score import Scores, score
+from selfpose6d.evaluation.results import Results, read_results, summarise, write_results
+from selfpose6d.evaluation.score import score
 from selfpose6d.geometry.symmetry import SymmetryGroup
+from selfpose6d.meshes.mesh import convex_diameter_m
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.selection import FrameId
 
 SYMMETRY_STEPS = 315
@@ -26,15 +28,10 @@ Track = Callable[[Sequence], Iterable]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of one run and the tables behind them.
-
-    `scores.estimate` counts the rows of `estimates`, `scores.truth` those of `truths`.
-    """
+    """The metrics of one run, and the errors of every target behind them."""
 
     results: Results
-    scores: Scores
-    estimates: Estimates
-    truths: Truths
+    errors: InstanceErrors
 
 
 def evaluate(
@@ -47,14 +44,14 @@ def evaluate(
         DataError: a file is broken, or none of the predictions lies in a selected, annotated image.
     """
     estimates, has_certificates = read_estimates(source)
-    keeps = reference.options.selection.keeps_object
+    keeps, split = reference.options.data.selection.keeps_object, reference.options.split
     estimates = estimates.take(np.array([keeps(obj_id) for obj_id in estimates.obj_id.tolist()], dtype=bool))
     points_m = {obj_id: model.points_m for obj_id, model in reference.points.items()}
     scores = score(estimates, reference.truths, points_m, set(reference.symmetric_ids))
     if len(estimates) and scores.missed.all() and not len(scores.spurious):
         raise DataError(
             f"{source}: none of its {len(estimates)} predictions lies in an image with a target, in split "
-            f"{reference.options.split} of {reference.options.root}. Pass the data set and split of the run."
+            f"{split} of {reference.options.data.dataset}. Pass the data set and split of the run."
         )
     results = summarise(
         scores,
@@ -64,7 +61,42 @@ def evaluate(
         has_certificates,
         measure_recalls(estimates, reference, recalls_on, track) if recalls_on else None,
     )
-    return Evaluation(results, scores, estimates, reference.truths)
+    diameters_m = {obj_id: convex_diameter_m(points) for obj_id, points in points_m.items()}
+    errors = instance_errors(scores, reference.truths, split, reference.names, diameters_m)
+    return Evaluation(replace(results, content=content_hash(source)), errors)
+
+
+def results_path(source: Path) -> Path:
+    """Where the results of a run folder or a predictions file lie, unless told otherwise: beside the predictions."""
+    return RunFiles(predictions_path(source).parent).results
+
+
+def write_evaluation(evaluation: Evaluation, path: Path) -> None:
+    """Write the results to `path` and the errors beside it: `instances.csv`, or `<stem>_instances.csv`."""
+    write_results(evaluation.results, path)
+    write_instances(evaluation.errors, _instances_path(path))
+
+
+def read_evaluation(source: Path) -> Evaluation | None:
+    """What `evaluate` wrote beside these predictions; None where it did not, or they have changed since.
+
+    Raises:
+        DataError: a file is broken.
+    """
+    path = results_path(source)
+    if not (path.is_file() and _instances_path(path).is_file()):
+        return None
+    results = read_results(path)
+    if results.content != content_hash(source):
+        return None
+    return Evaluation(results, read_instances(_instances_path(path)))
+
+
+def _instances_path(results: Path) -> Path:
+    run = RunFiles(results.parent)
+    return (
+        run.instances if results == run.results else results.with_name(f"{results.stem}_{run.instances.name}")
+    )
 
 
 def measure_recalls(
@@ -76,10 +108,7 @@ def measure_recalls(
         UsageError: the data set has no images or no meshes.
         DataError: an image, a camera or a mesh is missing or broken.
     """
-    options = reference.options
-    dataset = open_dataset(
-        options.root, options.split, options.selection, options.models_dir, options.model_unit
-    )
+    dataset = reference.options.data.open(reference.options.split)
     symmetries = read_symmetries(reference.models.folder)
     models = {}
     for obj_id in np.unique(reference.truths.obj_id).tolist():

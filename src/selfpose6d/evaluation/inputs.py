@@ -1,19 +1,20 @@
 """From files to the tables that are scored: a run's predictions, and the data set's true poses and models."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets
 from selfpose6d.datasets.layouts import detect_layout
-from selfpose6d.datasets.model_files import ModelFiles, Unit, find_model_files
-from selfpose6d.datasets.true_poses import GroundTruthPose, Targets, bop19_targets, load_ground_truth
-from selfpose6d.datasets.ycb_video.files import find_ycb_models
-from selfpose6d.errors import UsageError
-from selfpose6d.evaluation.instances import NO_CERTIFICATE, Estimates, Truths
+from selfpose6d.datasets.model_files import ModelFiles
+from selfpose6d.datasets.options import DataOptions
+from selfpose6d.datasets.true_poses import load_ground_truth
+from selfpose6d.errors import DataError, UsageError
+from selfpose6d.evaluation.instances import NO_CERTIFICATE, UNKNOWN, Estimates, Truths
 from selfpose6d.evaluation.model_points import (
     SURFACE_SEED,
     ModelPoints,
@@ -23,29 +24,28 @@ from selfpose6d.evaluation.model_points import (
     symmetric_object_ids,
 )
 from selfpose6d.runs.certificates import read_certificates
-from selfpose6d.runs.folder import CONFIG_NAME, RunConfig, read_config
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.predictions import read_predictions
-from selfpose6d.selection import Selection
 from selfpose6d.types import LabeledPose
 
-PREDICTIONS_NAME, CERTIFICATES_NAME = "predictions.csv", "certificates.jsonl"
-ROTATION_WEIGHT_M = 0.1
-"""A turn by one radian is as far as this shift when a certificate is looked up by its pose."""
+SAME_POSE = 1e-5
+"""Of matrix entries (metres): `predictions.csv` has 9 digits."""
 
 
 @dataclass(frozen=True)
 class ReferenceOptions:
     """What estimates are compared with, as the options of `evaluate` say it; see there."""
 
-    root: Path
-    split: str = "test"
-    selection: Selection = field(default_factory=Selection)
+    data: DataOptions
     targets: Targets | None = None
     points: PointsChoice = "auto"
     symmetric_ids: tuple[int, ...] | None = None
-    models_dir: Path | None = None
-    model_unit: Unit | None = None
     surface_seed: int = SURFACE_SEED
+
+    @property
+    def split(self) -> str:
+        """The split whose true poses are read."""
+        return self.data.split or "test"
 
 
 @dataclass(frozen=True)
@@ -66,50 +66,53 @@ class Reference:
 
     def describe_selection(self) -> dict[str, object]:
         """What was scored, for `results.json`."""
-        chosen = {name: value for name, value in vars(self.options.selection).items() if value}
+        chosen = {name: value for name, value in vars(self.options.data.selection).items() if value}
         return {"split": self.options.split, "targets": self.targets, **chosen}
 
 
 def load_reference(options: ReferenceOptions) -> Reference:
-    """Read the true poses and the model points of every annotated object.
+    """Read the true poses and the model points of every annotated object; images are not needed.
 
     Raises:
         UsageError: the data set or split does not exist, or has no true poses.
         DataError: a file is missing or broken.
     """
-    models = dataset_models(options.root, options.models_dir, options.model_unit)
-    poses = load_ground_truth(options.root, options.split, options.selection, options.targets)
+    data, split = options.data, options.split
+    layout = detect_layout(data.dataset)
+    models = layout.models(data.dataset, data.models, data.model_unit)
+    poses = load_ground_truth(data.dataset, split, data.selection, options.targets)
     if not any(pose.counts for pose in poses):
         raise UsageError(
-            f"no true poses to score in split {options.split} of {options.root} "
-            f"({options.selection.describe() or 'nothing selected'}). Correct --split or the selection."
+            f"no true poses to score in split {split} of {data.dataset} "
+            f"({data.selection.describe() or 'nothing selected'}). Correct --split or the selection."
         )
-    truths = truths_of(poses)
+    visible = {
+        (scene_id, *key): fraction
+        for scene_id in sorted({pose.key.scene_id for pose in poses})
+        for key, fraction in layout.visible_fractions(data.dataset, split, scene_id).items()
+    }
+    truths = truths_of(poses, visible)
     return Reference(
         options,
         truths,
         models,
         load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed),
         symmetric_object_ids(models, options.symmetric_ids),
-        "all" if bop19_targets(options.root, options.split, options.targets) is None else "bop19",
+        layout.targets(data.dataset, split, options.targets),
     )
 
 
-def dataset_models(root: Path, models_dir: Path | None, unit: Unit | None) -> ModelFiles:
-    """The model files that belong to a data set, whether or not it has images."""
-    if detect_layout(root) == "ycb-video":
-        return find_ycb_models(root, models_dir, unit)
-    return find_model_files(models_dir or root / "models", unit)
-
-
-def truths_of(poses: Sequence[GroundTruthPose]) -> Truths:
-    """The true poses as a table."""
+def truths_of(
+    poses: Sequence[GroundTruthPose], visible_fraction: Mapping[tuple[int, int, int], float]
+) -> Truths:
+    """The true poses as a table; visible fractions by (scene, image, instance), NaN where not known."""
+    keys = np.array([pose.key[1:] for pose in poses], dtype=np.int64).reshape(-1, 4)
+    visible = [visible_fraction.get((p.key.scene_id, p.key.im_id, p.key.inst_id), np.nan) for p in poses]
     return Truths(
-        scene_id=np.array([pose.key.scene_id for pose in poses], dtype=np.int64),
-        im_id=np.array([pose.key.im_id for pose in poses], dtype=np.int64),
-        obj_id=np.array([pose.key.obj_id for pose in poses], dtype=np.int64),
+        *keys.T,
         T_cam_obj=np.array([pose.T_cam_obj for pose in poses], dtype=np.float64).reshape(-1, 4, 4),
         counts=np.array([pose.counts for pose in poses], dtype=bool),
+        visible_fraction=np.array(visible, dtype=np.float64),
     )
 
 
@@ -119,7 +122,7 @@ def predictions_path(source: Path) -> Path:
     Raises:
         UsageError: there is none.
     """
-    path = source / PREDICTIONS_NAME if source.is_dir() else source
+    path = RunFiles(source).predictions if source.is_dir() else source
     if not path.is_file():
         raise UsageError(
             f"no predictions: {path} does not exist. Pass the --out of annotate or estimate, or a CSV file."
@@ -127,76 +130,64 @@ def predictions_path(source: Path) -> Path:
     return path
 
 
+def content_hash(source: Path) -> str:
+    """Names the predictions and certificates of a run folder or a predictions file, to know their scores by."""
+    path, digest = predictions_path(source), hashlib.sha256()
+    for file in (path, RunFiles(path.parent).certificates):
+        digest.update(file.read_bytes() if file.is_file() else b"-")
+    return digest.hexdigest()[:16]
+
+
 def read_estimates(source: Path) -> tuple[Estimates, bool]:
     """The estimates of a run folder or a predictions file, and whether certificates stand beside them.
 
     Raises:
         UsageError: there is no predictions file.
-        DataError: a file is broken.
+        DataError: a file is broken, or the two are of different poses.
     """
     path = predictions_path(source)
     rows = read_predictions(path)
     estimates = Estimates(
+        row=np.arange(len(rows)),
         scene_id=np.array([row.scene_id for row in rows], dtype=np.int64),
         im_id=np.array([row.im_id for row in rows], dtype=np.int64),
         obj_id=np.array([row.obj_id for row in rows], dtype=np.int64),
+        inst_id=np.full(len(rows), UNKNOWN),
         confidence=np.array([row.score for row in rows], dtype=np.float64),
         T_cam_obj=np.array([row.T_cam_obj for row in rows], dtype=np.float64).reshape(-1, 4, 4),
         status=np.full(len(rows), NO_CERTIFICATE, dtype=object),
         reason=np.full(len(rows), "", dtype=object),
     )
-    certificates = path.with_name(CERTIFICATES_NAME)
+    certificates = RunFiles(path.parent).certificates
     if not certificates.is_file():
         return estimates, False
-    _join_certificates(estimates, read_certificates(certificates))
+    _join_certificates(estimates, read_certificates(certificates), path)
     return estimates, True
 
 
-def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose]) -> None:
-    """Write each certificate's status and reason to its estimate; of several instances, the nearest pose."""
-    labels_at = defaultdict(list)
+def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path: Path) -> None:
+    """Write each certificate's status, reason and instance to its estimate.
+
+    BOP's form has no `inst_id`: of several instances of one object in an image, a certificate's row is the one with
+    its pose.
+    """
+    labels_at: defaultdict[tuple[int, ...], list[LabeledPose]] = defaultdict(list)
     for label in labels:
         labels_at[label.key[1:4]].append(label)
-    rows_at = defaultdict(list)
     keys = zip(estimates.scene_id.tolist(), estimates.im_id.tolist(), estimates.obj_id.tolist(), strict=True)
     for row, key in enumerate(keys):
-        rows_at[key].append(row)
-    for key in rows_at.keys() & labels_at.keys():
-        rows, group = rows_at[key], labels_at[key]
-        gaps_m = _gaps(estimates.T_cam_obj[rows], np.array([label.T_cam_obj for label in group]))
-        for row, label in zip(*linear_sum_assignment(gaps_m), strict=True):
-            estimates.status[rows[row]] = group[label].certificate.status
-            estimates.reason[rows[row]] = group[label].certificate.reason
-
-
-def _gaps(T_a: np.ndarray, T_b: np.ndarray) -> np.ndarray:
-    difference = T_a[:, None] - T_b[None]
-    turn = np.linalg.norm(difference[..., :3, :3], axis=(-2, -1))
-    return np.linalg.norm(difference[..., :3, 3], axis=-1) + ROTATION_WEIGHT_M * turn
-
-
-def recorded_config(source: Path) -> RunConfig | None:
-    """The configuration beside a run's predictions; None for a run folder or file without one.
-
-    Raises:
-        UsageError: it is broken.
-    """
-    return read_config(source) if (source / CONFIG_NAME).is_file() else None
-
-
-def recorded_selection(config: RunConfig) -> Selection:
-    """The part of the data set that a run was made on."""
-    options = config.options
-    lists = {name: tuple(options.get(name) or ()) for name in ("scenes", "frames", "objects")}
-    return Selection(**lists, limit=options.get("limit"))
-
-
-def recorded_path(config: RunConfig | None, name: str) -> Path | None:
-    """A path that a run was made with, if any; it may be gone by now."""
-    recorded = {**config.options, **config.context}.get(name) if config else None
-    return Path(recorded) if recorded else None
-
-
-def recorded_unit(config: RunConfig | None) -> Unit | None:
-    """The unit of the models that a run was made with, where it was said."""
-    return config.options.get("model_unit") if config else None
+        group = labels_at.get(key)
+        if group is None:
+            continue
+        T = estimates.T_cam_obj[row]
+        match = next(
+            (i for i, label in enumerate(group) if np.abs(label.T_cam_obj - T).max() < SAME_POSE), None
+        )
+        if match is None:
+            raise DataError(
+                f"{path}, line {row + 2}: its pose of scene {key[0]}, image {key[1]}, object {key[2]} is not in "
+                f"{RunFiles(path.parent).certificates.name}. Run the command that made both again."
+            )
+        label = group.pop(match)
+        estimates.status[row], estimates.reason[row] = label.certificate.status, label.certificate.reason
+        estimates.inst_id[row] = label.key.inst_id

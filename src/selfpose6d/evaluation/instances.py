@@ -6,18 +6,23 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 NO_CERTIFICATE = ""
+UNKNOWN = -1
+"""An index that nothing says."""
 
 
 @dataclass(frozen=True)
 class Estimates:
     """Estimated poses. `confidence` 0-1 orders them.
 
-    `status` and `reason` are the certificate's, "" where there is none.
+    `status`, `reason` and `inst_id` are the certificate's; "" and `UNKNOWN` where there is none. `row` counts the rows
+    of the predictions file.
     """
 
+    row: Int[np.ndarray, "estimates"]
     scene_id: Int[np.ndarray, "estimates"]
     im_id: Int[np.ndarray, "estimates"]
     obj_id: Int[np.ndarray, "estimates"]
+    inst_id: Int[np.ndarray, "estimates"]
     confidence: Float[np.ndarray, "estimates"]
     T_cam_obj: Float[np.ndarray, "estimates 4 4"]
     status: Shaped[np.ndarray, "estimates"]
@@ -38,8 +43,11 @@ class Truths:
     scene_id: Int[np.ndarray, "truths"]
     im_id: Int[np.ndarray, "truths"]
     obj_id: Int[np.ndarray, "truths"]
+    inst_id: Int[np.ndarray, "truths"]
     T_cam_obj: Float[np.ndarray, "truths 4 4"]
     counts: Bool[np.ndarray, "truths"]
+    visible_fraction: Float[np.ndarray, "truths"]
+    """NaN where the data set does not say it."""
 
     def __len__(self) -> int:
         return len(self.obj_id)

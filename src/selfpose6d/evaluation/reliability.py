@@ -1,6 +1,8 @@
 """Does the stated confidence mean anything? Stated confidence against measured correctness."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -49,6 +51,25 @@ class Reliability:
                 for status, (count, correct) in self.by_status.items()
             },
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Reliability":
+        """What `to_json` made, null for NaN.
+
+        Raises:
+            KeyError, TypeError: it is something else.
+        """
+        bins = content["bins"]
+        error = content["expected_calibration_error"]
+        return cls(
+            bin_confidence=np.array([row["confidence"] for row in bins], dtype=np.float64),
+            bin_correct=np.array([row["correct"] for row in bins], dtype=np.float64),
+            bin_count=np.array([row["count"] for row in bins], dtype=np.int64),
+            expected_calibration_error=np.nan if error is None else float(error),
+            coverage=np.array(content["coverage"], dtype=np.float64),
+            precision=np.array(content["precision"], dtype=np.float64),
+            by_status={name: (row["count"], row["correct"]) for name, row in content["status"].items()},
+        )
 
 
 def reliability(scores: Scores) -> Reliability:

@@ -3,18 +3,20 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
+from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import Recalls
-from selfpose6d.evaluation.reliability import reliability
+from selfpose6d.evaluation.reliability import Reliability, reliability
 from selfpose6d.evaluation.score import Scores
+from selfpose6d.files import replacing
 from selfpose6d.metrics.auc import auc_exact, auc_toolbox, share_below
-from selfpose6d.runs.json_lines import replacing, without_nan
+from selfpose6d.runs.json_lines import without_nan
 
 CERTIFIED = "certified"
 
@@ -66,8 +68,10 @@ class Results:
     certified_precision: float
     symmetric_ids: tuple[int, ...]
     points: str
-    selection: Mapping[str, Any] = field(default_factory=dict)
-    reliability: Mapping[str, Any] = field(default_factory=dict)
+    selection: Mapping[str, Any]
+    reliability: Reliability
+    content: str = ""
+    """Names the predictions that were scored."""
 
     def to_json(self) -> dict[str, Any]:
         """The keys of `results.json`; what cannot be measured is None."""
@@ -85,10 +89,38 @@ class Results:
             "symmetric_ids": list(self.symmetric_ids),
             "points": self.points,
             "selection": dict(self.selection),
-            "reliability": dict(self.reliability),
+            "reliability": self.reliability.to_json(),
             "counts_objects": {str(i): _without_precision(count) for i, count in self.counts.items()},
+            "content": self.content,
         }
         return without_nan(content)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Results":
+        """What `to_json` made.
+
+        Raises:
+            KeyError, TypeError: it is something else.
+        """
+        metrics, precision = content["metrics"], content["precision_objects"]
+        return cls(
+            pooled=_metrics_of(metrics["pooled"]),
+            mean=_metrics_of(metrics["mean"]),
+            objects={int(obj_id): _metrics_of(row) for obj_id, row in metrics["objects"].items()},
+            counts={
+                int(obj_id): ObjectCounts(**counts, certified_precision=_number(precision[obj_id]))
+                for obj_id, counts in content["counts_objects"].items()
+            },
+            instances=int(content["instances"]),
+            missed=int(content["missed"]),
+            certified_share=_number(content["certified_share"]),
+            certified_precision=_number(content["certified_precision"]),
+            symmetric_ids=tuple(content["symmetric_ids"]),
+            points=str(content["points"]),
+            selection=dict(content["selection"]),
+            reliability=Reliability.from_json(content["reliability"]),
+            content=str(content["content"]),
+        )
 
 
 def summarise(
@@ -117,7 +149,7 @@ def summarise(
         symmetric_ids=symmetric_ids,
         points=points,
         selection=selection,
-        reliability=reliability(scores).to_json(),
+        reliability=reliability(scores),
     )
 
 
@@ -126,6 +158,28 @@ def write_results(results: Results, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(json.dumps(results.to_json(), indent=2, allow_nan=False) + "\n")
+
+
+def read_results(path: Path) -> Results:
+    """What `write_results` wrote.
+
+    Raises:
+        DataError: it is missing or of another form.
+    """
+    try:
+        return Results.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a results file ({error!r}). Run evaluate again.") from None
+
+
+def _metrics_of(row: Mapping[str, float | None]) -> Metrics:
+    recalls = {name for name in row if name == "ar" or name.startswith("ar_")}
+    return Metrics(**{name: value if name in recalls else _number(value) for name, value in row.items()})  # pyright: ignore
+
+
+def _number(value: float | None) -> float:
+    """null is what cannot be measured."""
+    return math.nan if value is None else float(value)
 
 
 def _metrics(scores: Scores, rows: Bool[np.ndarray, "targets"], recalls: Recalls | None) -> Metrics:

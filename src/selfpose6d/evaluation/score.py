@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from selfpose6d.errors import DataError
-from selfpose6d.evaluation.instances import NO_CERTIFICATE, Estimates, Truths, image_keys
+from selfpose6d.evaluation.instances import NO_CERTIFICATE, UNKNOWN, Estimates, Truths, image_keys
 from selfpose6d.evaluation.matching import UNMATCHED, Pairs, assign, candidate_pairs
 from selfpose6d.metrics.auc import CORRECT_BELOW_M
 from selfpose6d.metrics.pose_errors import add, adds
@@ -20,7 +20,8 @@ PointsOf = Mapping[int, Float[np.ndarray, "points 3"]]
 class Scores:
     """One row a target. A missed one has infinite distances, NaN confidence, no status and `estimate` -1.
 
-    `estimate` is the row in the estimates that were scored, `truth` the row in the true poses.
+    `estimate` is the row in the estimates that were scored, `prediction_row` that in their file, `truth` the row in the
+    true poses.
     """
 
     scene_id: Int[np.ndarray, "targets"]
@@ -32,6 +33,7 @@ class Scores:
     confidence: Float[np.ndarray, "targets"]
     status: Shaped[np.ndarray, "targets"]
     estimate: Int[np.ndarray, "targets"]
+    prediction_row: Int[np.ndarray, "targets"]
     truth: Int[np.ndarray, "targets"]
     spurious: Estimates
     """Estimates of objects that the image does not show (once more): always wrong, never a target."""
@@ -81,6 +83,7 @@ def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_id
         confidence=_scatter(candidates.confidence[pairs.estimate], rows, len(targets), np.nan),
         status=_scatter(candidates.status[pairs.estimate].astype(object), rows, len(targets), NO_CERTIFICATE),
         estimate=_scatter(inside[pairs.estimate], rows, len(targets), UNMATCHED),
+        prediction_row=_scatter(candidates.row[pairs.estimate], rows, len(targets), UNKNOWN),
         truth=targets,
         spurious=candidates.take(~taken),
     )

@@ -33,6 +33,7 @@ from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.store import ObjectStore
 from selfpose6d.resolver.icp import ResolverOptions, resolve
+from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.types import (
     Certificate,
     Frame,
@@ -120,7 +121,7 @@ class Predictor:
             UsageError: the options need meshes and there are none.
         """
         options = options or PredictOptions()
-        network, facts = load_network(Path(model), device)
+        network, facts = load_network(find_checkpoint(Path(model)), device)
         if options.network_steps and not network.refiner.trained:
             raise CheckpointError(
                 f"{model}: its refinement network is not trained (its training ended in stage "

@@ -1,7 +1,6 @@
 """Network files: weights as safetensors, with everything that is needed to build the network again."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +12,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from selfpose6d.errors import CheckpointError, SelfPose6DError
+from selfpose6d.files import write_whole
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.estimator import ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
 
 FORMAT = 2
 _HEADER = "selfpose6d"
-_NAMES = ("best.safetensors", "last.safetensors")
 
 
 def save_network(path: Path, network: PoseNetwork, facts: Mapping[str, Any]) -> None:
@@ -34,13 +33,12 @@ def save_network(path: Path, network: PoseNetwork, facts: Mapping[str, Any]) -> 
     write_whole(path, save(tensors, metadata={_HEADER: json.dumps(header)}))
 
 
-def load_network(model: Path, device: torch.device | str = "cpu") -> tuple[PoseNetwork, dict[str, Any]]:
-    """The network (in evaluation mode) and its facts, from a checkpoint file or a training run's folder.
+def load_network(path: Path, device: torch.device | str = "cpu") -> tuple[PoseNetwork, dict[str, Any]]:
+    """The network (in evaluation mode) and its metadata, from a checkpoint file.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it is corrupt or of another kind.
+        CheckpointError: it is missing, corrupt or of another kind.
     """
-    path = find_checkpoint(model)
     tensors, header = _read(path)
     try:
         network = PoseNetwork(_config(header["config"]), _objects(header["objects"]))
@@ -51,38 +49,6 @@ def load_network(model: Path, device: torch.device | str = "cpu") -> tuple[PoseN
             f"{path} does not describe a network ({_first_line(error)}). {_REMEDY}"
         ) from None
     return network.to(device).eval(), facts
-
-
-def find_checkpoint(model: Path) -> Path:
-    """The checkpoint file that a MODEL argument means: itself, or the best (else the last) one of a run.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    if model.is_file():
-        return model
-    folders = (model / "checkpoints", model)
-    found = [folder / name for folder in folders for name in _NAMES if (folder / name).is_file()]
-    if not found:
-        raise CheckpointError(
-            f"no checkpoint in {model}: looked for checkpoints/{' and checkpoints/'.join(_NAMES)}. "
-            "Pass a training run's folder or a .safetensors file."
-        )
-    return found[0]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`; a crash or a full disk leaves the earlier file as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 _REMEDY = "Pass another checkpoint, or train again."

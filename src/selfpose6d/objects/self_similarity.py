@@ -18,7 +18,7 @@ from selfpose6d.geometry.so3 import pairwise_angle_rad, super_fibonacci
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
 STARTS = 2_000
-"""Rotations 10 degrees apart: every basin of 40 ICP iterations is met."""
+"""Rotations about 20 degrees apart, within reach of 40 ICP iterations."""
 POINTS = 400
 """Of the surface, that are registered."""
 MAX_SHAPE_RMS = 0.025

@@ -1,18 +1,17 @@
 """The charts of `report`: accuracy and reliability of every run, and what training logged."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from selfpose6d.evaluation.evaluate import Evaluation
-from selfpose6d.evaluation.reliability import Reliability, reliability
+from selfpose6d.evaluation.reliability import Reliability
 from selfpose6d.metrics.auc import MAX_DISTANCE_M, accuracy_curve
 from selfpose6d.reporting.page import Chart
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.viz.plots import Curve, accuracy_panels, coverage_chart, learning_chart, reliability_chart
 
-LOG_NAME = "log.jsonl"
 CM_PER_M = 100
 THRESHOLDS_M = np.linspace(0, MAX_DISTANCE_M, 201)
 NOT_LOGGED_QUANTITIES = ("step", "kind")
@@ -22,7 +21,7 @@ MOST_LEARNING_PANELS = 12
 def accuracy_chart(evaluations: Mapping[str, Evaluation]) -> Chart:
     """The curves whose areas are the AUC, one line a run."""
     panels = {
-        title: {name: _accuracy(getattr(run.scores, column), name) for name, run in evaluations.items()}
+        title: {name: _accuracy(getattr(run.errors, column), name) for name, run in evaluations.items()}
         for title, column in (("ADD-S", "adds_m"), ("ADD", "add_m"), ("ADD(-S)", "add_or_adds_m"))
     }
     note = "Pooled over instances; missed ones never count as found. Dotted: 2 cm."
@@ -31,7 +30,7 @@ def accuracy_chart(evaluations: Mapping[str, Evaluation]) -> Chart:
 
 def reliability_charts(evaluations: Mapping[str, Evaluation]) -> list[Chart]:
     """Whether the stated confidence holds, and what is gained by keeping the best-rated only."""
-    measured = {name: reliability(run.scores) for name, run in evaluations.items()}
+    measured = {name: run.results.reliability for name, run in evaluations.items()}
     calibration = {name: _calibration(curve, name) for name, curve in measured.items()}
     errors = ", ".join(f"{name} {curve.expected_calibration_error:.3f}" for name, curve in measured.items())
     counts = {name: curve.bin_count.tolist() for name, curve in measured.items()}
@@ -46,11 +45,10 @@ def reliability_charts(evaluations: Mapping[str, Evaluation]) -> list[Chart]:
     ]
 
 
-def learning_charts(run: Path) -> list[Chart]:
+def learning_charts(run: RunFiles) -> list[Chart]:
     """What a training run logged, one panel a quantity; none where there is no log."""
-    path = run / LOG_NAME
     series: dict[str, tuple[list[float], list[float]]] = {}
-    for _, row in read_lines(path) if path.is_file() else ():
+    for _, row in read_lines(run.log) if run.log.is_file() else ():
         for name, value in row.items():
             if name not in NOT_LOGGED_QUANTITIES and isinstance(value, int | float) and "step" in row:
                 steps, values = series.setdefault(f"{row.get('kind', '')} {name}".strip(), ([], []))

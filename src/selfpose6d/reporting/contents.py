@@ -1,28 +1,35 @@
 """What stands on the page of `report`: everything that the run's files and the data set allow."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from selfpose6d.errors import SelfPose6DError, UsageError
-from selfpose6d.evaluation.evaluate import Evaluation, evaluate
+from selfpose6d.evaluation.errors_file import InstanceErrors
+from selfpose6d.evaluation.evaluate import (
+    Evaluation,
+    evaluate,
+    read_evaluation,
+    results_path,
+    write_evaluation,
+)
 from selfpose6d.evaluation.inputs import Reference, load_reference, read_estimates
 from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.reporting.charts import accuracy_chart, learning_charts, reliability_charts
-from selfpose6d.reporting.page import Figure, Gallery, Report
-from selfpose6d.reporting.pictures import entry_picture, frame_pictures, instance_entries, open_studio
+from selfpose6d.reporting.page import Gallery, Report, Statistic
+from selfpose6d.reporting.pictures import entry_picture, frame_pictures, instance_entries, open_renderer
 from selfpose6d.reporting.run_sources import RunSources
 from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
-from selfpose6d.reporting.tables import TextTable, comparison_table, object_table
+from selfpose6d.reporting.tables import TextTable, comparison_table, scores_by_object
+from selfpose6d.runs.config import flat_options
 from selfpose6d.types import PoseEstimate
 from selfpose6d.viz.contact_sheet import draw_contact_sheet
 from selfpose6d.viz.image_files import write_png
 
 STRIP_NOTE = "ObservedImages, rendering at the estimated pose, outline."
-SHEET_NAMES = {"worst": "contact_sheet_worst.png", "rejected": "contact_sheet_rejected.png"}
 
 
 def gather(sources: RunSources, compare: Sequence[Path], pictures: int) -> Report:
@@ -35,75 +42,76 @@ def gather(sources: RunSources, compare: Sequence[Path], pictures: int) -> Repor
         DataError: a file of the run is broken.
     """
     learning = learning_charts(sources.training)
-    report = Report(sources.run.resolve().name, _facts(sources), charts=learning)
+    report = Report(sources.run.resolve().name, _metadata(sources), charts=learning)
     if sources.has_predictions:
         return _with_predictions(report, sources, compare, pictures)
     if learning:
         return report
     raise UsageError(
-        f"nothing to report: {sources.run} has neither predictions.csv nor log.jsonl. "
-        "Pass the --out of annotate, estimate or train."
+        f"nothing to report: {sources.run} has neither {sources.files.predictions.name} nor "
+        f"{sources.files.log.name}. Pass the --out of annotate, estimate or train."
     )
 
 
 def _with_predictions(report: Report, sources: RunSources, compare: Sequence[Path], pictures: int) -> Report:
-    reference, evaluations, notes = _evaluate(sources, compare)
-    main = next(iter(evaluations.values()), None)
-    estimates = main.estimates if main else read_estimates(sources.run)[0]
-    names = reference.names if reference else {}
+    evaluations, notes = _evaluations(sources, compare)
+    main, (estimates, _) = next(iter(evaluations.values()), None), read_estimates(sources.run)
+    names = _names(main)
     galleries, missing = _galleries(sources, estimates, main, names, pictures)
     charts = [accuracy_chart(evaluations), *reliability_charts(evaluations)] if evaluations else []
     return replace(
         report,
-        figures=_figures(main) if main else (),
-        tables=_tables(evaluations, estimates, read_run_skipped(sources.run), names),
+        statistics=_statistics(main) if main else (),
+        tables=_tables(evaluations, estimates, read_run_skipped(sources.files), names),
         charts=[*charts, *report.charts],
         galleries=galleries,
         notes=[*notes, *missing],
     )
 
 
-def _facts(sources: RunSources) -> dict[str, str]:
-    facts = {"run": str(sources.run.resolve())}
-    if sources.reference is not None:
-        chosen = sources.reference.selection.describe()
-        facts["data set"] = f"{sources.reference.root}, split {sources.reference.split} {chosen}".strip()
+def _metadata(sources: RunSources) -> dict[str, str]:
+    metadata = {"run": str(sources.run.resolve())}
+    if (data := sources.data) is not None:
+        chosen = data.selection.describe()
+        metadata["data set"] = f"{data.dataset}, split {data.split or 'test'} {chosen}".strip()
     if (config := sources.config) is not None:
-        used = _flat(config.options)
-        facts["made by"] = (
+        used = {name: value for name, value in flat_options(config.options) if value not in (None, [], "")}
+        metadata["made by"] = (
             f"{config.command}, selfpose6d {config.version} {(config.commit or '')[:12]}".strip()
         )
-        facts["options"] = ", ".join(f"{name} {value}" for name, value in used.items()) or "defaults"
-    return facts
+        metadata["options"] = ", ".join(f"{name} {value}" for name, value in used.items()) or "defaults"
+    return metadata
 
 
-def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Options in use; those of a group under `group.name`."""
-    flat: dict[str, Any] = {}
-    for name, value in options.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif value not in (None, [], ""):
-            flat[prefix + name] = value
-    return flat
-
-
-def _evaluate(
-    sources: RunSources, compare: Sequence[Path]
-) -> tuple[Reference | None, dict[str, Evaluation], list[str]]:
-    """Score the runs where there are true poses; else say why not."""
-    if sources.reference is None:
-        return (
-            None,
-            {},
-            ["Not scored and no pictures: the run does not say its data set; pass --dataset DIR."],
-        )
-    runs = [sources.run, *compare]
+def _evaluations(sources: RunSources, compare: Sequence[Path]) -> tuple[dict[str, Evaluation], list[str]]:
+    """What `evaluate` wrote of each run; where it has not run yet, it does now. Else why there are no scores."""
+    runs, reference = [sources.run, *compare], sources.reference
+    loaded: Reference | None = None
+    evaluations = {}
     try:
-        reference = load_reference(sources.reference)
-        return reference, {_title(run, runs): evaluate(run, reference) for run in runs}, []
+        for run in runs:
+            evaluation = read_evaluation(run)
+            if evaluation is None:
+                if reference is None:
+                    return {}, [
+                        "Not scored and no pictures: the run does not say its data set; pass --dataset DIR."
+                    ]
+                loaded = loaded or load_reference(reference)
+                evaluation = evaluate(run, loaded)
+                with suppress(OSError):  # a folder that cannot be written is scored again next time
+                    write_evaluation(evaluation, results_path(run))
+            evaluations[_title(run, runs)] = evaluation
     except SelfPose6DError as error:
-        return None, {}, [f"Not scored: {error}"]
+        return {}, [f"Not scored: {error}"]
+    return evaluations, []
+
+
+def _names(evaluation: Evaluation | None) -> dict[int, str]:
+    """Object names by id, where they are known."""
+    if evaluation is None:
+        return {}
+    pairs = zip(evaluation.errors.obj_id.tolist(), evaluation.errors.name.tolist(), strict=True)
+    return {obj_id: name for obj_id, name in pairs if name}
 
 
 def _title(run: Path, runs: list[Path]) -> str:
@@ -111,20 +119,20 @@ def _title(run: Path, runs: list[Path]) -> str:
     return run.name if [other.name for other in runs].count(run.name) == 1 else str(run)
 
 
-def _figures(evaluation: Evaluation) -> list[Figure]:
+def _statistics(evaluation: Evaluation) -> list[Statistic]:
     results = evaluation.results
     pooled = results.pooled
-    figures = [
-        Figure(f"{pooled.adds_auc:.1f}", "ADD-S AUC, pooled"),
-        Figure(f"{pooled.add_auc:.1f}", "ADD AUC, pooled"),
-        Figure(f"{pooled.add_or_adds_auc:.1f}", "ADD(-S) AUC, pooled"),
-        Figure(f"{results.instances}", f"instances, {results.missed} missed"),
+    statistics = [
+        Statistic(f"{pooled.adds_auc:.1f}", "ADD-S AUC, pooled"),
+        Statistic(f"{pooled.add_auc:.1f}", "ADD AUC, pooled"),
+        Statistic(f"{pooled.add_or_adds_auc:.1f}", "ADD(-S) AUC, pooled"),
+        Statistic(f"{results.instances}", f"instances, {results.missed} missed"),
     ]
     if np.isfinite(results.certified_share):
-        figures.append(Figure(f"{100 * results.certified_share:.0f} %", "certified"))
+        statistics.append(Statistic(f"{100 * results.certified_share:.0f} %", "certified"))
     if np.isfinite(results.certified_precision):
-        figures.append(Figure(f"{100 * results.certified_precision:.1f} %", "of certified within 2 cm"))
-    return figures
+        statistics.append(Statistic(f"{100 * results.certified_precision:.1f} %", "of certified within 2 cm"))
+    return statistics
 
 
 def _tables(
@@ -135,7 +143,7 @@ def _tables(
 ) -> list[tuple[str, TextTable]]:
     results = {title: evaluation.results for title, evaluation in evaluations.items()}
     tables = [
-        ("Scores by object", object_table(run, names, toolbox=True)) for run in list(results.values())[:1]
+        ("Scores by object", scores_by_object(run, names, toolbox=True)) for run in list(results.values())[:1]
     ]
     if len(results) > 1:
         tables.append(("Runs side by side", comparison_table(results, toolbox=True)))
@@ -153,30 +161,32 @@ def _galleries(
     count: int,
 ) -> tuple[list[Gallery], list[str]]:
     """Frames, the worst and the rejected; contact sheets of these are written beside the page."""
-    if sources.reference is None or not count or not len(estimates):
+    if sources.data is None or not count or not len(estimates):
         return [], []
     try:
-        studio = open_studio(sources.open_dataset(), estimates, names)
+        renderer = open_renderer(sources.open_dataset(), estimates, names)
     except SelfPose6DError as error:
         return [], [f"No pictures: {error}"]
-    galleries = [Gallery("Frames", "", frame_pictures(studio, estimates, count))]
-    for name, title, rows in _chosen(estimates, evaluation):
-        entries = instance_entries(studio, estimates, rows[:count].tolist(), evaluation)
+    galleries = [Gallery("Frames", "", frame_pictures(renderer, estimates, count))]
+    errors = evaluation.errors if evaluation else None
+    for name, title, rows in _chosen(estimates, errors):
+        entries = instance_entries(renderer, estimates, rows[:count].tolist(), errors)
         if entries:
-            write_png(sources.run / SHEET_NAMES[name], draw_contact_sheet(studio.meshes, entries))
-            galleries.append(Gallery(title, STRIP_NOTE, [entry_picture(studio, entry) for entry in entries]))
+            write_png(sources.files.contact_sheet(name), draw_contact_sheet(renderer.meshes, entries))
+            galleries.append(
+                Gallery(title, STRIP_NOTE, [entry_picture(renderer, entry) for entry in entries])
+            )
     return galleries, []
 
 
-def _chosen(estimates: Estimates, evaluation: Evaluation | None) -> list[tuple[str, str, np.ndarray]]:
+def _chosen(estimates: Estimates, errors: InstanceErrors | None) -> list[tuple[str, str, np.ndarray]]:
     """Rows of the worst estimates, farthest first, and of the rejected and ambiguous, most confident first."""
     order = np.argsort(-estimates.confidence, kind="stable")
     status = estimates.status[order]
     turned_down = np.concatenate([order[status == "rejected"], order[status == "ambiguous"]])
     chosen = [("rejected", "Rejected and ambiguous instances", turned_down)]
-    if evaluation is not None:
-        scores = evaluation.scores
-        found = np.flatnonzero(~scores.missed)
-        worst = scores.estimate[found[np.argsort(-scores.add_or_adds_m[found], kind="stable")]]
+    if errors is not None:
+        found = np.flatnonzero(~errors.missed)
+        worst = errors.prediction_row[found[np.argsort(-errors.add_or_adds_m[found], kind="stable")]]
         chosen.insert(0, ("worst", "Worst instances by ADD(-S)", worst))
     return chosen

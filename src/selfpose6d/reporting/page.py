@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a run: figures, tables, charts and pictures come in as data."""
+"""One self-contained HTML page of a run: numbers, tables, charts and pictures come in as data."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from selfpose6d.files import replacing
 from selfpose6d.reporting.tables import TextTable
-from selfpose6d.runs.json_lines import replacing
 
 TEMPLATE_NAME = "report.html.jinja"
 
 
 @dataclass(frozen=True)
-class Figure:
+class Statistic:
     """One number that leads the page, and what it is."""
 
     value: str
@@ -62,8 +62,8 @@ class Report:
     """Everything on the page, in its order; empty parts are left out."""
 
     title: str
-    facts: Mapping[str, str]
-    figures: Sequence[Figure] = ()
+    metadata: Mapping[str, str]
+    statistics: Sequence[Statistic] = ()
     tables: Sequence[tuple[str, TextTable]] = ()
     charts: Sequence[Chart] = ()
     galleries: Sequence[Gallery] = ()

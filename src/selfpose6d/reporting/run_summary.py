@@ -7,20 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
+from selfpose6d.errors import DataError
 from selfpose6d.evaluation.instances import Estimates
+from selfpose6d.inference.stage_times import StageTimes
 from selfpose6d.reporting.tables import TextTable
-from selfpose6d.runs.predictions import read_skipped
+from selfpose6d.runs.certificates import read_certificates
+from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.predictions import iterate_predictions, read_skipped
 from selfpose6d.types import PoseEstimate
 
 MOST_REASONS = 20
 STATUSES = ("certified", "ambiguous", "rejected")
-SKIPPED_NAME = "skipped.jsonl"
 
 
-def read_run_skipped(run: Path) -> list[PoseEstimate]:
+def read_run_skipped(run: RunFiles) -> list[PoseEstimate]:
     """The skipped instances of a run folder; none where it has no such file."""
-    path = run / SKIPPED_NAME
-    return list(read_skipped(path)) if path.is_file() else []
+    return list(read_skipped(run.skipped)) if run.skipped.is_file() else []
 
 
 def status_table(
@@ -59,3 +61,52 @@ def _cells(estimates: Estimates, skipped: int) -> tuple[str, ...]:
 
 def _without_numbers(reason: str) -> str:
     return re.sub(r"(?<![\w.])-?\d+(\.\d+)?(?![\w])", "#", reason)
+
+
+def print_summary(run: RunFiles) -> None:
+    """Statuses, the most frequent reasons, and where the files of an annotate run are."""
+    statuses, reasons, times_s = Counter[str](), Counter[str](), []
+    for label in read_certificates(run.certificates):
+        statuses[label.certificate.status] += 1
+        times_s.append(label.time_s)
+        if label.certificate.reason:
+            reasons[_kind(label.certificate.reason)] += 1
+    skipped = [instance.reason for instance in read_run_skipped(run)]
+    reasons.update(_kind(reason) for reason in skipped)
+    total = sum(statuses.values()) + len(skipped)
+    parts = [f"{statuses[status]} {status}" for status in STATUSES]
+    print(f"{total} instances: {', '.join(parts)}, {len(skipped)} skipped")
+    for reason, number in reasons.most_common(6):
+        print(f"  {number:5d}  {reason}")
+    if times_s:
+        print(f"median {1e3 * float(np.median(times_s)):.0f} ms an instance")
+    files, folders = (run.certificates, run.skipped), (run.annotations, run.overlays)
+    names = [*(path.name for path in files), *(f"{path.name}/" for path in folders)]
+    print(f"written: {run.predictions} {' '.join(names)}")
+
+
+def print_estimates(run: RunFiles, dataset: Path, times: StageTimes, instances: int) -> None:
+    """How many poses an estimate run has, why the others are missing, and where the time went.
+
+    Raises:
+        DataError: there is not one pose.
+    """
+    estimated = sum(1 for _ in iterate_predictions(run.predictions))
+    reasons = Counter(pose.reason for pose in read_run_skipped(run))
+    if not estimated:
+        shown = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+        raise DataError(
+            f"no instance of {dataset} could be estimated: {shown or 'there is none'}. "
+            f"Run selfpose6d validate {dataset}."
+        )
+    print(
+        f"{run.folder}: {estimated} poses, {reasons.total()} instances skipped ({run.skipped.name} says why)"
+    )
+    if instances:
+        parts = (f"{stage} {1e3 * time_s / instances:.1f}" for stage, time_s in times.seconds.items())
+        print(f"ms an instance: {', '.join(parts)}")
+
+
+def _kind(reason: str) -> str:
+    """A reason without its details, so that like ones are counted together."""
+    return _without_numbers(reason.split(":")[0])

@@ -29,7 +29,7 @@ class TextTable:
     note: str
 
 
-def object_table(results: Results, names: Mapping[int, str], toolbox: bool = False) -> TextTable:
+def scores_by_object(results: Results, names: Mapping[int, str], toolbox: bool = False) -> TextTable:
     """One row an object, then pooled over instances and the plain mean over objects."""
     columns, judged = metric_columns(results, toolbox), _judged(results)
     rows = [

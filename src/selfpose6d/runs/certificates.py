@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from selfpose6d.errors import DataError
-from selfpose6d.runs.json_lines import read_lines, replacing, to_line
+from selfpose6d.files import replacing
+from selfpose6d.runs.json_lines import read_lines, to_line
 from selfpose6d.runs.predictions import MM_PER_M, key_of, transform_of
 from selfpose6d.types import (
     Alternative,

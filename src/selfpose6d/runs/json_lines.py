@@ -1,26 +1,12 @@
-"""JSON files that any program can read: no NaN, replaced as a whole, errors with line numbers."""
+"""JSON files that any program can read: no NaN, errors with line numbers."""
 
 import json
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from selfpose6d.errors import DataError
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A text file to write that replaces `path` when the block ends well; else `path` stays as it is."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def to_line(row: dict[str, Any]) -> str:

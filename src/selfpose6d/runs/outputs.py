@@ -7,24 +7,22 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
+from selfpose6d.files import replacing
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.journal import Journal, JournalRecord
-from selfpose6d.runs.json_lines import replacing, to_line
+from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import Prediction, header_line, prediction_line, transform_of
 
-OUTPUT_NAMES = ("predictions.csv", "certificates.jsonl", "skipped.jsonl", "annotations", "steps")
 
-
-def write_outputs(run: Path, journal: Journal, with_certificates: bool) -> None:
+def write_outputs(run: RunFiles, journal: Journal, with_certificates: bool) -> None:
     """Write `predictions.csv`, `skipped.jsonl` and, on demand, `certificates.jsonl`.
 
     Rows are sorted by scene, image, object and instance. Each file appears whole or not at all.
     """
     with ExitStack() as files:
-        predictions = files.enter_context(replacing(run / "predictions.csv"))
-        skipped = files.enter_context(replacing(run / "skipped.jsonl"))
-        certificates = (
-            files.enter_context(replacing(run / "certificates.jsonl")) if with_certificates else None
-        )
+        predictions = files.enter_context(replacing(run.predictions))
+        skipped = files.enter_context(replacing(run.skipped))
+        certificates = files.enter_context(replacing(run.certificates)) if with_certificates else None
         predictions.write(header_line())
         for record in journal.records():
             labels = sorted(record.labels, key=_instance)

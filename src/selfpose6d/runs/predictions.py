@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.errors import DataError
-from selfpose6d.runs.json_lines import read_lines, replacing, to_line
+from selfpose6d.files import replacing
+from selfpose6d.runs.json_lines import read_lines, to_line
 from selfpose6d.types import InstanceKey, PoseEstimate
 
 COLUMNS = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from selfpose6d.runs.json_lines import replacing
+from selfpose6d.files import replacing
 
 MM_PER_M = 1000.0
 TARGET_VISIBLE_SHARE = 0.1

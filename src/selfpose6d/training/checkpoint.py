@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from selfpose6d.errors import CheckpointError
-from selfpose6d.network.checkpoint import write_whole
+from selfpose6d.files import write_whole
+from selfpose6d.runs.files import RunFiles
 
-STATE_NAME = "last.state"
 FORMAT = 2
 
 
@@ -30,21 +30,16 @@ class TrainingState:
     optimiser: dict[str, Any]
 
 
-def checkpoint_folder(run: Path) -> Path:
-    """Where a run keeps its checkpoints."""
-    return run / "checkpoints"
-
-
 def has_state(run: Path) -> bool:
     """Whether there is a state to go on from."""
-    return (checkpoint_folder(run) / STATE_NAME).is_file()
+    return RunFiles(run).training_state.is_file()
 
 
 def save_state(run: Path, state: TrainingState) -> None:
     """Write the state; whole or not at all."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **vars(state)}, buffer)
-    write_whole(checkpoint_folder(run) / STATE_NAME, buffer.getvalue())
+    write_whole(RunFiles(run).training_state, buffer.getvalue())
 
 
 def load_state(run: Path) -> TrainingState:
@@ -53,7 +48,7 @@ def load_state(run: Path) -> TrainingState:
     Raises:
         CheckpointError: it is corrupt.
     """
-    path = checkpoint_folder(run) / STATE_NAME
+    path = RunFiles(run).training_state
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         if stored.pop("format") != FORMAT:

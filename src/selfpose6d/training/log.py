@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from selfpose6d.runs.json_lines import read_lines, replacing, to_line
+from selfpose6d.files import replacing
+from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.json_lines import read_lines, to_line
 
-LOG_NAME = "log.jsonl"
 _LINE_EVERY_S = 10.0
 
 
@@ -22,12 +23,12 @@ class RunLog:
 
         They are made again.
         """
-        self._path = folder / LOG_NAME
+        self._path = RunFiles(folder).log
         earlier = read_lines(self._path) if self._path.is_file() else ()
         kept = [row for _, row in earlier if row["step"] <= first_step]
         with replacing(self._path) as file:
             file.writelines(map(to_line, kept))
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self._board = SummaryWriter(str(RunFiles(folder).tensorboard), purge_step=first_step + 1)
 
     def add(self, step: int, kind: str, values: Mapping[str, float], stage: str) -> None:
         """Write one row; `kind` is `train` or `validation`, `step` the number of steps done."""

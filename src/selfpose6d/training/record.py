@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from selfpose6d.network.checkpoint import save_network
-from selfpose6d.training.checkpoint import TrainingState, checkpoint_folder, save_state
+from selfpose6d.runs.files import RunFiles
+from selfpose6d.training.checkpoint import TrainingState, save_state
 from selfpose6d.training.log import RunLog, StepProgress
 from selfpose6d.training.step import StepLoss
 from selfpose6d.training.validation import Validation
@@ -89,5 +90,5 @@ class RunRecord:
             "validation": state.best,
             "seed": self._plan.seed,
         }
-        path = checkpoint_folder(self._plan.folder) / f"{name}.safetensors"
+        path = RunFiles(self._plan.folder).network(name)
         save_network(path, self._plan.network, facts)

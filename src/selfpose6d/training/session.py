@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 
 from selfpose6d.crops.store import CacheOptions, CropStore, open_crop_store
 from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.network.config import SIZES, NetworkConfig, Size
 from selfpose6d.network.pose_network import PoseNetwork
@@ -19,6 +20,7 @@ from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
+from selfpose6d.runs.config import RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.training.checkpoint import has_state
 from selfpose6d.training.label_targets import certified_labels, label_poses
@@ -35,8 +37,9 @@ Labels = Mapping[InstanceKey, LabeledPose]
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What a training run is made of, besides its data set."""
+    """What a training run is made of."""
 
+    data: DataOptions
     recipe: Recipe
     limit: Limit
     size: Size = "small"
@@ -82,18 +85,16 @@ def train(
     """
     if not resume:
         _require_unused(out)
-    described = options.describe() | asdict(dataset.selection)
-    context = {
-        "data_set": str(dataset.root.resolve()),
-        "device": str(fabric.device),
-        "precision": str(fabric.strategy.precision.precision),
-    }
+    context = RunContext(
+        dataset.root.resolve(), str(fabric.device), precision=str(fabric.strategy.precision.precision)
+    )
+    config = new_config("train", options.data.config(dataset), options.describe(), context)
     labels = _labels(dataset, options)
     with fabric.rank_zero_first():
         store = open_crop_store(dataset, options.config.crop_px, options.cache, on_frame)
     plan = _plan(dataset, options, labels, store, out, fabric.device, resume and has_state(out))
     if fabric.is_global_zero:
-        RunFolder.open(out, "train", described, dataset.fingerprint(), dataset.split, context)
+        RunFolder.open(out, config)
         _warn_of_plain_meshes(plan.context)
     fabric.barrier()
     return fit(plan, fabric)

@@ -101,8 +101,8 @@ def crop_around(
 
 
 def _rendering(meshes: PackedMeshes, pose: DrawnPose, K: np.ndarray) -> UInt8[np.ndarray, "tile tile 3"]:
-    T, K = torch.from_numpy(pose.T_cam_obj[None]).float(), torch.from_numpy(K).float()
-    posed = PosedMeshes.of_one(meshes, pose.mesh_index, T, K, (TILE_PX, TILE_PX))
+    T, K_tile = (torch.from_numpy(matrix).float() for matrix in (pose.T_cam_obj[None], K))
+    posed = PosedMeshes.of_one(meshes, pose.mesh_index, T, K_tile, (TILE_PX, TILE_PX))
     rendering = render(posed, supersample=2)
     coverage = rendering.mask[0, ..., None].numpy()
     rgb = 255 * rendering.rgb[0].numpy() + (1 - coverage) * np.array(BACKGROUND_RGB)

@@ -1,11 +1,12 @@
 """Drawn images as bytes and files."""
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+
+from selfpose6d.files import write_whole
 
 JPEG_QUALITY = 88
 
@@ -22,10 +23,7 @@ def to_jpeg(rgb: UInt8[np.ndarray, "height width 3"]) -> bytes:
 
 def write_png(path: Path, rgb: UInt8[np.ndarray, "height width 3"]) -> None:
     """Write the image and its folder; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_bytes(to_png(rgb))
-    os.replace(temporary, path)
+    write_whole(path, to_png(rgb))
 
 
 def _encode(suffix: str, rgb: np.ndarray, options: list[int]) -> bytes:

@@ -1,12 +1,11 @@
 """What can be wrong with the files of a BOP scene, beyond single frames: duplicates, orphans, gaps."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from selfpose6d.datasets.bop.scene import list_frames, read_object_ids
-from selfpose6d.datasets.doctor.problems import Problem, error, warning
+from selfpose6d.datasets.doctor.problems import Problem, check_duplicates, error, repeated, warning
 from selfpose6d.datasets.images import list_images
 from selfpose6d.errors import DataError
 
@@ -17,7 +16,7 @@ _SHOWN = 5
 def check_split(split_folder: Path) -> Iterator[Problem]:
     """Scene folders with the same id."""
     names = [path.name for path in split_folder.iterdir() if path.is_dir() and path.name.isdecimal()]
-    for scene_id in _repeated(map(int, names)):
+    for scene_id in repeated(map(int, names)):
         twins = sorted(name for name in names if int(name) == scene_id)
         yield error(
             split_folder, f"duplicate id: scenes {', '.join(twins)} are all {scene_id}", "Renumber them."
@@ -43,17 +42,11 @@ def check_scene(scene: Path, with_masks: bool) -> Iterator[Problem]:
         yield from _check_masks(scene, im_ids)
 
 
-def check_duplicates(folder: Path) -> Iterator[Problem]:
-    """Images of one name, with different suffixes."""
-    for stem in _repeated(path.stem for path in list_images(folder)):
-        yield error(folder, f"duplicate id: several images are named {stem}", "Keep one of them.")
-
-
 def _check_keys(path: Path) -> Iterator[Problem]:
     """Repeated image ids; a missing or broken file is reported by the frames that need it."""
     try:
         pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=lambda pairs: pairs)
-        for im_id in _repeated(int(key) for key, _ in pairs):
+        for im_id in repeated(int(key) for key, _ in pairs):
             yield error(path, f"duplicate id: image {im_id} is there more than once", "Keep one entry.")
     except (OSError, ValueError, TypeError):
         return
@@ -74,10 +67,6 @@ def _check_masks(scene: Path, im_ids: list[int]) -> Iterator[Problem]:
     if orphans:
         reason = f"masks {_some(orphans)} have no entry in scene_gt.json"
         yield warning(scene / "mask_visib", reason, "Add their entries (obj_id), or remove the masks.")
-
-
-def _repeated(items: Iterable) -> list:
-    return sorted(item for item, count in Counter(items).items() if count > 1)
 
 
 def _some(items: list) -> str:

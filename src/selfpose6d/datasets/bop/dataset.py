@@ -44,7 +44,8 @@ class BopDataset(Dataset):
             DataError: no masks.
         """
         self.scenes = find_scenes(root, split)
-        super().__init__(root, split, selection, models, masks or BopMasks(require_masks(self.scenes)))
+        masks = BopMasks(require_masks(self.scenes)) if masks is None else masks
+        super().__init__(root, split, selection, models, masks)
         self._cameras = SceneFileCache(read_cameras)
 
     def scene_ids(self) -> Sequence[int]:

@@ -46,7 +46,8 @@ class CaptureDataset(Dataset):
         self._K = intrinsics_of(camera.get("cam_K"), str(root / "camera.json"))
         self._metres_per_unit = metres_per_depth_unit(camera.get("depth_scale"), str(root / "camera.json"))
         stems = {im_id: Path(name).stem for im_id, name in self.names.items()}
-        super().__init__(root, SPLIT, selection, models, masks or find_masks(root / "masks", stems, models))
+        masks = find_masks(root / "masks", stems, models) if masks is None else masks
+        super().__init__(root, SPLIT, selection, models, masks)
 
     def scene_ids(self) -> Sequence[int]:
         """The one scene, 0."""

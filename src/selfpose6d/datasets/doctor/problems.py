@@ -1,8 +1,12 @@
 """What `validate` finds."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from selfpose6d.datasets.images import list_images
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,14 @@ def error(path: Path | str, reason: str, remedy: str) -> Problem:
 def warning(path: Path | str, reason: str, remedy: str) -> Problem:
     """Something that is probably not meant so."""
     return Problem("warning", f"{path}: {reason}. {remedy}")
+
+
+def check_duplicates(folder: Path) -> Iterator[Problem]:
+    """Images of one name, with different suffixes."""
+    for stem in repeated(path.stem for path in list_images(folder)):
+        yield error(folder, f"duplicate id: several images are named {stem}", "Keep one of them.")
+
+
+def repeated(items: Iterable) -> list:
+    """What is there more than once, sorted."""
+    return sorted(item for item, count in Counter(items).items() if count > 1)

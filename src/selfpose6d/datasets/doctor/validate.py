@@ -5,14 +5,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from selfpose6d.datasets.bop.checks import check_duplicates, check_scene, check_split
-from selfpose6d.datasets.bop.dataset import BopDataset
-from selfpose6d.datasets.capture.dataset import CaptureDataset
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.datasets.doctor.frame import FrameReport, SizeEvidence, check_frame, check_intrinsics
 from selfpose6d.datasets.doctor.models import check_models
 from selfpose6d.datasets.doctor.problems import Problem, error, warning
+from selfpose6d.datasets.layouts import find_layout
 from selfpose6d.selection import FrameId
 
 POOLED_SHARE = (0.55, 1.25)
@@ -25,7 +23,7 @@ class Validation:
     """One pass over a data set. The counts are complete when `run` has ended."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
+        self.dataset, self._layout = dataset, find_layout(dataset.layout)
         self.frames = self.instances = self.errors = self.warnings = 0
         self._reported: set[int] = set()
         self._cameras: set[tuple[int, bytes, tuple[int, int]]] = set()
@@ -38,7 +36,8 @@ class Validation:
         yield self._new([*problems, *self._check_split()])
         scene_id = None
         for frame_id in self.dataset.frame_ids():
-            found = list(self._check_scene(frame_id.scene_id)) if frame_id.scene_id != scene_id else []
+            is_new = frame_id.scene_id != scene_id
+            found = list(self._layout.checks(self.dataset, frame_id.scene_id)) if is_new else []
             scene_id = frame_id.scene_id
             yield self._new([*found, *self._check_frame(frame_id)])
         yield self._new(check_sizes(self._shares))
@@ -64,11 +63,7 @@ class Validation:
 
     def _check_split(self) -> Iterator[Problem]:
         dataset = self.dataset
-        if isinstance(dataset, BopDataset):
-            yield from check_split(dataset.root / dataset.split)
-        if isinstance(dataset, CaptureDataset):
-            for name in ("rgb", "depth"):
-                yield from check_duplicates(dataset.root / name)
+        yield from self._layout.checks(dataset, None)
         if isinstance(dataset.masks, DetectionMasks):
             unknown = set(dataset.masks.frame_ids()) - set(dataset.all_frame_ids())
             if unknown:
@@ -78,11 +73,6 @@ class Validation:
                     f"{len(unknown)} frames are not in the split, first scene {scene_id} image {im_id}",
                     "Check that the file belongs to this data set and split.",
                 )
-
-    def _check_scene(self, scene_id: int) -> Iterator[Problem]:
-        if isinstance(self.dataset, BopDataset):
-            with_masks = not isinstance(self.dataset.masks, DetectionMasks)
-            yield from check_scene(self.dataset.scenes[scene_id], with_masks)
 
     def _check_frame(self, frame_id: FrameId) -> Iterator[Problem]:
         report = check_frame(self.dataset, frame_id)

@@ -28,7 +28,8 @@ class YcbVideoDataset(Dataset):
             UsageError: no such split, or none of its frames is there.
         """
         self.frames = YcbVideoFrames(root, split)
-        super().__init__(root, split, selection, models, masks or YcbVideoMasks(self.frames))
+        masks = YcbVideoMasks(self.frames) if masks is None else masks
+        super().__init__(root, split, selection, models, masks)
 
     def scene_ids(self) -> Sequence[int]:
         """The split's scene folders."""

@@ -1,11 +1,10 @@
 """Every frame of a data set through one function, into a run's journal: what annotate and estimate share."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError
-from selfpose6d.reporting.console import progress_bar, warn
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
 from selfpose6d.selection import FrameId
@@ -14,23 +13,9 @@ from selfpose6d.types import Frame, PoseEstimate
 FindPoses = Callable[[Frame], Sequence[PoseEstimate]]
 
 
-def process_frames(dataset: Dataset, run: RunFolder, find_poses: FindPoses, description: str) -> None:
-    """Work on the frames that the journal does not hold yet, with a progress bar."""
-    todo = frames_left(dataset, run)
-    records = (process_frame(dataset, frame_id, find_poses) for frame_id in todo)
-    keep_records(run, records, len(todo), description)
-
-
 def frames_left(dataset: Dataset, run: RunFolder) -> list[FrameId]:
     """The frames that the journal does not hold yet."""
     return [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-
-
-def keep_records(run: RunFolder, records: Iterable[JournalRecord], count: int, description: str) -> None:
-    """Write each record to the journal when it comes, with a progress bar."""
-    with progress_bar() as progress:
-        for record in progress.track(records, total=count, description=description):
-            run.journal.append(record)
 
 
 def process_frame(dataset: Dataset, frame_id: FrameId, find_poses: FindPoses) -> JournalRecord:
@@ -39,6 +24,5 @@ def process_frame(dataset: Dataset, frame_id: FrameId, find_poses: FindPoses) ->
     try:
         frame = dataset.load_frame(frame_id)
     except DataError as error:
-        warn(f"frame skipped: {error}")
         return unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error))
     return finished_record(frame_id, find_poses(frame), frame.skipped, time.perf_counter() - start_s)

@@ -1,0 +1,126 @@
+"""True poses of a BOP root: `scene_gt.json`, and which of them count. Works without images."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from selfpose6d.datasets.bop.dataset import find_scenes
+from selfpose6d.datasets.bop.scene import list_frames, mask_path, rgb_path
+from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets
+from selfpose6d.datasets.images import data_error
+from selfpose6d.datasets.pose_checks import count_or_one, require_rigid
+from selfpose6d.errors import UsageError
+from selfpose6d.runs.predictions import transform_of
+from selfpose6d.selection import FrameId, Selection
+from selfpose6d.types import InstanceKey
+
+TARGETS_NAME = "test_targets_bop19.json"
+
+
+def bop19_targets(root: Path, split: str, targets: Targets | None) -> dict[tuple[int, int, int], int] | None:
+    """How many instances count by (scene, image, object), as the target file says; None where all count.
+
+    Raises:
+        UsageError: `bop19` is asked for and there is no file.
+        DataError: the file is not BOP's.
+    """
+    path = root / TARGETS_NAME
+    if targets == "all" or (targets is None and not (path.is_file() and split.startswith("test"))):
+        return None
+    if not path.is_file():
+        raise UsageError(f"--targets bop19 needs {path}, which does not exist. Use --targets all.")
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {(int(r["scene_id"]), int(r["im_id"]), int(r["obj_id"])): int(r["inst_count"]) for r in rows}
+    except (ValueError, KeyError, TypeError) as error:
+        raise data_error(
+            path, f"not BOP's target list ({error!r})", "Restore it, or use --targets all."
+        ) from None
+
+
+def bop_frames(
+    root: Path, split: str, selection: Selection, targets: dict[tuple[int, int, int], int] | None
+) -> Iterator[list[GroundTruthPose]]:
+    """The annotated instances of each selected frame; `targets` None: all with a visible mask count."""
+    scenes = {i: path for i, path in find_scenes(root, split).items() if selection.keeps_scene(i)}
+    frame_ids = (FrameId(i, im_id) for i, path in scenes.items() for im_id in list_frames(path))
+    loaded: tuple[int | None, dict[str, Any]] = (None, {})
+    for frame_id in selection.select(frame_ids):
+        scene = scenes[frame_id.scene_id]
+        if loaded[0] != frame_id.scene_id:
+            loaded = frame_id.scene_id, _read_scene_gt(scene / "scene_gt.json")
+        entries = loaded[1].get(str(frame_id.im_id), ())
+        poses = [_bop_pose(scene, split, frame_id, i, entry) for i, entry in enumerate(entries)]
+        yield _marked(poses, scene, targets)
+
+
+def _read_scene_gt(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise data_error(path, "missing file, and with it the true poses", "Restore it to score.") from None
+    except ValueError as error:
+        raise data_error(path, f"broken JSON ({error})", "Restore it from the data set.") from None
+
+
+def _bop_pose(scene: Path, split: str, frame_id: FrameId, index: int, entry: Any) -> GroundTruthPose:
+    name = f"{scene / 'scene_gt.json'}: image {frame_id.im_id}, entry {index}"
+    try:
+        T_cam_obj = transform_of(entry["cam_R_m2c"], entry["cam_t_m2c"])
+        key = InstanceKey(split, *frame_id, int(entry["obj_id"]), index)
+    except (KeyError, TypeError, ValueError) as error:
+        raise data_error(name, f"not BOP's form ({error!r})", "Restore it from the data set.") from None
+    return GroundTruthPose(key, require_rigid(T_cam_obj, name))
+
+
+def _marked(
+    poses: list[GroundTruthPose], scene: Path, targets: dict[tuple[int, int, int], int] | None
+) -> list[GroundTruthPose]:
+    if targets is None:
+        return [replace(pose, counts=_bop_counts(scene, pose.key)) for pose in poses]
+    by_object = defaultdict(list)
+    for pose in poses:
+        by_object[pose.key.obj_id].append(pose.key)
+    counting = set()
+    for keys in by_object.values():
+        wanted = targets.get(keys[0][1:4], 0)
+        if len(keys) > wanted > 0:
+            keys = sorted(keys, key=lambda key: -_visible_px(scene, key))
+        counting.update(keys[:wanted])
+    return [replace(pose, counts=pose.key in counting) for pose in poses]
+
+
+def _bop_counts(scene: Path, key: InstanceKey) -> bool:
+    """Whether the instance has a mask that is not empty, or nothing that could say so."""
+    if not (scene / "mask_visib").is_dir() or not rgb_path(scene, key.im_id).is_file():
+        return True
+    path = mask_path(scene, key.im_id, key.inst_id)
+    return path.is_file() and count_or_one(path, None) > 0
+
+
+def _visible_px(scene: Path, key: InstanceKey) -> int:
+    path = mask_path(scene, key.im_id, key.inst_id)
+    return count_or_one(path, None) if path.is_file() else 0
+
+
+def read_visible_fractions(scene: Path) -> dict[tuple[int, int], float]:
+    """`visib_fract` of every entry of `scene_gt_info.json` by (`im_id`, index); empty where there is no such file.
+
+    Raises:
+        DataError: it is not BOP's.
+    """
+    path = scene / "scene_gt_info.json"
+    if not path.is_file():
+        return {}
+    try:
+        return {
+            (int(im_id), index): float(entry.get("visib_fract", math.nan))
+            for im_id, entries in json.loads(path.read_text(encoding="utf-8")).items()
+            for index, entry in enumerate(entries)
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise data_error(path, f"not BOP's form ({error!r})", "Restore it, or remove it.") from None

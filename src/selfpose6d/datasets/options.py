@@ -1,0 +1,110 @@
+"""Which data set a command works on, and which part of it: the same options everywhere."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from selfpose6d.errors import UsageError
+from selfpose6d.options import Unset
+from selfpose6d.runs.config import DataConfig, RunConfig
+from selfpose6d.selection import Selection
+
+if TYPE_CHECKING:
+    from selfpose6d.datasets.dataset import Dataset
+    from selfpose6d.datasets.masks import MaskSource
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """A data set of any layout, seen from its files; never written to."""
+
+    dataset: Positional[Path]
+    """BOP root, YCB-Video root or capture folder."""
+    split: Unset[str] = None
+    """Split to work on (default: test; train takes train; a capture folder has one)."""
+    selection: OmitArgPrefixes[Selection] = field(default_factory=Selection)
+    models: Unset[Path] = None
+    """Folder of mesh files, instead of the data set's own models/."""
+    model_unit: Unset[Literal["mm", "m"]] = None
+    """Unit of the mesh files, where the layout does not say it."""
+    detections: Unset[Path] = None
+    """BOP detections file whose masks are taken instead of the data set's."""
+
+    def open(self, default_split: str = "test", require_model_files: bool = True) -> "Dataset":
+        """Open it.
+
+        Args:
+            default_split: taken where neither the options nor the layout say one.
+            require_model_files: refuse a data set without a single mesh.
+
+        Raises:
+            UsageError: no such folder, an unknown layout, no such split, nothing selected, or no models.
+            DataError: no frames, no masks, or a file that all frames need is missing or broken.
+        """
+        from selfpose6d.checks import require_existing
+        from selfpose6d.datasets.layouts import detect_layout
+        from selfpose6d.datasets.model_files import require_models
+
+        root = require_existing(self.dataset, "data set", "Correct the path.")
+        masks = self._masks()
+        if self.models is not None:
+            require_existing(self.models, "models folder", "Correct --models.")
+        layout = detect_layout(root)
+        split = self.split or layout.only_split or default_split
+        models = layout.models(root, self.models, self.model_unit)
+        dataset = layout.open(root, split, self.selection, models, masks)
+        if require_model_files:
+            require_models(dataset.models)
+        return _require_selected(dataset)
+
+    def config(self, dataset: "Dataset") -> DataConfig:
+        """What a run's `config.yaml` says of it."""
+        return DataConfig(
+            dataset.split,
+            dataset.fingerprint(),
+            self.selection,
+            self.models,
+            self.model_unit,
+            self.detections,
+        )
+
+    @classmethod
+    def of_run(cls, config: RunConfig) -> "DataOptions":
+        """What a run was made on; it may be gone by now."""
+        data = config.data
+        return cls(
+            config.context.dataset, data.split, data.selection, data.models, data.model_unit, data.detections
+        )
+
+    def _masks(self) -> "MaskSource | None":
+        if self.detections is None:
+            return None
+        from selfpose6d.checks import require_existing
+        from selfpose6d.datasets.detections import DetectionMasks
+
+        return DetectionMasks(require_existing(self.detections, "detections file", "Correct --detections."))
+
+
+def _require_selected(dataset: "Dataset") -> "Dataset":
+    missing = [i for i in dataset.selection.objects if i not in dataset.models.files]
+    if missing and dataset.models.files:
+        raise UsageError(
+            f"--objects {' '.join(map(str, missing))}: no such model in {dataset.models.folder}, "
+            f"which has {' '.join(map(str, dataset.models.object_ids))}. Choose among these."
+        )
+    if dataset.frame_ids():
+        return dataset
+    chosen = dataset.selection.describe() or "no selection"
+    raise UsageError(
+        f"no frames in split {dataset.split} of {dataset.root} with {chosen}: the split has "
+        f"{_count(dataset)}. Correct the options."
+    )
+
+
+def _count(dataset: "Dataset") -> str:
+    frame_ids = list(dataset.all_frame_ids())
+    scenes = sorted({frame_id.scene_id for frame_id in frame_ids})
+    shown = " ".join(map(str, scenes[:8])) + (" ..." if len(scenes) > 8 else "")
+    return f"{len(frame_ids)} frames in scenes {shown or 'none'}"

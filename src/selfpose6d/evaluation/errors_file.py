@@ -1,0 +1,126 @@
+"""`instances.csv`: what became of every target, one line each. `evaluate` writes it; everything else reads it."""
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from selfpose6d.errors import DataError
+from selfpose6d.evaluation.instances import UNKNOWN, Truths
+from selfpose6d.evaluation.score import Scores
+from selfpose6d.files import replacing
+from selfpose6d.types import InstanceKey
+
+MISSED = "missed"
+"""Status of a target without an estimate."""
+
+
+@dataclass(frozen=True)
+class InstanceErrors:
+    """One row a target: its key, and how far its estimate is off. Infinite errors and no confidence where it is missed.
+
+    `prediction_row` counts the rows of `predictions.csv` from 0. Columns of the file by their names.
+    """
+
+    split: Shaped[np.ndarray, "targets"]
+    scene_id: Int[np.ndarray, "targets"]
+    im_id: Int[np.ndarray, "targets"]
+    obj_id: Int[np.ndarray, "targets"]
+    inst_id: Int[np.ndarray, "targets"]
+    name: Shaped[np.ndarray, "targets"]
+    add_m: Float[np.ndarray, "targets"]
+    adds_m: Float[np.ndarray, "targets"]
+    add_or_adds_m: Float[np.ndarray, "targets"]
+    diameter_m: Float[np.ndarray, "targets"]
+    status: Shaped[np.ndarray, "targets"]
+    confidence: Float[np.ndarray, "targets"]
+    visible_fraction: Float[np.ndarray, "targets"]
+    prediction_row: Int[np.ndarray, "targets"]
+
+    def __len__(self) -> int:
+        return len(self.obj_id)
+
+    @property
+    def missed(self) -> Bool[np.ndarray, "targets"]:
+        """Targets without an estimate."""
+        return self.prediction_row == UNKNOWN
+
+    def key(self, target: int) -> InstanceKey:
+        """The whole key of one target."""
+        ids = (int(getattr(self, name)[target]) for name in InstanceKey._fields[1:])
+        return InstanceKey(str(self.split[target]), *ids)
+
+
+_TEXT, _NUMBERS = ("split", "name", "status"), ("scene_id", "im_id", "obj_id", "inst_id", "prediction_row")
+
+
+def instance_errors(
+    scores: Scores,
+    truths: Truths,
+    split: str,
+    names: Mapping[int, str],
+    diameters_m: Mapping[int, float],
+) -> InstanceErrors:
+    """The scores as the file has them."""
+    count, obj_ids = len(scores), scores.obj_id.tolist()
+    return InstanceErrors(
+        split=np.full(count, split, dtype=object),
+        scene_id=scores.scene_id,
+        im_id=scores.im_id,
+        obj_id=scores.obj_id,
+        inst_id=truths.inst_id[scores.truth],
+        name=np.array([names.get(obj_id, "") for obj_id in obj_ids], dtype=object),
+        add_m=scores.add_m,
+        adds_m=scores.adds_m,
+        add_or_adds_m=scores.add_or_adds_m,
+        diameter_m=np.array([diameters_m.get(obj_id, math.nan) for obj_id in obj_ids], dtype=np.float64),
+        status=np.where(scores.missed, MISSED, scores.status),
+        confidence=scores.confidence,
+        visible_fraction=truths.visible_fraction[scores.truth],
+        prediction_row=scores.prediction_row,
+    )
+
+
+def write_instances(errors: InstanceErrors, path: Path) -> None:
+    """Write the file, empty fields where nothing is known; it appears whole or not at all."""
+    names = [column.name for column in fields(InstanceErrors)]
+    columns = [getattr(errors, name).tolist() for name in names]
+    with replacing(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(map(_text, row) for row in zip(*columns, strict=True))
+
+
+def read_instances(path: Path) -> InstanceErrors:
+    """The file's rows.
+
+    Raises:
+        DataError: it is missing or not of its form.
+    """
+    names = [column.name for column in fields(InstanceErrors)]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return InstanceErrors(**{name: _column(name, [row[name] for row in rows]) for name in names})
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing file. Run evaluate first.") from None
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: not an instances.csv ({error!r}). Run evaluate again.") from None
+
+
+def _column(name: str, values: list[str]) -> np.ndarray:
+    if name in _TEXT:
+        return np.array(values, dtype=object)
+    if name in _NUMBERS:
+        return np.array([int(value) if value else UNKNOWN for value in values], dtype=np.int64)
+    return np.array([float(value) if value else math.nan for value in values], dtype=np.float64)
+
+
+def _text(value: str | int | float) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.9g}"
+    return "" if value == UNKNOWN else str(value)

@@ -1,0 +1,33 @@
+"""Files that appear whole or not at all: a kill or a full disk leaves what was there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file to write that replaces `path` when the block ends well; else `path` stays as it is."""
+    with _aside(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, on disk when this returns; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _aside(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
