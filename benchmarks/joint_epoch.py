@@ -95,7 +95,8 @@ class Experiment:
         """A copy of the training that is about to begin its joint-loss stage."""
         (out / "checkpoints").mkdir(parents=True)
         state = load_state(base)
-        save_state(out, replace(state, total_steps=total_steps, stage=2, best=float("inf"), stale=0))
+        state = replace(state, total_steps=total_steps, stage=2, best=float("inf"))
+        save_state(out, replace(state, validations_without_improvement=0))
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from selfpose6d.objects.rendered import build_rendered_objects
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
-from selfpose6d.training.loader import Share, step_generator
+from selfpose6d.training.loader import ProcessPart, Samples, step_generator
 from selfpose6d.training.recipe import ESTIMATOR, JOINT_LOSS, find_recipe
 from selfpose6d.training.render_loss import rendered_joint_loss
 from selfpose6d.training.step import StepContext, step_loss
@@ -52,22 +52,22 @@ class Setting:
     context: StepContext
     records: np.ndarray
 
-    def step(self, kind: str, optimiser: torch.optim.Optimizer, number: int) -> None:
+    def step(self, kind: str, optimiser: torch.optim.Optimizer, step: int) -> None:
         """A whole training step."""
         stage = ESTIMATOR if kind == "resolver" else JOINT_LOSS
-        rows = np.arange(len(self.records))
-        generator = step_generator(0, number, Share(), "cpu")
-        step_loss(self.network, self.context, stage, self.records, rows, generator).total.backward()
+        samples = Samples(np.arange(len(self.records)), self.records)
+        generator = step_generator(0, step, ProcessPart(), "cpu")
+        step_loss(self.network, self.context, stage, samples, generator).total.backward()
         optimiser.step()
         optimiser.zero_grad()
 
     def target(self, kind: str) -> Callable[[], object]:
         """Resolving the batch's poses, or rendering and comparing them, with gradient."""
         context, rows = self.context, torch.arange(len(self.records))
-        batch = context.make_batch(self.records, step_generator(0, 0, Share(), "cpu"), change=False)
+        batch = context.make_batch(self.records, step_generator(0, 0, ProcessPart(), "cpu"), augmented=False)
         with torch.no_grad():
             selected = torch.arange(context.recipe.poses).expand(len(rows), -1)
-            T = self.network(batch.inputs, selected, 2)
+            T = self.network(batch.inputs, context.shapes.grid, selected, 2)
         if kind == "resolver":
             return lambda: context.source.targets(batch, rows, T.prediction.T_crop_obj)
         assert context.rendered is not None
@@ -101,7 +101,6 @@ def prepare(size: Size, folder: Path) -> Setting:
     shapes, objects = build_object_shapes(meshes), object_table(store.obj_ids, meshes)
     torch.manual_seed(0)
     network = PoseNetwork(config, objects)
-    network.refiner.know_shapes(shapes.grid)
     source = IterativeAnnotationResolver(shapes, ResolverOptions(iterations=recipe.resolver_iterations))
     rendered, device = build_rendered_objects(meshes, "cpu"), torch.device("cpu")
     context = StepContext(recipe, config, objects, source, shapes, device, rendered)
@@ -123,7 +122,7 @@ def measure(kind: str, size: Size, folder: Path) -> dict[str, float]:
     imported_mb = resident_mb()
     setting = prepare(size, folder)
     optimiser = torch.optim.Adam(setting.network.parameters(), lr=1e-4, fused=True)
-    step_ms = median_ms(lambda number: setting.step(kind, optimiser, number))
+    step_ms = median_ms(lambda step: setting.step(kind, optimiser, step))
     step_peak_mb = peak_mb()
     run = setting.target(kind)
     target_ms = median_ms(lambda _: run())

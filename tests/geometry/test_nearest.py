@@ -95,7 +95,7 @@ def test_indices_stay_small_while_they_can():
 def test_moving_to_a_device_keeps_every_field():
     grid = build_nearest_grid(random_samples_m(9, 10), random_samples_m(10, 10), cells=4)
     moved = grid.to("cpu")
-    assert all(torch.equal(getattr(moved, name), value) for name, value in vars(grid).items())
+    assert all(torch.equal(getattr(moved, name), value) for name, value in grid._asdict().items())
 
 
 def test_grids_of_different_sizes_cannot_be_stacked():

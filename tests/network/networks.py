@@ -37,7 +37,6 @@ def build_both(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, see
         network = PoseNetwork(config, objects)
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    network.refiner.know_shapes(shapes(len(objects.obj_ids)))
     return network.eval()
 
 

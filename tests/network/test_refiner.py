@@ -26,15 +26,16 @@ def inputs(count: int = 4):
     return colour, points, poses(count), torch.arange(count) % 2
 
 
+GRID = shapes(2)
+
+
 def fresh(config=TINY) -> PoseRefiner:
-    refiner = PoseRefiner(config, OBJECTS)
-    refiner.know_shapes(shapes(2))
-    return refiner
+    return PoseRefiner(config, OBJECTS)
 
 
 def test_it_starts_as_the_identity():
     colour, points, T, objects = inputs()
-    refined = fresh()(colour, points, T, objects, 2)
+    refined = fresh()(colour, points, T, objects, GRID, 2)
     assert refined.shape == (4, 2, 4, 4)
     torch.testing.assert_close(refined, T[:, None].expand(-1, 2, -1, -1))
 
@@ -42,10 +43,10 @@ def test_it_starts_as_the_identity():
 def test_steps_compose_in_the_objects_frame():
     refiner = build_both().refiner
     colour, points, T, objects = inputs()
-    both = refiner(colour, points, T, objects, 2)
-    first = refiner(colour, points, T, objects, 1)[:, 0]
+    both = refiner(colour, points, T, objects, GRID, 2)
+    first = refiner(colour, points, T, objects, GRID, 1)[:, 0]
     torch.testing.assert_close(both[:, 0], first)
-    torch.testing.assert_close(both[:, 1], refiner(colour, points, first, objects, 1)[:, 0])
+    torch.testing.assert_close(both[:, 1], refiner(colour, points, first, objects, GRID, 1)[:, 0])
     assert (both[:, 1] - both[:, 0]).abs().max() > 1e-3
 
 
@@ -65,16 +66,16 @@ def test_the_correction_depends_on_where_the_points_are_in_the_objects_frame_onl
     refiner = build_both().refiner
     colour, points, T, objects = inputs()
     motion = poses(4, seed=5)
-    moved = refiner(colour, transform_points(motion, points), motion @ T, objects, 2)
+    moved = refiner(colour, transform_points(motion, points), motion @ T, objects, GRID, 2)
     torch.testing.assert_close(
-        moved, motion[:, None] @ refiner(colour, points, T, objects, 2), atol=1e-5, rtol=1e-4
+        moved, motion[:, None] @ refiner(colour, points, T, objects, GRID, 2), atol=1e-5, rtol=1e-4
     )
 
 
 @pytest.mark.parametrize(("features", "reaches"), [("detached", False), ("joint", True)])
 def test_features_decide_whether_the_estimators_colours_learn_from_the_refiner(features, reaches):
     network = build_both()
-    network(random_input(2), refine_steps=2, features=features).T_refined.sum().backward()
+    network(random_input(2), GRID, refine_steps=2, features=features).T_refined.sum().backward()
     grads = [p.grad for p in network.estimator.colour_branch.parameters()]
     assert any(g is not None and g.any() for g in grads) == reaches
     heads = network.estimator.rotation.parameters()
@@ -83,16 +84,15 @@ def test_features_decide_whether_the_estimators_colours_learn_from_the_refiner(f
 
 def test_frozen_features_leave_the_estimator_without_a_graph():
     network = build_both()
-    output = network(random_input(2), refine_steps=1, features="frozen")
+    output = network(random_input(2), GRID, refine_steps=1, features="frozen")
     assert not output.prediction.T_crop_obj.requires_grad
     assert output.T_refined.requires_grad
 
 
 def test_the_most_confident_of_the_selected_pixels_is_refined():
     network = PoseNetwork(TINY, OBJECTS)
-    network.refiner.know_shapes(shapes(2))
     selected = torch.tensor([[3, 9, 1], [0, 5, 7]])
-    output = network(random_input(2), selected, refine_steps=1)
+    output = network(random_input(2), GRID, selected, refine_steps=1)
     best = output.prediction.confidence_logit.argmax(1)
     expected = output.prediction.T_crop_obj[torch.arange(2), best]
     torch.testing.assert_close(output.T_refined[:, 0], expected)
@@ -101,16 +101,16 @@ def test_the_most_confident_of_the_selected_pixels_is_refined():
 def test_the_papers_input_is_the_points_alone():
     colour, points, T, objects = inputs()
     literal = PoseRefiner(replace(TINY, refiner_residuals=False), OBJECTS)
-    assert literal.geometry(points, objects).shape[-1] == 3
-    assert literal(colour, points, T, objects, 1).shape == (4, 1, 4, 4)
+    assert literal.geometry(points, objects, None).shape[-1] == 3
+    assert literal(colour, points, T, objects, None, 1).shape == (4, 1, 4, 4)
 
 
 def test_residuals_lead_from_each_point_to_the_nearest_of_the_model():
     refiner = fresh()
     objects = torch.tensor([1])
-    model = refiner.shapes.points_m[1:2, :4]
+    model = GRID.points_m[1:2, :4]
     off_m = torch.tensor([0.001, -0.002, 0.0015])
-    found = refiner.geometry(model + off_m, objects)
+    found = refiner.geometry(model + off_m, objects, GRID)
     diameter_m, centre = OBJECTS.diameter_m[1], torch.tensor(OBJECTS.centre_m[1])
     torch.testing.assert_close(found[..., :3], (model + off_m - centre) / diameter_m)
     torch.testing.assert_close(
@@ -120,21 +120,20 @@ def test_residuals_lead_from_each_point_to_the_nearest_of_the_model():
 
 def test_without_shapes_it_says_what_to_pass():
     with pytest.raises(UsageError, match="pass models"):
-        PoseRefiner(TINY, OBJECTS)(*inputs(), 1)
+        PoseRefiner(TINY, OBJECTS)(*inputs(), None, 1)
 
 
-def test_a_disturbance_turns_and_shifts_what_is_refined():
+def test_a_perturbation_rotates_and_shifts_what_is_refined():
     network = PoseNetwork(TINY, OBJECTS)  # refines by nothing
-    network.refiner.know_shapes(shapes(2))
     given = random_input(2)
-    plain = network(given, refine_steps=1).T_refined[:, 0]
-    disturbance = torch.tensor([[0.02, 0.0, 0.0, 0.0, 0.1, 0.0]]).repeat(2, 1)
-    moved = network(given, refine_steps=1, disturbance=disturbance).T_refined[:, 0]
+    plain = network(given, GRID, refine_steps=1).T_refined[:, 0]
+    perturbation = torch.tensor([[0.02, 0.0, 0.0, 0.0, 0.1, 0.0]]).repeat(2, 1)
+    moved = network(given, GRID, refine_steps=1, perturbation=perturbation).T_refined[:, 0]
     delta = torch.linalg.inv(plain) @ moved
     turn = roma.rotmat_to_rotvec(delta[:, :3, :3])
-    torch.testing.assert_close(turn, disturbance[:, :3], atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(turn, perturbation[:, :3], atol=1e-5, rtol=1e-3)
     centre = torch.tensor(OBJECTS.centre_m)
     shift_m = transform_points(delta, centre[:, None])[:, 0] - centre
     torch.testing.assert_close(
-        shift_m, disturbance[:, 3:] * torch.tensor(OBJECTS.diameter_m)[:, None], atol=1e-6, rtol=1e-3
+        shift_m, perturbation[:, 3:] * torch.tensor(OBJECTS.diameter_m)[:, None], atol=1e-6, rtol=1e-3
     )

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from selfpose6d.geometry.se3 import transform_points
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
-from selfpose6d.meshes.primitives.boxes import label_box
+from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
 from selfpose6d.objects.object_model import build_object_model
+from selfpose6d.objects.store import prepared
 
 
 def angles_deg(T):
@@ -45,7 +49,27 @@ def test_the_cache_gives_back_what_was_computed(tmp_path):
     torch.testing.assert_close(first.grid.points_m, second.grid.points_m)
     torch.testing.assert_close(first.similarity.T_obj_obj, second.similarity.T_obj_obj)
     stored[0].write_bytes(b"torn")
-    assert torch.equal(build_object_model(mesh, cache_dir=tmp_path).grid.index, first.grid.index)
+    assert torch.equal(build_object_model(mesh, cache_dir=tmp_path).grid.nearest, first.grid.nearest)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.warns(UserWarning, match="prepared anew each time: .* cannot be written"):
+        model = build_object_model(brick_mesh(), cache_dir=tmp_path / "file" / "cache")
+    assert len(model.symmetries) >= 1
+
+
+def test_meshes_are_told_apart_by_content_not_by_object():
+    first, same = (brick_mesh() for _ in range(2))
+    assert prepared(first) is prepared(same)
+    other = replace(first, vertices_m=2 * first.vertices_m)
+    assert prepared(other) is not prepared(first)
+    assert prepared(other).diameter_m == pytest.approx(2 * prepared(first).diameter_m)
+    assert prepared(prepared(first)) is prepared(first)
+
+
+def brick_mesh():
+    return foam_brick(np.random.default_rng(0))
 
 
 def test_cameras_on_the_sphere_look_at_the_centre():

@@ -1,7 +1,6 @@
 """Iterative Annotation Resolver: what it recovers, when it stops, and that its back ends agree."""
 
 import inspect
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,7 +156,7 @@ def test_model_to_observed_pairs_each_sample_with_its_nearest_point():
 @pytest.mark.parametrize("iterations", [1, 20])
 def test_back_ends_agree_in_double_precision(robust_scale_m, iterations, grid, truth, clouds_m):
     starts = nudged(truth, 40, 0.03, seed=6).double()
-    double = replace(grid, points_m=grid.points_m.double())
+    double = grid._replace(points_m=grid.points_m.double())
     options = ResolverOptions(iterations, robust_scale_m=robust_scale_m)
     one, other = (resolve_all(starts, clouds_m.double(), double, options, backend) for backend in BACKENDS)
     torch.testing.assert_close(one.T_cam_obj, other.T_cam_obj, atol=1e-6, rtol=0)
@@ -228,7 +227,7 @@ def test_the_weight_at_the_robust_scale_is_a_quarter():
 
 @pytest.mark.parametrize(("backend", "direction"), FORMS)
 def test_mixed_models_and_clouds_equal_single_calls(backend, direction, coarse_grid, truth, clouds_m):
-    doubled = replace(coarse_grid, points_m=2 * coarse_grid.points_m, origin_m=2 * coarse_grid.origin_m,
+    doubled = coarse_grid._replace(points_m=2 * coarse_grid.points_m, origin_m=2 * coarse_grid.origin_m,
                       cell_m=2 * coarse_grid.cell_m)  # fmt: skip
     both = stack_nearest_grids([coarse_grid, doubled])
     cloud, model = torch.tensor([2, 0, 2, 1, 0]), torch.tensor([0, 1, 1, 0, 0])

@@ -5,7 +5,7 @@ import os
 
 import pytest
 import torch
-from networks import build_both, random_input
+from networks import build_both, random_input, shapes
 from training_runs import run, same_weights, weights
 
 from selfpose6d import files
@@ -21,12 +21,12 @@ from selfpose6d.training.checkpoint import TrainingState, has_state, load_state,
 def test_a_saved_network_predicts_the_same(tmp_path):
     network, inputs = build_both(), random_input(3)
     save_network(tmp_path / "a.safetensors", network, {"recipe": "paper", "step": 7})
-    loaded, facts = load_network(tmp_path / "a.safetensors")
-    assert facts == {"recipe": "paper", "step": 7}
+    loaded, metadata = load_network(tmp_path / "a.safetensors")
+    assert metadata == {"recipe": "paper", "step": 7}
     assert loaded.config == network.config
     assert loaded.objects == network.objects
-    loaded.refiner.know_shapes(network.refiner.shapes)
-    assert torch.equal(loaded(inputs, refine_steps=2).T_refined, network(inputs, refine_steps=2).T_refined)
+    refined = [each(inputs, shapes(2), refine_steps=2).T_refined for each in (loaded, network)]
+    assert torch.equal(*refined)
 
 
 def test_a_run_means_its_best_checkpoint_then_its_last(tmp_path):
@@ -71,7 +71,13 @@ def test_a_state_comes_back(tmp_path):
     assert not has_state(tmp_path)
     save_state(tmp_path, state)
     back = load_state(tmp_path)
-    assert (back.step, back.total_steps, back.stage, back.best, back.stale) == (5, None, 1, 0.25, 2)
+    assert (back.step, back.total_steps, back.stage, back.best, back.validations_without_improvement) == (
+        5,
+        None,
+        1,
+        0.25,
+        2,
+    )
     assert torch.equal(back.network["w"], torch.arange(3.0))
 
 

@@ -6,60 +6,60 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfpose6d.crops.store import open_crop_store
-from selfpose6d.training.loader import BatchOrder, RecordLoader, Share, split_frames, step_generator
+from selfpose6d.training.loader import BatchOrder, ProcessPart, RecordLoader, split_frames, step_generator
 
 
 @settings(max_examples=40)
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 5))
 def test_every_epoch_sees_every_instance_once(count, batch, seed):
     numbers = np.arange(100, 100 + count)
-    order = BatchOrder(numbers, batch, seed, Share())
+    order = BatchOrder(numbers, batch, seed, ProcessPart())
     steps = -(-3 * count // batch)
-    seen = np.concatenate([order.numbers(step) for step in range(steps)])
+    seen = np.concatenate([order.indices(step) for step in range(steps)])
     for epoch in range(3):
         assert sorted(seen[epoch * count : (epoch + 1) * count]) == numbers.tolist()
 
 
 def test_any_step_can_be_asked_for_on_its_own():
     numbers = np.arange(13)
-    straight = BatchOrder(numbers, 5, 0, Share())
-    expected = [straight.numbers(step).tolist() for step in range(10)]
+    straight = BatchOrder(numbers, 5, 0, ProcessPart())
+    expected = [straight.indices(step).tolist() for step in range(10)]
     assert [
-        BatchOrder(numbers, 5, 0, Share()).numbers(step).tolist() for step in reversed(range(10))
+        BatchOrder(numbers, 5, 0, ProcessPart()).indices(step).tolist() for step in reversed(range(10))
     ] == expected[::-1]
 
 
 def test_epochs_and_seeds_have_orders_of_their_own():
-    order = BatchOrder(np.arange(40), 40, 0, Share())
-    assert order.numbers(0).tolist() != order.numbers(1).tolist()
-    assert order.numbers(0).tolist() != BatchOrder(np.arange(40), 40, 1, Share()).numbers(0).tolist()
+    order = BatchOrder(np.arange(40), 40, 0, ProcessPart())
+    assert order.indices(0).tolist() != order.indices(1).tolist()
+    assert order.indices(0).tolist() != BatchOrder(np.arange(40), 40, 1, ProcessPart()).indices(0).tolist()
 
 
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_share_a_batch(world):
     numbers = np.arange(20)
-    whole = BatchOrder(numbers, 7, 0, Share()).numbers(2)
-    parts = [BatchOrder(numbers, 7, 0, Share(rank, world)).numbers(2) for rank in range(world)]
+    whole = BatchOrder(numbers, 7, 0, ProcessPart()).indices(2)
+    parts = [BatchOrder(numbers, 7, 0, ProcessPart(rank, world)).indices(2) for rank in range(world)]
     assert np.array_equal(np.concatenate(parts), whole)
 
 
 def test_reading_ahead_gives_the_right_records_in_any_order(dataset, cache):
     store = open_crop_store(dataset, 32, cache)
-    order = BatchOrder(np.arange(len(store)), 3, 0, Share())
+    order = BatchOrder(np.arange(len(store)), 3, 0, ProcessPart())
     loader = RecordLoader(store, order)
     for step in (0, 1, 2, 7, 8, 1):
-        number, records = loader.load(step)
-        assert np.array_equal(number, order.numbers(step))
-        assert np.array_equal(records["key"], store.keys[number])
+        samples = loader.load(step)
+        assert np.array_equal(samples.index, order.indices(step))
+        assert np.array_equal(samples.records["key"], store.keys[samples.index])
     loader.close()
 
 
 def test_draws_follow_seed_step_and_process():
-    first = step_generator(0, 5, Share(), "cpu").initial_seed()
-    assert first == step_generator(0, 5, Share(), "cpu").initial_seed()
+    first = step_generator(0, 5, ProcessPart(), "cpu").initial_seed()
+    assert first == step_generator(0, 5, ProcessPart(), "cpu").initial_seed()
     others = {
         step_generator(*a, "cpu").initial_seed()
-        for a in ((1, 5, Share()), (0, 6, Share()), (0, 5, Share(1, 2)))
+        for a in ((1, 5, ProcessPart()), (0, 6, ProcessPart()), (0, 5, ProcessPart(1, 2)))
     }
     assert len(others | {first}) == 4
 

@@ -14,9 +14,9 @@ from selfpose6d.training.schedule import (
     Limit,
     SpeedMeter,
     affordable_steps,
-    course,
     learning_rate,
     stage_ends,
+    warmup_cosine,
 )
 
 
@@ -35,7 +35,7 @@ def test_nothing_to_do_is_refused(arguments):
 @settings(max_examples=40)
 @given(st.integers(20, 3000), st.integers(1, 200))
 def test_the_rate_rises_then_falls_to_zero(total, warm_up):
-    rates = [course(step, total, 1e-3, warm_up) for step in range(total)]
+    rates = [warmup_cosine(step, total, 1e-3, warm_up) for step in range(total)]
     top = rates.index(max(rates))
     assert rates[:top] == sorted(rates[:top])
     assert rates[top:] == sorted(rates[top:], reverse=True)
@@ -45,12 +45,12 @@ def test_the_rate_rises_then_falls_to_zero(total, warm_up):
 
 
 def test_the_rate_by_hand():
-    assert course(0, 100, 1.0, 10) == pytest.approx(0.1)
-    assert course(9, 100, 1.0, 10) == pytest.approx(1.0)
-    assert course(55, 100, 1.0, 10) == pytest.approx(0.5)
+    assert warmup_cosine(0, 100, 1.0, 10) == pytest.approx(0.1)
+    assert warmup_cosine(9, 100, 1.0, 10) == pytest.approx(1.0)
+    assert warmup_cosine(55, 100, 1.0, 10) == pytest.approx(0.5)
 
 
-def test_the_joint_loss_has_a_course_of_its_own_after_the_others_share_one():
+def test_the_joint_loss_has_a_schedule_of_its_own_after_the_others_share_one():
     recipe = replace(find_recipe("paper"), learning_rate=1.0, joint_learning_rate=0.1, warm_up_steps=10)
     ends = stage_ends(recipe.stages, 1000, steps_per_epoch=100)
     assert ends == (450, 900, 1000)

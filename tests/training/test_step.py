@@ -14,7 +14,7 @@ from selfpose6d.objects.rendered import build_rendered_objects
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
-from selfpose6d.training.loader import Share, step_generator
+from selfpose6d.training.loader import ProcessPart, Samples, step_generator
 from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, RECIPES, Stage, adapt_recipe, find_recipe
 from selfpose6d.training.step import StepContext, require_finite, step_loss
 from selfpose6d.training.targets import IterativeAnnotationResolver
@@ -35,16 +35,9 @@ def context():
 
 
 def loss(context, store, network, stage, seed=0):
-    number = np.arange(4)
-    return step_loss(
-        network,
-        context,
-        stage,
-        store.read(number),
-        number,
-        step_generator(seed, 0, Share(), "cpu"),
-        norms=True,
-    )
+    samples = Samples(np.arange(4), store.read(np.arange(4)))
+    generator = step_generator(seed, 0, ProcessPart(), "cpu")
+    return step_loss(network, context, stage, samples, generator, with_norms=True)
 
 
 @pytest.mark.parametrize("stage", [ESTIMATOR, BOTH, JOINT_LOSS], ids=lambda stage: stage.name)
@@ -66,7 +59,7 @@ def test_a_step_is_repeatable_and_has_gradients_in_all_that_its_stage_trains(con
     assert heads == {f"{part}.{head}" for part in stage.trains for head in parts[part]}
 
 
-def test_the_joint_loss_logs_how_strongly_each_term_pulls(context, store):
+def test_the_joint_loss_logs_the_gradient_norm_of_each_term(context, store):
     found = loss(context, store, build_both(objects=context.objects), JOINT_LOSS)
     assert found.gradient_norms.keys() == {"colour", "iou", "geometry"}
     assert all(np.isfinite(value) for value in found.gradient_norms.values())
@@ -80,13 +73,13 @@ def test_the_joint_loss_logs_how_strongly_each_term_pulls(context, store):
 def test_a_loss_that_is_not_finite_names_the_instance(store):
     values = torch.tensor([1.0, float("nan"), 2.0, float("inf")])
     with pytest.raises(DataError) as caught:
-        require_finite(values, np.array([4, 2, 0, 7]), store, step=31)
+        require_finite(values, Samples(np.array([4, 2, 0, 7]), np.empty(4)), store, step=31)
     message = str(caught.value)
     assert message.startswith("step 31:")
-    for number in (2, 7):
-        assert f"scene_id 1 im_id {store.keys[number][1]} obj_id 2" in message
+    for index in (2, 7):
+        assert f"scene_id 1 im_id {store.keys[index][1]} obj_id 2" in message
     assert f"im_id {store.keys[4][1]} " not in message
-    require_finite(torch.ones(2), np.array([0, 1]), store, step=0)
+    require_finite(torch.ones(2), Samples(np.array([0, 1]), np.empty(2)), store, step=0)
 
 
 @pytest.mark.parametrize("stage", [ESTIMATOR, BOTH, JOINT_LOSS], ids=lambda stage: stage.name)

@@ -50,7 +50,7 @@ class CacheOptions:
 
 
 class CropStore:
-    """The crops of a data set's instances, by number; read with `pread`, from any thread."""
+    """The crops of a data set's instances, by sample index; read with `pread`, from any thread."""
 
     def __init__(self, folder: Path, split: str, crop_px: int) -> None:
         self.split, self.crop_px = split, crop_px
@@ -68,17 +68,17 @@ class CropStore:
         """The objects that there are instances of, ascending."""
         return tuple(np.unique(self.keys[:, 2]).tolist())
 
-    def key(self, number: int) -> InstanceKey:
+    def key(self, index: int) -> InstanceKey:
         """The whole key of one instance."""
-        return InstanceKey(self.split, *map(int, self.keys[number]))
+        return InstanceKey(self.split, *map(int, self.keys[index]))
 
-    def read(self, numbers: Int[np.ndarray, "batch"]) -> np.ndarray:
-        """The records of these instances, a structured array in their order."""
+    def read(self, indices: Int[np.ndarray, "batch"]) -> np.ndarray:
+        """The records of these samples, a structured array in their order."""
         size = self._dtype.itemsize
-        records = np.empty(len(numbers), self._dtype)
-        raw = records.view(np.uint8).reshape(len(numbers), size)
-        for row, number in enumerate(numbers):
-            content = os.pread(self._file.fileno(), size, int(number) * size)
+        records = np.empty(len(indices), self._dtype)
+        raw = records.view(np.uint8).reshape(len(indices), size)
+        for row, index in enumerate(indices):
+            content = os.pread(self._file.fileno(), size, int(index) * size)
             if len(content) != size:
                 raise DataError(f"{self._file.name} is cut off. Remove its folder; it is made again.")
             raw[row] = np.frombuffer(content, np.uint8)

@@ -4,7 +4,7 @@ The model does not move in its own frame, so the nearest sample of every voxel c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,15 +17,14 @@ DEFAULT_CELLS = 128
 DEFAULT_MARGIN = 0.35
 
 
-@dataclass(frozen=True)
-class NearestGrid:
+class NearestGrid(NamedTuple):
     """Nearest-sample lookup for several models at once (first dimension).
 
-    `index[m, i, j, k]` names the sample of model m nearest to the voxel's centre, which lies at
+    `nearest[m, i, j, k]` names the sample of model m nearest to the voxel's centre, which lies at
     `origin_m[m] + (i, j, k) * cell_m[m]`. Points outside the grid are looked up at its border.
     """
 
-    index: Int[Tensor, "models cells cells cells"]
+    nearest: Int[Tensor, "models cells cells cells"]
     origin_m: Float[Tensor, "models 3"]
     cell_m: Float[Tensor, "models"]
     points_m: Float[Tensor, "models samples 3"]
@@ -33,7 +32,7 @@ class NearestGrid:
 
     def to(self, device: torch.device | str) -> "NearestGrid":
         """The same grid on another device."""
-        return NearestGrid(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        return NearestGrid(*(value.to(device) for value in self))
 
 
 def build_nearest_grid(
@@ -63,7 +62,7 @@ def build_nearest_grid(
     _, nearest = KDTree(points_m).query(centres, workers=-1)
     dtype = np.int16 if len(points_m) <= np.iinfo(np.int16).max else np.int32
     return NearestGrid(
-        index=torch.from_numpy(nearest.astype(dtype).reshape(1, cells, cells, cells)),
+        nearest=torch.from_numpy(nearest.astype(dtype).reshape(1, cells, cells, cells)),
         origin_m=torch.tensor(origin, dtype=torch.float32)[None],
         cell_m=torch.tensor([cell], dtype=torch.float32),
         points_m=torch.as_tensor(points_m, dtype=torch.float32)[None],
@@ -73,16 +72,14 @@ def build_nearest_grid(
 
 def stack_nearest_grids(grids: Sequence[NearestGrid]) -> NearestGrid:
     """Several models in one grid object; all must have the same number of cells and samples."""
-    return NearestGrid(
-        *(torch.cat([getattr(grid, name) for grid in grids]) for name in NearestGrid.__dataclass_fields__)
-    )
+    return NearestGrid(*map(torch.cat, zip(*grids, strict=True)))
 
 
 def nearest_index(
     grid: NearestGrid, model: Int[Tensor, "batch"], points_obj_m: Float[Tensor, "batch points 3"]
 ) -> Int[Tensor, "batch points"]:
     """Sample index nearest to each point (to within a cell), points in their model's frame; of NaN any sample."""
-    cells = grid.index.shape[-1]
+    cells = grid.nearest.shape[-1]
     ijk = (points_obj_m - grid.origin_m[model][:, None]) / grid.cell_m[model][:, None, None]
     i, j, k = ijk.round().nan_to_num(0.0).clamp(0, cells - 1).long().unbind(-1)
-    return grid.index[model[:, None], i, j, k].long()
+    return grid.nearest[model[:, None], i, j, k].long()

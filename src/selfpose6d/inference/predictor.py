@@ -94,8 +94,6 @@ class Predictor:
         if (self.options.refine != "none" and shapes is None) or (self.options.verify and verifier is None):
             raise UsageError("refining and verifying need the objects' meshes: pass models (--models DIR).")
         self.shapes, self.verifier = shapes, verifier
-        if shapes is not None:
-            network.refiner.know_shapes(shapes.grid)
         self.times, self.instances = StageTimes(), 0
         self._index_by_id = {obj_id: index for index, obj_id in enumerate(network.objects.obj_ids)}
 
@@ -121,11 +119,11 @@ class Predictor:
             UsageError: the options need meshes and there are none.
         """
         options = options or PredictOptions()
-        network, facts = load_network(find_checkpoint(Path(model)), device)
+        network, metadata = load_network(find_checkpoint(Path(model)), device)
         if options.network_steps and not network.refiner.trained:
             raise CheckpointError(
                 f"{model}: its refinement network is not trained (its training ended in stage "
-                f"{facts.get('stage', 'estimator')!r}). Use --refine none or icp, or train on with more steps."
+                f"{metadata.get('stage', 'estimator')!r}). Use --refine none or icp, or train on with more steps."
             )
         if models is None:
             return cls(network, options)
@@ -260,6 +258,7 @@ class Predictor:
                 crops.points_crop_m[instance],
                 (inverse(crops.T_cam_crop)[:, None] @ T).flatten(0, 1),
                 crops.object_index[instance],
+                self.shapes.grid if self.shapes else None,
                 self.options.network_steps,
             )
         yield from (crops.T_cam_crop[instance][:, None] @ steps).unflatten(0, (len(T), clusters)).unbind(2)

@@ -21,13 +21,13 @@ FORMAT = 2
 _HEADER = "selfpose6d"
 
 
-def save_network(path: Path, network: PoseNetwork, facts: Mapping[str, Any]) -> None:
-    """Write the network; `facts` (recipe, step, scores) are kept beside the weights. Whole or not at all."""
+def save_network(path: Path, network: PoseNetwork, metadata: Mapping[str, Any]) -> None:
+    """Write the network; `metadata` (recipe, step, scores) are kept beside the weights. Whole or not at all."""
     header = {
         "format": FORMAT,
         "config": asdict(network.config),
         "objects": asdict(network.objects),
-        "facts": dict(facts),
+        "facts": dict(metadata),
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     write_whole(path, save(tensors, metadata={_HEADER: json.dumps(header)}))
@@ -43,12 +43,12 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> tuple[PoseNe
     try:
         network = PoseNetwork(_config(header["config"]), _objects(header["objects"]))
         network.load_state_dict(tensors)
-        facts = dict(header["facts"])
+        metadata = dict(header["facts"])
     except (KeyError, TypeError, ValueError, RuntimeError, SelfPose6DError) as error:
         raise CheckpointError(
             f"{path} does not describe a network ({_first_line(error)}). {_REMEDY}"
         ) from None
-    return network.to(device).eval(), facts
+    return network.to(device).eval(), metadata
 
 
 _REMEDY = "Pass another checkpoint, or train again."

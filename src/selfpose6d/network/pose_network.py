@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.estimator import NetworkInput, ObjectTable, PoseEstimator, PosePrediction
 from selfpose6d.network.refiner import PoseRefiner
@@ -35,15 +36,17 @@ class PoseNetwork(nn.Module):
     def forward(
         self,
         inputs: NetworkInput,
+        grid: NearestGrid | None = None,
         selected: Int[Tensor, "batch poses"] | None = None,
         refine_steps: int = 0,
         features: Features = "detached",
-        disturbance: Float[Tensor, "batch 6"] | None = None,
+        perturbation: Float[Tensor, "batch 6"] | None = None,
     ) -> NetworkOutput:
         """Predict, then refine each instance's most confident pose `refine_steps` times.
 
-        `disturbance` moves that pose first, by a small turn about the object's centre (radians) and a shift
-        (diameters): the refiner shall learn from more than the estimator's habits.
+        `grid` holds the objects' shapes, for the refiner. `perturbation` moves that pose first, by a small rotation
+        about the object's centre (radians) and a shift (diameters): the refiner shall learn from more than the
+        estimator's habits.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and features != "frozen"):
             prediction = self.estimator(inputs, selected)
@@ -51,9 +54,9 @@ class PoseNetwork(nn.Module):
             return NetworkOutput(prediction, None)
         best = prediction.confidence_logit.argmax(1)
         T = prediction.T_crop_obj.gather(1, best[:, None, None, None].expand(-1, 1, 4, 4)).squeeze(1)
-        if disturbance is not None:
-            turn = torch.cat([torch.ones_like(disturbance[:, :1]), 0.5 * disturbance[:, :3]], 1)
-            T = T @ self.refiner.about_centre(turn, disturbance[:, 3:], inputs.object_index)
+        if perturbation is not None:
+            quat_wxyz = torch.cat([torch.ones_like(perturbation[:, :1]), 0.5 * perturbation[:, :3]], 1)
+            T = T @ self.refiner.about_centre(quat_wxyz, perturbation[:, 3:], inputs.object_index)
         colour = prediction.colour if features == "joint" else prediction.colour.detach()
-        refined = self.refiner(colour, inputs.points_crop_m, T, inputs.object_index, refine_steps)
+        refined = self.refiner(colour, inputs.points_crop_m, T, inputs.object_index, grid, refine_steps)
         return NetworkOutput(prediction, refined)

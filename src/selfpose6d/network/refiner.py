@@ -30,7 +30,6 @@ class PoseRefiner(nn.Module):
     def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
         super().__init__()
         self.residuals = config.refiner_residuals
-        self.shapes: NearestGrid | None = None
         self.fusion = DenseFusion(config, point_channels=6 if self.residuals else 3)
         count = len(objects.obj_ids)
         self.rotation = CorrectionHead(config, count, 4)
@@ -38,10 +37,6 @@ class PoseRefiner(nn.Module):
         self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
         self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
         initialise(self)
-
-    def know_shapes(self, grid: NearestGrid) -> None:
-        """Give it the objects' shapes, in the order of the channels; needed with `refiner_residuals`, never saved."""
-        self.shapes = grid
 
     @property
     def trained(self) -> bool:
@@ -55,11 +50,13 @@ class PoseRefiner(nn.Module):
         points_cam_m: Float[Tensor, "batch points 3"],
         T_cam_obj: Float[Tensor, "batch 4 4"],
         object_index: Int[Tensor, "batch"],
+        grid: NearestGrid | None,
         steps: int,
     ) -> Float[Tensor, "batch steps 4 4"]:
         """The pose after each step, T_k = T_{k-1} Delta_k; a step's gradient does not reach the steps before it.
 
-        `colour` is the estimator's embedding of the points. The frame called `cam` may be any that the points are in.
+        `colour` is the estimator's embedding of the points, `grid` holds the objects' shapes in the order of the
+        channels (needed with `refiner_residuals`). The frame called `cam` may be any that the points are in.
 
         Reference: paper Eq. (5).
         """
@@ -68,7 +65,7 @@ class PoseRefiner(nn.Module):
             T_cam_obj = T_cam_obj.detach()
             with torch.autocast(points_cam_m.device.type, enabled=False):  # half precision is for layers
                 points_obj_m = transform_points(inverse(T_cam_obj), points_cam_m)
-                geometry = self.geometry(points_obj_m, object_index)
+                geometry = self.geometry(points_obj_m, object_index, grid)
             quat_wxyz, shift = self.correction(colour, geometry, object_index)
             with torch.autocast(points_cam_m.device.type, enabled=False):
                 T_cam_obj = T_cam_obj @ self.about_centre(quat_wxyz, shift, object_index)
@@ -76,17 +73,20 @@ class PoseRefiner(nn.Module):
         return torch.stack(poses, 1)
 
     def geometry(
-        self, points_obj_m: Float[Tensor, "batch points 3"], object_index: Int[Tensor, "batch"]
+        self,
+        points_obj_m: Float[Tensor, "batch points 3"],
+        object_index: Int[Tensor, "batch"],
+        grid: NearestGrid | None,
     ) -> Float[Tensor, "batch points p"]:
         """Each point about the centre, in diameters, and (enlarged) how far the nearest model point is from it."""
         scale_m, centre = self.diameter_m[object_index][:, None, None], self.centre_m[object_index][:, None]
         place = (points_obj_m - centre) / scale_m
         if not self.residuals:
             return place
-        if self.shapes is None:
+        if grid is None:
             raise UsageError("the refinement network needs the objects' meshes: pass models (--models DIR).")
-        nearest = nearest_index(self.shapes, object_index, points_obj_m)
-        missing = (self.shapes.points_m[object_index[:, None], nearest] - points_obj_m) / scale_m
+        nearest = nearest_index(grid, object_index, points_obj_m)
+        missing = (grid.points_m[object_index[:, None], nearest] - points_obj_m) / scale_m
         return torch.cat([place, RESIDUAL_GAIN * missing.clamp(-MAX_RESIDUAL, MAX_RESIDUAL)], -1)
 
     def correction(

@@ -35,9 +35,8 @@ def summarise(network: PoseNetwork) -> tuple[PartSize, ...]:
     counter = FlopCounterMode(display=False)
     was_training = network.training
     with torch.no_grad(), counter:
-        known, network.refiner.shapes = network.refiner.shapes, _points_for_shapes(network)
-        network.eval()(example_input(network), refine_steps=REFINE_STEPS)
-    network.train(was_training).refiner.shapes = known
+        network.eval()(example_input(network), _grid_of_points(network), refine_steps=REFINE_STEPS)
+    network.train(was_training)
     by_module = {
         name.split(".", 1)[-1]: sum(counts.values()) for name, counts in counter.get_flop_counts().items()
     }
@@ -48,7 +47,7 @@ def summarise(network: PoseNetwork) -> tuple[PartSize, ...]:
     return (*parts, PartSize("all", count_parameters(network), counter.get_total_flops()))
 
 
-def _points_for_shapes(network: PoseNetwork) -> NearestGrid:
+def _grid_of_points(network: PoseNetwork) -> NearestGrid:
     """Shapes of one point each: looking a neighbour up costs no FLOP, whatever the shape."""
     objects, device = len(network.objects.obj_ids), network.estimator.diameter_m.device
     point = torch.zeros(objects, 1, 3, device=device)

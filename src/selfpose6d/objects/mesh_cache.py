@@ -3,7 +3,7 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +32,25 @@ def mesh_hash(mesh: Mesh) -> str:
 
 
 def cached_arrays(
-    mesh: Mesh, what: str, compute: Callable[[], dict[str, Tensor]], cache_dir: Path | None
+    mesh: Mesh,
+    what: str,
+    names: Sequence[str],
+    compute: Callable[[], Mapping[str, Tensor]],
+    cache_dir: Path | None,
 ) -> dict[str, Tensor]:
-    """What `compute` makes of the mesh, by name; from `cache_dir` if it is there, else computed and kept there.
+    """The arrays of these names that `compute` makes of the mesh; from `cache_dir`, or computed and kept there.
 
     `what` names the computation with all its parameters. A folder that cannot be written costs time, nothing else.
     """
     if cache_dir is None:
-        return compute()
+        return dict(compute())
     key = hashlib.sha256(f"{VERSION} {what} {mesh_hash(mesh)}".encode()).hexdigest()[:24]
     path = cache_dir / f"{key}.npz"
     try:
         with np.load(path) as stored:
-            return {name: torch.from_numpy(stored[name]) for name in stored.files}
+            return {name: torch.from_numpy(stored[name]) for name in names}
     except (OSError, ValueError, EOFError, KeyError):
-        arrays = compute()
+        arrays = dict(compute())
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")

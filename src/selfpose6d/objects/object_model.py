@@ -82,8 +82,9 @@ def build_object_model(
     fine = decimate(mesh, FINE_FACES)
     coarse = decimate(mesh, COARSE_FACES)
     what = f"grid and self-similarity {SURFACE_SAMPLES}"
-    constants = cached_arrays(mesh, what, lambda: _compute(mesh), cache_dir)
-    grid = NearestGrid(**{name: constants[name] for name in NearestGrid.__dataclass_fields__})
+    names = (*NearestGrid._fields, *SelfSimilarity.__dataclass_fields__)
+    constants = cached_arrays(mesh, what, names, lambda: _compute(mesh), cache_dir)
+    grid = NearestGrid(*(constants[name] for name in NearestGrid._fields))
     packed = in_lab(pack_meshes([fine, coarse]))
     direction = fibonacci_sphere(VIEWS)
     similarity = SelfSimilarity(*(constants[name] for name in SelfSimilarity.__dataclass_fields__))
@@ -125,4 +126,4 @@ def _compute(mesh: Mesh) -> dict[str, Tensor]:
     samples = sample_surface(mesh, SURFACE_SAMPLES, np.random.default_rng(0))
     grid = build_nearest_grid(samples.points_m, samples.normals)
     similarity = find_self_similarity(grid, samples.rgb, mesh.diameter_m)
-    return {**vars(grid), **vars(similarity)}
+    return {**grid._asdict(), **vars(similarity)}

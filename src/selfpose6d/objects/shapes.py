@@ -38,7 +38,9 @@ def build_object_shapes(meshes: Iterable[Mesh]) -> ObjectShapes:
     grids = []
     for mesh in meshes:
         what = f"grid {GRID_SAMPLES} {GRID_CELLS}"
-        arrays = cached_arrays(mesh, what, partial(_grid_arrays, mesh), default_cache_dir())
+        arrays = cached_arrays(
+            mesh, what, NearestGrid._fields, partial(_grid_arrays, mesh), default_cache_dir()
+        )
         grids.append(NearestGrid(**arrays))
     grid = stack_nearest_grids(grids)
     return ObjectShapes(grid.points_m[:, :: GRID_SAMPLES // POINTS][:, :POINTS].clone(), grid)
@@ -46,4 +48,4 @@ def build_object_shapes(meshes: Iterable[Mesh]) -> ObjectShapes:
 
 def _grid_arrays(mesh: Mesh) -> dict[str, Tensor]:
     samples = sample_surface(mesh, GRID_SAMPLES, np.random.default_rng(0))
-    return dict(vars(build_nearest_grid(samples.points_m, samples.normals, GRID_CELLS)))
+    return build_nearest_grid(samples.points_m, samples.normals, GRID_CELLS)._asdict()

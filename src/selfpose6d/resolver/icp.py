@@ -87,7 +87,7 @@ def _resolve_numba(
         T,
         cloud_cam_m.float().numpy(),
         cloud.numpy(),
-        grid.index.numpy(),
+        grid.nearest.numpy(),
         grid.origin_m.numpy(),
         grid.cell_m.numpy(),
         grid.points_m.numpy(),

@@ -11,7 +11,7 @@ from selfpose6d.errors import CheckpointError
 from selfpose6d.files import write_whole
 from selfpose6d.runs.files import RunFiles
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class TrainingState:
     """Number of the recipe's stage at hand."""
     best: float
     """Least validation measure of the stage so far."""
-    stale: int
-    """Validations since then."""
+    validations_without_improvement: int
+    """Since then."""
     network: dict[str, Any]
     optimiser: dict[str, Any]
 

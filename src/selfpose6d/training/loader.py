@@ -1,6 +1,6 @@
-"""Which instances each step sees, and their records read one step ahead.
+"""Which samples each step sees, and their records read one step ahead.
 
-Everything a step draws follows from the seed and the step's number: to resume, no generator state is needed.
+Everything a step draws follows from the seed and the step: to resume, no generator state is needed.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,31 +16,41 @@ _BATCH_STREAM, _ORDER_STREAM = 1, 2
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessPart:
     """This process's part of every batch, when several train together."""
 
     rank: int = 0
     world: int = 1
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Some instances of a crop store: their indices in it, and their records."""
+
+    index: Int[np.ndarray, "samples"]
+    records: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
 class BatchOrder:
-    """A new random order of the instances in every epoch, cut into batches that run on across epochs."""
+    """A new random order of the samples in every epoch, cut into batches that run on across epochs."""
 
-    def __init__(self, numbers: Int[np.ndarray, "instances"], batch: int, seed: int, share: Share) -> None:
-        self._numbers, self._batch, self._seed, self._share = numbers, batch, seed, share
-        self._epoch, self._order = -1, numbers
+    def __init__(self, samples: Int[np.ndarray, "samples"], batch: int, seed: int, part: ProcessPart) -> None:
+        self._samples, self._batch, self._seed, self._part = samples, batch, seed, part
+        self._epoch, self._order = -1, samples
 
-    def numbers(self, step: int) -> Int[np.ndarray, "part"]:
-        """The instances of this process in one step."""
-        first, last = (self._batch * r // self._share.world for r in (self._share.rank, self._share.rank + 1))
-        places = step * self._batch + np.arange(first, last)
-        return np.array([self._number(int(place)) for place in places])
+    def indices(self, step: int) -> Int[np.ndarray, "part"]:
+        """The samples of this process in one step."""
+        first, last = (self._batch * r // self._part.world for r in (self._part.rank, self._part.rank + 1))
+        return np.array([self._index(step * self._batch + i) for i in range(first, last)])
 
-    def _number(self, place: int) -> int:
-        epoch, within = divmod(place, len(self._numbers))
+    def _index(self, position: int) -> int:
+        epoch, within = divmod(position, len(self._samples))
         if epoch != self._epoch:
-            order = np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(len(self._numbers))
-            self._epoch, self._order = epoch, self._numbers[order]
+            order = np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(len(self._samples))
+            self._epoch, self._order = epoch, self._samples[order]
         return int(self._order[within])
 
 
@@ -52,8 +62,8 @@ class RecordLoader:
         self._pool = ThreadPoolExecutor(1)
         self._next: tuple[int, Future] | None = None
 
-    def load(self, step: int) -> tuple[Int[np.ndarray, "part"], np.ndarray]:
-        """The instances' numbers and records of a step; starts to read those of the one after it."""
+    def load(self, step: int) -> Samples:
+        """The samples of a step; starts to read those of the one after it."""
         waiting, self._next = self._next, None
         loaded = waiting[1].result() if waiting and waiting[0] == step else self._read(step)
         self._next = step + 1, self._pool.submit(self._read, step + 1)
@@ -63,21 +73,21 @@ class RecordLoader:
         """Stop reading ahead."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _read(self, step: int) -> tuple[Int[np.ndarray, "part"], np.ndarray]:
-        numbers = self._order.numbers(step)
-        return numbers, self._store.read(numbers)
+    def _read(self, step: int) -> Samples:
+        index = self._order.indices(step)
+        return Samples(index, self._store.read(index))
 
 
-def step_generator(seed: int, step: int, share: Share, device: torch.device | str) -> torch.Generator:
+def step_generator(seed: int, step: int, part: ProcessPart, device: torch.device | str) -> torch.Generator:
     """The generator of everything that one process draws in one step."""
-    (state,) = np.random.SeedSequence([seed, _BATCH_STREAM, step, share.rank]).generate_state(1, np.uint64)
+    (state,) = np.random.SeedSequence([seed, _BATCH_STREAM, step, part.rank]).generate_state(1, np.uint64)
     return torch.Generator(device=device).manual_seed(int(state >> np.uint64(1)))
 
 
 def split_frames(
     keys: Int[np.ndarray, "instances 4"], held_out_share: float = 0.05, most_instances: int = 256
 ) -> tuple[Int[np.ndarray, "training"], Int[np.ndarray, "held_out"]]:
-    """Numbers of the instances to train on, and of those held out: the last frames of the split.
+    """Indices of the samples to train on, and of those held out: the last frames of the split.
 
     Neighbours in time, so that few near duplicates of a held-out frame are trained on. A single frame serves
     for both.

@@ -5,54 +5,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Int
 from lightning_fabric import Fabric
 
-from selfpose6d.crops.store import CropStore
 from selfpose6d.errors import DataError
-from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.training.checkpoint import TrainingState, load_state
-from selfpose6d.training.loader import BatchOrder, RecordLoader, Share, step_generator
+from selfpose6d.training.loader import BatchOrder, ProcessPart, RecordLoader, step_generator
+from selfpose6d.training.plan import FitPlan, FitResult
 from selfpose6d.training.recipe import Stage
 from selfpose6d.training.record import RunRecord
-from selfpose6d.training.schedule import Limit, SpeedMeter, affordable_steps, learning_rate, stage_ends
-from selfpose6d.training.step import StepContext, require_finite, step_loss
+from selfpose6d.training.schedule import SpeedMeter, affordable_steps, learning_rate, stage_ends
+from selfpose6d.training.step import require_finite, step_loss
 from selfpose6d.training.validation import validate
 
 VALIDATIONS = 10
 _SAVE_EVERY_S = 300.0
-
-
-@dataclass(frozen=True)
-class FitPlan:
-    """One training run, ready to start."""
-
-    network: PoseNetwork
-    context: StepContext
-    store: CropStore
-    training: Int[np.ndarray, "training"]
-    held_out: Int[np.ndarray, "held_out"]
-    limit: Limit
-    seed: int
-    folder: Path
-    resume: bool
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What a finished training amounts to; the rate is that of this process's steps, all included.
-
-    `best` is the least validation measure of the last stage.
-    """
-
-    steps: int
-    best: float
-    samples_per_s: float
 
 
 def fit(plan: FitPlan, fabric: Fabric) -> FitResult:
@@ -80,17 +48,17 @@ class _Trainer:
         parts = [{"params": [*part.parameters()]} for part in (plan.network.estimator, plan.network.refiner)]
         optimiser = torch.optim.Adam(parts, lr=self.recipe.learning_rate, fused=True)
         self.module, self.optimiser = fabric.setup(plan.network, optimiser)
-        self.share = Share(fabric.global_rank, fabric.world_size)
-        order = BatchOrder(plan.training, self.recipe.batch, plan.seed, self.share)
+        self.part = ProcessPart(fabric.global_rank, fabric.world_size)
+        order = BatchOrder(plan.training, self.recipe.batch, plan.seed, self.part)
         self.loader = RecordLoader(plan.store, order)
         self.step, self.total = 0, plan.limit.max_steps
-        self.stage_number, self.best, self.stale = 0, float("inf"), 0
+        self.stage_index, self.best, self.validations_without_improvement = 0, float("inf"), 0
         self._first_step, self._started_s = 0, time.perf_counter()
 
     @property
     def stage(self) -> Stage:
         """The stage at hand."""
-        return self.recipe.stages[self.stage_number]
+        return self.recipe.stages[self.stage_index]
 
     @property
     def ends(self) -> tuple[int, ...] | None:
@@ -109,7 +77,13 @@ class _Trainer:
         """What is needed to go on from here."""
         network, optimiser = self.plan.network.state_dict(), self.optimiser.state_dict()
         return TrainingState(
-            self.step, self.total, self.stage_number, self.best, self.stale, network, optimiser
+            self.step,
+            self.total,
+            self.stage_index,
+            self.best,
+            self.validations_without_improvement,
+            network,
+            optimiser,
         )
 
     def restore(self, state: TrainingState) -> None:
@@ -118,7 +92,8 @@ class _Trainer:
         self.optimiser.load_state_dict(state.optimiser)
         self.step = self._first_step = state.step
         self.total = state.total_steps or self.total
-        self.stage_number, self.best, self.stale = state.stage, state.best, state.stale
+        self.stage_index, self.best = state.stage, state.best
+        self.validations_without_improvement = state.validations_without_improvement
 
     def run(self, record: RunRecord, stop: threading.Event) -> None:
         """All remaining steps, with validation at even intervals.
@@ -151,25 +126,23 @@ class _Trainer:
         estimator, refiner = self.optimiser.param_groups
         estimator["lr"] = rate
         refiner["lr"] = rate * (self.recipe.refiner_rate if self.stage.loss == "targets" else 1.0)
-        number, records = self.loader.load(self.step)
-        norms = record.wants_norms(self.step + 1)
-        loss = step_loss(
-            self.module, self.plan.context, self.stage, records, number, self._generator(), norms=norms
-        )
-        require_finite(loss.instance, number, self.plan.store, self.step)
+        samples, context = self.loader.load(self.step), self.plan.context
+        with_norms = record.wants_norms(self.step + 1)
+        loss = step_loss(self.module, context, self.stage, samples, self._generator(), with_norms=with_norms)
+        require_finite(loss.instance, samples, self.plan.store, self.step)
         self.fabric.backward(loss.total)
         norm = self.fabric.clip_gradients(
-            self.module, self.optimiser, max_norm=self.recipe.largest_gradient, error_if_nonfinite=False
+            self.module, self.optimiser, max_norm=self.recipe.max_grad_norm, error_if_nonfinite=False
         )
         norm = torch.as_tensor(norm)
-        require_finite(norm.expand(len(number)), number, self.plan.store, self.step)
+        require_finite(norm.expand(len(samples)), samples, self.plan.store, self.step)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.step += 1
         record.note_step(self.step, self.total, self.stage.name, loss, norm, rate, self.samples_per_s)
 
     def _generator(self) -> torch.Generator:
-        generator = step_generator(self.plan.seed, self.step, self.share, self.fabric.device)
+        generator = step_generator(self.plan.seed, self.step, self.part, self.fabric.device)
         # dropout draws from torch's own generator: seeded by the step as well, so that a resumed run
         # repeats it
         torch.manual_seed(generator.initial_seed())
@@ -188,16 +161,22 @@ class _Trainer:
         if ends is None or self.step >= ends[-1]:
             return
         last = len(self.recipe.stages) - 1
-        while self.stage_number < last and (
-            self.step >= ends[self.stage_number] or (self.stage_number == 0 and self._first_is_over())
+        while self.stage_index < last and (
+            self.step >= ends[self.stage_index] or (self.stage_index == 0 and self._first_is_over())
         ):
             record.save_stage(self.state())
-            self.stage_number, self.best, self.stale = self.stage_number + 1, float("inf"), 0
+            self.stage_index, self.best, self.validations_without_improvement = (
+                self.stage_index + 1,
+                float("inf"),
+                0,
+            )
             self._validate(record)
 
     def _first_is_over(self) -> bool:
         met = self.stage.until_m is not None and self.best < self.stage.until_m
-        missed = self.stage.patience is not None and self.stale >= self.stage.patience
+        missed = (
+            self.stage.patience is not None and self.validations_without_improvement >= self.stage.patience
+        )
         return self._validation_due() and (met or missed) and self.recipe.stages[1].loss == "targets"
 
     def _meter(self, record: RunRecord) -> SpeedMeter | None:
@@ -227,9 +206,9 @@ class _Trainer:
         """Seconds of a step of a stage that changes nothing; the second one, the first may compile."""
         duration_s = 0.0
         for _ in range(2):
-            number, records = self.loader.load(self.step)
+            samples = self.loader.load(self.step)
             start_s = time.perf_counter()
-            loss = step_loss(self.module, self.plan.context, stage, records, number, self._generator())
+            loss = step_loss(self.module, self.plan.context, stage, samples, self._generator())
             self.fabric.backward(loss.total)
             self.optimiser.zero_grad()
             duration_s = time.perf_counter() - start_s
@@ -248,7 +227,9 @@ class _Trainer:
         if self.fabric.is_global_zero:
             value = self._measure(record)
         value = self.fabric.broadcast(value)
-        self.stale = 0 if value < self.best else self.stale + 1
+        self.validations_without_improvement = (
+            0 if value < self.best else self.validations_without_improvement + 1
+        )
         if value < self.best:
             self.best = value
             record.save_best(self.state())

@@ -25,7 +25,7 @@ class Stage:
     trains: tuple[Part, ...] = ("estimator",)
     """Parts of the network whose weights change."""
     loss: Loss = "targets"
-    """targets: distance to the target source's poses. joint: the rendering against the photograph, Eq. (11)."""
+    """targets: distance to the target source's poses. joint: the rendering against the observed image, Eq. (11)."""
     share: float = 1.0
     """Share of all steps, 0-1; shares need not add up to 1, their proportions count."""
     epochs: float | None = None
@@ -79,16 +79,16 @@ class Recipe:
     """Adam's highest rate; it rises over the first steps and falls to 0 along a cosine."""
     warm_up_steps: int = 60
     """Steps over which the rate rises, or a tenth of all where that is fewer."""
-    largest_gradient: float = 1.0
+    max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     stages: tuple[Stage, ...] = (ESTIMATOR, BOTH)
-    """What is trained in turn. The stages by targets share one course of the learning rate."""
+    """What is trained in turn. The stages by targets share one warmup-cosine schedule of the learning rate."""
     refine_steps: int = 2
     """Refinement steps of each instance in training (the paper's K)."""
     refiner_rate: float = 3.0
     """Learning rate of the refinement network as a multiple of the estimator's, while both learn."""
     refiner_noise: float = 0.15
-    """How much poses are disturbed before they are refined, while targets are given (radians, thirds of a diameter)."""
+    """How much poses are perturbed before they are refined, while targets are given (radians, thirds of a diameter)."""
     refiner_features: Features = "detached"
     """joint: the refiner's gradient also changes the estimator's colour embedding."""
     joint: JointLossOptions = field(default_factory=JointLossOptions)

@@ -1,18 +1,14 @@
 """What a training run leaves behind: log rows, progress, checkpoints. Only the first process writes."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.training.checkpoint import TrainingState, save_state
 from selfpose6d.training.log import RunLog, StepProgress
+from selfpose6d.training.plan import FitPlan
 from selfpose6d.training.step import StepLoss
 from selfpose6d.training.validation import Validation
-
-if TYPE_CHECKING:
-    from selfpose6d.training.loop import FitPlan
 
 _LOG_EVERY_STEPS = 10
 
@@ -20,7 +16,7 @@ _LOG_EVERY_STEPS = 10
 class RunRecord:
     """Writes for one run; does nothing in processes other than the first."""
 
-    def __init__(self, plan: "FitPlan", first_process: bool, first_step: int) -> None:
+    def __init__(self, plan: FitPlan, first_process: bool, first_step: int) -> None:
         self._plan, self._active = plan, first_process
         self._log = RunLog(plan.folder, first_step) if first_process else None
         self._progress = StepProgress(first_process)
@@ -56,8 +52,8 @@ class RunRecord:
         values |= {f"gradient_of_{name}": value for name, value in loss.gradient_norms.items()}
         values |= {"gradient_norm": norm.item(), "learning_rate": rate, "samples_per_s": samples_per_s}
         self._log.add(step, "train", values, stage)
-        decisive = values[loss.decisive]
-        shown = f"{decisive:.4f}" if loss.decisive == "joint" else f"{1e3 * decisive:.1f} mm"
+        monitored = values[loss.monitored]
+        shown = f"{monitored:.4f}" if loss.monitored == "joint" else f"{1e3 * monitored:.1f} mm"
         note = f"loss {values['loss']:.4f}, {shown}, {samples_per_s:.0f} samples/s"
         self._progress.update(stage, step, total, note)
 
@@ -83,7 +79,7 @@ class RunRecord:
             self._save_network(self._plan.context.recipe.stages[state.stage].name, state)
 
     def _save_network(self, name: str, state: TrainingState) -> None:
-        facts = {
+        metadata = {
             "recipe": self._plan.context.recipe.name,
             "step": state.step,
             "stage": self._plan.context.recipe.stages[state.stage].name,
@@ -91,4 +87,4 @@ class RunRecord:
             "seed": self._plan.seed,
         }
         path = RunFiles(self._plan.folder).network(name)
-        save_network(path, self._plan.network, facts)
+        save_network(path, self._plan.network, metadata)

@@ -59,14 +59,14 @@ def _terms(
     """Pose p is compared with instance `index[p]` of the batch."""
     images, model = batch.images, batch.object_index[index]
     size = images.rgb.shape[-1]
-    photograph = ObservedImages(
+    observed = ObservedImages(
         ab=rgb_to_lab(images.rgb.permute(0, 2, 3, 1))[..., 1:][index],
         mask=images.mask[index],
         depth_m=images.depth_m[index],
         points_cam_m=transform_points(batch.T_cam_crop, batch.points_crop_m)[index],
     )
     rendering = render(PosedMeshes(objects.meshes, model, T_cam_obj, images.K_crop[index], size, size))
-    return joint_loss(photograph, rendering, T_cam_obj, grid, model, objects.has_colour[model], options)
+    return joint_loss(observed, rendering, T_cam_obj, grid, model, objects.has_colour[model], options)
 
 
 def _gradient_norms(

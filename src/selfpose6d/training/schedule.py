@@ -48,21 +48,23 @@ def stage_ends(stages: Sequence[Stage], total: int, steps_per_epoch: int) -> tup
 
 
 def learning_rate(step: int, ends: tuple[int, ...] | None, recipe: Recipe) -> float:
-    """Rate of step `step` (from 0): one course over the stages by targets, one over those by the joint loss.
+    """Rate of step `step` (from 0): one warmup-cosine schedule over the stages by targets, one over the joint loss.
 
-    While the number of steps is not known yet only the first rise is there; it must be longer than it takes to find
+    While the number of steps is not known yet only the warm-up is there; it must be longer than it takes to find
     out.
     """
     if ends is None:
         return recipe.learning_rate * min(1.0, (step + 1) / recipe.warm_up_steps)
     by_targets = [end for end, stage in zip(ends, recipe.stages, strict=True) if stage.loss == "targets"]
-    turn = max(by_targets)
-    if step < turn:
-        return course(step, turn, recipe.learning_rate, recipe.warm_up_steps)
-    return course(step - turn, ends[-1] - turn, recipe.joint_learning_rate, recipe.warm_up_steps)
+    changeover = max(by_targets)
+    if step < changeover:
+        return warmup_cosine(step, changeover, recipe.learning_rate, recipe.warm_up_steps)
+    return warmup_cosine(
+        step - changeover, ends[-1] - changeover, recipe.joint_learning_rate, recipe.warm_up_steps
+    )
 
 
-def course(step: int, total: int, highest: float, warm_up_steps: int) -> float:
+def warmup_cosine(step: int, total: int, highest: float, warm_up_steps: int) -> float:
     """A linear rise, then a cosine to 0 at `total`."""
     rise = max(1, min(warm_up_steps, total // 10))
     if step < rise:

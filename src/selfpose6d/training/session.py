@@ -25,7 +25,8 @@ from selfpose6d.runs.folder import RunFolder
 from selfpose6d.training.checkpoint import has_state
 from selfpose6d.training.label_targets import certified_labels, label_poses
 from selfpose6d.training.loader import split_frames
-from selfpose6d.training.loop import FitPlan, FitResult, fit
+from selfpose6d.training.loop import fit
+from selfpose6d.training.plan import FitPlan, FitResult
 from selfpose6d.training.recipe import Recipe
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.step import StepContext
@@ -114,7 +115,6 @@ def _plan(
     recipe, config = options.recipe, options.config
     torch.manual_seed(options.seed)
     network = PoseNetwork(config, objects)
-    network.refiner.know_shapes(shapes.grid)
     source = make_target_source(recipe, dataset, labels, store, shapes)
     training, held_out = split_frames(store.keys)
     training, held_out = training[source.has_target(training)], held_out[source.has_target(held_out)]

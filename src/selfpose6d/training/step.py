@@ -18,6 +18,7 @@ from selfpose6d.network.estimator import ObjectTable, PosePrediction
 from selfpose6d.network.pose_network import NetworkOutput
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.objects.shapes import ObjectShapes
+from selfpose6d.training.loader import Samples
 from selfpose6d.training.recipe import Recipe, Stage
 from selfpose6d.training.render_loss import rendered_joint_loss
 from selfpose6d.training.targets import TargetSource
@@ -37,10 +38,10 @@ class StepContext:
     device: torch.device
     rendered: RenderedObjects | None = None
 
-    def make_batch(self, records: np.ndarray, generator: torch.Generator, change: bool) -> CropBatch:
-        """Records to a batch on the device, with (`change`) or without augmentation."""
+    def make_batch(self, records: np.ndarray, generator: torch.Generator, augmented: bool) -> CropBatch:
+        """Records to a batch on the device, with or without augmentation."""
         images = decode_records(records, self.device)
-        if change:
+        if augmented:
             images = augment(images, self.recipe.augment, generator)
         index_by_id = {obj_id: index for index, obj_id in enumerate(self.objects.obj_ids)}
         diameter_m = torch.tensor(self.objects.diameter_m)
@@ -49,12 +50,12 @@ class StepContext:
 
 @dataclass(frozen=True)
 class StepLoss:
-    """What a step minimises, and what it says of every instance; `measures[decisive]` picks the best network."""
+    """What a step minimises, and what it says of every instance; `measures[monitored]` picks the best network."""
 
     total: Float[Tensor, ""]
     instance: Float[Tensor, "batch"]
     measures: Mapping[str, Float[Tensor, "batch"]]
-    decisive: str
+    monitored: str
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     """Of each term of the joint loss, weighted, for the poses; empty where they were not asked for."""
 
@@ -63,36 +64,37 @@ def step_loss(
     network: Callable[..., NetworkOutput],
     context: StepContext,
     stage: Stage,
-    records: np.ndarray,
-    number: Int[np.ndarray, "batch"],
+    samples: Samples,
     generator: torch.Generator,
-    change: bool = True,
-    norms: bool = False,
+    training: bool = True,
+    with_norms: bool = False,
 ) -> StepLoss:
     """The loss of a batch in a stage, with gradient. Sampled pixels are in random order: the subset is the first.
 
-    Crops are augmented (`change`) for losses by targets; a rendering is compared with the photograph as it is. With
-    `norms` the gradients of the joint loss's terms are measured one by one.
+    While `training`, crops are augmented for losses by targets, and poses perturbed before they are refined; a
+    rendering is compared with the observed image as it is. `with_norms` measures the gradients of the joint loss's
+    terms one by one.
 
     Reference: paper Eq. (3)-(4) and (11).
     """
-    recipe = context.recipe
-    batch = context.make_batch(records, generator, change and stage.loss == "targets")
-    poses = min(recipe.poses, context.config.points)
-    selected = torch.arange(poses, device=context.device).expand(len(number), poses)
+    recipe, count = context.recipe, len(samples)
+    by_targets = stage.loss == "targets"
+    batch = context.make_batch(samples.records, generator, training and by_targets)
+    num_poses = min(recipe.poses, context.config.points)
+    selected = torch.arange(num_poses, device=context.device).expand(count, num_poses)
     features = recipe.refiner_features if "estimator" in stage.trains else "frozen"
-    steps, disturbance = recipe.refine_steps * stage.refines, None
-    if steps and change and stage.loss == "targets" and recipe.refiner_noise > 0:
-        disturbance = draw_disturbance(len(number), recipe.refiner_noise, generator)
-    output = network(batch.inputs, selected, steps, features, disturbance)
-    if stage.loss == "joint":
-        assert output.T_refined is not None
-        return _joint(context, batch, output.T_refined, norms)
-    return _by_targets(context, batch, output, number, generator)
+    steps, perturbation = recipe.refine_steps * stage.refines, None
+    if steps and training and by_targets and recipe.refiner_noise > 0:
+        perturbation = draw_perturbation(count, recipe.refiner_noise, generator)
+    output = network(batch.inputs, context.shapes.grid, selected, steps, features, perturbation)
+    if by_targets:
+        return _by_targets(context, batch, output, samples, generator)
+    assert output.T_refined is not None
+    return _joint(context, batch, output.T_refined, with_norms)
 
 
-def draw_disturbance(count: int, noise: float, generator: torch.Generator) -> Float[Tensor, "{count} 6"]:
-    """Small turns (radians) and shifts (diameters), each instance's of a size of its own up to about `noise`."""
+def draw_perturbation(count: int, noise: float, generator: torch.Generator) -> Float[Tensor, "{count} 6"]:
+    """Small rotations (radians) and shifts (diameters), each instance's of a size of its own up to about `noise`."""
     device = generator.device
     size = noise * torch.rand(count, 1, generator=generator, device=device)
     scale = torch.tensor([1.0] * 3 + [1 / 3] * 3, device=device)
@@ -103,15 +105,15 @@ def _by_targets(
     context: StepContext,
     batch: CropBatch,
     output: NetworkOutput,
-    number: Int[np.ndarray, "batch"],
+    samples: Samples,
     generator: torch.Generator,
 ) -> StepLoss:
     points_m = _some_points(context.shapes.points_m, batch.object_index, generator)
-    weak = compare(output.prediction, batch, number, context, points_m)
+    weak = compare(output.prediction, batch, samples, context, points_m)
     measures = {"distance_m": weak.distance_m, "confidence": weak.confidence}
     if output.T_refined is None:
         return StepLoss(weak.total, weak.instance.detach(), measures, "distance_m")
-    targets = context.source.targets(batch, torch.from_numpy(number), output.T_refined)
+    targets = context.source.targets(batch, torch.from_numpy(samples.index), output.T_refined)
     refined_m = pose_distance_m(output.T_refined, targets.T_crop_obj, points_m)
     instance = refined_m.mean(-1)
     refined = (targets.weight * instance).sum() / targets.weight.sum().clamp_min(1e-9)
@@ -122,31 +124,29 @@ def _by_targets(
 def compare(
     prediction: PosePrediction,
     batch: CropBatch,
-    number: Int[np.ndarray, "batch"],
+    samples: Samples,
     context: StepContext,
     points_m: Float[Tensor, "batch points 3"],
 ) -> WeakLoss:
     """Distance of the predicted poses to their targets, as the recipe weighs it."""
-    targets = context.source.targets(batch, torch.from_numpy(number), prediction.T_crop_obj)
+    targets = context.source.targets(batch, torch.from_numpy(samples.index), prediction.T_crop_obj)
     distance_m = pose_distance_m(prediction.T_crop_obj, targets.T_crop_obj, points_m)
     return weak_loss(distance_m, prediction.confidence_logit, context.recipe.regularisation_m, targets.weight)
 
 
 def _joint(
-    context: StepContext, batch: CropBatch, T_refined: Float[Tensor, "batch steps 4 4"], norms: bool
+    context: StepContext, batch: CropBatch, T_refined: Float[Tensor, "batch steps 4 4"], with_norms: bool
 ) -> StepLoss:
     assert context.rendered is not None
     found = rendered_joint_loss(
-        context.rendered, batch, T_refined, context.shapes.grid, context.recipe.joint, norms
+        context.rendered, batch, T_refined, context.shapes.grid, context.recipe.joint, with_norms
     )
     terms = {name: term.detach() for name, term in vars(found.terms).items() if name != "total"}
     measures = {"joint": found.terms.total.detach(), **terms}
     return StepLoss(found.terms.total.mean(), measures["joint"], measures, "joint", found.gradient_norms)
 
 
-def require_finite(
-    values: Float[Tensor, "batch"], number: Int[np.ndarray, "batch"], store: CropStore, step: int
-) -> None:
+def require_finite(values: Float[Tensor, "batch"], samples: Samples, store: CropStore, step: int) -> None:
     """Stop before a loss or gradient that is not finite spoils the weights.
 
     Raises:
@@ -155,7 +155,8 @@ def require_finite(
     broken = ~torch.isfinite(values.detach()).cpu().numpy()
     if broken.any():
         names = [
-            " ".join(f"{k} {v}" for k, v in store.key(int(n))._asdict().items()) for n in number[broken][:4]
+            " ".join(f"{k} {v}" for k, v in store.key(int(n))._asdict().items())
+            for n in samples.index[broken][:4]
         ]
         raise DataError(
             f"step {step}: the loss or its gradient is not finite for {'; '.join(names)}. "

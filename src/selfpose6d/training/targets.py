@@ -1,7 +1,7 @@
 """Where the poses come from that predictions are compared with: the centre of every recipe."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -29,13 +29,13 @@ class TargetSource(ABC):
 
     @abstractmethod
     def targets(
-        self, batch: CropBatch, number: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
+        self, batch: CropBatch, index: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
     ) -> Targets:
-        """Targets for predictions (crop frame) of the instances with these numbers in the store."""
+        """Targets for predictions (crop frame) of the samples with these indices in the store."""
 
     @abstractmethod
-    def has_target(self, number: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-        """Which of these instances can be trained on."""
+    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+        """Which of these samples can be trained on."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class IterativeAnnotationResolver(TargetSource):
     options: ResolverOptions
 
     def targets(
-        self, batch: CropBatch, number: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
+        self, batch: CropBatch, index: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
     ) -> Targets:
         """Resolve every pose against its own instance's points."""
         count, poses = T_pred.shape[:2]
@@ -57,7 +57,7 @@ class IterativeAnnotationResolver(TargetSource):
         grid = self.shapes.grid
         if self.options.direction == "model-to-observed":  # every model point searches: fewer of them will do
             every = max(1, grid.points_m.shape[1] // self.shapes.points_m.shape[1])
-            grid = replace(grid, points_m=grid.points_m[:, ::every], normals=grid.normals[:, ::every])
+            grid = grid._replace(points_m=grid.points_m[:, ::every], normals=grid.normals[:, ::every])
         result = resolve(
             T_pred.detach().flatten(0, 1).float(),
             batch.points_crop_m,
@@ -69,14 +69,14 @@ class IterativeAnnotationResolver(TargetSource):
         T = result.T_cam_obj.unflatten(0, (count, poses))
         return Targets(T, torch.ones(count, device=T.device))
 
-    def has_target(self, number: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """All of them."""
-        return np.ones(len(number), bool)
+        return np.ones(len(index), bool)
 
 
 @dataclass(frozen=True)
 class PoseTable(TargetSource):
-    """One known pose per instance (true, or an automatic label), by the instance's number in the crop store.
+    """One known pose per instance (true, or an automatic label), by the sample's index in the crop store.
 
     Of the poses that look the same, the one nearest to each prediction is its target.
     """
@@ -88,11 +88,11 @@ class PoseTable(TargetSource):
     shapes: ObjectShapes
 
     def targets(
-        self, batch: CropBatch, number: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
+        self, batch: CropBatch, index: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
     ) -> Targets:
         """Look the poses up and move them into the crop frame."""
         device, known_on = T_pred.device, self.T_cam_obj.device
-        T_cam_obj = self.T_cam_obj[number.to(known_on)].to(device)
+        T_cam_obj = self.T_cam_obj[index.to(known_on)].to(device)
         T = (inverse(batch.T_cam_crop) @ T_cam_obj)[:, None].expand(-1, T_pred.shape[1], -1, -1)
         if self.symmetries.allowed.shape[1] > 1:
             T = nearest_symmetric_target(
@@ -102,8 +102,8 @@ class PoseTable(TargetSource):
                 self.symmetries.allowed[batch.object_index],
                 self.shapes.points_m[batch.object_index],
             )
-        return Targets(T, self.weight[number.to(known_on)].to(device))
+        return Targets(T, self.weight[index.to(known_on)].to(device))
 
-    def has_target(self, number: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """Those with a pose."""
-        return self.weight.cpu().numpy()[number] > 0
+        return self.weight.cpu().numpy()[index] > 0

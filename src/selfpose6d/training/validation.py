@@ -11,7 +11,7 @@ from torch import nn
 
 from selfpose6d.crops.store import CropStore
 from selfpose6d.network.pose_network import NetworkOutput
-from selfpose6d.training.loader import Share, step_generator
+from selfpose6d.training.loader import ProcessPart, Samples, step_generator
 from selfpose6d.training.recipe import Stage
 from selfpose6d.training.step import StepContext, StepLoss, step_loss
 
@@ -22,19 +22,19 @@ _BATCH = 32
 class Validation:
     """Means over the held-out instances; lower is better.
 
-    `decisive` names the measure that counts: the confidence-weighted distance of the poses to the recipe's own
+    `monitored` names the measure that counts: the confidence-weighted distance of the poses to the recipe's own
     targets (for `paper` the weak distance to the network's resolved poses, for `verified` the distance to certified
     labels), that of the refined poses, or the joint loss. No pose is read that the recipe does not train on.
     """
 
     measures: dict[str, float]
-    decisive: str
+    monitored: str
     instances: int
 
     @property
     def value(self) -> float:
         """The measure that counts."""
-        return self.measures[self.decisive]
+        return self.measures[self.monitored]
 
 
 def validate(
@@ -42,37 +42,27 @@ def validate(
     context: StepContext,
     stage: Stage,
     store: CropStore,
-    numbers: Int[np.ndarray, "held_out"],
+    held_out: Int[np.ndarray, "held_out"],
     seed: int,
     autocast: Callable[[], AbstractContextManager],
 ) -> Validation:
-    """Compare every held-out instance, without augmentation, always with the same sampled pixels."""
-    was_training = network.training
-    network.eval()
-    with torch.no_grad():
-        losses = [
-            _loss(network, context, stage, store, numbers[first : first + _BATCH], seed, first, autocast)
-            for first in range(0, len(numbers), _BATCH)
-        ]
-    network.train(was_training)
-    measures = {name: torch.cat([loss.measures[name] for loss in losses]) for name in losses[0].measures}
-    means = {name: values.mean().item() for name, values in measures.items()}
-    return Validation(means, losses[0].decisive, len(numbers))
+    """Compare every held-out sample, without augmentation, always with the same sampled pixels."""
 
-
-def _loss(
-    network: nn.Module,
-    context: StepContext,
-    stage: Stage,
-    store: CropStore,
-    numbers: Int[np.ndarray, "batch"],
-    seed: int,
-    first: int,
-    autocast: Callable[[], AbstractContextManager],
-) -> StepLoss:
     def predict(*arguments: object) -> NetworkOutput:
         with autocast():  # the network alone; its poses are compared in single precision
             return network(*arguments)
 
-    generator = step_generator(seed, first, Share(), context.device)
-    return step_loss(predict, context, stage, store.read(numbers), numbers, generator, change=False)
+    def loss_from(first: int) -> StepLoss:
+        index = held_out[first : first + _BATCH]
+        generator = step_generator(seed, first, ProcessPart(), context.device)
+        samples = Samples(index, store.read(index))
+        return step_loss(predict, context, stage, samples, generator, training=False)
+
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        losses = [loss_from(first) for first in range(0, len(held_out), _BATCH)]
+    network.train(was_training)
+    measures = {name: torch.cat([loss.measures[name] for loss in losses]) for name in losses[0].measures}
+    means = {name: values.mean().item() for name, values in measures.items()}
+    return Validation(means, losses[0].monitored, len(held_out))
