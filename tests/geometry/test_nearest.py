@@ -87,9 +87,9 @@ def test_stacked_grids_answer_like_single_ones():
 def test_indices_stay_small_while_they_can():
     small = build_nearest_grid(random_samples_m(8, 32_767), random_samples_m(8, 32_767), cells=2)
     large = build_nearest_grid(random_samples_m(8, 32_768), random_samples_m(8, 32_768), cells=2)
-    assert small.index.dtype == torch.int16
-    assert large.index.dtype == torch.int32
-    assert small.index.min() >= 0
+    assert small.nearest.dtype == torch.int16
+    assert large.nearest.dtype == torch.int32
+    assert small.nearest.min() >= 0
 
 
 def test_moving_to_a_device_keeps_every_field():

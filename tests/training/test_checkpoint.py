@@ -71,13 +71,8 @@ def test_a_state_comes_back(tmp_path):
     assert not has_state(tmp_path)
     save_state(tmp_path, state)
     back = load_state(tmp_path)
-    assert (back.step, back.total_steps, back.stage, back.best, back.validations_without_improvement) == (
-        5,
-        None,
-        1,
-        0.25,
-        2,
-    )
+    assert (back.step, back.total_steps, back.stage, back.best) == (5, None, 1, 0.25)
+    assert back.validations_without_improvement == 2
     assert torch.equal(back.network["w"], torch.arange(3.0))
 
 
