@@ -18,10 +18,9 @@ from network_score import score_network
 from provenance import print_provenance, provenance
 from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import Recipe, Stage, find_recipe
 from selfpose6d.training.schedule import Limit
-from selfpose6d.training.session import TrainOptions, train
+from selfpose6d.training.session import TrainOptions, make_fabric, train
 
 PAPER, SUPERVISED = (
     replace(find_recipe(name), stages=(Stage("estimator"),)) for name in ("paper", "supervised")

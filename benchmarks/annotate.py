@@ -37,7 +37,7 @@ def peak_mb() -> float:
 
 
 def measure(data: Path, options: list[str], run: Path) -> dict[str, float]:
-    """Label, score, and gather the figures."""
+    """Label, score, and gather the statistics."""
     before_mb = resident_mb()
     if main(["annotate", str(data), "--out", str(run), "--overlays", "0", *options]):
         raise SystemExit("annotate failed")
@@ -67,9 +67,9 @@ if __name__ == "__main__":
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(arguments.data, options, Path(folder) / "run")
+        statistics = measure(arguments.data, options, Path(folder) / "run")
     if arguments.json:
-        print(json.dumps(provenance() | figures))
+        print(json.dumps(provenance() | statistics))
     else:
         print_provenance()
-        print(*(f"{name:28} {value:.3f}" for name, value in figures.items()), sep="\n")
+        print(*(f"{name:28} {value:.3f}" for name, value in statistics.items()), sep="\n")

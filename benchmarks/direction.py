@@ -1,8 +1,8 @@
-"""What the resolver's matching direction does to poses: disturbed, resolved, scored; several seeds, mean and spread.
+"""What the resolver's matching direction does to poses: perturbed, resolved, scored; several seeds, mean and spread.
 
     python benchmarks/direction.py data [--split test] [--seeds 0 1 2] [--instances 64] [--json]
 
-Each instance starts 5 degrees and 5 mm off its true pose (which serves to disturb and to score only) and takes the
+Each instance starts 5 degrees and 5 mm off its true pose (which serves to perturb and to score only) and takes the
 resolver's 20 iterations on its visible points. ADD-S and ADD AUC (exact) before and after, by direction. A training by
 `model-to-observed` (`benchmarks/ablation.py --variants "paper, model-to-observed"`) takes many seconds a step on CPUs.
 """
@@ -13,22 +13,22 @@ import math
 import numpy as np
 import torch
 
-from joint_loss import POINTS, Setting, aucs, disturbance, parse, prepare
+from joint_loss import NUM_POINTS, Setting, aucs, parse, perturbation, prepare
 from provenance import print_provenance, provenance
 from selfpose6d.crops.batch import sample_batch
 from selfpose6d.geometry.se3 import inverse
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
-TURN_RAD, SHIFT_M = math.radians(5), 0.005
+ROTATION_RAD, SHIFT_M = math.radians(5), 0.005
 START, FORWARD, BACKWARD = "start", "observed-to-model", "model-to-observed"
 
 
 def measure(setting: Setting, seed: int) -> dict[str, tuple[float, float]]:
     """Scores at the start and after the resolver in each direction."""
     generator = torch.Generator().manual_seed(seed)
-    batch = sample_batch(setting.images, setting.index_by_id, setting.diameter_m, POINTS, generator)
+    batch = sample_batch(setting.images, setting.index_by_id, setting.diameter_m, NUM_POINTS, generator)
     index = batch.object_index
-    off = disturbance(setting, index, TURN_RAD, SHIFT_M, generator)
+    off = perturbation(setting, index, ROTATION_RAD, SHIFT_M, generator)
     truth = inverse(batch.T_cam_crop) @ setting.T_true
     points_m = setting.shapes.grid.points_m[index][:, ::4]
     found = {START: aucs(points_m, truth @ off, truth)}

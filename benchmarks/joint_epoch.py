@@ -22,10 +22,9 @@ from provenance import print_provenance, provenance
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.training.checkpoint import load_state, save_state
-from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, Recipe, find_recipe
 from selfpose6d.training.schedule import Limit, stage_ends
-from selfpose6d.training.session import TrainOptions, train
+from selfpose6d.training.session import TrainOptions, make_fabric, train
 
 CHANGES: dict[str, dict[str, object]] = {
     "all terms": {},

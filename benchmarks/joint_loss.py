@@ -1,12 +1,12 @@
-"""The joint loss's terms, window and forms: poses are disturbed, then improved by the loss alone, and scored.
+"""The joint loss's terms, window and forms: poses are perturbed, then improved by the loss alone, and scored.
 
     python benchmarks/joint_loss.py data [--split test] [--seeds 0 1 2] [--instances 64] [--json]
 
 Each instance starts 8 degrees and 8 % of its diameter off and takes 40 Adam steps on the joint loss, without a network:
 with every term, with each left out, with windows of 0, 1, 2 and 4 pixels, with the paper's weights; and in the
-occlusion-aware and the paper's literal form, while an occluder (nearer, so that depth tells it) hides none or a share
-of the mask. True poses serve to disturb and to score only. Prints the median error in degrees, and ADD-S and ADD AUC
-(exact) of the poses, mean and spread over the seeds.
+occlusion-aware and the paper's literal form, while an occluder (nearer, so that depth tells it) hides none or a
+fraction of the mask. True poses serve to perturb and to score only. Prints the median error in degrees, and ADD-S and
+ADD AUC (exact) of the poses, mean and spread over the seeds.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from selfpose6d.metrics.auc import auc_exact
 from selfpose6d.objects.rendered import RenderedObjects, build_rendered_objects
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.table import object_table
-from selfpose6d.training.ground_truth_targets import ground_truth_poses
+from selfpose6d.training.known_poses import ground_truth_poses
 from selfpose6d.training.render_loss import rendered_joint_loss
 
-CROP_PX, POINTS, STEPS, RATE = 96, 256, 40, 0.02
-TURN_RAD, SHIFT_SHARE = math.radians(8), 0.08
+CROP_PX, NUM_POINTS, STEPS, RATE = 96, 256, 40, 0.02
+ROTATION_RAD, SHIFT_RATIO = math.radians(8), 0.08
 VARIANTS = {
     "all terms": BALANCED,
     "without colour": replace(BALANCED, colour=0.0),
@@ -49,7 +49,7 @@ OCCLUSIONS = {"none": (0.0, 0.0), "0-20 %": (0.0, 0.2), "20-40 %": (0.2, 0.4), "
 
 @dataclass(frozen=True)
 class Setting:
-    """Crops with what is needed to disturb, improve and score poses."""
+    """Crops with what is needed to perturb, improve and score poses."""
 
     images: CropImages
     index_by_id: dict[int, int]
@@ -81,15 +81,15 @@ def prepare(data: Path, split: str, instances: int) -> Setting:
 
 
 def occlude(images: CropImages, least: float, most: float, generator: torch.Generator) -> CropImages:
-    """Put a nearer grey surface over a share of each mask, from a random side."""
+    """Put a nearer grey surface over a fraction of each mask, from a random side."""
     if most == 0:
         return images
     count, size = len(images.rgb), images.rgb.shape[-1]
     angle = 2 * math.pi * torch.rand(count, 1, 1, generator=generator)
-    share = least + (most - least) * torch.rand(count, generator=generator)
+    fraction = least + (most - least) * torch.rand(count, generator=generator)
     v, u = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     along = angle.cos() * u + angle.sin() * v
-    border = torch.stack([a[m].quantile(s) for a, m, s in zip(along, images.mask, share, strict=True)])
+    border = torch.stack([a[m].quantile(s) for a, m, s in zip(along, images.mask, fraction, strict=True)])
     hidden = along < border[:, None, None]
     nearer_m = (images.middle_m - 0.15)[:, None, None].clamp_min(0.1)
     return replace(
@@ -122,14 +122,14 @@ def improve(setting: Setting, batch: CropBatch, options: JointLossOptions, start
     return posed(motion.detach())
 
 
-def disturbance(
-    setting: Setting, index: Tensor, turn_rad: float, shift_m: float | Tensor, generator: torch.Generator
+def perturbation(
+    setting: Setting, index: Tensor, rotation_rad: float, shift_m: float | Tensor, generator: torch.Generator
 ) -> Tensor:
-    """For instances of the objects `index`, turns about the centre and shifts of a given size in random directions."""
+    """Of objects `index`, rotations about the centre and shifts of a given size, in random directions."""
     way = torch.nn.functional.normalize(torch.randn(2, len(index), 3, generator=generator), dim=-1)
-    turn, centre = roma.rotvec_to_rotmat(turn_rad * way[0]), setting.centre_m[index]
+    R_offset, centre = roma.rotvec_to_rotmat(rotation_rad * way[0]), setting.centre_m[index]
     shift = torch.as_tensor(shift_m).reshape(-1, 1) * way[1]
-    return make_transform(turn, centre + shift - (turn @ centre[..., None]).squeeze(-1))
+    return make_transform(R_offset, centre + shift - (R_offset @ centre[..., None]).squeeze(-1))
 
 
 def aucs(points_obj_m: Tensor, T: Tensor, truth: Tensor) -> tuple[float, float]:
@@ -146,9 +146,9 @@ def measure(
     """Median error (degrees), ADD-S and ADD AUC."""
     generator = torch.Generator().manual_seed(seed)
     images = occlude(setting.images, *occlusion, generator)
-    batch = sample_batch(images, setting.index_by_id, setting.diameter_m, POINTS, generator)
+    batch = sample_batch(images, setting.index_by_id, setting.diameter_m, NUM_POINTS, generator)
     index = batch.object_index
-    off = disturbance(setting, index, TURN_RAD, SHIFT_SHARE * setting.diameter_m[index], generator)
+    off = perturbation(setting, index, ROTATION_RAD, SHIFT_RATIO * setting.diameter_m[index], generator)
     truth = inverse(batch.T_cam_crop) @ setting.T_true
     T = improve(setting, batch, options, truth @ off)
     angle_rad = roma.rotmat_to_rotvec(truth[:, :3, :3].mT @ T[:, :3, :3]).norm(dim=-1)
@@ -156,7 +156,7 @@ def measure(
 
 
 def parse(description: str | None) -> argparse.Namespace:
-    """The command line of benchmarks on disturbed poses."""
+    """The command line of benchmarks on perturbed poses."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -173,9 +173,9 @@ def main() -> None:
     options = parse(__doc__)
     setting = prepare(options.data, options.split, options.instances)
     cases = {name: (loss, OCCLUSIONS["none"]) for name, loss in VARIANTS.items()}
-    for name, share in OCCLUSIONS.items():
-        cases[f"occlusion {name}, aware"] = (BALANCED, share)
-        cases[f"occlusion {name}, literal"] = (replace(BALANCED, occlusion_aware=False), share)
+    for name, fraction in OCCLUSIONS.items():
+        cases[f"occlusion {name}, aware"] = (BALANCED, fraction)
+        cases[f"occlusion {name}, literal"] = (replace(BALANCED, occlusion_aware=False), fraction)
     rows = {}
     for name, (loss, occlusion) in cases.items():
         found = np.stack([measure(setting, loss, occlusion, seed) for seed in options.seeds])

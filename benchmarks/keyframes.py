@@ -95,7 +95,7 @@ def _poses(rows: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Print the figures and the time of each source."""
+    """Print the statistics and the time of each source."""
     parser = argparse.ArgumentParser(description="Score and time the published YCB-Video poses.")
     parser.add_argument("keyframes", type=Path, help="folder with classes.txt, keyframe.txt and poses/")
     parser.add_argument("models", type=Path, help="folder with obj_NNNNNN.xyz")

@@ -17,10 +17,8 @@ import torch
 from provenance import print_provenance, provenance
 from selfpose6d.backend import resolve_device
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.inference.options import PredictOptions
-from selfpose6d.inference.precision import use_bf16
+from selfpose6d.inference.options import PredictOptions, use_bf16
 from selfpose6d.inference.predictor import Predictor
-from selfpose6d.inference.stage_times import StageTimes
 from selfpose6d.network.config import SIZES
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.table import object_table
@@ -43,10 +41,10 @@ def measure(predictor: Predictor, frames: list[Frame]) -> dict[str, float]:
         predictor.predict(frame)
     rows = []
     for frame in frames:
-        predictor.times = StageTimes()
+        predictor.times_s.clear()
         predictor.predict(frame)
-        rows.append([*predictor.times.seconds.values(), sum(predictor.times.seconds.values())])
-    stages = [*predictor.times.seconds, "all"]
+        rows.append([*predictor.times_s.values(), sum(predictor.times_s.values())])
+    stages = [*predictor.times_s, "all"]
     return dict(zip(stages, (1e3 * np.median(rows, axis=0)).tolist(), strict=True))
 
 

@@ -7,7 +7,7 @@ Then batches of 1 and 8 crops of 128 and 160 px with 2,000, 10,000 and 16,000 fa
 (targets for 8 crops of 128 px with 16,000 faces, forward and backward: 35 and 120 ms). The object fills 80 % of the
 crop's width; `--torch` also times the reference back end, and where PyTorch3D can be imported its forward and backward
 pass (hard colours and soft silhouette of 50 faces) is timed in the same run. Milliseconds a batch: median of several
-runs, and the least, which other programs on the machine disturb less.
+runs, and the least, which other programs on the machine change less.
 """
 
 import argparse

@@ -49,7 +49,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Row:
-    """One method's figures; residuals are the median and the tenth percentile over poses of the rms distance."""
+    """One method's statistics; residuals are the median and the tenth percentile over poses of the rms distance."""
 
     method: str
     duration_ms: float
@@ -160,16 +160,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     size = parser.parse_args()
     rows = measure_all(make_problem(size.object, size.poses, size.points, size.samples, size.iterations))
-    figures = compare(rows)
+    statistics = compare(rows)
     if size.json:
-        print(json.dumps(provenance() | figures | {"rows": [asdict(row) for row in rows]}))
+        print(json.dumps(provenance() | statistics | {"rows": [asdict(row) for row in rows]}))
         return
     print_provenance()
     print(f"{size.poses} poses x {size.points} points x {size.iterations} iterations, {size.samples} samples")
     print(f"{'method':12} {'ms':>9} {'residual mm: median':>20} {'best tenth':>11}")
     for row in rows:
         print(f"{row.method:12} {row.duration_ms:9.1f} {row.median_mm:20.3f} {row.best_tenth_mm:11.3f}")
-    print(*(f"{name}: {value:.3f}" for name, value in figures.items()), sep="\n")
+    print(*(f"{name}: {value:.3f}" for name, value in statistics.items()), sep="\n")
 
 
 if __name__ == "__main__":

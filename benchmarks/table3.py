@@ -66,7 +66,7 @@ class Setting:
         context, rows = self.context, torch.arange(len(self.records))
         batch = context.make_batch(self.records, step_generator(0, 0, ProcessPart(), "cpu"), augmented=False)
         with torch.no_grad():
-            selected = torch.arange(context.recipe.poses).expand(len(rows), -1)
+            selected = torch.arange(context.recipe.num_poses).expand(len(rows), -1)
             T = self.network(batch.inputs, context.shapes.grid, selected, 2)
         if kind == "resolver":
             return lambda: context.source.targets(batch, rows, T.prediction.T_crop_obj)
@@ -110,9 +110,9 @@ def prepare(size: Size, folder: Path) -> Setting:
 def median_ms(run: Callable[[int], object]) -> float:
     """Median time of a call, after some to warm up."""
     times_s = []
-    for number in range(WARM_UP + MEASURED):
+    for index in range(WARM_UP + MEASURED):
         start_s = time.perf_counter()
-        run(number)
+        run(index)
         times_s.append(time.perf_counter() - start_s)
     return 1e3 * float(np.median(times_s[WARM_UP:]))
 

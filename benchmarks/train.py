@@ -48,14 +48,14 @@ def measure(options: argparse.Namespace, recipe: str, seed: int, folder: Path) -
     memory_mb = run("train", *data, "--recipe", recipe, "--out", model, *size, *limit, *labels)
     rows = [json.loads(line) for line in (model / "log.jsonl").read_text().splitlines()]
     last = [row for row in rows if row["kind"] == "train"][-1]
-    figures = {"steps": last["step"], "samples_per_s": last["samples_per_s"], "peak_memory_mb": memory_mb}
+    statistics = {"steps": last["step"], "samples_per_s": last["samples_per_s"], "peak_memory_mb": memory_mb}
     for name in options.refinements:
         out = folder / f"{recipe}-{seed}-{name}"
         run("estimate", model, options.test or options.data, "--out", out, *REFINEMENTS[name])
         run("evaluate", out, options.test or options.data, "--split", "test")
         pooled = json.loads((out / "results.json").read_text())["metrics"]["pooled"]
-        figures |= {f"{name}_adds_auc": pooled["adds_auc"], f"{name}_add_auc": pooled["add_auc"]}
-    return figures
+        statistics |= {f"{name}_adds_auc": pooled["adds_auc"], f"{name}_add_auc": pooled["add_auc"]}
+    return statistics
 
 
 def parse() -> argparse.Namespace:
@@ -92,8 +92,8 @@ def main() -> None:
         print(json.dumps(provenance() | {"runs": found}))
         return
     print_provenance()
-    for name, figures in found.items():
-        print(name, *(f"  {key:20} {value:.1f}" for key, value in figures.items()), sep="\n")
+    for name, statistics in found.items():
+        print(name, *(f"  {key:20} {value:.1f}" for key, value in statistics.items()), sep="\n")
 
 
 if __name__ == "__main__":

@@ -27,10 +27,9 @@ from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.primitives.catalogue import BOX_ID, CATALOGUE
 from selfpose6d.network.config import SIZES
 from selfpose6d.selection import FrameId, Selection
-from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import find_recipe
 from selfpose6d.training.schedule import Limit
-from selfpose6d.training.session import TrainOptions, train
+from selfpose6d.training.session import TrainOptions, make_fabric, train
 
 SHAPE = (48, 64)
 K = np.array([[100.0, 0.0, 31.5], [0.0, 100.0, 23.5], [0.0, 0.0, 1.0]])
@@ -54,7 +53,7 @@ class _Square(MaskSource):
 
 
 class _MadeUp(Dataset):
-    """Frames of a wall with a box before it, coloured by their number."""
+    """Frames of a wall with a box before it, coloured by their index."""
 
     layout = "made up"
 

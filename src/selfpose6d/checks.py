@@ -19,8 +19,8 @@ def require_depth_in_metres(depth_m: np.ndarray, name: str = "depth_m") -> None:
     Raises:
         DataError: the median of the known depths is over 20 m.
     """
-    known = depth_m[depth_m > 0]
-    if known.size and (median := float(np.median(known))) > MAX_DEPTH_MEDIAN_M:
+    measured = depth_m[depth_m > 0]
+    if measured.size and (median := float(np.median(measured))) > MAX_DEPTH_MEDIAN_M:
         raise DataError(
             f"{name} must be in metres: median {median:.1f} > {MAX_DEPTH_MEDIAN_M:.0f}. "
             "Divide a millimetre image by 1000, or correct depth_scale in the camera file."

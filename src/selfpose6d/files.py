@@ -1,10 +1,11 @@
 """Files that appear whole or not at all: a kill or a full disk leaves what was there."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 
 @contextmanager
@@ -21,6 +22,16 @@ def write_whole(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
+    """Replace a JSON file, one entry of the outermost list or object a line."""
+    if isinstance(content, dict):
+        brackets, lines = "{}", [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
+    else:
+        brackets, lines = "[]", [json.dumps(value) for value in content]
+    with replacing(path) as file:
+        file.write("\n".join([brackets[0], ",\n".join(lines), brackets[1], ""]))
 
 
 @contextmanager

@@ -91,7 +91,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Why a label may be trusted or not. Shares are 0-1; NaN where there is nothing to measure."""
+    """Why a label may be trusted or not. Ratios are 0-1; NaN where there is nothing to measure."""
 
     status: Status
     reason: str

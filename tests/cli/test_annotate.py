@@ -36,7 +36,7 @@ def rendered(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(rendered, tmp_path_factory) -> Path:
-    """A run over `rendered` that nothing disturbed."""
+    """A run over `rendered` that nothing interrupted."""
     run = tmp_path_factory.mktemp("runs") / "whole"
     assert main(["annotate", str(rendered), "--out", str(run)]) == 0
     return run

@@ -1,4 +1,4 @@
-"""`selfpose6d evaluate`: figures of a run with known errors, its options, and one-line errors."""
+"""`selfpose6d evaluate`: statistics of a run with known errors, its options, and one-line errors."""
 
 import json
 from pathlib import Path

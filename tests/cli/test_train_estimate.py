@@ -88,8 +88,8 @@ def test_icp_and_verification(root, model, tmp_path):
         out = tmp_path / name
         assert main(["estimate", str(model), str(root), "--out", str(out), "--limit", "1", *more]) == 0
         assert len(read_predictions(out / "predictions.csv")) == 2
-    judged = list(read_certificates(tmp_path / "verify" / "certificates.jsonl"))
-    assert [label.key.obj_id for label in judged] == [1, 2]
+    verified = list(read_certificates(tmp_path / "verify" / "certificates.jsonl"))
+    assert [label.key.obj_id for label in verified] == [1, 2]
     assert not (tmp_path / "verify" / "annotations").exists()
     assert not (tmp_path / "icp" / "certificates.jsonl").exists()
 
@@ -135,7 +135,7 @@ def test_estimate_reads_no_pose(root, model, tmp_path):
 
 
 def test_an_interrupted_estimate_goes_on(root, model, tmp_path, monkeypatch):
-    from selfpose6d.datasets import frame_loop as module
+    from selfpose6d.datasets import dataset as module
 
     seen, whole = [], module.process_frame
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scored_run import SKIPPED_ID, make_run
 
+from runs.written import write_predictions
 from selfpose6d.cli.main import main
 from selfpose6d.errors import UsageError
 from selfpose6d.reporting.run_sources import resolve_sources
 from selfpose6d.reporting.run_views import RunViews
-from selfpose6d.runs.predictions import write_predictions
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_switched_off_nothing_changes():
 
 
 def test_the_same_generator_gives_the_same_changes_and_another_others():
-    options = AugmentOptions(background_share=0.5)
+    options = AugmentOptions(background_fraction=0.5)
     first, same, other = (augment(images(), options, generator(seed)) for seed in (1, 1, 2))
     for name in ("rgb", "mask", "depth_m"):
         assert torch.equal(getattr(first, name), getattr(same, name))
@@ -60,7 +60,7 @@ def test_the_same_generator_gives_the_same_changes_and_another_others():
 
 def test_the_input_is_left_as_it_was():
     before = images()
-    augment(before, AugmentOptions(background_share=0.5), generator())
+    augment(before, AugmentOptions(background_fraction=0.5), generator())
     assert torch.equal(before.rgb, images().rgb)
     assert torch.equal(before.mask, images().mask)
 
@@ -95,7 +95,7 @@ def test_noise_has_at_most_the_stated_strength():
 
 def test_an_occluder_covers_part_of_the_mask_with_another_picture():
     before = images(32)
-    after = paste_occluders(before, share=1.0, size=0.35, generator=generator())
+    after = paste_occluders(before, fraction=1.0, size=0.35, generator=generator())
     covered = before.mask & ~after.mask
     assert (covered.flatten(1).sum(1) > 0).float().mean() > 0.8
     assert (after.mask.flatten(1).sum(1) >= 0.3 * before.mask.flatten(1).sum(1)).all()
@@ -105,9 +105,9 @@ def test_an_occluder_covers_part_of_the_mask_with_another_picture():
     assert torch.equal(after.rgb.movedim(1, -1)[after.mask], before.rgb.movedim(1, -1)[after.mask])
 
 
-def test_the_share_of_occluded_instances():
+def test_the_fraction_of_occluded_instances():
     before = images(200)
-    after = paste_occluders(before, share=0.3, size=0.3, generator=generator())
+    after = paste_occluders(before, fraction=0.3, size=0.3, generator=generator())
     touched = (after.mask != before.mask).flatten(1).any(1).float().mean()
     assert 0.2 < touched < 0.35
 
@@ -167,6 +167,6 @@ def test_an_instance_that_would_lose_its_pixels_keeps_its_mask():
     assert (after.mask.flatten(1).sum(1) >= 64).all()
 
 
-def test_shares_outside_0_to_1_are_refused():
-    with pytest.raises(UsageError, match="occluder_share must be a share"):
-        AugmentOptions(occluder_share=1.5)
+def test_fractions_outside_0_to_1_are_refused():
+    with pytest.raises(UsageError, match="occluder_fraction must be a fraction"):
+        AugmentOptions(occluder_fraction=1.5)

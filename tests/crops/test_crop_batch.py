@@ -8,15 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfpose6d.crops.batch import decode_records, draw_pixels, look_at, sample_batch
-from selfpose6d.crops.crop import NetworkCrop, crop_instance
-from selfpose6d.crops.record import pack_crop
+from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop
 from selfpose6d.geometry.se3 import transform_points
 
 
 def records(*squares: tuple[slice, slice], size_px: int = 32) -> np.ndarray:
     packed = []
-    for number, (rows, columns) in enumerate(squares):
-        scene = frame(rows, columns, inst_id=number)
+    for index, (rows, columns) in enumerate(squares):
+        scene = frame(rows, columns, inst_id=index)
         crop = crop_instance(scene, scene.instances[0], size_px)
         assert isinstance(crop, NetworkCrop)
         packed.append(pack_crop(crop))

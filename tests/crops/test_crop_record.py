@@ -5,8 +5,7 @@ import pytest
 from crop_frames import frame
 
 from selfpose6d.crops.batch import decode_records
-from selfpose6d.crops.crop import NetworkCrop, crop_instance
-from selfpose6d.crops.record import pack_crop, record_dtype
+from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.errors import UsageError
 
 

@@ -1,4 +1,4 @@
-"""The crop cache: decoded once, read in any order, within its budget, stale for other data."""
+"""The crop cache: decoded once, read in any order, within its budget, made anew for other data."""
 
 import json
 import os
@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from small_roots import colour_image, write_bop, write_image
 
-from selfpose6d.crops.crop import NetworkCrop, crop_instance
-from selfpose6d.crops.record import pack_crop, record_dtype
+from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.crops.store import CacheOptions, open_crop_store
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
@@ -39,8 +38,8 @@ def test_every_instance_is_there_once_and_equals_a_fresh_crop(root, cache):
         for instance in frame.instances:
             crop = crop_instance(frame, instance, 32)
             assert isinstance(crop, NetworkCrop)
-            number = next(n for n in range(10) if store.key(n) == instance.key)
-            assert store.read(np.array([number])).tobytes() == pack_crop(crop).tobytes()
+            index = next(n for n in range(10) if store.key(n) == instance.key)
+            assert store.read(np.array([index])).tobytes() == pack_crop(crop).tobytes()
 
 
 def test_records_come_in_the_order_asked_for(root, cache):
@@ -89,10 +88,10 @@ def test_a_budget_that_is_too_small_is_an_error_and_leaves_nothing(root, tmp_pat
 
 def test_the_longest_unused_crops_make_room(root, tmp_path):
     roomy = CacheOptions(tmp_path / "cache")
-    for number, obj_id in enumerate((1, 2)):
+    for index, obj_id in enumerate((1, 2)):
         open_crop_store(open_train(root, objects=(obj_id,)), 32, roomy)
         done = max((tmp_path / "cache").glob("*/done.json"), key=os.path.getmtime)
-        os.utime(done, (number, number))
+        os.utime(done, (index, index))
     assert len(list((tmp_path / "cache").iterdir())) == 2
     size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file())
     tight = CacheOptions(tmp_path / "cache", budget_bytes=int(1.3 * size))

@@ -10,7 +10,8 @@ import pytest
 from small_roots import CAM_K, change_json, masks, scene_gt_entry, write_bop, write_image, write_json
 
 from selfpose6d.datasets.bop.dataset import BopDataset
-from selfpose6d.datasets.bop.scene import SceneFileCache, list_frames, read_cameras, read_object_ids
+from selfpose6d.datasets.bop.scene import list_frames, read_cameras, read_object_ids
+from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.selection import FrameId, Selection
@@ -257,8 +258,7 @@ def test_frames_without_images_are_listed_from_the_files(root):
     assert list_frames(scene) == []
 
 
-def test_scene_cache_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("selfpose6d.datasets.bop.scene.MAX_CACHED_FRAMES", 5)
+def test_file_cache_is_bounded(tmp_path):
     read = []
     for i in range(3):
         write_json(tmp_path / f"{i}.json", {str(k): [] for k in range(3)})
@@ -267,7 +267,7 @@ def test_scene_cache_is_bounded(tmp_path, monkeypatch):
         read.append(path.stem)
         return read_object_ids(path)
 
-    cache = SceneFileCache(counting)
+    cache = FileCache(counting, max_items=5)
     for i in (0, 0, 1, 1, 0):
         cache.get(tmp_path / f"{i}.json")
     assert read == ["0", "1", "0"]

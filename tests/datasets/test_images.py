@@ -31,8 +31,8 @@ def test_grey_and_16_bit_and_alpha_become_three_8_bit_channels(tmp_path):
 
 
 def test_exif_orientation_is_ignored(tmp_path):
-    """A phone's JPEG that says "turn me" keeps the pixels that the intrinsics belong to."""
-    path = tmp_path / "turned.jpg"
+    """A phone's JPEG that says "rotate me" keeps the pixels that the intrinsics belong to."""
+    path = tmp_path / "rotated.jpg"
     write_image(path, colour_image(0))
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     encoded = path.read_bytes()

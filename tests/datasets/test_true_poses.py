@@ -27,7 +27,7 @@ def counting(poses):
     return [pose.key[1:] for pose in poses if pose.counts]
 
 
-def share_inside(frame, dataset, pose):
+def ratio_inside(frame, dataset, pose):
     """How many of the model's vertices project into the mask of their own instance."""
     [mask] = [i.mask for i in frame.instances if i.key == pose.key]
     points_m = (
@@ -53,9 +53,9 @@ def test_real_poses_put_the_model_into_its_mask(shared_data, folder, split, coun
     dataset = DataOptions(shared_data / folder, split, models=shared_data / "ycbv-sample/models").open()
     frame = dataset.load_frame(dataset.frame_ids()[0])
     first = [pose for pose in poses if pose.key[1:3] == (frame.scene_id, frame.im_id)]
-    shares = [share_inside(frame, dataset, pose) for pose in first]
-    assert min(shares) > least
-    assert np.mean(shares) > 0.7
+    ratios = [ratio_inside(frame, dataset, pose) for pose in first]
+    assert min(ratios) > least
+    assert np.mean(ratios) > 0.7
 
 
 def test_pose_in_metres(root):

@@ -22,8 +22,8 @@ def box() -> BopModel:
 
     cube = trimesh.creation.box((0.1, 0.06, 0.04))
     mesh = Mesh(np.asarray(cube.vertices, np.float32), np.asarray(cube.faces, np.int64))
-    half_turn = np.diag([-1.0, -1, 1, 1])
-    return BopModel(mesh, np.stack([np.eye(4), half_turn]))
+    half_rotation = np.diag([-1.0, -1, 1, 1])
+    return BopModel(mesh, np.stack([np.eye(4), half_rotation]))
 
 
 def scene(box: BopModel, truths) -> SensorImage:
@@ -62,12 +62,12 @@ def test_a_shift_is_found_from_its_threshold_on(box):
 def test_a_symmetric_turn_costs_nothing(box):
     truths = make_truths([(0, 1, 1, 0.0, True)])
     image = scene(box, truths)
-    turned = make_estimates([(0, 1, 1, 0.9, 0.0, "")])
-    turned.T_cam_obj[0] = turned.T_cam_obj[0] @ np.diag([-1.0, -1, 1, 1])
-    symmetric = bop_recalls(turned, truths, {1: box}, lambda *_: image)
+    rotated = make_estimates([(0, 1, 1, 0.9, 0.0, "")])
+    rotated.T_cam_obj[0] = rotated.T_cam_obj[0] @ np.diag([-1.0, -1, 1, 1])
+    symmetric = bop_recalls(rotated, truths, {1: box}, lambda *_: image)
     assert symmetric.average(EVERYTHING)["ar"] == 1
     asymmetric = BopModel(box.mesh, np.eye(4)[None])
-    assert bop_recalls(turned, truths, {1: asymmetric}, lambda *_: image).average(EVERYTHING)["ar_mssd"] == 0
+    assert bop_recalls(rotated, truths, {1: asymmetric}, lambda *_: image).average(EVERYTHING)["ar_mssd"] == 0
 
 
 def test_no_more_estimates_than_targets_and_the_best_scored_first(box):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from runs.written import write_certificates, write_predictions
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.evaluation.evaluate import evaluate
 from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates
-from selfpose6d.runs.certificates import write_certificates
-from selfpose6d.runs.predictions import Prediction, write_predictions
+from selfpose6d.runs.predictions import Prediction
 from selfpose6d.selection import Selection
 from selfpose6d.types import Certificate, InstanceKey, LabeledPose
 

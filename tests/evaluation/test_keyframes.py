@@ -1,4 +1,4 @@
-"""Golden test: published poses of 14,025 real instances give the published figures."""
+"""Golden test: published poses of 14,025 real instances give the published scores."""
 
 import importlib
 import re

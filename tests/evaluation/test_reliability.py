@@ -28,7 +28,7 @@ def test_bins_by_hand(points_m):
     assert curve.by_status == {"certified": (2, 0.5), "rejected": (1, 0.0)}
 
 
-def test_precision_of_the_best_rated_share(points_m):
+def test_precision_of_the_best_rated_part(points_m):
     curve = measured(points_m, [(0.9, True, ""), (0.8, True, ""), (0.7, False, ""), (0.6, False, "")])
     assert dict(zip(curve.coverage.tolist(), curve.precision.tolist(), strict=True))[0.5] == 1
     assert curve.precision[-1] == 0.5

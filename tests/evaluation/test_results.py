@@ -1,4 +1,4 @@
-"""The figures of results.json: by hand, its keys, and what cannot be measured."""
+"""The statistics of results.json: by hand, its keys, and what cannot be measured."""
 
 import json
 

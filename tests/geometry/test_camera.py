@@ -91,7 +91,7 @@ def test_two_pixels_become_one_whose_centre_lies_between_them():
 
 @given(st.floats(-50, 600), st.floats(-50, 400), st.floats(4, 300), st.integers(8, 256), st.integers(0, 99))
 def test_a_crop_moves_every_projection_with_the_image(left_px, top_px, side_px, crop_px, seed):
-    """The area from the box's edge keeps its share of the side: (u + 0.5 - left) / side = (u' + 0.5) / crop."""
+    """The area from the box's edge keeps its fraction of the side: (u + 0.5 - left) / side = (u' + 0.5) / crop."""
     points_m = random_points_m(seed, 6)
     before = project(points_m, K_SKEWED)
     after = project(points_m, crop_intrinsics(K_SKEWED, CropBox(left_px, top_px, side_px), crop_px))

@@ -9,24 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfpose6d.geometry.se3 import make_transform
-from selfpose6d.geometry.so3 import angle_between_rad, random_rotations
+from selfpose6d.geometry.so3 import random_rotations
 from selfpose6d.inference.clustering import cluster_poses, mean_rotation
 
 
 def scattered(R: torch.Tensor, t: torch.Tensor, count: int, spread: float, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    turns = roma.rotvec_to_rotmat(spread * torch.randn(count, 3, generator=generator))
-    return make_transform(R @ turns, t + 0.02 * spread * torch.randn(count, 3, generator=generator))
+    R_noise = roma.rotvec_to_rotmat(spread * torch.randn(count, 3, generator=generator))
+    return make_transform(R @ R_noise, t + 0.02 * spread * torch.randn(count, 3, generator=generator))
 
 
 def two_modes(seed: int = 0, first: int = 40, second: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
-    """A majority about one pose and a minority about its half turn, shuffled; and the two poses."""
+    """A majority about one pose and a minority about its half rotation, shuffled; and the two poses."""
     generator = torch.Generator().manual_seed(seed)
     R, t = random_rotations(1, generator)[0], torch.tensor([0.05, -0.02, 0.6])
-    turned = R @ torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
-    poses = torch.cat([scattered(R, t, first, 0.05, seed), scattered(turned, t, second, 0.05, seed + 1)])
+    rotated = R @ torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
+    poses = torch.cat([scattered(R, t, first, 0.05, seed), scattered(rotated, t, second, 0.05, seed + 1)])
     order = torch.randperm(len(poses), generator=generator)
-    return poses[order][None], torch.stack([make_transform(R, t), make_transform(turned, t)])
+    return poses[order][None], torch.stack([make_transform(R, t), make_transform(rotated, t)])
 
 
 CENTRE, DIAMETER = torch.zeros(1, 3), torch.tensor([0.2])
@@ -38,9 +38,9 @@ def test_the_majority_is_first_and_the_minority_second(seed):
     T, modes = two_modes(seed)
     clusters = cluster_poses(T, torch.full((1, 64), 0.5), CENTRE, DIAMETER, 2)
     for found, expected in zip(clusters.T[0], modes, strict=True):
-        assert angle_between_rad(found[:3, :3], expected[:3, :3]) < math.radians(4)
+        assert roma.rotmat_geodesic_distance(found[:3, :3], expected[:3, :3]) < math.radians(4)
         assert (found[:3, 3] - expected[:3, 3]).norm() < 0.002
-    assert clusters.share[0, 0] > clusters.share[0, 1] > 0
+    assert clusters.fraction[0, 0] > clusters.fraction[0, 1] > 0
 
 
 def test_confidence_outweighs_number():
@@ -48,7 +48,7 @@ def test_confidence_outweighs_number():
     is_minority = (T[0, :, :3, 0] @ modes[1, :3, 0]) > 0
     confidence = torch.where(is_minority, 0.9, 0.2)[None]
     clusters = cluster_poses(T, confidence, CENTRE, DIAMETER, 1)
-    assert angle_between_rad(clusters.T[0, 0, :3, :3], modes[1, :3, :3]) < math.radians(4)
+    assert roma.rotmat_geodesic_distance(clusters.T[0, 0, :3, :3], modes[1, :3, :3]) < math.radians(4)
     assert clusters.confidence[0, 0] == pytest.approx(0.9, abs=1e-4)
 
 
@@ -56,18 +56,18 @@ def test_the_middle_is_nearer_to_the_truth_than_a_pixel():
     T, modes = two_modes(first=64, second=0)
     confidence = torch.rand(1, 64, generator=torch.Generator().manual_seed(0))
     found = cluster_poses(T, confidence, CENTRE, DIAMETER, 1).T[0, 0]
-    errors = angle_between_rad(T[0, :, :3, :3], modes[:1, :3, :3])
-    assert angle_between_rad(found[:3, :3], modes[0, :3, :3]) < 0.5 * errors.mean()
+    errors = roma.rotmat_geodesic_distance(T[0, :, :3, :3], modes[:1, :3, :3])
+    assert roma.rotmat_geodesic_distance(found[:3, :3], modes[0, :3, :3]) < 0.5 * errors.mean()
 
 
-def test_clusters_beyond_the_last_repeat_the_first_with_share_0():
+def test_clusters_beyond_the_last_repeat_the_first_with_fraction_0():
     T, _ = two_modes()
     clusters = cluster_poses(T, torch.full((1, 64), 0.5), CENTRE, DIAMETER, 6)
     assert clusters.T.shape == (1, 6, 4, 4)
-    empty = clusters.share[0] == 0
+    empty = clusters.fraction[0] == 0
     assert empty.any()
     assert torch.equal(clusters.T[0][empty], clusters.T[0, :1].expand(int(empty.sum()), 4, 4))
-    assert clusters.share[0].sum() == pytest.approx(1.0, abs=1e-4)
+    assert clusters.fraction[0].sum() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_instances_of_a_batch_do_not_mix():
@@ -80,13 +80,13 @@ def test_instances_of_a_batch_do_not_mix():
 
 
 def test_poses_are_compared_at_the_objects_centre():
-    """An origin far outside the object must not make small turns look like large moves."""
+    """An origin far outside the object must not make small rotations seem large moves."""
     centre = torch.tensor([[1.0, 0.0, 0.0]])
     T, _ = two_modes(first=64, second=0)
     far = T.clone()
     far[..., :3, 3] -= (T[..., :3, :3] @ centre[:, None, :, None]).squeeze(-1)
     found = cluster_poses(far, torch.full((1, 64), 0.5), centre, DIAMETER, 1)
-    assert found.share[0, 0] > 0.9
+    assert found.fraction[0, 0] > 0.9
     near = cluster_poses(T, torch.full((1, 64), 0.5), CENTRE, DIAMETER, 1)
     assert torch.allclose(found.T[0, 0, :3, :3], near.T[0, 0, :3, :3], atol=1e-4)
 
@@ -95,7 +95,7 @@ def test_poses_are_compared_at_the_objects_centre():
 @given(st.integers(0, 1000), st.floats(0.01, 2.5))
 def test_the_mean_of_two_rotations_is_half_way(seed, angle_rad):
     R = random_rotations(1, torch.Generator().manual_seed(seed)).double()
-    turn = roma.rotvec_to_rotmat(torch.tensor([[0.0, 0.0, angle_rad]], dtype=torch.float64))
-    mean = mean_rotation(torch.stack([R, R @ turn], 1), torch.full((1, 2), 0.5, dtype=torch.float64))
+    R_offset = roma.rotvec_to_rotmat(torch.tensor([[0.0, 0.0, angle_rad]], dtype=torch.float64))
+    mean = mean_rotation(torch.stack([R, R @ R_offset], 1), torch.full((1, 2), 0.5, dtype=torch.float64))
     half = roma.rotvec_to_rotmat(torch.tensor([[0.0, 0.0, angle_rad / 2]], dtype=torch.float64))
     assert torch.allclose(mean, R @ half, atol=1e-6)

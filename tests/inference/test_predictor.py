@@ -59,7 +59,7 @@ def test_a_batch_gives_what_each_instance_gives_alone(network):
 
 
 def test_the_pose_follows_the_object_through_the_image(network):
-    """The same view of the object, moved towards the border: the pose moves and turns with the line of sight."""
+    """The same image of the object, moved towards the border: the pose moves and rotates with the line of sight."""
     rgb, depth_m, both = image()
     depth_m = np.where(both[0], depth_m, 0).astype(np.float32)
     moved = [np.roll(array, 12, axis=1) for array in (rgb, depth_m, both[0])]
@@ -110,14 +110,19 @@ def test_icp_lays_the_cube_on_what_was_seen(network):
 
 def test_hypotheses_are_the_clusters(network):
     rgb, depth_m, both = image()
-    predictor = Predictor(network, PredictOptions(hypotheses=3))
-    from selfpose6d.types import Frame, Instance, InstanceKey
+    seen = []
 
-    key = InstanceKey("", 0, 0, 1, 0)
-    frame = Frame("", 0, 0, rgb, depth_m, K, (Instance(key, both[0]),))
-    hypotheses = predictor.hypotheses(frame)[key]
+    def verifier(frame, instance, T_cam_obj):
+        seen.append(T_cam_obj)
+        return PoseEstimate.none(instance.key, "")
+
+    options = PredictOptions(verify=True, hypotheses=3)
+    shapes = build_object_shapes([cube(), cube()])
+    Predictor(network, options, shapes, verifier)(rgb, depth_m, K, both[:1], [1])
+    [hypotheses] = seen
     assert hypotheses.shape == (3, 4, 4)
-    assert np.allclose(hypotheses[0].numpy(), predictor.predict(frame)[0].T_cam_obj, atol=1e-6)
+    plain = Predictor(network, PredictOptions(hypotheses=3))(rgb, depth_m, K, both[:1], [1])[0]
+    assert np.allclose(hypotheses[0].numpy(), plain.T_cam_obj, atol=1e-6)
 
 
 @pytest.mark.parametrize("can_look", [True, False])
@@ -156,8 +161,8 @@ def test_time_is_kept_per_stage(network):
     rgb, depth_m, both = image()
     predictor = Predictor(network)
     predictor(rgb, depth_m, K, both, [1, 2])
-    assert set(predictor.times.seconds) == {"crop", "network", "select"}
-    assert predictor.instances == 2
+    assert set(predictor.times_s) == {"crop", "network", "cluster"}
+    assert predictor.num_instances == 2
 
 
 def test_a_saved_network_is_loaded_with_its_models(network, tmp_path):

@@ -32,16 +32,16 @@ def brick() -> ObjectModel:
 
 @pytest.fixture(scope="session")
 def round_can() -> ObjectModel:
-    """A label around it: only colour knows how far it is turned."""
+    """A label around it: only colour tells how far it is rotated."""
     return build_object_model(can(np.random.default_rng(0)))
 
 
 def tilted_pose(distance_m: float = 0.8) -> torch.Tensor:
-    """A general view, three faces of a box visible."""
-    from selfpose6d.geometry.so3 import axis_rotation
+    """From a general direction, three faces of a box visible."""
+    import roma
 
     axis = torch.nn.functional.normalize(torch.tensor([1.0, 0.7, 0.3]), dim=0)
-    R = axis_rotation(axis, torch.tensor([2.2]))
+    R = roma.rotvec_to_rotmat(2.2 * axis)[None]
     return make_transform(R, torch.tensor([[0.02, -0.01, distance_m]]))[0]
 
 

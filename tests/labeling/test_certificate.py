@@ -30,14 +30,14 @@ def verdict_on(model, candidates, rms_m=0.002, outside=0.0, visible=0.8):
 
 
 @pytest.fixture
-def turned():
-    """A pose and the same turned by half about the object's z axis."""
+def rotated():
+    """A pose and the same rotated by half about the object's z axis."""
     T = tilted_pose()
     return torch.stack([T, T @ torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))])
 
 
-def test_a_clear_winner_is_certified(box, turned):
-    verdict = verdict_on(box, scored(turned, [1.1, 0.7]))
+def test_a_clear_winner_is_certified(box, rotated):
+    verdict = verdict_on(box, scored(rotated, [1.1, 0.7]))
     assert verdict.winner == 0
     assert verdict.certificate.status == "certified"
     assert verdict.certificate.reason == ""
@@ -45,8 +45,8 @@ def test_a_clear_winner_is_certified(box, turned):
     assert verdict.certificate.confidence > 0.9
 
 
-def test_two_different_poses_as_good_as_each_other_are_ambiguous(box, turned):
-    certificate = verdict_on(box, scored(turned, [1.10, 1.095])).certificate
+def test_two_different_poses_as_good_as_each_other_are_ambiguous(box, rotated):
+    certificate = verdict_on(box, scored(rotated, [1.10, 1.095])).certificate
     assert certificate.status == "ambiguous"
     assert "runner-up too close" in certificate.reason
     assert len(certificate.alternatives) == 1
@@ -54,9 +54,9 @@ def test_two_different_poses_as_good_as_each_other_are_ambiguous(box, turned):
 
 
 def test_a_competing_pose_that_is_a_symmetry_of_the_winner_does_not_count(brick):
-    half_turn = next(S for S in brick.symmetries if S[:3, :3].trace() < -0.9)
+    half_rotation = next(S for S in brick.symmetries if S[:3, :3].trace() < -0.9)
     T = tilted_pose()
-    certificate = verdict_on(brick, scored(torch.stack([T, T @ half_turn]), [1.10, 1.095])).certificate
+    certificate = verdict_on(brick, scored(torch.stack([T, T @ half_rotation]), [1.10, 1.095])).certificate
     assert certificate.status == "certified"
 
 
@@ -80,8 +80,8 @@ def test_candidates_of_one_pose_count_once(box):
         ({"visible": 0.05}, "mostly hidden"),
     ],
 )
-def test_faults_are_named(box, turned, measure, reason):
-    certificate = verdict_on(box, scored(turned, [1.1, 0.7]), **measure).certificate
+def test_faults_are_named(box, rotated, measure, reason):
+    certificate = verdict_on(box, scored(rotated, [1.1, 0.7]), **measure).certificate
     assert certificate.status == "rejected"
     assert reason in certificate.reason
 
@@ -93,8 +93,8 @@ def test_faults_are_named(box, turned, measure, reason):
         ({"free_space": 0.1}, "10.0% of the mask's area lies in free space"),
     ],
 )
-def test_bad_terms_are_named(box, turned, terms, reason):
-    certificate = verdict_on(box, scored(turned, [1.1, 0.7], **terms)).certificate
+def test_bad_terms_are_named(box, rotated, terms, reason):
+    certificate = verdict_on(box, scored(rotated, [1.1, 0.7], **terms)).certificate
     assert certificate.status == "rejected"
     assert reason in certificate.reason
 

@@ -13,7 +13,7 @@ from selfpose6d.types import LabeledPose
 
 
 def crop_of(frame, mask, box, size_px):
-    return observe_crop(frame, mask, box, size_px, FINE_MESH, 2, torch.device("cpu"))
+    return observe_crop(frame, mask, box, torch.device("cpu"), size_px, FINE_MESH, max_shift_px=2)
 
 
 def test_a_crop_back_projects_to_the_same_points(box):

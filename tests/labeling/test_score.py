@@ -22,7 +22,7 @@ def test_the_true_pose_explains_everything(box):
     scores = scores_at(box, rendered_frame(box, T), T[None])
     assert scores.coverage[0] > 0.98
     assert scores.depth[0] < 0.05
-    assert scores.free_space[0] < 0.02  # half a pixel along the rim
+    assert scores.free_space[0] < 0.02  # half a pixel along the occluding contour
     assert scores.colour[0] > 0.8
 
 
@@ -63,14 +63,14 @@ def test_an_occluder_in_front_is_not_free_space(box):
     depth_m = np.where(mask & ~hidden, 0.5, frame.depth_m).astype(np.float32)
     instance = replace(frame.instances[0], mask=hidden)
     scores = scores_at(box, replace(frame, depth_m=depth_m, instances=(instance,)), T[None])
-    assert scores.free_space[0] < 0.02  # half a pixel along the rim
+    assert scores.free_space[0] < 0.02  # half a pixel along the occluding contour
     assert scores.coverage[0] > 0.98
 
 
 def test_colour_tells_the_four_ways_round_apart(box):
     T = tilted_pose()
-    turned = T @ torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
-    scores = scores_at(box, rendered_frame(box, T), torch.stack([T, turned]))
+    rotated = T @ torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
+    scores = scores_at(box, rendered_frame(box, T), torch.stack([T, rotated]))
     assert scores.colour[0] - scores.colour[1] > 0.4
 
 

@@ -45,9 +45,9 @@ def test_similar_poses_fit_the_cloud_as_well(box):
     T = tilted_pose()
     cloud = cloud_of(box, rendered_frame(box, T))
     poses = similar_poses(box, T[None])
-    half_turns = poses[(poses[:, :3, :3] @ T[:3, :3].T).diagonal(dim1=1, dim2=2).sum(-1) < -0.95]
-    aligned = align(box, cloud, half_turns, ResolverOptions(iterations=5))
-    assert len(half_turns) >= 3
+    half_rotations = poses[(poses[:, :3, :3] @ T[:3, :3].T).diagonal(dim1=1, dim2=2).sum(-1) < -0.95]
+    aligned = align(box, cloud, half_rotations, ResolverOptions(iterations=5))
+    assert len(half_rotations) >= 3
     assert aligned.rms_m.max() < 0.03 * box.diameter_m
 
 

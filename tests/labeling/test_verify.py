@@ -27,7 +27,7 @@ def verified(box, T: torch.Tensor, search_doubtful: bool):
 
 
 def lying_wrong() -> torch.Tensor:
-    """On another side, a quarter turn away: nothing that looks alike in shape."""
+    """On another side, a quarter rotation away: nothing that is alike in shape."""
     return tilted_pose() @ retract(torch.tensor([0.0, 0.0, 0.0, 1.1, 0.5, 0.0]))
 
 

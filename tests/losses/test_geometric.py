@@ -6,7 +6,7 @@ import torch
 
 from selfpose6d.geometry.nearest import build_nearest_grid
 from selfpose6d.geometry.se3 import retract
-from selfpose6d.losses.geometric import geometry_loss
+from selfpose6d.losses.joint import geometry_loss
 
 FIRST = torch.zeros(1, dtype=torch.long)
 

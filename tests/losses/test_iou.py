@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfpose6d.losses.iou import iou_loss
+from selfpose6d.losses.joint import iou_loss
 
 
 def test_by_hand():

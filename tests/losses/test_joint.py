@@ -14,7 +14,7 @@ GRID = build_nearest_grid(POINTS, np.tile([0.0, 0.0, 1.0], (50, 1)), cells=16)
 FIRST = torch.zeros(1, dtype=torch.long)
 
 
-def photograph(mask: torch.Tensor, depth_m: torch.Tensor) -> ObservedImages:
+def observed_images(mask: torch.Tensor, depth_m: torch.Tensor) -> ObservedImages:
     ab = torch.zeros(1, 4, 4, 2)
     ab[..., 0] = 7.0
     return ObservedImages(
@@ -35,14 +35,16 @@ def columns(*which: int) -> torch.Tensor:
     return mask
 
 
-def loss(photo: ObservedImages, rendered: Rendering, options: JointLossOptions, has_colour: bool = True):
-    return joint_loss(photo, rendered, torch.eye(4)[None], GRID, FIRST, torch.tensor([has_colour]), options)
+def loss(observed: ObservedImages, rendered: Rendering, options: JointLossOptions, has_colour: bool = True):
+    return joint_loss(
+        observed, rendered, torch.eye(4)[None], GRID, FIRST, torch.tensor([has_colour]), options
+    )
 
 
 def test_the_sum_by_hand():
     options = JointLossOptions(colour=0.5, iou=2.0, geometry=1000.0, window_px=0)
-    photo = photograph(columns(0, 1).bool(), torch.full((1, 4, 4), 0.5))
-    terms = loss(photo, rendering(columns(1, 2)), options)
+    observed = observed_images(columns(0, 1).bool(), torch.full((1, 4, 4), 0.5))
+    terms = loss(observed, rendering(columns(1, 2)), options)
     # a: 7 against 0 in column 0, 7 against 10 in column 1, 0 against 10 in column 2, both ways
     assert terms.colour.item() == pytest.approx(2 * (7 + 3 + 10) / 4)
     assert terms.iou.item() == pytest.approx(1 - 1 / 3)
@@ -54,10 +56,11 @@ def test_the_sum_by_hand():
 def test_an_occluder_beside_the_mask_is_unknown_in_the_aware_form_only():
     depth_m = torch.full((1, 4, 4), 0.8)
     depth_m[..., 2] = 0.3
-    photo = photograph(columns(0, 1).bool(), depth_m)
+    observed = observed_images(columns(0, 1).bool(), depth_m)
     rendered = rendering(columns(0, 1, 2))
     aware, literal = (
-        loss(photo, rendered, JointLossOptions(window_px=0, occlusion_aware=aware)) for aware in (True, False)
+        loss(observed, rendered, JointLossOptions(window_px=0, occlusion_aware=aware))
+        for aware in (True, False)
     )
     assert aware.iou.item() == 0.0
     assert literal.iou.item() == pytest.approx(1 / 3)
@@ -74,15 +77,15 @@ def test_what_is_known_pixel_by_pixel():
 
 
 def test_a_mesh_without_colours_has_no_colour_term():
-    photo = photograph(columns(0, 1).bool(), torch.full((1, 4, 4), 0.5))
-    terms = loss(photo, rendering(columns(1, 2)), JointLossOptions(), has_colour=False)
+    observed = observed_images(columns(0, 1).bool(), torch.full((1, 4, 4), 0.5))
+    terms = loss(observed, rendering(columns(1, 2)), JointLossOptions(), has_colour=False)
     assert terms.colour.item() == 0.0
     torch.testing.assert_close(terms.total, 0.1 * terms.iou + terms.geometry)
 
 
 def test_nothing_rendered_is_finite():
-    photo = photograph(columns(0, 1).bool(), torch.full((1, 4, 4), 0.5))
-    terms = loss(photo, rendering(columns()), JointLossOptions())
+    observed = observed_images(columns(0, 1).bool(), torch.full((1, 4, 4), 0.5))
+    terms = loss(observed, rendering(columns()), JointLossOptions())
     assert terms.iou.item() == 1.0
     assert all(torch.isfinite(term).all() for term in vars(terms).values())
 

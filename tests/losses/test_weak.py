@@ -27,9 +27,9 @@ def test_distance_of_a_pure_translation_is_its_length():
 
 def test_distance_of_a_half_turn_by_hand():
     T = torch.eye(4)[None, None]
-    turned = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))[None, None]
+    rotated = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))[None, None]
     points = torch.tensor([[[0.1, 0.0, 0.0], [0.0, 0.2, 0.0], [0.0, 0.0, 0.3]]])
-    assert pose_distance_m(T, turned, points).item() == pytest.approx((0.2 + 0.4 + 0.0) / 3, abs=1e-5)
+    assert pose_distance_m(T, rotated, points).item() == pytest.approx((0.2 + 0.4 + 0.0) / 3, abs=1e-5)
 
 
 def test_distance_gradient():
@@ -80,15 +80,15 @@ def test_instances_count_by_their_weight():
 
 
 def test_a_symmetric_target_is_the_one_nearest_to_the_prediction():
-    half_turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
-    T_obj_sym = torch.stack([torch.eye(4), half_turn])[None].repeat(2, 1, 1, 1)
+    half_rotation = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
+    T_obj_sym = torch.stack([torch.eye(4), half_rotation])[None].repeat(2, 1, 1, 1)
     allowed = torch.tensor([[True, True], [True, False]])
     target = random_poses(2, 1).expand(-1, 3, -1, -1)
-    near_turned = target @ half_turn
-    near_turned = torch.cat([near_turned[:, :2], target[:, :1]], 1)
+    near_rotated = target @ half_rotation
+    near_rotated = torch.cat([near_rotated[:, :2], target[:, :1]], 1)
     points = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
-    chosen = nearest_symmetric_target(near_turned, target, T_obj_sym, allowed, points)
-    assert torch.allclose(chosen[0], near_turned[0], atol=1e-6)
+    chosen = nearest_symmetric_target(near_rotated, target, T_obj_sym, allowed, points)
+    assert torch.allclose(chosen[0], near_rotated[0], atol=1e-6)
     assert torch.allclose(chosen[1], target[1], atol=1e-6)
 
 

@@ -25,7 +25,7 @@ from small_meshes import (
 from selfpose6d.errors import MeshError
 from selfpose6d.meshes.io import load_mesh, save_mesh_ply
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.texture import sample_texture
+from selfpose6d.meshes.sampling import sample_texture
 
 CORNER_COLOURS = {(0.0, 0.0): BLUE, (0.1, 0.0): WHITE, (0.1, 0.1): GREEN, (0.0, 0.1): RED}
 

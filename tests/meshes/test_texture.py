@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_meshes import BLUE, FOUR_COLOURS, GREEN, RED, SQUARE_FACES, SQUARE_UV, WHITE
 
-from selfpose6d.meshes.texture import corner_to_vertex_rgb, sample_texture, unwrap_tiles
+from selfpose6d.meshes.merge import unwrap_tiles
+from selfpose6d.meshes.sampling import corner_to_vertex_rgb, sample_texture
 
 
 def test_texel_centres_and_the_middle() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfpose6d.metrics.auc import accuracy_curve, auc_exact, auc_toolbox, share_below
+from selfpose6d.metrics.auc import accuracy_curve, auc_exact, auc_toolbox, fraction_below
 
 distances = st.lists(st.one_of(st.floats(0, 0.3), st.just(float("inf"))), min_size=1, max_size=40).map(
     lambda values: np.array(values, dtype=np.float64)
@@ -34,7 +34,7 @@ def test_exact_by_hand():
 
 
 def test_toolbox_by_hand():
-    # Up to 0.05 the share is 1/2 (its right end), then 1/2 stays: one of two found at 0.05.
+    # Up to 0.05 the fraction is 1/2 (its right end), then 1/2 stays: one of two found at 0.05.
     assert auc_toolbox(np.array([0.05, np.inf])) == pytest.approx(50.0)
     assert auc_exact(np.array([0.05, np.inf])) == pytest.approx(25.0)
 
@@ -68,15 +68,15 @@ def test_bias_of_the_toolbox_is_large_for_few_instances():
 
 
 def test_share_is_strictly_below():
-    assert share_below(np.array([0.01, 0.02, np.inf, 0.0199])) == 0.5
+    assert fraction_below(np.array([0.01, 0.02, np.inf, 0.0199])) == 0.5
 
 
 def test_nothing_to_measure_is_nan():
     none = np.empty(0)
-    assert np.isnan([auc_exact(none), auc_toolbox(none), share_below(none)]).all()
+    assert np.isnan([auc_exact(none), auc_toolbox(none), fraction_below(none)]).all()
     assert np.isnan(accuracy_curve(none, np.array([0.1]))).all()
 
 
 def test_all_missing_is_zero():
     missing = np.full(3, np.inf)
-    assert (auc_exact(missing), auc_toolbox(missing), share_below(missing)) == (0, 0, 0)
+    assert (auc_exact(missing), auc_toolbox(missing), fraction_below(missing)) == (0, 0, 0)

@@ -11,30 +11,32 @@ POINTS_M = np.array([[0.1, 0, 0], [-0.1, 0, 0], [0, 0.02, 0]])
 NO_SYMMETRY = np.eye(4)[None]
 
 
-def pose(z_m: float = 1.0, turn_deg: float = 0.0, x_m: float = 0.0) -> np.ndarray:
+def pose(z_m: float = 1.0, rotation_deg: float = 0.0, x_m: float = 0.0) -> np.ndarray:
     T = np.eye(4)
-    T[:3, :3] = Rotation.from_euler("z", turn_deg, degrees=True).as_matrix()
+    T[:3, :3] = Rotation.from_euler("z", rotation_deg, degrees=True).as_matrix()
     T[:3, 3] = (x_m, 0, z_m)
     return T
 
 
-def half_turn() -> np.ndarray:
+def half_rotation() -> np.ndarray:
     return np.stack([np.eye(4), pose(0.0, 180)])
 
 
 def test_mssd_takes_the_worst_point():
-    # Turned by 180 degrees about z: the outer points move 0.2 m, the third 0.04 m.
-    assert mssd(pose(turn_deg=180), pose(), POINTS_M, NO_SYMMETRY) == pytest.approx(0.2)
+    # Rotated by 180 degrees about z: the outer points move 0.2 m, the third 0.04 m.
+    assert mssd(pose(rotation_deg=180), pose(), POINTS_M, NO_SYMMETRY) == pytest.approx(0.2)
 
 
 def test_mssd_takes_the_best_symmetry():
-    assert mssd(pose(turn_deg=180, x_m=0.01), pose(), POINTS_M, half_turn()) == pytest.approx(0.01)
+    assert mssd(pose(rotation_deg=180, x_m=0.01), pose(), POINTS_M, half_rotation()) == pytest.approx(0.01)
 
 
 def test_mspd_is_in_pixels_of_an_image_640_wide():
     assert mspd(pose(x_m=0.01), pose(), POINTS_M, NO_SYMMETRY, K, 640) == pytest.approx(5.0)
     assert mspd(pose(x_m=0.01), pose(), POINTS_M, NO_SYMMETRY, K, 1280) == pytest.approx(2.5)
-    assert mspd(pose(turn_deg=180), pose(), POINTS_M, half_turn(), K, 640) == pytest.approx(0, abs=1e-9)
+    assert mspd(pose(rotation_deg=180), pose(), POINTS_M, half_rotation(), K, 640) == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 def plane(depth_m: float, columns: slice) -> np.ndarray:

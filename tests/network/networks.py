@@ -11,7 +11,7 @@ from selfpose6d.network.pose_network import PoseNetwork
 OBJECTS = ObjectTable((1, 5), (0.2, 0.1), ((0.0, 0.0, 0.0), (0.01, 0.02, -0.03)))
 TINY = NetworkConfig(
     crop_px=32,
-    points=24,
+    num_points=24,
     stage_channels=(8, 8, 16, 16),
     psp_channels=16,
     decoder_channels=(16, 8),
@@ -52,7 +52,7 @@ def random_input(batch: int, config: NetworkConfig = TINY, seed: int = 1) -> Net
     generator = torch.Generator().manual_seed(seed)
     return NetworkInput(
         rgb=torch.rand(batch, 3, config.crop_px, config.crop_px, generator=generator),
-        points_crop_m=0.1 * (2 * torch.rand(batch, config.points, 3, generator=generator) - 1),
-        pixel=torch.randint(0, config.crop_px**2, (batch, config.points), generator=generator),
+        points_crop_m=0.1 * (2 * torch.rand(batch, config.num_points, 3, generator=generator) - 1),
+        pixel=torch.randint(0, config.crop_px**2, (batch, config.num_points), generator=generator),
         object_index=torch.arange(batch) % 2,
     )

@@ -21,9 +21,9 @@ from selfpose6d.network.fusion import FusedFeatures
 def test_poses_are_rigid_and_confidences_are_between_0_and_1():
     prediction = build()(random_input(3))
     R = prediction.T_crop_obj[..., :3, :3]
-    assert prediction.T_crop_obj.shape == (3, TINY.points, 4, 4)
+    assert prediction.T_crop_obj.shape == (3, TINY.num_points, 4, 4)
     assert torch.allclose(R @ R.mT, torch.eye(3).expand_as(R), atol=1e-5)
-    assert torch.allclose(torch.det(R), torch.ones(3, TINY.points), atol=1e-5)
+    assert torch.allclose(torch.det(R), torch.ones(3, TINY.num_points), atol=1e-5)
     assert ((prediction.confidence > 0) & (prediction.confidence < 1)).all()
 
 
@@ -35,7 +35,7 @@ def test_instances_of_a_batch_do_not_see_each_other():
 
 def test_sampled_pixels_have_no_order():
     network, inputs = build(), random_input(2)
-    order = torch.randperm(TINY.points, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(TINY.num_points, generator=torch.Generator().manual_seed(0))
     shuffled = inputs._replace(points_crop_m=inputs.points_crop_m[:, order], pixel=inputs.pixel[:, order])
     assert torch.allclose(network(inputs).T_crop_obj[:, order], network(shuffled).T_crop_obj, atol=1e-5)
 

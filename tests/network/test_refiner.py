@@ -1,4 +1,4 @@
-"""The refinement network: starts as the identity, turns about the centre, composes as Eq. (5), gradients stay apart."""
+"""The refinement network: starts as the identity, rotates about the centre, composes as Eq. (5)."""
 
 from dataclasses import replace
 
@@ -54,8 +54,8 @@ def test_a_turn_leaves_the_centre_where_it_is_and_a_shift_counts_in_diameters():
     refiner = fresh()
     objects = torch.tensor([1])
     centre = torch.tensor(OBJECTS.centre_m[1])
-    turn = refiner.about_centre(torch.tensor([[0.8, 0.6, 0.0, 0.0]]), torch.zeros(1, 3), objects)
-    torch.testing.assert_close(transform_points(turn, centre[None, None])[0, 0], centre)
+    T_offset = refiner.about_centre(torch.tensor([[0.8, 0.6, 0.0, 0.0]]), torch.zeros(1, 3), objects)
+    torch.testing.assert_close(transform_points(T_offset, centre[None, None])[0, 0], centre)
     shift = refiner.about_centre(
         torch.tensor([[2.0, 0.0, 0.0, 0.0]]), torch.tensor([[0.5, 0.0, 0.0]]), objects
     )
@@ -130,8 +130,8 @@ def test_a_perturbation_rotates_and_shifts_what_is_refined():
     perturbation = torch.tensor([[0.02, 0.0, 0.0, 0.0, 0.1, 0.0]]).repeat(2, 1)
     moved = network(given, GRID, refine_steps=1, perturbation=perturbation).T_refined[:, 0]
     delta = torch.linalg.inv(plain) @ moved
-    turn = roma.rotmat_to_rotvec(delta[:, :3, :3])
-    torch.testing.assert_close(turn, perturbation[:, :3], atol=1e-5, rtol=1e-3)
+    rotvec = roma.rotmat_to_rotvec(delta[:, :3, :3])
+    torch.testing.assert_close(rotvec, perturbation[:, :3], atol=1e-5, rtol=1e-3)
     centre = torch.tensor(OBJECTS.centre_m)
     shift_m = transform_points(delta, centre[:, None])[:, 0] - centre
     torch.testing.assert_close(

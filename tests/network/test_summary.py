@@ -26,7 +26,7 @@ def test_the_fusion_layers_flops_by_hand():
     first, second = TINY.fusion_channels
     per_point = (TINY.colour_channels + 3) * first + 2 * first * second + 4 * 2
     per_point += 2 * second * TINY.global_channels[0] + TINY.global_channels[0] * TINY.global_channels[1]
-    assert fusion.flops == 2 * TINY.points * per_point
+    assert fusion.flops == 2 * TINY.num_points * per_point
 
 
 def test_the_papers_size_is_densefusions_and_small_is_smaller():
@@ -42,7 +42,7 @@ def test_the_sizes_share_one_structure():
 
 
 @pytest.mark.parametrize(
-    "change", [{"crop_px": 100}, {"decoder_channels": ()}, {"points": 0}, {"dropout": 1.0}]
+    "change", [{"crop_px": 100}, {"decoder_channels": ()}, {"num_points": 0}, {"dropout": 1.0}]
 )
 def test_nonsense_is_refused(change):
     with pytest.raises(UsageError, match=r"must|need"):

@@ -18,13 +18,13 @@ def angles_deg(T):
 
 
 def test_a_label_box_looks_like_itself_four_ways_by_shape_but_one_by_colour(box):
-    half_turns = angles_deg(box.similarity.T_obj_obj) > 170
-    assert half_turns.sum() >= 3
+    half_rotations = angles_deg(box.similarity.T_obj_obj) > 170
+    assert half_rotations.sum() >= 3
     assert len(box.symmetries) == 1
     torch.testing.assert_close(box.symmetries[0], torch.eye(4))
 
 
-def test_a_plain_brick_finds_its_half_turns(brick):
+def test_a_plain_brick_finds_its_half_rotations(brick):
     assert (angles_deg(brick.symmetries) > 170).sum() >= 3
 
 

@@ -46,8 +46,8 @@ def test_a_square_grows_and_shrinks_with_its_distance():
     assert gradient_of(image.mask.sum(), T)[2, 3].item() == pytest.approx(-3200, rel=0.03)
 
 
-def test_a_square_that_moves_right_trades_its_left_for_its_right_edge():
-    """Of the columns 12 to 51, weighed by their number: moving by one pixel (1 cm) gains 40 * (51.5 - 11.5)."""
+def test_a_square_that_moves_right_loses_its_left_and_gains_its_right_edge():
+    """Of the columns 12 to 51, weighed by how many they are: moving by one pixel (1 cm) gains 40 * (51.5 - 11.5)."""
     T = ahead()
     image = render(
         PosedMeshes(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
@@ -67,7 +67,7 @@ def test_depth_within_a_square_follows_its_motion():
 
 
 def test_a_turned_square_gets_deeper_on_one_side():
-    """Turned about y by a small angle, the point at x has depth 1 - angle * x: R[2, 0] x."""
+    """Rotated about y by a small angle, the point at x has depth 1 - angle * x: R[2, 0] x."""
     T = ahead()
     image = render(
         PosedMeshes(pack_meshes([sheet(1, side_m=0.4)]), FIRST, T, camera(100, 31.5, 31.5), 64, 64)
@@ -149,11 +149,11 @@ def subdivided(mesh: Mesh) -> Mesh:
 
 
 def moved(T: torch.Tensor, centre: torch.Tensor, twist: torch.Tensor) -> torch.Tensor:
-    """Translation and a turn about the object's centre, camera frame."""
-    turn = roma.rotvec_to_rotmat(twist[:, 3:])
-    place = T[:, :3, :3] @ centre + T[:, :3, 3]
-    R = turn @ T[:, :3, :3]
-    return make_transform(R, place + twist[:, :3] - R @ centre)
+    """Translation and a rotation about the object's centre, camera frame."""
+    R_offset = roma.rotvec_to_rotmat(twist[:, 3:])
+    centre_cam = T[:, :3, :3] @ centre + T[:, :3, 3]
+    R = R_offset @ T[:, :3, :3]
+    return make_transform(R, centre_cam + twist[:, :3] - R @ centre)
 
 
 class Study:
@@ -214,13 +214,13 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("faces", [12, 2_000, 16_000])
-@pytest.mark.parametrize(("supersample", "least_turn"), [(1, 0.95), (2, 0.98)])
-def test_gradients_point_where_finite_differences_do(faces, supersample, least_turn):
+@pytest.mark.parametrize(("supersample", "least_rotation"), [(1, 0.95), (2, 0.98)])
+def test_gradients_point_where_finite_differences_do(faces, supersample, least_rotation):
     study = Study(object_of(faces), supersample)
     gradients, differences = study.gradients(), study.differences()
     for name in ("colour", "mask", "depth"):
         assert cosine(gradients[name][:, :3], differences[name][:, :3]) > 0.995, name
-        assert cosine(gradients[name][:, 3:], differences[name][:, 3:]) > least_turn, name
+        assert cosine(gradients[name][:, 3:], differences[name][:, 3:]) > least_rotation, name
         ratio = gradients[name].norm() / differences[name].norm()
         assert ratio.item() == pytest.approx(1.0, abs=0.1), name
 

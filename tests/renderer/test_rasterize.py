@@ -142,7 +142,7 @@ def test_a_face_larger_than_the_image_fills_it(backend):
 @settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_neighbouring_faces_leave_no_crack(seed):
-    """A wide sheet of small faces, turned anyhow about the viewing axis and tilted, fills the image."""
+    """A wide sheet of small faces, rotated anyhow about the viewing axis and tilted, fills the image."""
     angle = torch.tensor(seed * 0.37)
     T = poses_ahead(1, seed)
     c, s = angle.cos().item(), angle.sin().item()

@@ -50,7 +50,7 @@ def test_true_poses_render_what_the_camera_measured(ycbv_sample: Path, frame_id:
 
 @pytest.mark.parametrize("frame_id", FRAMES, ids=str)
 def test_true_poses_render_the_colours_of_the_photograph(ycbv_sample: Path, frame_id: FrameId):
-    """Texture the right way up: the picture correlates with the photograph, and less so when it is mirrored."""
+    """Texture the right way up: the rendering correlates with the observed image, and less so when it is mirrored."""
     dataset = DataOptions(ycbv_sample, split="test").open()
     frame = dataset.load_frame(frame_id)
     truths = {truth.key: truth for truth in load_ground_truth(ycbv_sample)}
@@ -60,5 +60,5 @@ def test_true_poses_render_the_colours_of_the_photograph(ycbv_sample: Path, fram
         upright = np.corrcoef(frame.rgb[seen].ravel(), rgb[seen].ravel())[0, 1]
         assert upright > 0.4
         rows, columns = np.nonzero(seen)
-        turned = rgb[rows.max() + rows.min() - rows, columns]
-        assert upright > np.corrcoef(frame.rgb[seen].ravel(), turned.ravel())[0, 1]
+        flipped = rgb[rows.max() + rows.min() - rows, columns]
+        assert upright > np.corrcoef(frame.rgb[seen].ravel(), flipped.ravel())[0, 1]

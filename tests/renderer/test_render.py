@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+import roma
 import torch
 from drawn_meshes import AT_ORIGIN, FIRST, camera, coloured, poses_ahead, sheet, soup, textured_sheet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfpose6d.geometry.so3 import axis_rotation
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
@@ -26,10 +26,7 @@ def ahead(z_m: float = 1.0) -> torch.Tensor:
 def test_depth_of_a_tilted_plane_is_where_the_ray_meets_it(tilt_x_rad, tilt_y_rad, z_m, supersample):
     """Plane n . p = n . t; the ray of pixel (u, v) meets it at z = n . t / n . ((u - cx) / f, (v - cy) / f, 1)."""
     x_axis, y_axis = torch.eye(3)[0], torch.eye(3)[1]
-    R = (
-        axis_rotation(x_axis, torch.tensor([tilt_x_rad]))[0]
-        @ axis_rotation(y_axis, torch.tensor([tilt_y_rad]))[0]
-    )
+    R = roma.rotvec_to_rotmat(tilt_x_rad * x_axis) @ roma.rotvec_to_rotmat(tilt_y_rad * y_axis)
     T = ahead(z_m)
     T[0, :3, :3] = R
     image = render(
@@ -74,9 +71,9 @@ def test_background_is_zero_everywhere():
 
 
 def test_more_samples_come_closer_to_the_true_area():
-    """A sheet of 20 x 20 px turned by 0.4 rad: 400 px."""
+    """A sheet of 20 x 20 px rotated by 0.4 rad: 400 px."""
     T = ahead()
-    T[0, :3, :3] = axis_rotation(torch.eye(3)[2], torch.tensor([0.4]))[0]
+    T[0, :3, :3] = roma.rotvec_to_rotmat(0.4 * torch.eye(3)[2])
     packed, K = pack_meshes([sheet(1, side_m=0.2)]), camera(100, 15.3, 15.8)
     area_px = [render(PosedMeshes(packed, FIRST, T, K, 32, 32), s).mask.sum().item() for s in (1, 2, 4, 8)]
     assert area_px[3] == pytest.approx(400, abs=0.5)

@@ -1,4 +1,4 @@
-"""The table shows the figures that results.json holds."""
+"""The table shows the statistics that results.json holds."""
 
 import io
 

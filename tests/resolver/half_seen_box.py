@@ -1,4 +1,4 @@
-"""A box as a camera sees it: only the faces turned towards the camera have points."""
+"""A box as a camera sees it: only the faces towards the camera have points."""
 
 import numpy as np
 import torch
@@ -29,21 +29,21 @@ def random_poses(count: int, seed: int) -> torch.Tensor:
 
 
 def nudged(T_cam_obj: torch.Tensor, angle_deg: float, shift_m: float, seed: int) -> torch.Tensor:
-    """Each pose turned about its own origin and shifted by these amounts in a random direction."""
+    """Each pose rotated about its own origin and shifted by these amounts in a random direction."""
     generator = torch.Generator().manual_seed(seed)
     direction = torch.nn.functional.normalize(
         torch.randn(2, len(T_cam_obj), 3, generator=generator, dtype=torch.float64), dim=-1
     )
-    turn = retract(torch.cat([torch.zeros_like(direction[0]), np.deg2rad(angle_deg) * direction[0]], -1)).to(
-        T_cam_obj
-    )
-    nudged = T_cam_obj @ turn
+    T_offset = retract(
+        torch.cat([torch.zeros_like(direction[0]), np.deg2rad(angle_deg) * direction[0]], -1)
+    ).to(T_cam_obj)
+    nudged = T_cam_obj @ T_offset
     nudged[:, :3, 3] += shift_m * direction[1].to(T_cam_obj)
     return nudged
 
 
 def visible_clouds_m(T_cam_obj: torch.Tensor, points: int, seed: int) -> torch.Tensor:
-    """(poses, points, 3): surface points in the camera frame, none on a face turned away."""
+    """(poses, points, 3): surface points in the camera frame, none on a face that points away."""
     generator = np.random.default_rng(seed)
     return torch.stack([_visible_cloud_m(T, points, generator) for T in T_cam_obj])
 

@@ -123,7 +123,7 @@ def test_small_errors_are_removed(backend, grid, truth, clouds_m):
 
 
 def test_observed_to_model_keeps_the_hidden_back_where_it_is(grid, truth, clouds_m):
-    """The paper's other direction pulls the back of the box onto its visible front."""
+    """The paper's other direction moves the back of the box onto its visible front."""
     start = nudged(truth, 5, 0.005, seed=4)
     error_m = {
         direction: adds_m(

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 from labels import label
+from written import write_certificates
 
 from selfpose6d.errors import DataError
 from selfpose6d.runs.certificates import (
@@ -11,7 +12,6 @@ from selfpose6d.runs.certificates import (
     read_certificates,
     read_review,
     reviewed,
-    write_certificates,
 )
 from selfpose6d.types import InstanceKey, PoseEstimate
 

@@ -4,14 +4,15 @@ import roma
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from written import write_predictions
 
 from selfpose6d.errors import DataError
+from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import (
     Prediction,
     read_predictions,
     read_skipped,
-    skipped_line,
-    write_predictions,
+    skipped_row,
 )
 from selfpose6d.types import InstanceKey
 
@@ -105,7 +106,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_skipped_rows(tmp_path):
     key = InstanceKey("test", 48, 1, 5, 0)
     path = tmp_path / "skipped.jsonl"
-    path.write_text(skipped_line(key, "few points"))
+    path.write_text(to_line(skipped_row(key, "few points")))
     (skipped,) = read_skipped(path)
     assert (skipped.key, skipped.reason, skipped.valid) == (key, "few points", False)
     path.write_text('{"split": "test"}\n')

@@ -11,11 +11,11 @@ import pytest
 from labels import label
 
 from selfpose6d.errors import UsageError
+from selfpose6d.runs.certificates import load_labels
 from selfpose6d.runs.config import DataConfig, RunContext, new_config, read_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import Journal, finished_record
-from selfpose6d.runs.labels import load_labels
 from selfpose6d.runs.outputs import write_outputs
 from selfpose6d.runs.predictions import read_predictions
 from selfpose6d.selection import FrameId, Selection

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfpose6d.synthetic.cameras import K_YCB_VIDEO, all_around, eye_on_sphere, look_at, orbit
+from selfpose6d.synthetic.cameras import K_YCB_VIDEO, all_around, direction, look_at, orbit
 
 TARGET_M = np.array([0.1, -0.2, 0.1])
 
@@ -22,7 +22,7 @@ def test_a_camera_south_of_the_target_sees_up_as_up() -> None:
 
 @given(st.floats(0, 6.28), st.floats(0.1, 1.4), st.floats(0.3, 3), st.floats(-3, 3))
 def test_target_is_straight_ahead(azimuth: float, elevation: float, distance_m: float, roll: float) -> None:
-    eye = eye_on_sphere(TARGET_M, azimuth, elevation, distance_m)
+    eye = TARGET_M + distance_m * direction(azimuth, elevation)
     T_cam_world = look_at(eye, TARGET_M, roll)
     seen_m = T_cam_world[:3, :3] @ TARGET_M + T_cam_world[:3, 3]
     np.testing.assert_allclose(seen_m, [0, 0, distance_m], atol=1e-9)

@@ -22,7 +22,7 @@ def height_m(mesh: Mesh, R: np.ndarray) -> float:
 
 def test_a_cube_lies_on_each_face_equally_often() -> None:
     poses = find_resting_poses(plain_box(0.1, 0.1, 0.1))
-    np.testing.assert_allclose(poses.share, np.full(6, 1 / 6), atol=1e-9)
+    np.testing.assert_allclose(poses.probability, np.full(6, 1 / 6), atol=1e-9)
     assert poses.upright.sum() == 1
 
 
@@ -31,12 +31,12 @@ def test_a_box_lies_on_its_faces_the_broad_ones_most() -> None:
     poses = find_resting_poses(box)
     heights = np.array([height_m(box, R) for R in poses.R_world_obj])
     np.testing.assert_allclose(np.sort(heights), [0.04, 0.04, 0.1, 0.1, 0.2, 0.2], atol=1e-6)
-    assert poses.share[heights < 0.05].min() > poses.share[heights > 0.15].max()
+    assert poses.probability[heights < 0.05].min() > poses.probability[heights > 0.15].max()
 
 
 def test_a_plate_does_not_stand_on_its_edge() -> None:
     poses = find_resting_poses(plain_box(0.002, 0.2, 0.2))
-    assert len(poses.share) == 2
+    assert len(poses.probability) == 2
 
 
 def test_a_can_stands_and_rolls() -> None:
@@ -56,7 +56,7 @@ def test_a_carton_does_not_balance_on_its_fin() -> None:
 def test_a_surface_that_is_open_has_poses_too() -> None:
     box = plain_box(0.1, 0.1, 0.05)
     lidless = Mesh(box.vertices_m, box.faces[:-2])
-    assert len(find_resting_poses(lidless).share) >= 5
+    assert len(find_resting_poses(lidless).probability) >= 5
 
 
 @given(st.integers(0, 2**31))
@@ -73,6 +73,6 @@ def test_drawn_poses_are_mostly_upright() -> None:
     generator = np.random.default_rng(0)
     drawn = np.array([draw_resting(poses, generator) for _ in range(300)])
     assert (drawn[:, 2, 2] > 0.99).mean() == pytest.approx(
-        0.6 + 0.4 * float(poses.share[poses.upright].sum()), abs=0.1
+        0.6 + 0.4 * float(poses.probability[poses.upright].sum()), abs=0.1
     )
     assert np.ptp(np.arctan2(drawn[:, 1, 0], drawn[:, 0, 0])) > 6, "every heading"

@@ -8,7 +8,7 @@ from selfpose6d.synthetic.sensor import (
     SensorModel,
     draw_sensor,
     measure_depth,
-    take_picture,
+    take_image,
 )
 
 SHAPE = (120, 160)
@@ -42,7 +42,7 @@ def test_depth_is_quantised_in_disparity(sensor: SensorModel) -> None:
     assert steps.min() > 0.8 * 1.4**2 / sensor.disparity_m
 
 
-def test_grazing_surfaces_edges_and_far_things_are_lost(sensor: SensorModel) -> None:
+def test_grazing_surfaces_edges_and_far_surfaces_are_lost(sensor: SensorModel) -> None:
     flat = np.full(SHAPE, 1.0)
     assert (measured_m(sensor, flat, incidence=0.9) > 0).mean() > 0.99
     assert (measured_m(sensor, flat, incidence=0.02) > 0).mean() < 0.1
@@ -54,10 +54,10 @@ def test_grazing_surfaces_edges_and_far_things_are_lost(sensor: SensorModel) -> 
     assert kept[:, [70, 90]].mean() > 0.95
 
 
-def test_picture_keeps_its_mean_and_gets_noise(sensor: SensorModel) -> None:
+def test_image_keeps_its_mean_and_gets_noise(sensor: SensorModel) -> None:
     grey = np.full((*SHAPE, 3), 128, np.uint8)
-    picture = take_picture(grey, sensor, np.random.default_rng(2))
-    assert picture.mean() == pytest.approx(128, abs=0.5)
-    assert 0.5 < picture.std() < 5
-    again = take_picture(grey, sensor, np.random.default_rng(2))
-    assert np.array_equal(picture, again)
+    image = take_image(grey, sensor, np.random.default_rng(2))
+    assert image.mean() == pytest.approx(128, abs=0.5)
+    assert 0.5 < image.std() < 5
+    again = take_image(grey, sensor, np.random.default_rng(2))
+    assert np.array_equal(image, again)

@@ -29,13 +29,13 @@ FRAMES = 10
 
 @pytest.fixture(scope="session")
 def rendered_root(tmp_path_factory) -> Path:
-    """A BOP root of 10 frames, split train: a coloured cube of 10 cm, turned by some 30 degrees, at 0.5 m."""
+    """A BOP root of 10 frames, split train: a coloured cube of 10 cm, rotated by some 30 degrees, at 0.5 m."""
     root = tmp_path_factory.mktemp("rendered")
     write_models(root / "models", (2,))
     scene = root / "train" / "000001"
     T = torch.eye(4).repeat(FRAMES, 1, 1)
-    turns = 0.4 * torch.randn(FRAMES, 3, generator=torch.Generator().manual_seed(0))
-    T[:, :3, :3] = roma.rotvec_to_rotmat(turns)
+    rotvecs = 0.4 * torch.randn(FRAMES, 3, generator=torch.Generator().manual_seed(0))
+    T[:, :3, :3] = roma.rotvec_to_rotmat(rotvecs)
     T[:, 2, 3] = 0.5
     K = torch.tensor(CAM_K).reshape(3, 3).expand(FRAMES, 3, 3)
     images = render(PosedMeshes(pack_meshes([cube()]), torch.zeros(FRAMES, dtype=torch.long), T, K, 48, 64))

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from runs.written import write_certificates
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.true_poses import load_ground_truth
-from selfpose6d.runs.certificates import write_certificates
 from selfpose6d.runs.config import RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.types import Certificate, LabeledPose

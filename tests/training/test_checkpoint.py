@@ -1,11 +1,13 @@
 """Checkpoints: whole or not at all, corrupt ones and full disks named, nothing lost."""
 
 import errno
+import json
 import os
 
 import pytest
 import torch
 from networks import build_both, random_input, shapes
+from safetensors import safe_open
 from training_runs import run, same_weights, weights
 
 from selfpose6d import files
@@ -27,6 +29,15 @@ def test_a_saved_network_predicts_the_same(tmp_path):
     assert loaded.objects == network.objects
     refined = [each(inputs, shapes(2), refine_steps=2).T_refined for each in (loaded, network)]
     assert torch.equal(*refined)
+
+
+def test_a_file_keeps_the_names_that_earlier_ones_have(tmp_path):
+    network = build_both()
+    save_network(tmp_path / "a.safetensors", network, {})
+    with safe_open(tmp_path / "a.safetensors", framework="pt") as file:
+        header = json.loads(file.metadata()["selfpose6d"])
+    assert header["config"]["points"] == network.config.num_points
+    assert "num_points" not in header["config"]
 
 
 def test_a_run_means_its_best_checkpoint_then_its_last(tmp_path):

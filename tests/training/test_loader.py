@@ -1,4 +1,4 @@
-"""Order, shares and read-ahead of the batches; the split into training and held-out frames."""
+"""Order, fractions and read-ahead of the batches; the split into training and held-out frames."""
 
 import numpy as np
 import pytest

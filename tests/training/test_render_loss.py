@@ -41,9 +41,9 @@ def T_true(dataset, batch):
     return (inverse(batch.T_cam_crop) @ truth)[:, None]
 
 
-def off(T: torch.Tensor, turn_rad: float = 0.15, shift_m: float = 0.01) -> torch.Tensor:
-    turn = roma.rotvec_to_rotmat(torch.tensor([0.0, turn_rad, 0.0]))
-    return T @ make_transform(turn, torch.tensor([shift_m, 0.0, 0.0]))
+def off(T: torch.Tensor, rotation_rad: float = 0.15, shift_m: float = 0.01) -> torch.Tensor:
+    R_offset = roma.rotvec_to_rotmat(torch.tensor([0.0, rotation_rad, 0.0]))
+    return T @ make_transform(R_offset, torch.tensor([shift_m, 0.0, 0.0]))
 
 
 def test_the_loss_is_less_at_the_true_pose(batch, shapes, T_true):

@@ -72,7 +72,7 @@ def test_stages_take_all_steps_in_order(total, steps_per_epoch):
 
 
 def test_what_a_time_affords_by_hand():
-    stages = (Stage("estimator", share=0.5), Stage("refiner", ("estimator", "refiner"), share=0.5))
+    stages = (Stage("estimator", fraction=0.5), Stage("refiner", ("estimator", "refiner"), fraction=0.5))
     assert affordable_steps(30.0, stages, (0.1, 0.2), 100) == 200
     assert affordable_steps(0.05, stages, (0.1, 0.2), 100) == 0
 

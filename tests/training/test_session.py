@@ -14,14 +14,14 @@ from training_runs import run, same_weights, short, weights
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.network.checkpoint import load_network
+from selfpose6d.network.config import SIZES
 from selfpose6d.runs.config import read_config
 from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.selection import Selection
 from selfpose6d.training.checkpoint import load_state
-from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import BOTH, ESTIMATOR
 from selfpose6d.training.schedule import Limit
-from selfpose6d.training.session import TrainOptions, train
+from selfpose6d.training.session import TrainOptions, make_fabric, train
 
 
 def rows(out, kind):
@@ -45,9 +45,9 @@ def test_a_training_leaves_its_files(dataset, cache, tmp_path):
         "estimator",
         "refiner",
     }
-    network, facts = load_network(find_checkpoint(out))
+    network, metadata = load_network(find_checkpoint(out))
     assert network.objects.obj_ids == (2,)
-    assert facts["recipe"] == "paper"
+    assert metadata["recipe"] == "paper"
     assert network.refiner.trained
     last = [row["joint"] for row in rows(out, "validation") if row["stage"] == "joint-loss"]
     assert result.best == pytest.approx(min(last))
@@ -145,7 +145,7 @@ def test_the_reader_of_true_poses_is_imported_for_recipes_that_declare_it_only(r
         "from selfpose6d.cli.main import main\n"
         "from selfpose6d.network.config import SIZES\n"
         "from dataclasses import replace\n"
-        "SIZES['small'] = replace(SIZES['small'], crop_px=32, points=16)\n"
+        "SIZES['small'] = replace(SIZES['small'], crop_px=32, num_points=16)\n"
         "code = main(sys.argv[1:])\n"
         "assert 'selfpose6d.datasets.true_poses' not in sys.modules\n"
         "sys.exit(code)\n"
@@ -178,6 +178,17 @@ def test_resuming_a_finished_training_changes_nothing(dataset, cache, tmp_path):
     before = weights(tmp_path / "run")
     run(dataset, tmp_path / "run", cache, steps=3, resume=True)
     assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "run").items())
+
+
+def test_the_configuration_keeps_the_names_that_earlier_runs_have(dataset, cache, tmp_path):
+    """A run is continued by the same settings only: another name would be another setting."""
+    run(dataset, tmp_path / "run", cache, steps=1)
+    options = read_config(tmp_path / "run").options
+    settings = options["recipe_settings"]
+    assert settings["poses"] == 8
+    assert [stage["share"] for stage in settings["stages"]] == [0.5, 0.5, 0.15]
+    assert (settings["augment"]["occluder_share"], settings["augment"]["background_share"]) == (0.4, 0.0)
+    assert options["network"]["points"] == SIZES["small"].num_points
 
 
 def test_only_selected_frames_are_trained_on(rendered_root, cache, tmp_path):

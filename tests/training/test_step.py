@@ -123,5 +123,5 @@ def test_single_stages_can_be_chosen_by_name():
 def test_nonsensical_stages_are_refused():
     with pytest.raises(UsageError, match="trains the refiner only"):
         Stage("wrong", ("estimator",), "joint")
-    with pytest.raises(UsageError, match="share"):
-        Stage("wrong", share=0.0)
+    with pytest.raises(UsageError, match="fraction"):
+        Stage("wrong", fraction=0.0)

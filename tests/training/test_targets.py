@@ -17,8 +17,7 @@ from selfpose6d.geometry.se3 import inverse, make_transform
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.resolver.icp import ResolverOptions
-from selfpose6d.training.ground_truth_targets import ground_truth_poses
-from selfpose6d.training.label_targets import certified_labels, label_poses
+from selfpose6d.training.known_poses import certified_labels, ground_truth_poses, label_poses
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable
 
 
@@ -44,12 +43,12 @@ def truth(dataset, store):
     return torch.from_numpy(np.stack([by_key[store.key(n)] for n in range(len(store))])).float()
 
 
-def near(T: torch.Tensor, seed: int = 0, turn_rad: float = 0.03) -> torch.Tensor:
-    """Poses turned by about `turn_rad` an axis and moved by 3 mm."""
+def near(T: torch.Tensor, seed: int = 0, rotation_rad: float = 0.03) -> torch.Tensor:
+    """Poses rotated by about `rotation_rad` an axis and moved by 3 mm."""
     generator = torch.Generator().manual_seed(seed)
-    turn = turn_rad * torch.randn(*T.shape[:-2], 3, generator=generator)
+    rotvec = rotation_rad * torch.randn(*T.shape[:-2], 3, generator=generator)
     return T @ make_transform(
-        roma.rotvec_to_rotmat(turn), 0.002 * torch.randn(turn.shape, generator=generator)
+        roma.rotvec_to_rotmat(rotvec), 0.002 * torch.randn(rotvec.shape, generator=generator)
     )
 
 
@@ -66,21 +65,23 @@ def test_true_poses_are_found_by_the_whole_key(dataset, store, truth):
 def test_known_poses_are_given_in_the_crop_frame(dataset, store, batch, shapes, truth):
     symmetries = load_symmetries(dataset.models.folder, (2,))
     table = PoseTable(truth, torch.ones(len(store)), symmetries, shapes)
-    number = torch.arange(len(store))
-    targets = table.targets(batch, number, torch.eye(4).expand(len(store), 3, 4, 4))
+    index = torch.arange(len(store))
+    targets = table.targets(batch, index, torch.eye(4).expand(len(store), 3, 4, 4))
     back = batch.T_cam_crop[:, None] @ targets.T_crop_obj
     assert torch.allclose(back, truth[:, None].expand(-1, 3, -1, -1), atol=1e-5)
     assert table.has_target(np.arange(len(store))).all()
 
 
 def test_of_symmetric_poses_the_nearest_is_the_target(tmp_path, store, batch, shapes, truth):
-    turn = np.diag([-1.0, -1.0, 1.0, 1.0])
-    write_json(tmp_path / "models_info.json", {"2": {"symmetries_discrete": [turn.reshape(-1).tolist()]}})
+    half_rotation = np.diag([-1.0, -1.0, 1.0, 1.0])
+    write_json(
+        tmp_path / "models_info.json", {"2": {"symmetries_discrete": [half_rotation.reshape(-1).tolist()]}}
+    )
     table = PoseTable(truth, torch.ones(len(store)), load_symmetries(tmp_path, (2,)), shapes)
-    predicted = (inverse(batch.T_cam_crop) @ near(truth @ torch.from_numpy(turn).float()))[:, None]
+    predicted = (inverse(batch.T_cam_crop) @ near(truth @ torch.from_numpy(half_rotation).float()))[:, None]
     targets = table.targets(batch, torch.arange(len(store)), predicted).T_crop_obj
     assert torch.allclose(
-        targets[:, 0], inverse(batch.T_cam_crop) @ truth @ torch.from_numpy(turn).float(), atol=1e-4
+        targets[:, 0], inverse(batch.T_cam_crop) @ truth @ torch.from_numpy(half_rotation).float(), atol=1e-4
     )
 
 
@@ -139,10 +140,10 @@ def test_labels_of_other_instances_are_no_labels(dataset, store, tmp_path):
 
 def test_the_other_direction_gives_targets_of_its_own(batch, shapes, truth):
     start = (inverse(batch.T_cam_crop) @ near(truth))[:, None]
-    number = torch.arange(len(truth))
+    index = torch.arange(len(truth))
     found = [
         IterativeAnnotationResolver(shapes, ResolverOptions(iterations=3, direction=direction))
-        .targets(batch, number, start)
+        .targets(batch, index, start)
         .T_crop_obj
         for direction in ("observed-to-model", "model-to-observed")
     ]

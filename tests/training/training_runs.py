@@ -8,14 +8,13 @@ from safetensors.torch import load_file
 
 from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.training.devices import make_fabric
 from selfpose6d.training.recipe import Recipe, find_recipe
 from selfpose6d.training.schedule import Limit
-from selfpose6d.training.session import TrainOptions, train
+from selfpose6d.training.session import TrainOptions, make_fabric, train
 
 
 def short(name: str = "paper", **changes) -> Recipe:
-    return replace(find_recipe(name), **{"batch": 4, "poses": 8, **changes})
+    return replace(find_recipe(name), **{"batch": 4, "num_poses": 8, **changes})
 
 
 def run(dataset, out: Path, cache: CacheOptions, steps: int = 8, recipe: str | Recipe = "paper", **more):

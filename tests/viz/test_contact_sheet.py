@@ -17,7 +17,7 @@ from selfpose6d.viz.palette import BACKGROUND_RGB, TRUTH_RGB
 
 @pytest.fixture
 def entry(K, T_cam_obj) -> SheetEntry:
-    """The box, photographed as a red rectangle at its place."""
+    """The box, observed as a red rectangle at its position."""
     rgb = np.zeros((120, 160, 3), np.uint8)
     rgb[49:71, 69:112] = (200, 0, 0)
     return SheetEntry(rgb, K, DrawnPose(0, T_cam_obj, "box", "rejected"), ("a line",))
@@ -34,7 +34,7 @@ def test_crop_and_its_camera_fit_together(meshes, entry):
     assert 0.6 < np.ptp(columns) / TILE_PX < 0.9
 
 
-def test_crop_holds_the_true_place_too(meshes, entry, K):
+def test_crop_holds_the_true_position_too(meshes, entry, K):
     T_true = entry.pose.T_cam_obj.copy()
     T_true[0, 3] = -0.2
     both = SheetEntry(entry.rgb, K, entry.pose, (), T_true)
@@ -45,7 +45,7 @@ def test_crop_holds_the_true_place_too(meshes, entry, K):
     np.testing.assert_allclose(masks.sum(axis=(1, 2)), whole.sum(axis=(1, 2)) * scale**2, rtol=0.08)
 
 
-def test_strip_shows_photograph_rendering_and_outline(meshes, entry):
+def test_strip_shows_observed_image_rendering_and_outline(meshes, entry):
     strip = draw_strip(meshes, SheetEntry(entry.rgb, entry.K, DrawnPose(0, entry.pose.T_cam_obj), ()))
     assert strip.shape == (TILE_PX, 3 * TILE_PX, 3)
     middle = TILE_PX // 2

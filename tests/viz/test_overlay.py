@@ -7,7 +7,7 @@ import pytest
 
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.viz.overlay import DrawnPose, draw_axes, draw_outline, draw_overlay, draw_text, silhouettes
-from selfpose6d.viz.palette import AXES_RGB, STATUS_RGB, to_hex
+from selfpose6d.viz.palette import AXES_RGB, STATUS_RGB
 
 GREY = 127
 
@@ -87,10 +87,6 @@ def test_text_stands_at_its_corner():
     rows, columns = np.nonzero((image != GREY).any(axis=-1))
     assert (rows.min(), columns.min()) == (40, 30)
     assert has_colour(image, (255, 0, 0)).any()
-
-
-def test_hex_colour():
-    assert to_hex((255, 0, 16)) == "#ff0010"
 
 
 def test_true_poses_outline_the_real_objects(ycbv_sample):

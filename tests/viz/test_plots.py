@@ -24,7 +24,7 @@ def test_accuracy_has_a_panel_a_metric_and_a_line_a_run():
 def test_reliability_and_coverage():
     runs = {"mine": Curve([0.1, 0.9], [0.2, 1.0], "mine", True)}
     assert {"stated confidence", "mine"} <= texts(reliability_chart(runs, {"mine": [3] + [0] * 9}))
-    assert "share of estimates kept" in texts(coverage_chart(runs))
+    assert "fraction of estimates kept" in texts(coverage_chart(runs))
 
 
 def test_learning_has_a_panel_a_quantity():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from selfpose6d.errors import UsageError
-from selfpose6d.viz.viewer import View, ViewedPose, measured_points, start_viewer
+from selfpose6d.viz.viewer import ViewedFrame, ViewedPose, measured_points, start_viewer
 
 
 def test_measured_points_are_the_known_pixels(K):
@@ -35,12 +35,12 @@ def test_frames_are_loaded_when_chosen_and_poses_placed(monkeypatch, box_mesh, T
     chosen = server.gui.add_dropdown.return_value
     chosen.value = "one"
     pose = ViewedPose(box_mesh, T_cam_obj, "box", "certified")
-    view = View(np.zeros((1, 3), np.float32), np.zeros((1, 3), np.uint8), [pose])
+    frame = ViewedFrame(np.zeros((1, 3), np.float32), np.zeros((1, 3), np.uint8), [pose])
     loaded = []
 
-    def load(index: int) -> View:
+    def load(index: int) -> ViewedFrame:
         loaded.append(index)
-        return view
+        return frame
 
     start_viewer(["one", "two"], load, "127.0.0.1", 8080)
     placed = server.scene.add_mesh_simple.call_args.kwargs

@@ -85,23 +85,22 @@ class Command:
         return RunFolder.open(self.out, config)
 
     def _label_frames(self, dataset: "Dataset", run: "RunFolder", device: str) -> None:
-        from selfpose6d.datasets.frame_loop import frames_left
         from selfpose6d.processes import available_cores, map_in_processes
         from selfpose6d.reporting.console import keep_records
 
-        left = frames_left(dataset, run)
+        left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
         make_labeler = partial(frame_labeler, self, device)
         workers = self.workers
         if not workers:
             workers = available_cores() if device == "cpu" and len(left) >= FRAMES_WORTH_PROCESSES else 1
-        in_one = workers == 1
-        records = map(make_labeler(), left) if in_one else map_in_processes(make_labeler, left, workers)
+        alone = workers == 1
+        records = map(make_labeler(), left) if alone else map_in_processes(make_labeler, left, workers)
         keep_records(run, records, len(left), "annotate")
 
 
 def frame_labeler(command: Command, device: str) -> "Callable[[FrameId], JournalRecord]":
     """What labels one frame of the command's data set; made anew in every process."""
-    from selfpose6d.datasets.frame_loop import process_frame
+    from selfpose6d.datasets.dataset import process_frame
     from selfpose6d.datasets.symmetries import read_symmetries
     from selfpose6d.labeling.annotate import annotate
     from selfpose6d.objects.mesh_cache import default_cache_dir

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from selfpose6d.inference.predictor import Predictor
     from selfpose6d.runs.folder import RunFolder
 
+OPTIONS_THAT_CHANGE_POSES = ("refine", "refine_steps", "verify", "precision", "seed")
+
 
 @dataclass(frozen=True)
 class Command:
@@ -47,33 +49,32 @@ class Command:
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
-        from selfpose6d.datasets.frame_loop import frames_left, process_frame
+        from selfpose6d.datasets.dataset import process_frame
         from selfpose6d.reporting.console import keep_records
         from selfpose6d.reporting.run_summary import print_estimates
 
         dataset = self.data.open("test")
         predictor = self._load_predictor(dataset)
         run = self._open_run(dataset)
-        left = frames_left(dataset, run)
+        left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
         records = (process_frame(dataset, frame_id, predictor.predict) for frame_id in left)
         keep_records(run, records, len(left), "estimate")
         run.finalise(with_certificates=self.verify)
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())
-        print_estimates(run.files, dataset.root, predictor.times, predictor.instances)
+        print_estimates(run.files, dataset.root, predictor.times_s, predictor.num_instances)
         print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
         return 0
 
     def _load_predictor(self, dataset: "Dataset") -> "Predictor":
         from selfpose6d.backend import resolve_device
-        from selfpose6d.inference.options import PredictOptions
-        from selfpose6d.inference.precision import use_bf16
+        from selfpose6d.inference.options import PredictOptions, use_bf16
         from selfpose6d.inference.predictor import Predictor
 
         device = resolve_device(self.device)
-        half = use_bf16(device, self.precision)
-        options = PredictOptions(self.refine, self.refine_steps, self.verify, bf16=half, seed=self.seed)
+        bf16 = use_bf16(device, self.precision)
+        options = PredictOptions(self.refine, self.refine_steps, self.verify, bf16=bf16, seed=self.seed)
         predictor = Predictor.load(self.model, dataset.models, options, device=device)
         known = predictor.network.objects.obj_ids
         if unknown := [obj_id for obj_id in self.data.selection.objects if obj_id not in known]:
@@ -89,13 +90,7 @@ class Command:
         from selfpose6d.runs.folder import RunFolder
 
         checkpoint = find_checkpoint(self.model)
-        options = {
-            "model": hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16],
-            "refine": self.refine,
-            "refine_steps": self.refine_steps,
-            "verify": self.verify,
-            "precision": self.precision,
-            "seed": self.seed,
-        }
+        options = {"model": hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]}
+        options |= {name: getattr(self, name) for name in OPTIONS_THAT_CHANGE_POSES}
         context = RunContext(dataset.root.resolve(), self.device, checkpoint.resolve())
         return RunFolder.open(self.out, new_config("estimate", self.data.config(dataset), options, context))

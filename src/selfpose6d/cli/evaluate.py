@@ -29,7 +29,7 @@ class ScoredData(DataOptions):
 
 @dataclass(frozen=True)
 class Command:
-    """Score predictions: ADD-S, ADD and ADD(-S) side by side, certified share and precision.
+    """Score predictions: ADD-S, ADD and ADD(-S) side by side, certified fraction and precision.
 
     Misses count as failures. Needs the true poses and the models of the data set; images only for --bop. Writes
     results.json and, by instance, instances.csv.

@@ -1,7 +1,6 @@
 """`selfpose6d COMMAND ...`: finds the command's module, parses its options, turns user errors into one line."""
 
 import contextlib
-import dataclasses
 import importlib
 import io
 import os
@@ -23,7 +22,7 @@ COMMANDS = {
     "evaluate": "score predictions: ADD-S, ADD, ADD(-S), AUC, certified precision",
     "report": "write one self-contained page: tables, curves, overlays, worst cases",
     "validate": "check a data set: what is wrong, where, and how to mend it",
-    "view": "look at a run in 3-D in the browser",
+    "view": "show a run in 3-D in the browser",
 }
 USAGE_EXIT_CODE = 2
 
@@ -77,8 +76,6 @@ def parse(command_type: type, name: str, arguments: Sequence[str]) -> Any:
 
     from selfpose6d.errors import UsageError
 
-    if not dataclasses.is_dataclass(command_type):
-        raise TypeError(f"{command_type} must be a dataclass")
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):

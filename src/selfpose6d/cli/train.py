@@ -63,20 +63,16 @@ class Command:
 
     def run(self) -> int:
         """Train, or print the summary."""
-        recipe = self._recipe()
+        from selfpose6d.training.recipe import adapt_recipe, find_recipe
+
+        found = find_recipe(self.recipe)
+        recipe = adapt_recipe(found, self.direction, self.batch, self.learning_rate, self.stages)
         if self.summary:
             from selfpose6d.reporting.network_summary import print_network_summary
 
             print_network_summary(self.data.open("train"), self.size, recipe.weighted)
             return 0
         return self._train(self._options(recipe))
-
-    def _recipe(self) -> "Recipe":
-        from selfpose6d.training.recipe import adapt_recipe, find_recipe
-
-        return adapt_recipe(
-            find_recipe(self.recipe), self.direction, self.batch, self.learning_rate, self.stages
-        )
 
     def _options(self, recipe: "Recipe") -> "TrainOptions":
         from selfpose6d.crops.store import GIB, CacheOptions
@@ -87,7 +83,7 @@ class Command:
             raise UsageError("--out is missing: say where the run shall be kept, as in --out runs/first.")
         if self.data.detections and recipe.reads_poses:
             raise UsageError(
-                f"--detections: recipe {recipe.name} needs the data set's own masks, to know which pose "
+                f"--detections: recipe {recipe.name} needs the data set's own masks, to tell which pose "
                 "is whose. Leave it out, or use --recipe paper or verified."
             )
         cache = CacheOptions(self.cache, int(self.cache_gb * GIB))
@@ -96,15 +92,14 @@ class Command:
 
     def _train(self, options: "TrainOptions") -> int:
         from selfpose6d.backend import resolve_device
-        from selfpose6d.reporting.console import DecodingBar
-        from selfpose6d.training.devices import make_fabric
-        from selfpose6d.training.session import train
+        from selfpose6d.reporting.console import decoding_bar
+        from selfpose6d.training.session import make_fabric, train
 
         assert self.out is not None
         dataset = self.data.open("train")
         fabric = make_fabric(resolve_device(self.device), self.precision)
-        with DecodingBar(len(dataset.frame_ids())) as bar:
-            result = train(dataset, options, self.out, fabric, self.resume, bar.advance)
+        with decoding_bar(len(dataset.frame_ids())) as advance:
+            result = train(dataset, options, self.out, fabric, self.resume, advance)
         if fabric.is_global_zero:
             print(
                 f"{self.out}: {result.steps} steps, {result.samples_per_s:.0f} samples/s, "

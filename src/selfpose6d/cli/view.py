@@ -1,4 +1,4 @@
-"""`selfpose6d view RUN`: look at a run's poses in 3-D in the browser."""
+"""`selfpose6d view RUN`: show a run's poses in 3-D in the browser."""
 
 import time
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Random changes to crops: light, occluders, masks and depth that the data set does not show.
-
-Every function takes a batch and a generator, and draws a different change for each instance.
-"""
+"""Random changes to crops, another for each instance: light, occluders, masks and depth that the data do not show."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +10,9 @@ from torch.nn import functional
 from selfpose6d.crops.batch import CropImages
 from selfpose6d.errors import UsageError
 
+# ITU-R BT.601
 _LUMA = (0.299, 0.587, 0.114)
+# with depth; fewer say little of a pose
 _MIN_PIXELS_LEFT = 64
 
 
@@ -29,34 +28,35 @@ class AugmentOptions:
     """Largest relative change of saturation."""
     noise: float = 0.02
     """Largest standard deviation of the pixel noise, 0-1 units."""
-    occluder_share: float = 0.4
-    """Share of instances that get a piece of another crop pasted over them."""
+    occluder_fraction: float = 0.4
+    """Fraction of instances that get a piece of another crop pasted over them."""
     occluder_size: float = 0.35
-    """Largest half axis of the pasted ellipse, as a share of the crop."""
+    """Largest half axis of the pasted ellipse, as a fraction of the crop."""
     mask_px: int = 1
     """Most pixels that a mask is eroded or dilated by."""
     mask_shift_px: int = 1
     """Most pixels that a mask is shifted by, in each direction."""
     depth_dropout: float = 0.1
-    """Largest share of an instance's depth pixels that are set to unknown."""
+    """Largest fraction of an instance's depth pixels that are set to unknown."""
     depth_noise_m: float = 0.001
     """Standard deviation of the noise added to each depth pixel, metres."""
-    background_share: float = 0.0
-    """Share of instances whose background is replaced by another crop's picture (for rendered crops)."""
+    background_fraction: float = 0.0
+    """Fraction of instances whose background is replaced by another crop's image (for rendered crops)."""
 
     def __post_init__(self) -> None:
-        for name in ("occluder_share", "depth_dropout", "background_share"):
+        for name in ("occluder_fraction", "depth_dropout", "background_fraction"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} must be a share between 0 and 1, got {getattr(self, name)}.")
+                raise UsageError(f"{name} must be a fraction between 0 and 1, got {getattr(self, name)}.")
 
 
 def augment(images: CropImages, options: AugmentOptions, generator: torch.Generator) -> CropImages:
     """All changes in turn; an instance that would lose nearly all of its pixels keeps its mask."""
-    images = replace_background(images, options.background_share, generator)
-    images = paste_occluders(images, options.occluder_share, options.occluder_size, generator)
+    images = replace_background(images, options.background_fraction, generator)
+    images = paste_occluders(images, options.occluder_fraction, options.occluder_size, generator)
     mask = shift_masks(images.mask, options.mask_shift_px, generator)
     mask = resize_masks(mask, options.mask_px, generator)
-    images = replace(images, mask=_keep_enough(mask, images.mask, images.depth_m))
+    enough = (mask & (images.depth_m > 0)).flatten(1).sum(1) >= _MIN_PIXELS_LEFT
+    images = replace(images, mask=torch.where(enough[:, None, None], mask, images.mask))
     depth_m = jitter_depth(images.depth_m, options.depth_noise_m, options.depth_dropout, generator)
     rgb = jitter_colour(images.rgb, options, generator)
     return replace(images, rgb=add_noise(rgb, options.noise, generator), depth_m=depth_m)
@@ -65,10 +65,7 @@ def augment(images: CropImages, options: AugmentOptions, generator: torch.Genera
 def jitter_colour(
     rgb: Float[Tensor, "batch 3 crop crop"], options: AugmentOptions, generator: torch.Generator
 ) -> Float[Tensor, "batch 3 crop crop"]:
-    """Brightness, colour cast, contrast and saturation, joined in one matrix and one offset an instance.
-
-    Kept 0-1.
-    """
+    """Brightness, colour cast, contrast and saturation: one matrix and one offset an instance. Kept 0-1."""
     batch = len(rgb)
     gain = 1 + options.brightness * _symmetric((batch, 1), rgb, generator)
     cast = 1 + options.brightness / 3 * _symmetric((batch, 3), rgb, generator)
@@ -89,32 +86,34 @@ def add_noise(
     """Pixel noise, of a strength between 0 and `largest`."""
     if largest <= 0:
         return rgb
-    strength = 2 * largest * 3**0.5 * torch.rand((len(rgb), 1, 1, 1), generator=generator, device=rgb.device)
-    noise = torch.rand(rgb.shape, generator=generator, device=rgb.device) - 0.5
+    strength = 2 * largest * 3**0.5 * _uniform((len(rgb), 1, 1, 1), rgb, generator)
+    noise = _uniform(rgb.shape, rgb, generator) - 0.5
     return rgb.addcmul(noise, strength).clamp_(0, 1)
 
 
-def paste_occluders(images: CropImages, share: float, size: float, generator: torch.Generator) -> CropImages:
-    """Cover part of the mask by an ellipse of another instance's picture; what is covered leaves the mask."""
-    if share <= 0:
+def paste_occluders(
+    images: CropImages, fraction: float, size: float, generator: torch.Generator
+) -> CropImages:
+    """Cover part of the mask by an ellipse of another instance's image; what is covered leaves the mask."""
+    if fraction <= 0:
         return images
     batch, crop = len(images.rgb), images.rgb.shape[-1]
     centre = _pixel_of_each_mask(images.mask, generator)
     radii = crop * size * (0.25 + 0.75 * _uniform((batch, 2), images.rgb, generator))
     angle = torch.pi * _uniform((batch,), images.rgb, generator)
     inside = _ellipses(centre, radii, angle, crop)
-    inside &= (_uniform((batch,), images.rgb, generator) < share)[:, None, None]
+    inside &= (_uniform((batch,), images.rgb, generator) < fraction)[:, None, None]
     left = (images.mask & ~inside).flatten(1).sum(1)
     inside &= (left >= 0.3 * images.mask.flatten(1).sum(1))[:, None, None]
     other = torch.roll(images.rgb, 1, 0)
     return replace(images, rgb=torch.where(inside[:, None], other, images.rgb), mask=images.mask & ~inside)
 
 
-def replace_background(images: CropImages, share: float, generator: torch.Generator) -> CropImages:
-    """Put another crop's picture, mirrored, behind the instance; for rendered crops only."""
-    if share <= 0:
+def replace_background(images: CropImages, fraction: float, generator: torch.Generator) -> CropImages:
+    """Put another crop's image, mirrored, behind the instance; for rendered crops only."""
+    if fraction <= 0:
         return images
-    chosen = _uniform((len(images.rgb),), images.rgb, generator) < share
+    chosen = _uniform((len(images.rgb),), images.rgb, generator) < fraction
     behind = ~images.mask & chosen[:, None, None]
     other = torch.roll(images.rgb, 2, 0).flip(-1)
     return replace(images, rgb=torch.where(behind[:, None], other, images.rgb))
@@ -153,21 +152,12 @@ def shift_masks(
 def jitter_depth(
     depth_m: Float[Tensor, "batch crop crop"], noise_m: float, dropout: float, generator: torch.Generator
 ) -> Float[Tensor, "batch crop crop"]:
-    """Noise on known depths, and a share of them (up to `dropout`) set to unknown."""
-    share = dropout * torch.rand((len(depth_m), 1, 1), generator=generator, device=depth_m.device)
-    draw = torch.rand(depth_m.shape, generator=generator, device=depth_m.device)
+    """Noise on known depths, and a fraction of them (up to `dropout`) set to unknown."""
+    fraction = dropout * _uniform((len(depth_m), 1, 1), depth_m, generator)
+    draw = _uniform(depth_m.shape, depth_m, generator)
     # of uniform noise with this standard deviation; one draw serves both changes
     noisy = depth_m + noise_m * 12**0.5 * (draw - 0.5)
-    return torch.where((depth_m > 0) & (draw >= share), noisy.clamp_min(1e-3), 0.0)
-
-
-def _keep_enough(
-    mask: Bool[Tensor, "batch crop crop"],
-    before: Bool[Tensor, "batch crop crop"],
-    depth_m: Float[Tensor, "batch crop crop"],
-) -> Bool[Tensor, "batch crop crop"]:
-    enough = (mask & (depth_m > 0)).flatten(1).sum(1) >= _MIN_PIXELS_LEFT
-    return torch.where(enough[:, None, None], mask, before)
+    return torch.where((depth_m > 0) & (draw >= fraction), noisy.clamp_min(1e-3), 0.0)
 
 
 def _dilate(mask: Bool[Tensor, "batch crop crop"]) -> Bool[Tensor, "batch crop crop"]:
@@ -181,7 +171,7 @@ def _pixel_of_each_mask(
 ) -> Int[Tensor, "batch 2"]:
     """(row, column) of one random mask pixel; the first pixel where a mask is empty."""
     counted = mask.flatten(1).cumsum(1)
-    wanted = torch.rand(len(mask), generator=generator, device=mask.device) * counted[:, -1]
+    wanted = _uniform((len(mask),), mask, generator) * counted[:, -1]
     flat = torch.searchsorted(counted, wanted.long()[:, None] + 1).squeeze(1).clamp_max(mask[0].numel() - 1)
     return torch.stack([flat // mask.shape[-1], flat % mask.shape[-1]], -1)
 

@@ -1,7 +1,4 @@
-"""From crop records to what the network takes.
-
-A few array operations for the whole batch, no loop over instances.
-"""
+"""From crop records to what the network takes: a few array operations for the whole batch, no loop over instances."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from selfpose6d.geometry.camera import crop_intrinsics
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.network.estimator import NetworkInput
 
+# pixels near the median depth; with fewer, the rest of the mask is sampled too
 _MIN_LEFT = 16
 
 
@@ -43,7 +41,7 @@ class CropBatch:
     """A batch of instances with their sampled pixels.
 
     The crop frame has its origin at the middle of the instance's points and its z axis along the line of
-    sight, so that a crop looks the same wherever in the image it was taken.
+    sight, so that a crop is the same wherever in the image it was taken.
     """
 
     images: CropImages
@@ -95,9 +93,8 @@ def sample_batch(
     pixel = draw_pixels(torch.where(enough[:, None, None], near, known), points, generator)
     points_cam_m = back_project_pixels(images, pixel)
     T_cam_crop = look_at(points_cam_m.median(dim=1).values)
-    return CropBatch(
-        images, object_index, pixel, transform_points(inverse(T_cam_crop), points_cam_m), T_cam_crop
-    )
+    points_crop_m = transform_points(inverse(T_cam_crop), points_cam_m)
+    return CropBatch(images, object_index, pixel, points_crop_m, T_cam_crop)
 
 
 def draw_pixels(
@@ -112,11 +109,15 @@ def draw_pixels(
     flat = allowed.flatten(1)
     available = flat.sum(1)
     start = available.cumsum(0) - available
-    place = torch.arange(count, device=device) + torch.rand(batch, count, generator=generator, device=device)
-    rank = (place / count * available[:, None]).long().minimum((available - 1).clamp_min(0)[:, None])
-    listed = flat.nonzero()[:, 1]
+    stratum = torch.arange(count, device=device)
+    within = torch.rand(batch, count, generator=generator, device=device)
+    rank = (
+        ((stratum + within) / count * available[:, None])
+        .long()
+        .minimum((available - 1).clamp_min(0)[:, None])
+    )
     centre = torch.tensor([flat.shape[1] // 2 + allowed.shape[-1] // 2], device=device)
-    listed = torch.cat([listed, centre])
+    listed = torch.cat([flat.nonzero()[:, 1], centre])
     position = torch.where(available[:, None] > 0, start[:, None] + rank, len(listed) - 1)
     order = torch.rand(batch, count, generator=generator, device=device).argsort(1)
     return listed[position].gather(1, order)
@@ -139,7 +140,7 @@ def back_project_pixels(
 
 
 def look_at(centre_cam_m: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 4 4"]:
-    """`T_cam_crop`: origin at the centre, z along the line of sight, turned by the least angle that does it.
+    """`T_cam_crop`: origin at the centre, z along the line of sight, by the least rotation that does it.
 
     Ill-posed for a centre behind the camera on its axis; depth sees to it that there is none.
     """

@@ -1,29 +1,27 @@
-"""What the network sees of one instance.
-
-A square crop of colour, depth and mask that knows where it comes from.
-"""
+"""What the network sees of one instance: a square crop that knows where it comes from, and its packed record."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
-from selfpose6d.geometry.camera import CropBox, crop_intrinsics
+from selfpose6d.errors import UsageError
+from selfpose6d.geometry.camera import CropBox
 from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate
 
+# on each side of the mask, of its longer side
 MARGIN = 0.1
 MIN_POINTS = 50
+_DEPTH_STEPS = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
 class NetworkCrop:
     """A square of a frame around one mask, resized. Depth is 0 and the mask False outside the image.
 
-    Depth and mask are those of the frame's pixel nearest to each crop pixel; `columns_px` and `rows_px` say
-    which, so that back-projection loses nothing by the resizing.
+    Depth and mask are those of the frame's pixel nearest to each crop pixel (`nearest_source_px`), so that
+    back-projection loses nothing by the resizing.
     """
 
     key: InstanceKey
@@ -34,34 +32,12 @@ class NetworkCrop:
     """Camera matrix of the whole frame."""
     box: CropBox
 
-    @property
-    def size_px(self) -> int:
-        """Side of the resized square."""
-        return len(self.rgb)
 
-    @cached_property
-    def K_crop(self) -> Float[np.ndarray, "3 3"]:
-        """Camera matrix of the crop."""
-        return crop_intrinsics(torch.from_numpy(self.K), self.box, self.size_px).numpy()
-
-    @property
-    def columns_px(self) -> Int[np.ndarray, "size"]:
-        """Frame column that each crop column was taken from."""
-        return nearest_source_px(self.box.left_px, self.box.side_px, self.size_px)
-
-    @property
-    def rows_px(self) -> Int[np.ndarray, "size"]:
-        """Frame row that each crop row was taken from."""
-        return nearest_source_px(self.box.top_px, self.box.side_px, self.size_px)
-
-
-def crop_instance(
-    frame: Frame, instance: Instance, size_px: int, min_points: int = MIN_POINTS
-) -> NetworkCrop | PoseEstimate:
+def crop_instance(frame: Frame, instance: Instance, size_px: int) -> NetworkCrop | PoseEstimate:
     """Cut one instance out of its frame, or no pose, because."""
     points = int((instance.mask & (frame.depth_m > 0)).sum())
-    if points < min_points:
-        reason = f"too few points: {points} mask pixels with depth, need {min_points}"
+    if points < MIN_POINTS:
+        reason = f"too few points: {points} mask pixels with depth, need {MIN_POINTS}"
         return PoseEstimate.none(instance.key, reason)
     box = square_box(instance.mask)
     rows = nearest_source_px(box.top_px, box.side_px, size_px)
@@ -92,6 +68,40 @@ def nearest_source_px(first_px: float, side_px: float, size_px: int) -> Int[np.n
     return np.floor(centre + 0.5).astype(np.int64)
 
 
+def record_dtype(size_px: int) -> np.dtype:
+    """Layout of one crop of `size_px`: about 5.1 bytes a pixel."""
+    if size_px % 8:
+        raise UsageError(f"crop_px must be a multiple of 8, got {size_px}.")
+    return np.dtype(
+        [
+            ("key", np.int32, 4),
+            ("rgb", np.uint8, (size_px, size_px, 3)),
+            ("depth", np.uint16, (size_px, size_px)),
+            ("depth_step_m", np.float32),
+            ("middle_m", np.float32),
+            ("mask", np.uint8, (size_px, size_px // 8)),
+            ("K", np.float64, (3, 3)),
+            ("box_px", np.float64, 3),
+        ]
+    )
+
+
+def pack_crop(crop: NetworkCrop) -> np.ndarray:
+    """One record (a structured array of length 1). Depth is kept to 1/65535 of the crop's largest depth."""
+    record = np.zeros(1, record_dtype(len(crop.rgb)))
+    step_m = max(float(crop.depth_m.max()) / _DEPTH_STEPS, 1e-6)
+    known = crop.depth_m[crop.mask & (crop.depth_m > 0)]
+    record["key"] = crop.key[1:]
+    record["rgb"] = crop.rgb
+    record["depth"] = np.round(crop.depth_m / step_m).astype(np.uint16)
+    record["depth_step_m"] = step_m
+    record["middle_m"] = np.median(known) if known.size else 0.0
+    record["mask"] = np.packbits(crop.mask, axis=-1)
+    record["K"] = crop.K
+    record["box_px"] = (crop.box.left_px, crop.box.top_px, crop.box.side_px)
+    return record
+
+
 def _take(image: np.ndarray, rows: Int[np.ndarray, "size"], columns: Int[np.ndarray, "size"]) -> np.ndarray:
     height, width = image.shape
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
@@ -109,6 +119,5 @@ def _resize(
     after = (side - before[0] - part.shape[0], side - before[1] - part.shape[1])
     if any((*before, *after)):
         part = cv2.copyMakeBorder(part, before[0], after[0], before[1], after[1], cv2.BORDER_CONSTANT)
-    return cv2.resize(
-        part, (size_px, size_px), interpolation=cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
-    )
+    interpolation = cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
+    return cv2.resize(part, (size_px, size_px), interpolation=interpolation)

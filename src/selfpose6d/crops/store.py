@@ -8,26 +8,26 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int
 from platformdirs import user_cache_path
 
-from selfpose6d.crops.crop import MARGIN, MIN_POINTS, NetworkCrop, crop_instance
-from selfpose6d.crops.record import pack_crop, record_dtype
+from selfpose6d.crops.crop import MARGIN, MIN_POINTS, NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.runs.json_lines import to_line
-from selfpose6d.runs.predictions import read_skipped, skipped_line
+from selfpose6d.runs.predictions import read_skipped, skipped_row
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey, PoseEstimate
 
 VERSION = 1
 GIB = 1 << 30
+# limits the memory: a decoded frame takes some megabytes
 _FRAMES_AT_ONCE = 16
 _RECORDS, _KEYS, _SKIPPED, _DONE = "records.bin", "keys.npy", "skipped.jsonl", "done.json"
 
@@ -86,10 +86,7 @@ class CropStore:
 
 
 def open_crop_store(
-    dataset: Dataset,
-    crop_px: int,
-    options: CacheOptions,
-    on_frame: Callable[[], object] = lambda: None,
+    dataset: Dataset, crop_px: int, options: CacheOptions, on_frame: Callable[[], object] = lambda: None
 ) -> CropStore:
     """The crops of the selected frames, from the cache if they are there, else decoded into it.
 
@@ -127,10 +124,7 @@ def _build(
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
     try:
-        with (part / _RECORDS).open("wb") as records, (part / _SKIPPED).open("w") as skipped:
-            keys = list(
-                _write_crops(_cut_all(dataset, crop_px, options.workers, on_frame), records, skipped, options)
-            )
+        keys = _write_crops(part, _cut_all(dataset, crop_px, options.workers, on_frame), options.budget_bytes)
         np.save(part / _KEYS, np.array(keys, np.int32).reshape(-1, 4))
         (part / _DONE).write_text(to_line({"instances": len(keys), "data_set": str(dataset.root)}))
         _make_room(options, _size(part))
@@ -141,19 +135,23 @@ def _build(
 
 
 def _write_crops(
-    cut: Iterable[NetworkCrop | PoseEstimate], records: BinaryIO, skipped, options: CacheOptions
-) -> Iterator[tuple[int, ...]]:
-    for item in cut:
-        if isinstance(item, PoseEstimate):
-            skipped.write(skipped_line(item.key, item.reason))
-            continue
-        records.write(pack_crop(item).tobytes())
-        if records.tell() > options.budget_bytes:
-            raise UsageError(
-                f"the crops need more than the cache's {options.budget_bytes / GIB:.3g} GiB. "
-                "Raise --cache-gb, or select fewer frames with --scenes, --frames, --objects or --limit."
-            )
-        yield item.key[1:]
+    folder: Path, cut: Iterable[NetworkCrop | PoseEstimate], budget_bytes: int
+) -> list[tuple[int, ...]]:
+    """Write records and skipped instances; gives the keys, without the split, of the records."""
+    keys = []
+    with (folder / _RECORDS).open("wb") as records, (folder / _SKIPPED).open("w") as skipped:
+        for item in cut:
+            if isinstance(item, PoseEstimate):
+                skipped.write(to_line(skipped_row(item.key, item.reason)))
+                continue
+            keys.append(item.key[1:])
+            records.write(pack_crop(item).tobytes())
+            if records.tell() > budget_bytes:
+                raise UsageError(
+                    f"the crops need more than the cache's {budget_bytes / GIB:.3g} GiB. "
+                    "Raise --cache-gb, or select fewer frames with --scenes, --frames, --objects or --limit."
+                )
+    return keys
 
 
 def _cut_all(
@@ -173,15 +171,10 @@ def _cut_frame(dataset: Dataset, frame_id: FrameId, crop_px: int) -> list[Networ
     try:
         frame = dataset.load_frame(frame_id)
     except DataError as error:
-        return [PoseEstimate.none(key, str(error)) for key in _keys_or_none(dataset, frame_id)]
+        with suppress(DataError):  # where not even the keys can be read, nothing is known to be lost
+            return [PoseEstimate.none(key, str(error)) for key in dataset.instance_keys(frame_id)]
+        return []
     return list(chain(frame.skipped, (crop_instance(frame, item, crop_px) for item in frame.instances)))
-
-
-def _keys_or_none(dataset: Dataset, frame_id: FrameId) -> tuple[InstanceKey, ...]:
-    try:
-        return dataset.instance_keys(frame_id)
-    except DataError:
-        return ()
 
 
 def _make_room(options: CacheOptions, needed_bytes: int) -> None:

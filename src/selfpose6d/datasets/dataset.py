@@ -1,8 +1,9 @@
 """What every data set can do: list its frames, read one, read a mesh, say who it is."""
 
 import hashlib
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from selfpose6d.checks import require_depth_in_metres, require_intrinsics
-from selfpose6d.datasets.images import data_error, require_shape
+from selfpose6d.datasets.images import data_error, read_rgb, require_shape
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.errors import DataError
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate
 
@@ -50,14 +52,6 @@ class Dataset(ABC):
         """The colour image's file."""
 
     @abstractmethod
-    def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
-        """The colour image.
-
-        Raises:
-            DataError: missing or unreadable.
-        """
-
-    @abstractmethod
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, 0 where unknown.
 
@@ -73,11 +67,17 @@ class Dataset(ABC):
             DataError: missing, unreadable or not a camera matrix.
         """
 
+    def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
+        """The colour image; a grey one gives three equal channels.
+
+        Raises:
+            DataError: missing or unreadable.
+        """
+        return read_rgb(self.rgb_path(frame_id))
+
     def all_frame_ids(self) -> Iterator[FrameId]:
         """The frames of the split, sorted, selected or not; scenes are listed as they are reached."""
-        return (
-            FrameId(scene_id, im_id) for scene_id in self.scene_ids() for im_id in self.list_scene(scene_id)
-        )
+        return self._frames_of(self.scene_ids())
 
     def frame_ids(self) -> tuple[FrameId, ...]:
         """The selected frames, sorted by scene and image."""
@@ -89,13 +89,7 @@ class Dataset(ABC):
         return tuple(filter(self.selection.keeps_object, self.models.object_ids))
 
     def load_mesh(self, obj_id: int) -> Mesh:
-        """One object's mesh, in metres; read from disk at every call.
-
-        Raises:
-            DataError: there is no model for this id.
-            UsageError: nothing says the model's unit.
-            MeshError: the file is unreadable or implausible.
-        """
+        """One object's mesh, in metres; read from disk at every call. Raises what `ModelFiles.load` does."""
         return self.models.load(obj_id)
 
     def load_frame(self, frame_id: FrameId) -> Frame:
@@ -149,26 +143,24 @@ class Dataset(ABC):
         detections file. Poses are not part of it.
         """
         digest = hashlib.sha256(f"{self.layout}\n{self.split}\n{self.masks.content_key()}\n".encode())
-        scene_id = None
-        for frame_id in self.all_frame_ids():
-            digest.update(f"{frame_id.scene_id}/{frame_id.im_id}\n".encode())
-            if frame_id.scene_id != scene_id:
-                scene_id = frame_id.scene_id
-                digest.update(_content(self.rgb_path(frame_id)))
+        for scene_id in self.scene_ids():
+            for index, im_id in enumerate(self.list_scene(scene_id)):
+                digest.update(f"{scene_id}/{im_id}\n".encode())
+                if index == 0:
+                    digest.update(_content(self.rgb_path(FrameId(scene_id, im_id))))
         digest.update(repr(self.frame_names()).encode())
-        for model in self.models.files.values():
-            digest.update(
-                f"{model.obj_id} {model.path.name} {model.unit} {model.path.stat().st_size}\n".encode()
-            )
+        for obj_id, model in self.models.files.items():
+            size = model.path.stat().st_size
+            digest.update(f"{obj_id} {model.path.name} {model.unit} {size}\n".encode())
         return digest.hexdigest()[:32]
 
     @cached_property
     def _selected(self) -> tuple[FrameId, ...]:
         scene_ids = filter(self.selection.keeps_scene, self.scene_ids())
-        frame_ids = (
-            FrameId(scene_id, im_id) for scene_id in scene_ids for im_id in self.list_scene(scene_id)
-        )
-        return tuple(self.selection.select(frame_ids))
+        return tuple(self.selection.select(self._frames_of(scene_ids)))
+
+    def _frames_of(self, scene_ids: Iterable[int]) -> Iterator[FrameId]:
+        return (FrameId(scene_id, im_id) for scene_id in scene_ids for im_id in self.list_scene(scene_id))
 
     def _entries(self, frame_id: FrameId) -> list[MaskEntry]:
         return [e for e in self.masks.entries(frame_id) if self.selection.keeps_object(e.obj_id)]
@@ -188,6 +180,18 @@ class Dataset(ABC):
                 "Remove the instance, or correct its mask.",
             )
         return mask
+
+
+def process_frame(
+    dataset: Dataset, frame_id: FrameId, find_poses: Callable[[Frame], Sequence[PoseEstimate]]
+) -> JournalRecord:
+    """One frame's poses, or why it could not be read, for a run's journal."""
+    start_s = time.perf_counter()
+    try:
+        frame = dataset.load_frame(frame_id)
+    except DataError as error:
+        return unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error))
+    return finished_record(frame_id, find_poses(frame), frame.skipped, time.perf_counter() - start_s)
 
 
 def _content(path: Path) -> bytes:

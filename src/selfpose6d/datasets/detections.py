@@ -1,6 +1,6 @@
 """Masks from a detections file in BOP's form: one JSON row a detection, RLE or polygon segmentation.
 
-Only an index stays in memory (six numbers a detection); rows are read again when their frame is asked for.
+Only an index stays in memory (six integers a detection); rows are read again when their frame is asked for.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ class DetectionMasks(MaskSource):
             DataError: it is unreadable, or a row lacks `scene_id`, `image_id` or `category_id`.
         """
         self.path = path
-        numbers = (_index_row(path, n, row) for n, row in enumerate(iterate_rows(path)))
-        rows = np.fromiter(chain.from_iterable(numbers), np.int64).reshape(-1, 6)
+        indexed = (_index_row(path, index, row) for index, row in enumerate(iterate_rows(path)))
+        rows = np.fromiter(chain.from_iterable(indexed), np.int64).reshape(-1, 6)
         self._rows = rows[np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0]))]
         self._frames = self._rows[:, 0] * (1 << 32) + self._rows[:, 1]
 
@@ -48,9 +48,8 @@ class DetectionMasks(MaskSource):
 
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         """The mask of a detection, decoded."""
-        name = f"{self.path}: detection {entry.inst_id}"
-        row = self.read(frame_id, entry.inst_id)
-        return decode_segmentation(row.get("segmentation"), shape, name)
+        segmentation = self.read(frame_id, entry.inst_id).get("segmentation")
+        return decode_segmentation(segmentation, shape, f"{self.path}: detection {entry.inst_id}")
 
     def read(self, frame_id: FrameId, inst_id: int) -> dict[str, Any]:
         """A detection's whole row."""
@@ -82,35 +81,26 @@ def decode_segmentation(
     if not segmentation:
         raise data_error(name, "no segmentation, only a box", "Use a detector that gives masks.")
     try:
-        if isinstance(segmentation, list):
-            polygons = [p for p in segmentation if len(p) >= 6]
-            rle = coco.merge(coco.frPyObjects(polygons, *shape)) if polygons else None
-        else:
-            rle = _compressed(segmentation)
-        decoded = np.zeros(shape, np.uint8) if rle is None else _decode(rle)
+        rle = _compressed(segmentation, shape)
+        decoded = coco.decode(rle)
+        # A cut-off RLE is not refused by pycocotools: the rest of its image is uninitialised memory.
+        if decoded.max(initial=0) > 1 or int(decoded.sum()) != int(coco.area(rle)):
+            raise ValueError("the run lengths do not fill the image")
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise data_error(
-            name,
-            f"segmentation is neither RLE (counts, size) nor a list of polygons ({error})",
-            "Export it as COCO has it.",
-        ) from None
+        reason = f"segmentation is neither RLE (counts, size) nor a list of polygons ({error})"
+        raise data_error(name, reason, "Export it as COCO has it.") from None
     return require_shape(decoded, shape, name).astype(bool)
 
 
-def _decode(rle: Any) -> np.ndarray:
+def _compressed(segmentation: Any, shape: tuple[int, int]) -> Any:
     from pycocotools import mask as coco
 
-    decoded = coco.decode(rle)
-    # A cut-off RLE is not refused by pycocotools: the rest of its image is uninitialised memory.
-    if decoded.max(initial=0) > 1 or int(decoded.sum()) != int(coco.area(rle)):
-        raise ValueError("the run lengths do not fill the image")
-    return decoded
-
-
-def _compressed(rle: dict[str, Any]) -> Any:
-    from pycocotools import mask as coco
-
-    counts, (height, width) = rle["counts"], rle["size"]
+    if isinstance(segmentation, list):
+        polygons = [corners for corners in segmentation if len(corners) >= 6]  # at least three corners
+        if not polygons:
+            return coco.encode(np.zeros(shape, np.uint8, order="F"))
+        return coco.merge(coco.frPyObjects(polygons, *shape))
+    counts, (height, width) = segmentation["counts"], segmentation["size"]
     if isinstance(counts, list):
         if sum(counts) != height * width:
             raise ValueError(f"counts sum to {sum(counts)}, size says {height * width}")
@@ -123,9 +113,6 @@ def _index_row(path: Path, index: int, row: Any) -> tuple[int, ...]:
     try:
         scene_id, image_id, category_id = (int(row.value[key]) for key in _KEYS)
     except (KeyError, TypeError, ValueError):
-        raise data_error(
-            path,
-            f"row {index} needs integers {', '.join(_KEYS)}, got {sorted(row.value)}",
-            "Add them as BOP does.",
-        ) from None
+        reason = f"row {index} needs integers {', '.join(_KEYS)}, got {sorted(row.value)}"
+        raise data_error(path, reason, "Add them as BOP does.") from None
     return scene_id, image_id, category_id, index, row.offset, row.length

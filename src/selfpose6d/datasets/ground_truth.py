@@ -1,11 +1,15 @@
-"""A true pose, as a type: no module that imports this one can read any."""
+"""A true pose, as a type, and what its readers ask of it: no module that imports this one can read any."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from selfpose6d.datasets.images import data_error, read_labels
+from selfpose6d.errors import DataError
+from selfpose6d.runs.predictions import MAX_ROTATION_DEFECT, rotation_defect
 from selfpose6d.types import InstanceKey
 
 Targets = Literal["all", "bop19"]
@@ -19,3 +23,23 @@ class GroundTruthPose:
     key: InstanceKey
     T_cam_obj: Float[np.ndarray, "4 4"]
     counts: bool = True
+
+
+def count_or_one(path: Path, value: int | None = None) -> int:
+    """Pixels of a label, or of any label; 1 for a file that cannot be read: its instance is a miss."""
+    try:
+        labels = read_labels(path)
+    except DataError:
+        return 1
+    return int(np.count_nonzero(labels if value is None else labels == value))
+
+
+def require_rigid(T_cam_obj: Float[np.ndarray, "4 4"], name: str) -> Float[np.ndarray, "4 4"]:
+    """Return the pose, or say that it is none.
+
+    Raises:
+        DataError: not finite, or no rotation.
+    """
+    if not np.isfinite(T_cam_obj).all() or rotation_defect(T_cam_obj[:3, :3]) > MAX_ROTATION_DEFECT:
+        raise data_error(name, "the pose is no rigid transform", "Restore it from the data set.")
+    return T_cam_obj

@@ -1,17 +1,19 @@
-"""Image files to arrays. Every failure names the path, the reason and the remedy."""
+"""Image files to arrays, and the camera fields that they need. Every failure names path, reason and remedy."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Integer, UInt8
+from jaxtyping import Bool, Float, Integer, UInt8
 
 from selfpose6d.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _RGB_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _RAW_FLAGS = cv2.IMREAD_UNCHANGED
+METRES_PER_MM = 1e-3
 
 
 def data_error(path: Path | str, reason: str, remedy: str) -> DataError:
@@ -36,13 +38,40 @@ def read_depth(path: Path, metres_per_unit: float) -> np.ndarray:
     """
     raw = _decode(path, _RAW_FLAGS)
     if raw.ndim != 2 or raw.dtype == np.uint8:
-        raise data_error(
-            path,
-            f"expected one channel of 16 bits or float, got {raw.shape[2:] or (1,)} channels of {raw.dtype}",
-            "Save the depth as a 16-bit single-channel PNG, not as a coloured or 8-bit picture.",
+        reason = (
+            f"expected one channel of 16 bits or float, got {raw.shape[2:] or (1,)} channels of {raw.dtype}"
         )
+        remedy = "Save the depth as a 16-bit single-channel PNG, not as a coloured or 8-bit picture."
+        raise data_error(path, reason, remedy)
     depth_m = raw.astype(np.float32) * np.float32(metres_per_unit)
     return np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, np.float32(0))
+
+
+def intrinsics_of(cam_K: object, name: str) -> Float[np.ndarray, "3 3"]:
+    """BOP's `cam_K` (9 numbers, row-major, or 3 rows) as a matrix.
+
+    Raises:
+        DataError: it is anything else.
+    """
+    try:
+        return np.asarray(cam_K, np.float64).reshape(3, 3)
+    except (ValueError, TypeError):
+        raise data_error(name, f"cam_K must be 9 numbers, got {cam_K}", "Correct the camera file.") from None
+
+
+def metres_per_depth_unit(depth_scale: object, name: str) -> float:
+    """What one unit of a depth image is in metres; `depth_scale` is in millimetres.
+
+    Raises:
+        DataError: it is no positive number.
+    """
+    if not isinstance(depth_scale, int | float) or not math.isfinite(depth_scale) or depth_scale <= 0:
+        raise data_error(
+            name,
+            f"depth_scale must be positive, in mm per depth unit, got {depth_scale}",
+            "Correct it: 1.0 for millimetre images, 0.1 for YCB-Video's.",
+        )
+    return float(depth_scale) * METRES_PER_MM
 
 
 def read_labels(path: Path) -> Integer[np.ndarray, "height width"]:
@@ -73,11 +102,8 @@ def require_shape(image: np.ndarray, shape: tuple[int, int], path: Path | str) -
         DataError: another size.
     """
     if image.shape[:2] != shape:
-        raise data_error(
-            path,
-            f"{_size(image.shape[:2])}, but the colour image is {_size(shape)}",
-            "Export it again at the colour image's size, without crop.",
-        )
+        reason = f"{_size(image.shape[:2])}, but the colour image is {_size(shape)}"
+        raise data_error(path, reason, "Export it again at the colour image's size, without crop.")
     return image
 
 
@@ -86,12 +112,9 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
 
     Where two files share a stem, the first suffix of `SUFFIXES` wins (`validate` reports it).
     """
-    by_stem: dict[str, Path] = {}
-    for path in sorted(
-        list_images(folder), key=lambda path: (path.stem, SUFFIXES.index(path.suffix.lower()))
-    ):
-        by_stem.setdefault(path.stem, path)
-    return by_stem
+    preferred_last = sorted(list_images(folder), key=lambda path: -SUFFIXES.index(path.suffix.lower()))
+    by_stem = {path.stem: path for path in preferred_last}
+    return dict(sorted(by_stem.items()))
 
 
 def find_image(folder: Path, stem: str) -> Path:
@@ -102,29 +125,24 @@ def find_image(folder: Path, stem: str) -> Path:
 
 def list_images(folder: Path) -> Iterator[Path]:
     """The image files of a folder, in no order; none when there is no such folder."""
-    if folder.is_dir():
-        yield from (
-            path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.stem[0] != "."
-        )
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix.lower() in SUFFIXES and path.stem[0] != ".":
+            yield path
 
 
 def _decode(path: Path, flags: int) -> np.ndarray:
-    encoded = _read_bytes(path)
+    try:
+        encoded = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise data_error(path, "missing file", "Restore it, or leave the frame out with --frames.") from None
+    except OSError as error:
+        raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
     cut_off = path.suffix.lower() == ".png" and b"IEND" not in encoded[-64:].tobytes()
     image = None if cut_off or not len(encoded) else cv2.imdecode(encoded, flags)
     if image is None:
         reason = f"unreadable image ({len(encoded)} bytes{', cut off' if cut_off else ''})"
         raise data_error(path, reason, "Copy or export the file again.")
     return image
-
-
-def _read_bytes(path: Path) -> np.ndarray:
-    try:
-        return np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise data_error(path, "missing file", "Restore it, or leave the frame out with --frames.") from None
-    except OSError as error:
-        raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -1,7 +1,7 @@
-"""What a data set layout is: one object that recognises, opens and checks data sets of one kind."""
+"""What a data set layout is: one value that says how data sets of one kind are recognised, opened and checked."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from selfpose6d.datasets.dataset import Dataset
@@ -9,56 +9,37 @@ from selfpose6d.datasets.doctor.problems import Problem
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets
 from selfpose6d.datasets.masks import MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, Unit, find_model_files
-from selfpose6d.errors import UsageError
 from selfpose6d.selection import Selection
 
 
-class Layout(ABC):
-    """One way to lay a data set out on disk. A new one is a file with a subclass, and a line in `layouts.LAYOUTS`."""
+def _models_of_root(root: Path, folder: Path | None, unit: Unit | None) -> ModelFiles:
+    return find_model_files(folder or root / "models", unit)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to lay a data set out on disk. A new one is a file that makes one, and a line in `layouts.LAYOUTS`."""
 
     name: str
     description: str
     """What such a folder is called and holds, for messages."""
+    matches: Callable[[Path], bool]
+    """Whether a root is laid out this way."""
+    open: Callable[[Path, str, Selection, ModelFiles, MaskSource | None], Dataset]
+    """A split of a root; masks None takes its own. UsageError without such a split, DataError for unusable files."""
     only_split: str | None = None
     """The split, where there can be one only."""
-
-    @abstractmethod
-    def matches(self, root: Path) -> bool:
-        """Whether the folder is laid out this way."""
-
-    @abstractmethod
-    def open(
-        self, root: Path, split: str, selection: Selection, models: ModelFiles, masks: MaskSource | None
-    ) -> Dataset:
-        """The data set; `masks` None takes its own.
-
-        Raises:
-            UsageError: no such split.
-            DataError: no frames, no masks, or a file that all frames need is missing or broken.
-        """
-
-    def models(self, root: Path, folder: Path | None, unit: Unit | None) -> ModelFiles:
-        """The mesh files: those of `folder`, else the data set's own."""
-        return find_model_files(folder or root / "models", unit)
-
-    def true_poses(
-        self, root: Path, split: str, selection: Selection, targets: Targets | None
-    ) -> Iterator[Sequence[GroundTruthPose]]:
-        """Every annotated instance of each selected frame; see `true_poses.iterate_ground_truth`.
-
-        Raises:
-            UsageError: the layout has none, or not the targets that are asked for.
-        """
-        raise UsageError(f"{root}: layout {self.name} has no true poses. Pass a BOP or YCB-Video root.")
-
-    def targets(self, root: Path, split: str, targets: Targets | None) -> Targets:
-        """Which instances count, where `targets` leaves it open."""
-        return targets or "all"
-
-    def visible_fractions(self, root: Path, split: str, scene_id: int) -> Mapping[tuple[int, int], float]:
-        """Visible part of each instance's silhouette by (`im_id`, index in the file), where the data set says it."""
-        return {}
-
-    def checks(self, dataset: Dataset, scene_id: int | None) -> Iterator[Problem]:
-        """What can be wrong with the files of a scene beyond single frames; with None, of the split."""
-        yield from ()
+    models: Callable[[Path, Path | None, Unit | None], ModelFiles] = _models_of_root
+    """The mesh files of a root: those of the folder, where one is given, else its own."""
+    true_poses: (
+        Callable[[Path, str, Selection, Targets | None], Iterator[Sequence[GroundTruthPose]]] | None
+    ) = None
+    """Every annotated instance of each selected frame, see `true_poses.iterate_ground_truth`; None: it has none."""
+    targets: Callable[[Path, str, Targets | None], Targets] = lambda root, split, targets: targets or "all"
+    """Which instances of a split count, where the options leave it open."""
+    visible_fractions: Callable[[Path, str, int], Mapping[tuple[int, int], float]] = (
+        lambda root, split, scene_id: {}
+    )
+    """Visible part of each silhouette of a scene by (`im_id`, index in the file), where the data set says it."""
+    checks: Callable[[Dataset, int | None], Iterator[Problem]] = lambda dataset, scene_id: iter(())
+    """What can be wrong with the files of a scene beyond single frames; with None, of the split."""

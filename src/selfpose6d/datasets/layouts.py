@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from selfpose6d.datasets.bop.layout import BopLayout
-from selfpose6d.datasets.capture.layout import CaptureLayout
+from selfpose6d.datasets.bop.layout import BOP
+from selfpose6d.datasets.capture.layout import CAPTURE
 from selfpose6d.datasets.layout import Layout
 from selfpose6d.datasets.model_files import describe_folder
-from selfpose6d.datasets.ycb_video.layout import YcbVideoLayout
+from selfpose6d.datasets.ycb_video.layout import YCB_VIDEO
 from selfpose6d.errors import UsageError
 
-LAYOUTS: tuple[Layout, ...] = (
-    YcbVideoLayout(),
-    CaptureLayout(),
-    BopLayout(),
+LAYOUTS = (
+    YCB_VIDEO,
+    CAPTURE,
+    BOP,
 )
 """The first that matches is taken."""
 
@@ -31,8 +31,3 @@ def detect_layout(root: Path) -> Layout:
         f"{root} is no data set that can be read: looked for {', '.join(known[:-1])} and {known[-1]}, "
         f"found {describe_folder(root)}. Pass a folder that holds one."
     )
-
-
-def find_layout(name: str) -> Layout:
-    """The layout of that name."""
-    return next(layout for layout in LAYOUTS if layout.name == name)

@@ -1,19 +1,20 @@
 """Where the instance masks of a frame come from, behind one interface."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
 
+from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.images import read_labels, require_shape
 from selfpose6d.selection import FrameId
 
 
 class MaskEntry(NamedTuple):
-    """An instance that a mask source knows of, before its mask is read."""
+    """An instance that a mask source lists, before its mask is read."""
 
     obj_id: int
     inst_id: int
@@ -43,28 +44,22 @@ class MaskSource(ABC):
         return ""
 
 
-class LabelImage:
-    """Reads label images; keeps the last one, as all instances of a frame share it. Safe among threads."""
+class LabelImageMasks(MaskSource):
+    """Label images: the value of an instance is its object id, and the `inst_id` as well; 0 is background."""
 
-    def __init__(self) -> None:
-        self._last: tuple[Path | None, np.ndarray] = (None, np.zeros((0, 0), np.uint8))
+    def __init__(
+        self, path_of: Callable[[FrameId], Path], ids_of: Callable[[FrameId], Iterable[int]] | None = None
+    ) -> None:
+        """`path_of` finds a frame's image; `ids_of` lists its instances, None: by the values of the image."""
+        self._path_of, self._ids_of = path_of, ids_of
+        self._labels = FileCache(read_labels)
 
-    def read(self, path: Path) -> np.ndarray:
-        """The label image at `path`.
+    def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
+        """One entry for every label of the frame."""
+        ids = self._ids_of(frame_id) if self._ids_of else np.unique(self._labels.get(self._path_of(frame_id)))
+        return [MaskEntry(int(value), int(value)) for value in ids if value > 0]
 
-        Raises:
-            DataError: the file is missing or unreadable.
-        """
-        last_path, labels = self._last
-        if path != last_path:
-            labels = read_labels(path)
-            self._last = path, labels
-        return labels
-
-    def mask(self, path: Path, value: int, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-        """The pixels with label `value`.
-
-        Raises:
-            DataError: the file is missing, unreadable, or not of `shape`.
-        """
-        return require_shape(self.read(path), shape, path) == value
+    def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+        """The pixels of the instance's label."""
+        path = self._path_of(frame_id)
+        return require_shape(self._labels.get(path), shape, path) == entry.inst_id

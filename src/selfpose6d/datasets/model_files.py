@@ -12,7 +12,6 @@ from selfpose6d.meshes.mesh import Mesh
 
 Unit = Literal["mm", "m"]
 _SUFFIXES = (".ply", ".obj", ".glb", ".gltf")
-MODEL_NAME = re.compile(r"obj_(\d+)$")
 _INNER_NAMES = ("textured", "textured_simple", "nontextured", "model", "mesh")
 
 
@@ -52,9 +51,7 @@ class ModelFiles:
 
         model = self.find(obj_id)
         if model.unit is None:
-            raise UsageError(
-                f"the unit of {model.path} is not known. Pass --model-unit mm or --model-unit m."
-            )
+            raise UsageError(f"the unit of {model.path} is not known. Pass --model-unit mm or m.")
         return load_mesh(model.path, model.unit)
 
     def find(self, obj_id: int) -> ModelFile:
@@ -65,7 +62,7 @@ class ModelFiles:
         """
         if obj_id not in self.files:
             raise DataError(
-                f"no model for object {obj_id} in {self.folder}: found ids {_list(self.object_ids)}. "
+                f"no model for object {obj_id} in {self.folder}: found ids {list_some(self.object_ids)}. "
                 "Add its mesh file, or leave the object out with --objects."
             )
         return self.files[obj_id]
@@ -80,22 +77,16 @@ def find_model_files(
     `<name>.obj` get their id from `class_names` (1-based), else by sorted name (1-based); their unit is
     `unit`, else `named_unit`.
     """
-    bop = {int(match[1]): path for path in mesh_paths(folder) if (match := MODEL_NAME.match(path.stem))}
-    if bop:
+    if bop := dict(numbered_meshes(folder)):
         names = _bop_names(folder, bop)
         by_id = {obj_id: name for name, obj_id in names.items()}
-        files = {
-            i: ModelFile(i, by_id.get(i, path.stem), path, unit or "mm") for i, path in sorted(bop.items())
-        }
-        return ModelFiles(folder, files, names)
-    named = dict(_named_paths(folder))
-    names = {name: index for index, name in enumerate(class_names or sorted(named), start=1)}
-    files = {
-        names[name]: ModelFile(names[name], name, path, unit or named_unit)
-        for name, path in named.items()
-        if name in names
-    }
-    return ModelFiles(folder, files, names)
+        found = [ModelFile(i, by_id.get(i, path.stem), path, unit or "mm") for i, path in sorted(bop.items())]
+    else:
+        named = dict(_named_paths(folder))
+        names = {name: obj_id for obj_id, name in enumerate(class_names or sorted(named), start=1)}
+        files = ((names[name], name, path) for name, path in named.items() if name in names)
+        found = [ModelFile(*file, unit or named_unit) for file in files]
+    return ModelFiles(folder, {file.obj_id: file for file in found}, names)
 
 
 def require_models(models: ModelFiles) -> ModelFiles:
@@ -117,16 +108,22 @@ def describe_folder(folder: Path, most: int = 8) -> str:
     if not folder.is_dir():
         return "a file" if folder.exists() else "no such folder"
     names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    return _list(names, most) if names else "an empty folder"
+    return list_some(names, most) if names else "an empty folder"
 
 
-def _list(items: Iterable[object], most: int = 8) -> str:
+def list_some(items: Iterable[object], most: int = 8, separator: str = " ") -> str:
+    """The first items and how many there are, for messages."""
     words = [str(item) for item in items]
-    return " ".join(words[:most]) + (f" ... ({len(words)})" if len(words) > most else "") or "none"
+    return separator.join(words[:most]) + (f" ... ({len(words)})" if len(words) > most else "") or "none"
 
 
-def mesh_paths(folder: Path) -> list[Path]:
-    """The mesh files directly in a folder; of two with one name, the preferred format comes last."""
+def numbered_meshes(folder: Path) -> list[tuple[int, Path]]:
+    """The `obj_NNNNNN` mesh files of a folder with their ids; of two with one name, the preferred format comes last."""
+    paths = _mesh_paths(folder)
+    return [(int(match[1]), path) for path in paths if (match := re.fullmatch(r"obj_(\d+)", path.stem))]
+
+
+def _mesh_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     paths = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
@@ -134,9 +131,9 @@ def mesh_paths(folder: Path) -> list[Path]:
 
 
 def _named_paths(folder: Path) -> Iterable[tuple[str, Path]]:
-    yield from ((path.stem, path) for path in mesh_paths(folder))
+    yield from ((path.stem, path) for path in _mesh_paths(folder))
     for inner in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ():
-        if found := mesh_paths(inner):
+        if found := _mesh_paths(inner):
             by_stem = {path.stem: path for path in found}
             preferred = [by_stem[stem] for stem in (*_INNER_NAMES, inner.name) if stem in by_stem]
             yield inner.name, (preferred or found)[0]
@@ -144,10 +141,13 @@ def _named_paths(folder: Path) -> Iterable[tuple[str, Path]]:
 
 def _bop_names(folder: Path, files: Mapping[int, Path]) -> dict[str, int]:
     names = {path.stem: obj_id for obj_id, path in files.items()}
-    for obj_id, entry in read_models_info(folder).items():
-        if isinstance(entry.get("name"), str):
-            names[entry["name"]] = obj_id
-    return names
+    return names | {name: obj_id for obj_id, name in declared_names(folder).items()}
+
+
+def declared_names(folder: Path) -> dict[int, str]:
+    """Object names by id as `models_info.json` says them."""
+    info = read_models_info(folder)
+    return {obj_id: entry["name"] for obj_id, entry in info.items() if isinstance(entry.get("name"), str)}
 
 
 def read_models_info(folder: Path) -> dict[int, dict]:

@@ -13,7 +13,6 @@ from selfpose6d.selection import Selection
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
-    from selfpose6d.datasets.masks import MaskSource
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,15 @@ class DataOptions:
             DataError: no frames, no masks, or a file that all frames need is missing or broken.
         """
         from selfpose6d.checks import require_existing
+        from selfpose6d.datasets.detections import DetectionMasks
         from selfpose6d.datasets.layouts import detect_layout
         from selfpose6d.datasets.model_files import require_models
 
         root = require_existing(self.dataset, "data set", "Correct the path.")
-        masks = self._masks()
+        masks = None
+        if self.detections is not None:
+            require_existing(self.detections, "detections file", "Correct --detections.")
+            masks = DetectionMasks(self.detections)
         if self.models is not None:
             require_existing(self.models, "models folder", "Correct --models.")
         layout = detect_layout(root)
@@ -61,14 +64,8 @@ class DataOptions:
 
     def config(self, dataset: "Dataset") -> DataConfig:
         """What a run's `config.yaml` says of it."""
-        return DataConfig(
-            dataset.split,
-            dataset.fingerprint(),
-            self.selection,
-            self.models,
-            self.model_unit,
-            self.detections,
-        )
+        options = self.selection, self.models, self.model_unit, self.detections
+        return DataConfig(dataset.split, dataset.fingerprint(), *options)
 
     @classmethod
     def of_run(cls, config: RunConfig) -> "DataOptions":
@@ -78,16 +75,10 @@ class DataOptions:
             config.context.dataset, data.split, data.selection, data.models, data.model_unit, data.detections
         )
 
-    def _masks(self) -> "MaskSource | None":
-        if self.detections is None:
-            return None
-        from selfpose6d.checks import require_existing
-        from selfpose6d.datasets.detections import DetectionMasks
-
-        return DetectionMasks(require_existing(self.detections, "detections file", "Correct --detections."))
-
 
 def _require_selected(dataset: "Dataset") -> "Dataset":
+    from selfpose6d.datasets.model_files import list_some
+
     missing = [i for i in dataset.selection.objects if i not in dataset.models.files]
     if missing and dataset.models.files:
         raise UsageError(
@@ -96,15 +87,9 @@ def _require_selected(dataset: "Dataset") -> "Dataset":
         )
     if dataset.frame_ids():
         return dataset
-    chosen = dataset.selection.describe() or "no selection"
-    raise UsageError(
-        f"no frames in split {dataset.split} of {dataset.root} with {chosen}: the split has "
-        f"{_count(dataset)}. Correct the options."
-    )
-
-
-def _count(dataset: "Dataset") -> str:
     frame_ids = list(dataset.all_frame_ids())
     scenes = sorted({frame_id.scene_id for frame_id in frame_ids})
-    shown = " ".join(map(str, scenes[:8])) + (" ..." if len(scenes) > 8 else "")
-    return f"{len(frame_ids)} frames in scenes {shown or 'none'}"
+    raise UsageError(
+        f"no frames in split {dataset.split} of {dataset.root} with {dataset.selection.describe() or 'no selection'}: "
+        f"the split has {len(frame_ids)} frames in scenes {list_some(scenes)}. Correct the options."
+    )

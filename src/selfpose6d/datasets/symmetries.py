@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from selfpose6d.datasets.images import METRES_PER_MM
 from selfpose6d.datasets.model_files import read_models_info
 from selfpose6d.errors import DataError
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
-
-_METRES_PER_MM = 1e-3
 
 
 def read_symmetries(models_folder: Path) -> dict[int, SymmetryGroup]:
@@ -32,7 +31,7 @@ def symmetries_of(entry: dict, name: str) -> SymmetryGroup:
     """
     try:
         discrete = np.array(entry.get("symmetries_discrete") or [], np.float64).reshape(-1, 4, 4)
-        discrete[:, :3, 3] *= _METRES_PER_MM
+        discrete[:, :3, 3] *= METRES_PER_MM
         continuous = tuple(_continuous(axis) for axis in entry.get("symmetries_continuous") or [])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
@@ -47,4 +46,4 @@ def _continuous(entry: dict) -> ContinuousSymmetry:
     if not np.linalg.norm(axis) > 0:
         raise ValueError("the axis has no length")
     offset = np.array(entry.get("offset", (0, 0, 0)), np.float64).reshape(3)
-    return ContinuousSymmetry(axis / np.linalg.norm(axis), offset * _METRES_PER_MM)
+    return ContinuousSymmetry(axis / np.linalg.norm(axis), offset * METRES_PER_MM)

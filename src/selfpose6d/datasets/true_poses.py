@@ -8,6 +8,7 @@ from pathlib import Path
 
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets
 from selfpose6d.datasets.layouts import detect_layout
+from selfpose6d.errors import UsageError
 from selfpose6d.selection import Selection
 
 
@@ -32,5 +33,8 @@ def iterate_ground_truth(
         DataError: a file is missing or broken.
     """
     root, selection = Path(root), selection or Selection()
-    for frame in detect_layout(root).true_poses(root, split, selection, targets):
+    layout = detect_layout(root)
+    if layout.true_poses is None:
+        raise UsageError(f"{root}: layout {layout.name} has no true poses. Pass a BOP or YCB-Video root.")
+    for frame in layout.true_poses(root, split, selection, targets):
         yield from (pose for pose in frame if selection.keeps_object(pose.key.obj_id))

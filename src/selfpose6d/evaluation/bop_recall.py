@@ -72,15 +72,15 @@ def bop_recalls(
     targets = truths.take(truths.counts)
     meshes = {obj_id: index for index, obj_id in enumerate(sorted(models))}
     packed = pack_meshes([models[obj_id].mesh for obj_id in sorted(models)], device)
-    hits = [np.zeros((len(targets), count), bool) for count in (100, 10, 10)]
+    hits = [np.zeros((len(targets), settings), bool) for settings in (100, 10, 10)]
     for (scene_id, im_id), groups in track(list(_groups_by_image(estimates, targets).items())):
         image = load_image(scene_id, im_id)
         for group in groups:
             if len(group.estimates):
                 T_est, T_true = estimates.T_cam_obj[group.estimates], targets.T_cam_obj[group.targets]
                 depth_m = _depths(packed, meshes[group.obj_id], np.concatenate([T_est, T_true]), image)
-                model, confidence = models[group.obj_id], estimates.confidence[group.estimates]
-                found = _found(T_est, T_true, depth_m, model, image, confidence)
+                confidence = estimates.confidence[group.estimates]
+                found = _found(T_est, T_true, depth_m, models[group.obj_id], image, confidence)
                 for hit, kind in zip(hits, found, strict=True):
                     hit[group.targets] = kind.T
     return Recalls(*hits)
@@ -115,16 +115,15 @@ def _found(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(settings, truths) for VSD, MSSD and MSPD."""
     points_m, width = model.mesh.vertices_m.astype(np.float64), image.depth_m.shape[1]
-    diameter_m = model.mesh.diameter_m
-    shape = len(T_est), len(T_true)
-    vsd, mssd, mspd = np.empty((*shape, len(bop.VSD_TAUS))), np.empty(shape), np.empty(shape)
+    diameter_m, shape, taus = model.mesh.diameter_m, (len(T_est), len(T_true)), len(bop.VSD_TAUS)
+    vsd, mssd, mspd = np.empty((*shape, taus)), np.empty(shape), np.empty(shape)
     for i, j in np.ndindex(shape):
         vsd[i, j] = bop.vsd(depth_m[i], depth_m[len(T_est) + j], image.depth_m, image.K, diameter_m)
         mssd[i, j] = bop.mssd(T_est[i], T_true[j], points_m, model.T_obj_sym)
         mspd[i, j] = bop.mspd(T_est[i], T_true[j], points_m, model.T_obj_sym, image.K, width)
-    taus, thetas = len(bop.VSD_TAUS), len(bop.VSD_THETAS)
+    vsd_settings = vsd.transpose(2, 0, 1).repeat(len(bop.VSD_THETAS), 0)
     return (
-        bop.matched(vsd.transpose(2, 0, 1).repeat(thetas, 0), confidence, np.tile(bop.VSD_THETAS, taus)),
+        bop.matched(vsd_settings, confidence, np.tile(bop.VSD_THETAS, taus)),
         bop.matched(np.tile(mssd, (10, 1, 1)), confidence, bop.MSSD_THETAS * diameter_m),
         bop.matched(np.tile(mspd, (10, 1, 1)), confidence, bop.MSPD_THETAS_PX),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from selfpose6d.errors import DataError
-from selfpose6d.evaluation.instances import UNKNOWN, Truths
+from selfpose6d.evaluation.instances import UNKNOWN, Columns, Truths
 from selfpose6d.evaluation.score import Scores
 from selfpose6d.files import replacing
 from selfpose6d.types import InstanceKey
@@ -20,7 +20,7 @@ MISSED = "missed"
 
 
 @dataclass(frozen=True)
-class InstanceErrors:
+class InstanceErrors(Columns):
     """One row a target: its key, and how far its estimate is off. Infinite errors and no confidence where it is missed.
 
     `prediction_row` counts the rows of `predictions.csv` from 0. Columns of the file by their names.
@@ -41,9 +41,6 @@ class InstanceErrors:
     visible_fraction: Float[np.ndarray, "targets"]
     prediction_row: Int[np.ndarray, "targets"]
 
-    def __len__(self) -> int:
-        return len(self.obj_id)
-
     @property
     def missed(self) -> Bool[np.ndarray, "targets"]:
         """Targets without an estimate."""
@@ -55,24 +52,20 @@ class InstanceErrors:
         return InstanceKey(str(self.split[target]), *ids)
 
 
-_TEXT, _NUMBERS = ("split", "name", "status"), ("scene_id", "im_id", "obj_id", "inst_id", "prediction_row")
+_TEXT, _INTEGERS = ("split", "name", "status"), ("scene_id", "im_id", "obj_id", "inst_id", "prediction_row")
 
 
 def instance_errors(
-    scores: Scores,
-    truths: Truths,
-    split: str,
-    names: Mapping[int, str],
-    diameters_m: Mapping[int, float],
+    scores: Scores, truths: Truths, split: str, names: Mapping[int, str], diameters_m: Mapping[int, float]
 ) -> InstanceErrors:
     """The scores as the file has them."""
-    count, obj_ids = len(scores), scores.obj_id.tolist()
+    targets, obj_ids = truths.take(scores.truth), scores.obj_id.tolist()
     return InstanceErrors(
-        split=np.full(count, split, dtype=object),
-        scene_id=scores.scene_id,
-        im_id=scores.im_id,
-        obj_id=scores.obj_id,
-        inst_id=truths.inst_id[scores.truth],
+        split=np.full(len(targets), split, dtype=object),
+        scene_id=targets.scene_id,
+        im_id=targets.im_id,
+        obj_id=targets.obj_id,
+        inst_id=targets.inst_id,
         name=np.array([names.get(obj_id, "") for obj_id in obj_ids], dtype=object),
         add_m=scores.add_m,
         adds_m=scores.adds_m,
@@ -80,19 +73,18 @@ def instance_errors(
         diameter_m=np.array([diameters_m.get(obj_id, math.nan) for obj_id in obj_ids], dtype=np.float64),
         status=np.where(scores.missed, MISSED, scores.status),
         confidence=scores.confidence,
-        visible_fraction=truths.visible_fraction[scores.truth],
+        visible_fraction=targets.visible_fraction,
         prediction_row=scores.prediction_row,
     )
 
 
 def write_instances(errors: InstanceErrors, path: Path) -> None:
     """Write the file, empty fields where nothing is known; it appears whole or not at all."""
-    names = [column.name for column in fields(InstanceErrors)]
-    columns = [getattr(errors, name).tolist() for name in names]
+    columns = {name: column.tolist() for name, column in vars(errors).items()}
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(map(_text, row) for row in zip(*columns, strict=True))
+        writer.writerow(columns)
+        writer.writerows(map(_text, row) for row in zip(*columns.values(), strict=True))
 
 
 def read_instances(path: Path) -> InstanceErrors:
@@ -115,7 +107,7 @@ def read_instances(path: Path) -> InstanceErrors:
 def _column(name: str, values: list[str]) -> np.ndarray:
     if name in _TEXT:
         return np.array(values, dtype=object)
-    if name in _NUMBERS:
+    if name in _INTEGERS:
         return np.array([int(value) if value else UNKNOWN for value in values], dtype=np.int64)
     return np.array([float(value) if value else math.nan for value in values], dtype=np.float64)
 

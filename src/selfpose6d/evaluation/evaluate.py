@@ -94,9 +94,8 @@ def read_evaluation(source: Path) -> Evaluation | None:
 
 def _instances_path(results: Path) -> Path:
     run = RunFiles(results.parent)
-    return (
-        run.instances if results == run.results else results.with_name(f"{results.stem}_{run.instances.name}")
-    )
+    name = run.instances.name
+    return results.with_name(name if results == run.results else f"{results.stem}_{name}")
 
 
 def measure_recalls(
@@ -109,11 +108,11 @@ def measure_recalls(
         DataError: an image, a camera or a mesh is missing or broken.
     """
     dataset = reference.options.data.open(reference.options.split)
-    symmetries = read_symmetries(reference.models.folder)
-    models = {}
-    for obj_id in np.unique(reference.truths.obj_id).tolist():
-        group = symmetries.get(obj_id, SymmetryGroup(np.empty((0, 4, 4))))
-        models[obj_id] = BopModel(dataset.load_mesh(obj_id), group.expand(SYMMETRY_STEPS))
+    symmetries, none = read_symmetries(reference.models.folder), SymmetryGroup(np.empty((0, 4, 4)))
+    models = {
+        obj_id: BopModel(dataset.load_mesh(obj_id), symmetries.get(obj_id, none).expand(SYMMETRY_STEPS))
+        for obj_id in np.unique(reference.truths.obj_id).tolist()
+    }
 
     def load_image(scene_id: int, im_id: int) -> SensorImage:
         frame_id = FrameId(scene_id, im_id)

@@ -14,7 +14,7 @@ from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.evaluation.instances import NO_CERTIFICATE, UNKNOWN, Estimates, Truths
+from selfpose6d.evaluation.instances import NO_CERTIFICATE, UNKNOWN, Estimates, Truths, object_keys
 from selfpose6d.evaluation.model_points import (
     SURFACE_SEED,
     ModelPoints,
@@ -92,14 +92,10 @@ def load_reference(options: ReferenceOptions) -> Reference:
         for key, fraction in layout.visible_fractions(data.dataset, split, scene_id).items()
     }
     truths = truths_of(poses, visible)
-    return Reference(
-        options,
-        truths,
-        models,
-        load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed),
-        symmetric_object_ids(models, options.symmetric_ids),
-        layout.targets(data.dataset, split, options.targets),
-    )
+    points = load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed)
+    symmetric_ids = symmetric_object_ids(models, options.symmetric_ids)
+    targets = layout.targets(data.dataset, split, options.targets)
+    return Reference(options, truths, models, points, symmetric_ids, targets)
 
 
 def truths_of(
@@ -147,11 +143,10 @@ def read_estimates(source: Path) -> tuple[Estimates, bool]:
     """
     path = predictions_path(source)
     rows = read_predictions(path)
+    keys = np.array([(row.scene_id, row.im_id, row.obj_id) for row in rows], dtype=np.int64).reshape(-1, 3)
     estimates = Estimates(
-        row=np.arange(len(rows)),
-        scene_id=np.array([row.scene_id for row in rows], dtype=np.int64),
-        im_id=np.array([row.im_id for row in rows], dtype=np.int64),
-        obj_id=np.array([row.obj_id for row in rows], dtype=np.int64),
+        np.arange(len(rows)),
+        *keys.T,
         inst_id=np.full(len(rows), UNKNOWN),
         confidence=np.array([row.score for row in rows], dtype=np.float64),
         T_cam_obj=np.array([row.T_cam_obj for row in rows], dtype=np.float64).reshape(-1, 4, 4),
@@ -174,20 +169,16 @@ def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path
     labels_at: defaultdict[tuple[int, ...], list[LabeledPose]] = defaultdict(list)
     for label in labels:
         labels_at[label.key[1:4]].append(label)
-    keys = zip(estimates.scene_id.tolist(), estimates.im_id.tolist(), estimates.obj_id.tolist(), strict=True)
-    for row, key in enumerate(keys):
-        group = labels_at.get(key)
-        if group is None:
+    for row, key in enumerate(object_keys(estimates)):
+        if key not in labels_at:
             continue
-        T = estimates.T_cam_obj[row]
-        match = next(
-            (i for i, label in enumerate(group) if np.abs(label.T_cam_obj - T).max() < SAME_POSE), None
-        )
-        if match is None:
+        T, group = estimates.T_cam_obj[row], labels_at[key]
+        same = [i for i, label in enumerate(group) if np.abs(label.T_cam_obj - T).max() < SAME_POSE]
+        if not same:
             raise DataError(
                 f"{path}, line {row + 2}: its pose of scene {key[0]}, image {key[1]}, object {key[2]} is not in "
                 f"{RunFiles(path.parent).certificates.name}. Run the command that made both again."
             )
-        label = group.pop(match)
+        label = group.pop(same[0])
         estimates.status[row], estimates.reason[row] = label.certificate.status, label.certificate.reason
         estimates.inst_id[row] = label.key.inst_id

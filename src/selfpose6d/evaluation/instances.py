@@ -1,6 +1,7 @@
 """What is scored, as columns: estimates and true poses, one row an instance. Metres, camera frame."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -10,8 +11,23 @@ UNKNOWN = -1
 """An index that nothing says."""
 
 
+Table = TypeVar("Table")
+
+
 @dataclass(frozen=True)
-class Estimates:
+class Columns:
+    """A table: one array a column, all of one length."""
+
+    def __len__(self) -> int:
+        return len(next(iter(vars(self).values())))
+
+    def take(self: Table, rows: np.ndarray) -> Table:
+        """The chosen rows (indices or a mask), in that order."""
+        return type(self)(**{name: column[rows] for name, column in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Estimates(Columns):
     """Estimated poses. `confidence` 0-1 orders them.
 
     `status`, `reason` and `inst_id` are the certificate's; "" and `UNKNOWN` where there is none. `row` counts the rows
@@ -28,16 +44,9 @@ class Estimates:
     status: Shaped[np.ndarray, "estimates"]
     reason: Shaped[np.ndarray, "estimates"]
 
-    def __len__(self) -> int:
-        return len(self.obj_id)
-
-    def take(self, rows: np.ndarray) -> "Estimates":
-        """The chosen rows (indices or a mask), in that order."""
-        return _take(self, rows)
-
 
 @dataclass(frozen=True)
-class Truths:
+class Truths(Columns):
     """True poses of every annotated instance. `counts` marks the targets: only they enter the scores."""
 
     scene_id: Int[np.ndarray, "truths"]
@@ -49,18 +58,12 @@ class Truths:
     visible_fraction: Float[np.ndarray, "truths"]
     """NaN where the data set does not say it."""
 
-    def __len__(self) -> int:
-        return len(self.obj_id)
-
-    def take(self, rows: np.ndarray) -> "Truths":
-        """The chosen rows (indices or a mask), in that order."""
-        return _take(self, rows)
-
 
 def image_keys(rows: Estimates | Truths) -> list[tuple[int, int]]:
     """(scene_id, im_id) of each row."""
     return list(zip(rows.scene_id.tolist(), rows.im_id.tolist(), strict=True))
 
 
-def _take(columns, rows: np.ndarray):
-    return replace(columns, **{field.name: getattr(columns, field.name)[rows] for field in fields(columns)})
+def object_keys(rows: Estimates | Truths) -> list[tuple[int, int, int]]:
+    """(scene_id, im_id, obj_id) of each row."""
+    return list(zip(rows.scene_id.tolist(), rows.im_id.tolist(), rows.obj_id.tolist(), strict=True))

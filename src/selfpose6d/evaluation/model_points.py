@@ -1,4 +1,4 @@
-"""Which points of a model are measured, and which objects count as symmetric. Both move the figures.
+"""Which points of a model are measured, and which objects count as symmetric. Both move the scores.
 
 Points: the data set's points file (`obj_NNNNNN.xyz` beside BOP models, `<name>/points.xyz` in YCB-Video's
 layout), else the mesh's vertices; or samples of the surface on request.
@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.checks import require_plausible_object_size
-from selfpose6d.datasets.model_files import ModelFiles, read_models_info
+from selfpose6d.datasets.model_files import ModelFiles, declared_names, read_models_info
 from selfpose6d.errors import DataError
-from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.io import METRES_PER_UNIT
 from selfpose6d.meshes.sampling import sample_surface
 
 PointsChoice = Literal["auto", "surface"]
@@ -24,7 +24,6 @@ SURFACE_POINTS, SURFACE_SEED = 2620, 0
 SYMMETRIC_YCB_NAMES = frozenset(
     {"024_bowl", "036_wood_block", "051_large_clamp", "052_extra_large_clamp", "061_foam_brick"}
 )
-_METRES_PER = {"mm": 1e-3, "m": 1.0}
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,6 @@ def load_model_points(
     return {obj_id: points for obj_id, points in found.items() if points is not None}
 
 
-def mesh_points(mesh: Mesh, choice: PointsChoice = "auto", seed: int = SURFACE_SEED) -> ModelPoints:
-    """Model points of an object that has no points file."""
-    if choice == "auto":
-        return ModelPoints(mesh.vertices_m.astype(np.float64), "vertices")
-    samples = sample_surface(mesh, SURFACE_POINTS, np.random.default_rng(seed))
-    return ModelPoints(samples.points_m.astype(np.float64), "surface")
-
-
 def describe_sources(points: Mapping[int, ModelPoints]) -> str:
     """One phrase for `results.json`; object ids are added where the source is not the same for all."""
     by_source: dict[str, list[int]] = {}
@@ -70,8 +61,7 @@ def describe_sources(points: Mapping[int, ModelPoints]) -> str:
 def object_names(models: ModelFiles) -> dict[int, str]:
     """Object names by id, as `models_info.json` or the folders say them; needs no mesh file."""
     named = {i: name for name, i in models.names.items() if name != f"obj_{i:06d}"}
-    info = read_models_info(models.folder)
-    return named | {i: entry["name"] for i, entry in info.items() if isinstance(entry.get("name"), str)}
+    return named | declared_names(models.folder)
 
 
 def symmetric_object_ids(models: ModelFiles, requested: Iterable[int] | None = None) -> tuple[int, ...]:
@@ -87,30 +77,30 @@ def symmetric_object_ids(models: ModelFiles, requested: Iterable[int] | None = N
 
 
 def _load_one(models: ModelFiles, obj_id: int, choice: PointsChoice, seed: int) -> ModelPoints | None:
-    path = _points_file(models, obj_id)
-    if choice == "auto" and path is not None:
-        return ModelPoints(_read_points(path, _points_unit(models, obj_id, path)), "points file")
-    return mesh_points(models.load(obj_id), choice, seed) if obj_id in models.files else None
+    if choice == "auto" and (points_file := _find_points_file(models, obj_id)):
+        return ModelPoints(_read_points(*points_file), "points file")
+    if obj_id not in models.files:
+        return None
+    mesh = models.load(obj_id)
+    if choice == "auto":
+        return ModelPoints(mesh.vertices_m.astype(np.float64), "vertices")
+    samples = sample_surface(mesh, SURFACE_POINTS, np.random.default_rng(seed))
+    return ModelPoints(samples.points_m.astype(np.float64), "surface")
 
 
-def _points_file(models: ModelFiles, obj_id: int) -> Path | None:
+def _find_points_file(models: ModelFiles, obj_id: int) -> tuple[Path, str] | None:
+    """With its unit: beside BOP models the mesh's; YCB-Video's `points.xyz` is in metres."""
+    mesh_unit = models.files[obj_id].unit if obj_id in models.files else None
+    candidates = [(models.folder / f"obj_{obj_id:06d}.xyz", mesh_unit or "mm")]
     names = [name for name, i in models.names.items() if i == obj_id]
-    candidates = [models.folder / f"obj_{obj_id:06d}.xyz"]
-    candidates += [models.folder / name / "points.xyz" for name in names]
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _points_unit(models: ModelFiles, obj_id: int, path: Path) -> str:
-    """Beside BOP models the unit is the mesh's; YCB-Video's `points.xyz` is in metres."""
-    if path.name == "points.xyz":
-        return "m"
-    return (models.files[obj_id].unit if obj_id in models.files else None) or "mm"
+    candidates += [(models.folder / name / "points.xyz", "m") for name in names]
+    return next((candidate for candidate in candidates if candidate[0].is_file()), None)
 
 
 def _read_points(path: Path, unit: str) -> Float[np.ndarray, "points 3"]:
     try:
         lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
-        points_m = np.array(lines, dtype=np.float64) * _METRES_PER[unit]
+        points_m = np.array(lines, dtype=np.float64) * METRES_PER_UNIT[unit]
     except ValueError as error:
         raise DataError(f"{path}: not a table of numbers ({error}). Export `x y z` lines again.") from None
     if points_m.ndim != 2 or points_m.shape[1] != 3 or not len(points_m):

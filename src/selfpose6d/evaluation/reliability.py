@@ -1,11 +1,12 @@
 """Does the stated confidence mean anything? Stated confidence against measured correctness."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from selfpose6d.evaluation.instances import NO_CERTIFICATE
 from selfpose6d.evaluation.score import Scores
@@ -18,7 +19,7 @@ COVERAGES = np.arange(1, BINS + 1) / BINS
 class Reliability:
     """Confidence against correctness (ADD(-S) under 2 cm) of all estimates, spurious ones being wrong.
 
-    Bins are equal parts of 0-1; an empty one holds NaN. `precision` is the share of correct ones among the
+    Bins are equal parts of 0-1; an empty one holds NaN. `precision` is the fraction of correct ones among the
     `coverage` best-rated estimates.
     """
 
@@ -29,26 +30,19 @@ class Reliability:
     coverage: Float[np.ndarray, "coverages"]
     precision: Float[np.ndarray, "coverages"]
     by_status: dict[str, tuple[int, float]]
-    """Number of estimates and share of correct ones for each certificate status."""
+    """Estimates and fraction of correct ones for each certificate status."""
 
     def to_json(self) -> dict:
         """Plain lists and numbers, NaN where there is nothing to measure."""
+        columns = self.bin_confidence.tolist(), self.bin_correct.tolist(), self.bin_count.tolist()
+        bins = zip(*columns, strict=True)
         return {
-            "bins": [
-                {"confidence": confidence, "correct": correct, "count": count}
-                for confidence, correct, count in zip(
-                    self.bin_confidence.tolist(),
-                    self.bin_correct.tolist(),
-                    self.bin_count.tolist(),
-                    strict=True,
-                )
-            ],
+            "bins": [{"confidence": stated, "correct": correct, "count": n} for stated, correct, n in bins],
             "expected_calibration_error": self.expected_calibration_error,
             "coverage": self.coverage.tolist(),
             "precision": self.precision.tolist(),
             "status": {
-                status: {"count": count, "correct": correct}
-                for status, (count, correct) in self.by_status.items()
+                name: {"count": n, "correct": correct} for name, (n, correct) in self.by_status.items()
             },
         }
 
@@ -60,12 +54,11 @@ class Reliability:
             KeyError, TypeError: it is something else.
         """
         bins = content["bins"]
-        error = content["expected_calibration_error"]
         return cls(
             bin_confidence=np.array([row["confidence"] for row in bins], dtype=np.float64),
             bin_correct=np.array([row["correct"] for row in bins], dtype=np.float64),
             bin_count=np.array([row["count"] for row in bins], dtype=np.int64),
-            expected_calibration_error=np.nan if error is None else float(error),
+            expected_calibration_error=number_or_nan(content["expected_calibration_error"]),
             coverage=np.array(content["coverage"], dtype=np.float64),
             precision=np.array(content["precision"], dtype=np.float64),
             by_status={name: (row["count"], row["correct"]) for name, row in content["status"].items()},
@@ -74,7 +67,7 @@ class Reliability:
 
 def reliability(scores: Scores) -> Reliability:
     """Measure over every estimate of a target and every spurious one; missed targets state no confidence."""
-    confidence, correct, status = stated(scores)
+    confidence, correct, status = _stated(scores)
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
     count = np.bincount(bin_of, minlength=BINS)
     bin_confidence = _bin_means(bin_of, confidence, count)
@@ -97,9 +90,7 @@ def reliability(scores: Scores) -> Reliability:
     )
 
 
-def stated(
-    scores: Scores,
-) -> tuple[Float[np.ndarray, "estimates"], Bool[np.ndarray, "estimates"], np.ndarray]:
+def _stated(scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Confidence, correctness and certificate status of every estimate but those of other instances."""
     found, spurious = ~scores.missed, scores.spurious
     confidence = np.concatenate([scores.confidence[found], spurious.confidence]).clip(0, 1)
@@ -118,3 +109,8 @@ def _precision_at(coverages: np.ndarray, confidence: np.ndarray, correct: np.nda
     best_first = np.argsort(-confidence, kind="stable")
     precision = np.cumsum(correct[best_first]) / np.arange(1, len(correct) + 1)
     return precision[np.ceil(coverages * len(correct)).astype(int) - 1]
+
+
+def number_or_nan(value: float | None) -> float:
+    """A number of a JSON file; null is what cannot be measured."""
+    return math.nan if value is None else float(value)

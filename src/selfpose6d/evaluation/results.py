@@ -1,4 +1,4 @@
-"""From distances to the figures of `results.json`."""
+"""From distances to the scores in `results.json`."""
 
 import json
 import math
@@ -12,10 +12,10 @@ from jaxtyping import Bool
 
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import Recalls
-from selfpose6d.evaluation.reliability import Reliability, reliability
+from selfpose6d.evaluation.reliability import Reliability, number_or_nan, reliability
 from selfpose6d.evaluation.score import Scores
 from selfpose6d.files import replacing
-from selfpose6d.metrics.auc import auc_exact, auc_toolbox, share_below
+from selfpose6d.metrics.auc import auc_exact, auc_toolbox, fraction_below
 from selfpose6d.runs.json_lines import without_nan
 
 CERTIFIED = "certified"
@@ -23,7 +23,7 @@ CERTIFIED = "certified"
 
 @dataclass(frozen=True)
 class Metrics:
-    """The figures of one group of instances: areas and recalls 0-100 (`*_auc*`) or 0-1 (the rest)."""
+    """The scores of one group of instances: areas and recalls 0-100 (`*_auc*`) or 0-1 (the rest)."""
 
     adds_auc: float
     add_auc: float
@@ -43,6 +43,11 @@ class Metrics:
         """Without the recalls where they were not measured."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, float | None]) -> "Metrics":
+        """What `to_json` made, null for NaN."""
+        return cls(**{name: number_or_nan(value) for name, value in row.items()})
+
 
 @dataclass(frozen=True)
 class ObjectCounts:
@@ -56,7 +61,7 @@ class ObjectCounts:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything `results.json` says. Certified figures are NaN where the run has no certificates."""
+    """Everything `results.json` says. What is certified is NaN where the run has no certificates."""
 
     pooled: Metrics
     mean: Metrics
@@ -75,22 +80,20 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """The keys of `results.json`; what cannot be measured is None."""
+        objects = {str(obj_id): row.to_json() for obj_id, row in self.objects.items()}
+        counts = {str(obj_id): asdict(count) for obj_id, count in self.counts.items()}
         content = {
-            "metrics": {
-                "pooled": self.pooled.to_json(),
-                "mean": self.mean.to_json(),
-                "objects": {str(obj_id): row.to_json() for obj_id, row in self.objects.items()},
-            },
+            "metrics": {"pooled": self.pooled.to_json(), "mean": self.mean.to_json(), "objects": objects},
             "instances": self.instances,
             "missed": self.missed,
             "certified_share": self.certified_share,
             "certified_precision": self.certified_precision,
-            "precision_objects": {str(i): count.certified_precision for i, count in self.counts.items()},
+            "precision_objects": {i: count.pop("certified_precision") for i, count in counts.items()},
             "symmetric_ids": list(self.symmetric_ids),
             "points": self.points,
             "selection": dict(self.selection),
             "reliability": self.reliability.to_json(),
-            "counts_objects": {str(i): _without_precision(count) for i, count in self.counts.items()},
+            "counts_objects": counts,
             "content": self.content,
         }
         return without_nan(content)
@@ -104,17 +107,17 @@ class Results:
         """
         metrics, precision = content["metrics"], content["precision_objects"]
         return cls(
-            pooled=_metrics_of(metrics["pooled"]),
-            mean=_metrics_of(metrics["mean"]),
-            objects={int(obj_id): _metrics_of(row) for obj_id, row in metrics["objects"].items()},
+            pooled=Metrics.from_json(metrics["pooled"]),
+            mean=Metrics.from_json(metrics["mean"]),
+            objects={int(obj_id): Metrics.from_json(row) for obj_id, row in metrics["objects"].items()},
             counts={
-                int(obj_id): ObjectCounts(**counts, certified_precision=_number(precision[obj_id]))
+                int(obj_id): ObjectCounts(**counts, certified_precision=number_or_nan(precision[obj_id]))
                 for obj_id, counts in content["counts_objects"].items()
             },
             instances=int(content["instances"]),
             missed=int(content["missed"]),
-            certified_share=_number(content["certified_share"]),
-            certified_precision=_number(content["certified_precision"]),
+            certified_share=number_or_nan(content["certified_share"]),
+            certified_precision=number_or_nan(content["certified_precision"]),
             symmetric_ids=tuple(content["symmetric_ids"]),
             points=str(content["points"]),
             selection=dict(content["selection"]),
@@ -131,21 +134,20 @@ def summarise(
     has_certificates: bool,
     recalls: Recalls | None = None,
 ) -> Results:
-    """Figures per object, pooled over instances and as plain mean over objects."""
+    """Scores per object, pooled over instances and as plain mean over objects."""
     obj_ids = np.unique(scores.obj_id).tolist()
-    of_object = {obj_id: scores.obj_id == obj_id for obj_id in obj_ids}
-    objects = {obj_id: _metrics(scores, rows, recalls) for obj_id, rows in of_object.items()}
-    everything = np.ones(len(scores), bool)
-    share, precision = _certified(scores) if has_certificates else (np.nan, np.nan)
+    objects = {obj_id: _metrics(scores, scores.obj_id == obj_id, recalls) for obj_id in obj_ids}
+    all_targets, all_spurious = np.ones(len(scores), bool), np.ones(len(scores.spurious), bool)
+    total = _counts(scores, all_targets, all_spurious)
     return Results(
-        pooled=_metrics(scores, everything, recalls),
+        pooled=_metrics(scores, all_targets, recalls),
         mean=_mean(list(objects.values())),
         objects=objects,
-        counts={obj_id: _counts(scores, obj_id) for obj_id in obj_ids},
-        instances=len(scores),
-        missed=int(scores.missed.sum()),
-        certified_share=share,
-        certified_precision=precision,
+        counts={i: _counts(scores, scores.obj_id == i, scores.spurious.obj_id == i) for i in obj_ids},
+        instances=total.instances,
+        missed=total.missed,
+        certified_share=total.certified / len(scores) if has_certificates and len(scores) else math.nan,
+        certified_precision=total.certified_precision if has_certificates else math.nan,
         symmetric_ids=symmetric_ids,
         points=points,
         selection=selection,
@@ -172,24 +174,14 @@ def read_results(path: Path) -> Results:
         raise DataError(f"{path}: not a results file ({error!r}). Run evaluate again.") from None
 
 
-def _metrics_of(row: Mapping[str, float | None]) -> Metrics:
-    recalls = {name for name in row if name == "ar" or name.startswith("ar_")}
-    return Metrics(**{name: value if name in recalls else _number(value) for name, value in row.items()})  # pyright: ignore
-
-
-def _number(value: float | None) -> float:
-    """null is what cannot be measured."""
-    return math.nan if value is None else float(value)
-
-
 def _metrics(scores: Scores, rows: Bool[np.ndarray, "targets"], recalls: Recalls | None) -> Metrics:
     columns = {"adds": scores.adds_m, "add": scores.add_m, "add_or_adds": scores.add_or_adds_m}
-    figures = {}
+    scored = {}
     for name, distance_m in columns.items():
-        figures[f"{name}_auc"] = auc_exact(distance_m[rows])
-        figures[f"{name}_auc_toolbox"] = auc_toolbox(distance_m[rows])
-        figures[f"{name}_below_2cm"] = share_below(distance_m[rows])
-    return Metrics(**figures, **(recalls.average(rows) if recalls else {}))
+        scored[f"{name}_auc"] = auc_exact(distance_m[rows])
+        scored[f"{name}_auc_toolbox"] = auc_toolbox(distance_m[rows])
+        scored[f"{name}_below_2cm"] = fraction_below(distance_m[rows])
+    return Metrics(**scored, **(recalls.average(rows) if recalls else {}))
 
 
 def _mean(rows: list[Metrics]) -> Metrics:
@@ -200,31 +192,15 @@ def _mean(rows: list[Metrics]) -> Metrics:
     return Metrics(**{column.name: mean(column.name) for column in fields(Metrics)})  # pyright: ignore
 
 
-def _certified(
-    scores: Scores, rows: np.ndarray | None = None, obj_id: int | None = None
-) -> tuple[float, float]:
-    """Share of the targets that are certified, and share of correct ones among all certified poses."""
-    rows = np.ones(len(scores), bool) if rows is None else rows
-    certified = rows & (scores.status == CERTIFIED)
-    spurious = scores.spurious.status == CERTIFIED
-    if obj_id is not None:
-        spurious = spurious & (scores.spurious.obj_id == obj_id)
-    stated, right = certified.sum() + spurious.sum(), (certified & scores.correct).sum()
-    return (
-        float(certified.sum() / rows.sum()) if rows.any() else math.nan,
-        float(right / stated) if stated else math.nan,
-    )
-
-
-def _counts(scores: Scores, obj_id: int) -> ObjectCounts:
-    rows = scores.obj_id == obj_id
+def _counts(
+    scores: Scores, targets: Bool[np.ndarray, "targets"], spurious: Bool[np.ndarray, "spurious"]
+) -> ObjectCounts:
+    """Of the chosen targets and spurious estimates; precision is the fraction of correct ones among all certified."""
+    certified = targets & (scores.status == CERTIFIED)
+    claimed = certified.sum() + (spurious & (scores.spurious.status == CERTIFIED)).sum()
     return ObjectCounts(
-        instances=int(rows.sum()),
-        missed=int((scores.missed & rows).sum()),
-        certified=int((rows & (scores.status == CERTIFIED)).sum()),
-        certified_precision=_certified(scores, rows, obj_id)[1],
+        instances=int(targets.sum()),
+        missed=int((scores.missed & targets).sum()),
+        certified=int(certified.sum()),
+        certified_precision=float((certified & scores.correct).sum() / claimed) if claimed else math.nan,
     )
-
-
-def _without_precision(counts: ObjectCounts) -> dict[str, int]:
-    return {"instances": counts.instances, "missed": counts.missed, "certified": counts.certified}

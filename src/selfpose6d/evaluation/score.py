@@ -1,5 +1,11 @@
-"""Distances of estimates to true poses: the table from which every figure of a result is computed."""
+"""Distances of estimates to true poses: the table from which every number of a result is computed.
 
+Where an image shows several instances of one object, each estimate takes, by falling confidence, the free true pose of
+least ADD(-S). All annotated instances take part, so that the estimate of one that is no target does not use up
+another's true pose.
+"""
+
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 
@@ -7,13 +13,29 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from selfpose6d.errors import DataError
-from selfpose6d.evaluation.instances import NO_CERTIFICATE, UNKNOWN, Estimates, Truths, image_keys
-from selfpose6d.evaluation.matching import UNMATCHED, Pairs, assign, candidate_pairs
+from selfpose6d.evaluation.instances import (
+    NO_CERTIFICATE,
+    UNKNOWN,
+    Columns,
+    Estimates,
+    Truths,
+    image_keys,
+    object_keys,
+)
 from selfpose6d.metrics.auc import CORRECT_BELOW_M
 from selfpose6d.metrics.pose_errors import add, adds
 
 PointsOf = Mapping[int, Float[np.ndarray, "points 3"]]
 """Model points in metres by object id."""
+UNMATCHED = -1
+
+
+@dataclass(frozen=True)
+class Pairs(Columns):
+    """Row indices of estimates and true poses that share image and object."""
+
+    estimate: Int[np.ndarray, "pairs"]
+    truth: Int[np.ndarray, "pairs"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +46,6 @@ class Scores:
     true poses.
     """
 
-    scene_id: Int[np.ndarray, "targets"]
-    im_id: Int[np.ndarray, "targets"]
     obj_id: Int[np.ndarray, "targets"]
     add_m: Float[np.ndarray, "targets"]
     adds_m: Float[np.ndarray, "targets"]
@@ -68,22 +88,20 @@ def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_id
     candidates = estimates.take(inside)
     estimate_of = _assignment(candidates, truths, points_m, symmetric_ids)
     targets = np.flatnonzero(truths.counts)
-    found = targets[estimate_of[targets] != UNMATCHED]
-    pairs = Pairs(estimate_of[found], found)
-    rows = np.searchsorted(targets, found)
+    is_found = estimate_of[targets] != UNMATCHED
+    pairs = Pairs(estimate_of[targets[is_found]], targets[is_found])
+    matched = candidates.take(pairs.estimate)
     taken = np.zeros(len(candidates), bool)
     taken[estimate_of[estimate_of != UNMATCHED]] = True
     return Scores(
-        scene_id=truths.scene_id[targets],
-        im_id=truths.im_id[targets],
         obj_id=truths.obj_id[targets],
-        add_m=_scatter(_measured(add, pairs, candidates, truths, points_m), rows, len(targets), np.inf),
-        adds_m=_scatter(_measured(adds, pairs, candidates, truths, points_m), rows, len(targets), np.inf),
+        add_m=_scatter(_measured(add, pairs, candidates, truths, points_m), is_found, np.inf),
+        adds_m=_scatter(_measured(adds, pairs, candidates, truths, points_m), is_found, np.inf),
         symmetric=np.isin(truths.obj_id[targets], sorted(symmetric_ids)),
-        confidence=_scatter(candidates.confidence[pairs.estimate], rows, len(targets), np.nan),
-        status=_scatter(candidates.status[pairs.estimate].astype(object), rows, len(targets), NO_CERTIFICATE),
-        estimate=_scatter(inside[pairs.estimate], rows, len(targets), UNMATCHED),
-        prediction_row=_scatter(candidates.row[pairs.estimate], rows, len(targets), UNKNOWN),
+        confidence=_scatter(matched.confidence, is_found, np.nan),
+        status=_scatter(matched.status.astype(object), is_found, NO_CERTIFICATE),
+        estimate=_scatter(inside[pairs.estimate], is_found, UNMATCHED),
+        prediction_row=_scatter(matched.row, is_found, UNKNOWN),
         truth=targets,
         spurious=candidates.take(~taken),
     )
@@ -106,15 +124,45 @@ def _in_target_images(estimates: Estimates, truths: Truths) -> np.ndarray:
 def _assignment(
     estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_ids: Set[int]
 ) -> np.ndarray:
-    pairs = candidate_pairs(estimates, truths)
-    rivals = np.bincount(pairs.estimate, minlength=len(estimates))[pairs.estimate] > 1
-    rivals |= np.bincount(pairs.truth, minlength=len(truths))[pairs.truth] > 1
+    pairs = _candidate_pairs(estimates, truths)
+    competing = np.bincount(pairs.estimate, minlength=len(estimates))[pairs.estimate] > 1
+    competing |= np.bincount(pairs.truth, minlength=len(truths))[pairs.truth] > 1
     symmetric = np.isin(truths.obj_id[pairs.truth], sorted(symmetric_ids))
     distance_m = np.zeros(len(pairs))
-    for metric, wanted in ((adds, rivals & symmetric), (add, rivals & ~symmetric)):
-        chosen = Pairs(pairs.estimate[wanted], pairs.truth[wanted])
-        distance_m[wanted] = _measured(metric, chosen, estimates, truths, points_m)
-    return assign(pairs, distance_m, estimates.confidence, len(truths))
+    for metric, wanted in ((adds, competing & symmetric), (add, competing & ~symmetric)):
+        distance_m[wanted] = _measured(metric, pairs.take(wanted), estimates, truths, points_m)
+    return _assign(pairs, distance_m, estimates.confidence, len(truths))
+
+
+def _candidate_pairs(estimates: Estimates, truths: Truths) -> Pairs:
+    """Every estimate with every true pose of the same object in the same image."""
+    truths_at = defaultdict(list)
+    for row, key in enumerate(object_keys(truths)):
+        truths_at[key].append(row)
+    keys = enumerate(object_keys(estimates))
+    pairs = [(row, truth) for row, key in keys for truth in truths_at.get(key, ())]
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return Pairs(table[:, 0], table[:, 1])
+
+
+def _assign(
+    pairs: Pairs,
+    distance_m: Float[np.ndarray, "pairs"],
+    confidence: Float[np.ndarray, "estimates"],
+    num_truths: int,
+) -> Int[np.ndarray, "truths"]:
+    """Row of the estimate that each true pose is compared with, `UNMATCHED` where it has none.
+
+    `distance_m` is the ADD(-S) of each pair; equal confidences go by the order of the rows.
+    """
+    order = np.lexsort((distance_m, pairs.estimate, -confidence[pairs.estimate]))
+    estimate_of = np.full(num_truths, UNMATCHED)
+    served = set()
+    for estimate, truth in zip(pairs.estimate[order].tolist(), pairs.truth[order].tolist(), strict=True):
+        if estimate not in served and estimate_of[truth] == UNMATCHED:
+            estimate_of[truth] = estimate
+            served.add(estimate)
+    return estimate_of
 
 
 def _measured(
@@ -129,7 +177,7 @@ def _measured(
     return distance_m
 
 
-def _scatter(values: np.ndarray, rows: np.ndarray, count: int, empty) -> np.ndarray:
-    column = np.full(count, empty, dtype=values.dtype)
-    column[rows] = values
+def _scatter(values: np.ndarray, is_found: np.ndarray, missing: object) -> np.ndarray:
+    column = np.full(len(is_found), missing, dtype=values.dtype)
+    column[is_found] = values
     return column

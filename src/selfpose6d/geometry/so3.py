@@ -1,4 +1,4 @@
-"""Rotations: even coverings of SO(3), angles between rotations, random draws. Conversions are roma's."""
+"""Rotations: even coverings of SO(3), angles between rotations, random rotations. Conversions are roma's."""
 
 import math
 
@@ -24,22 +24,10 @@ def super_fibonacci(count: int) -> Float[Tensor, "{count} 3 3"]:
     return roma.unitquat_to_rotmat(quat_xyzw).float()
 
 
-def angle_between_rad(
-    R1: Float[Tensor, "*batch 3 3"], R2: Float[Tensor, "*#batch 3 3"]
-) -> Float[Tensor, "*batch"]:
-    """Geodesic angle between rotations, 0 to pi."""
-    return roma.rotmat_geodesic_distance(R1, R2)
-
-
 def pairwise_angle_rad(R1: Float[Tensor, "n 3 3"], R2: Float[Tensor, "m 3 3"]) -> Float[Tensor, "n m"]:
     """Geodesic angle between every rotation of the first set and every one of the second."""
     trace = R1.reshape(-1, 9) @ R2.reshape(-1, 9).T
     return torch.acos(((trace - 1.0) / 2.0).clamp(-1.0, 1.0))
-
-
-def axis_rotation(axis: Float[Tensor, "3"], angle_rad: Float[Tensor, "n"]) -> Float[Tensor, "n 3 3"]:
-    """Rotations about one unit axis."""
-    return roma.rotvec_to_rotmat(angle_rad[:, None] * axis)
 
 
 def random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "{count} 3 3"]:

@@ -12,20 +12,22 @@ from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
 
-_KEPT_SHARE = 0.5
-_RADIUS_SHARE = 0.1
+_KEPT_FRACTION = 0.5
+"""Of the pixels, the most confident ones: the others' poses are not clustered."""
+_RADIUS = 0.1
+"""Of a cluster, diameters: the error below which a pose usually counts as right."""
 
 
 @dataclass(frozen=True)
 class PoseClusters:
-    """The middle pose of each cluster, best first; one without pixels has share 0 and repeats the first.
+    """The middle pose of each cluster, best first; one without pixels has fraction 0 and repeats the first.
 
-    `confidence` is the mean confidence of a cluster's pixels, `share` its part of all pixels' confidence.
+    `confidence` is the mean confidence of a cluster's pixels, `fraction` its part of all pixels' confidence.
     """
 
     T: Float[Tensor, "batch clusters 4 4"]
     confidence: Float[Tensor, "batch clusters"]
-    share: Float[Tensor, "batch clusters"]
+    fraction: Float[Tensor, "batch clusters"]
 
 
 def cluster_poses(
@@ -40,37 +42,40 @@ def cluster_poses(
     Two poses belong together when they place the object within a tenth of its diameter of each other (root
     mean square over a ball of a quarter diameter's radius of gyration).
     """
-    least = confidence.topk(max(1, round(_KEPT_SHARE * confidence.shape[1])), dim=1).values[:, -1:]
+    least = confidence.topk(max(1, round(_KEPT_FRACTION * confidence.shape[1])), dim=1).values[:, -1:]
     weight = confidence * (confidence >= least)  # ties at the border stay: many pixels are equally sure
-    place_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
+    centre_cam_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
     spread_m = T[..., :3, :3].flatten(2) * (diameter_m / 4)[:, None, None]
-    features = torch.cat([place_m, spread_m], -1)
-    near = torch.cdist(features, features) < (_RADIUS_SHARE * diameter_m)[:, None, None]
+    features = torch.cat([centre_cam_m, spread_m], -1)
+    near = torch.cdist(features, features) < (_RADIUS * diameter_m)[:, None, None]
     free, found = (weight > 0).to(weight), []
     for _ in range(clusters):
-        found.append(_densest(T, place_m, weight, near, free))
+        found.append(_densest(T[..., :3, :3], centre_cam_m, weight, near, free))
         free = free * (1 - found[-1].members)
-    first = found[0].T
-    poses = [torch.where((cluster.share > 0)[:, None, None], cluster.T, first) for cluster in found]
-    return PoseClusters(
-        centred_to_origin(torch.stack(poses, 1), centre_m),
-        torch.stack([cluster.confidence for cluster in found], 1),
-        torch.stack([cluster.share for cluster in found], 1),
-    )
+    fraction = torch.stack([cluster.fraction for cluster in found], 1)
+    used = (fraction > 0)[..., None]
+    R = torch.stack([cluster.R for cluster in found], 1)
+    R = torch.where(used[..., None], R, R[:, :1])
+    centre_cam_m = torch.stack([cluster.centre_cam_m for cluster in found], 1)
+    centre_cam_m = torch.where(used, centre_cam_m, centre_cam_m[:, :1])
+    t = centre_cam_m - (R @ centre_m[:, None, :, None]).squeeze(-1)
+    confidence = torch.stack([cluster.confidence for cluster in found], 1)
+    return PoseClusters(make_transform(R, t), confidence, fraction)
 
 
 @dataclass(frozen=True)
 class _Cluster:
-    T: Float[Tensor, "batch 4 4"]
-    """Rotation, and the place of the object's centre."""
+    R: Float[Tensor, "batch 3 3"]
+    centre_cam_m: Float[Tensor, "batch 3"]
+    """Of the object."""
     confidence: Float[Tensor, "batch"]
-    share: Float[Tensor, "batch"]
+    fraction: Float[Tensor, "batch"]
     members: Float[Tensor, "batch poses"]
 
 
 def _densest(
-    T: Float[Tensor, "batch poses 4 4"],
-    place_m: Float[Tensor, "batch poses 3"],
+    R: Float[Tensor, "batch poses 3 3"],
+    centre_cam_m: Float[Tensor, "batch poses 3"],
     weight: Float[Tensor, "batch poses"],
     near: Tensor,
     free: Float[Tensor, "batch poses"],
@@ -78,14 +83,17 @@ def _densest(
     """The pose with the most confidence around it, and the weighted mean of the poses there."""
     open_weight = weight * free
     density = (near * open_weight[:, None]).sum(-1) * free
-    members = near[torch.arange(len(T), device=T.device), density.argmax(1)] * free
+    members = near[torch.arange(len(R), device=R.device), density.argmax(1)] * free
     member_weight = members * weight
     total = member_weight.sum(1)
-    share = (member_weight / total.clamp_min(1e-12)[:, None])[..., None]
-    R = mean_rotation(T[..., :3, :3], share[..., 0])
-    pose = make_transform(R, (share * place_m).sum(1))
-    confidence = total / members.sum(1).clamp_min(1)
-    return _Cluster(pose, confidence, total / weight.sum(1).clamp_min(1e-12), members)
+    relative = member_weight / total.clamp_min(1e-12)[:, None]
+    return _Cluster(
+        mean_rotation(R, relative),
+        (relative[..., None] * centre_cam_m).sum(1),
+        total / members.sum(1).clamp_min(1),
+        total / weight.sum(1).clamp_min(1e-12),
+        members,
+    )
 
 
 def mean_rotation(
@@ -96,11 +104,3 @@ def mean_rotation(
     sign = torch.ones_like(U[..., 0])
     sign[..., 2] = torch.det(U @ Vh).sign()
     return ((U * sign[..., None, :]) @ Vh).to(R)
-
-
-def centred_to_origin(
-    T: Float[Tensor, "batch clusters 4 4"], centre_m: Float[Tensor, "batch 3"]
-) -> Float[Tensor, "batch clusters 4 4"]:
-    """From the place of the object's centre to the place of its origin."""
-    R = T[..., :3, :3]
-    return make_transform(R, T[..., :3, 3] - (R @ centre_m[:, None, :, None]).squeeze(-1))

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from selfpose6d.errors import UsageError
 
 Refine = Literal["none", "icp", "network", "network+icp"]
+Precision = Literal["auto", "fp32", "bf16"]
 ICP_ITERATIONS = 20
+"""The paper's, as in the Iterative Annotation Resolver."""
 NETWORK_STEPS = 2
+"""The paper's K; the refinement network is trained with as many."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,10 @@ class PredictOptions:
             return 0
         return ICP_ITERATIONS if self.refine_steps is None or "network" in self.refine else self.refine_steps
 
-    @property
-    def need_meshes(self) -> bool:
-        """Whether the objects' meshes are used at all."""
-        return self.verify or self.refine != "none"
+
+def use_bf16(device: str, precision: Precision) -> bool:
+    """What `precision` means on a device; `auto` takes bf16 on CUDA and on CPUs with AMX, where it is faster."""
+    if precision == "auto":
+        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        return torch.cuda.is_bf16_supported() if device == "cuda" else bool(has_amx())
+    return precision == "bf16"

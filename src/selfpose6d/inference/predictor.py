@@ -1,7 +1,9 @@
 """A trained network at work: one frame in, one pose per instance out, all instances in one batch."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,15 +14,13 @@ from torch import Tensor
 
 from selfpose6d.checks import require_depth_in_metres, require_intrinsics
 from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
-from selfpose6d.crops.crop import NetworkCrop, crop_instance
-from selfpose6d.crops.record import pack_crop
+from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop
 from selfpose6d.datasets.model_files import ModelFiles, Unit, find_model_files
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.inference.clustering import cluster_poses
 from selfpose6d.inference.options import PredictOptions
-from selfpose6d.inference.stage_times import StageTimes
 from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.labeling.observation import observe
@@ -46,15 +46,7 @@ from selfpose6d.types import (
 
 Verifier = Callable[[Frame, Instance, Tensor], CertifiedPose | PoseEstimate]
 """Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), the network's pose first; no pose where it cannot
-look."""
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """The instances of a frame that can be estimated."""
-
-    instances: tuple[Instance, ...]
-    crops: CropBatch
+render and compare."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ class _Hypotheses:
 class Predictor:
     """Estimates the pose of every instance of a frame.
 
-    `times` adds up the seconds of each stage (crop, network, select, refine, verify), `instances` counts.
+    `times_s` adds up the seconds of each stage (crop, network, cluster, refine, verify), `num_instances` counts.
     """
 
     def __init__(
@@ -94,7 +86,8 @@ class Predictor:
         if (self.options.refine != "none" and shapes is None) or (self.options.verify and verifier is None):
             raise UsageError("refining and verifying need the objects' meshes: pass models (--models DIR).")
         self.shapes, self.verifier = shapes, verifier
-        self.times, self.instances = StageTimes(), 0
+        self.times_s: dict[str, float] = defaultdict(float)
+        self.num_instances = 0
         self._index_by_id = {obj_id: index for index, obj_id in enumerate(network.objects.obj_ids)}
 
     @classmethod
@@ -110,9 +103,10 @@ class Predictor:
 
         Args:
             model: the run or checkpoint.
-            models: folder of meshes or meshes by object id: checked against the model, used to refine and
-            verify. options: how poses are predicted. model_unit: unit of the meshes in a folder that does
-            not say it. device: where the network runs.
+            models: folder of meshes or meshes by object id: checked against the model, used to refine and verify.
+            options: how poses are predicted.
+            model_unit: unit of the meshes in a folder that does not say it.
+            device: where the network runs.
 
         Raises:
             CheckpointError: no checkpoint, a corrupt one, or one of other models.
@@ -130,15 +124,11 @@ class Predictor:
         if isinstance(models, Path | str):
             models = find_model_files(Path(models), model_unit)
         meshes = load_known_meshes(network.objects, models)
-        if not options.need_meshes:
+        if options.refine == "none" and not options.verify:
             return cls(network, options)
         shapes = build_object_shapes(require_all_meshes(network.objects, meshes)).to(device)
-        return cls(
-            network,
-            options,
-            shapes,
-            _make_verifier(models, meshes, device, options.seed) if options.verify else None,
-        )
+        verifier = _make_verifier(models, meshes, device, options.seed) if options.verify else None
+        return cls(network, options, shapes, verifier)
 
     def __call__(
         self,
@@ -162,64 +152,51 @@ class Predictor:
                 f"{len(masks)} masks of {sorted({mask.shape for mask in masks})} and {len(obj_ids)} ids."
             )
         instances = tuple(
-            Instance(InstanceKey("", 0, 0, obj_id, number), np.asarray(mask, bool))
-            for number, (mask, obj_id) in enumerate(zip(masks, obj_ids, strict=True))
+            Instance(InstanceKey("", 0, 0, obj_id, index), np.asarray(mask, bool))
+            for index, (mask, obj_id) in enumerate(zip(masks, obj_ids, strict=True))
         )
         return self.predict(Frame("", 0, 0, rgb, depth_m, K, instances))
 
     def predict(self, frame: Frame) -> list[PoseEstimate]:
         """One estimate per instance of the frame, in their order."""
-        with self.times.measure("crop"):
-            batch, skipped = self._crop(frame)
-        estimates = {pose.key: pose for pose in skipped}
+        with self._timed("crop"):
+            cropped = {instance.key: self._crop(frame, instance) for instance in frame.instances}
+            estimates = {key: crop for key, crop in cropped.items() if isinstance(crop, PoseEstimate)}
+            crops = [crop for crop in cropped.values() if isinstance(crop, NetworkCrop)]
+            batch = self._batch(crops) if crops else None
         if batch is not None:
-            self.instances += len(batch.instances)
+            self.num_instances += len(crops)
             found = self._refine(batch, self._estimate(batch))
-            for number, instance in enumerate(batch.instances):
-                estimates[instance.key] = self._finish(frame, instance, found, number)
+            kept = [instance for instance in frame.instances if instance.key not in estimates]
+            for index, instance in enumerate(kept):
+                estimates[instance.key] = self._finish(frame, instance, found, index)
         return [estimates[instance.key] for instance in frame.instances]
 
-    def hypotheses(self, frame: Frame) -> dict[InstanceKey, Float[Tensor, "clusters 4 4"]]:
-        """The network's hypotheses of each instance that can be estimated, most confident first."""
-        batch, _ = self._crop(frame)
-        if batch is None:
-            return {}
-        T_cam_obj = self._estimate(batch).T_cam_obj
-        return {instance.key: T for instance, T in zip(batch.instances, T_cam_obj, strict=True)}
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes to the stage's; waits for no device."""
+        start_s = time.perf_counter()
+        yield
+        self.times_s[stage] += time.perf_counter() - start_s
 
-    def _crop(self, frame: Frame) -> tuple[_Batch | None, list[PoseEstimate]]:
-        config, instances, records, skipped = self.network.config, [], [], []
-        for instance in frame.instances:
-            crop = self._crop_instance(frame, instance, config.crop_px)
-            if isinstance(crop, PoseEstimate):
-                skipped.append(crop)
-            else:
-                instances.append(instance)
-                records.append(pack_crop(crop))
-        if not records:
-            return None, skipped
-        device = self.network.estimator.diameter_m.device
-        images = decode_records(np.concatenate(records), device)
-        generator = torch.Generator(device=device).manual_seed(self.options.seed)
-        crops = sample_batch(
-            images, self._index_by_id, self.network.estimator.diameter_m, config.points, generator
-        )
-        return _Batch(tuple(instances), crops), skipped
-
-    def _crop_instance(self, frame: Frame, instance: Instance, crop_px: int) -> NetworkCrop | PoseEstimate:
-        if instance.key.obj_id not in self._index_by_id:
+    def _crop(self, frame: Frame, instance: Instance) -> NetworkCrop | PoseEstimate:
+        obj_id = instance.key.obj_id
+        if obj_id not in self._index_by_id:
             known = " ".join(map(str, self._index_by_id))
-            return PoseEstimate.none(
-                instance.key, f"object {instance.key.obj_id} is unknown to the model ({known})"
-            )
-        return crop_instance(frame, instance, crop_px)
+            return PoseEstimate.none(instance.key, f"object {obj_id} is unknown to the model ({known})")
+        return crop_instance(frame, instance, self.network.config.crop_px)
 
-    def _estimate(self, batch: _Batch) -> _Hypotheses:
-        crops, estimator = batch.crops, self.network.estimator
-        with self.times.measure("network"), torch.inference_mode(), self._half(batch):
-            prediction = estimator(crops.inputs)
-        with self.times.measure("select"), torch.inference_mode():
-            index = crops.object_index
+    def _batch(self, crops: Sequence[NetworkCrop]) -> CropBatch:
+        diameter_m = self.network.estimator.diameter_m
+        images = decode_records(np.concatenate([pack_crop(crop) for crop in crops]), diameter_m.device)
+        generator = torch.Generator(device=diameter_m.device).manual_seed(self.options.seed)
+        return sample_batch(images, self._index_by_id, diameter_m, self.network.config.num_points, generator)
+
+    def _estimate(self, batch: CropBatch) -> _Hypotheses:
+        estimator, index = self.network.estimator, batch.object_index
+        with self._timed("network"), torch.inference_mode(), self._half(batch):
+            prediction = estimator(batch.inputs)
+        with self._timed("cluster"), torch.inference_mode():
             clusters = cluster_poses(
                 prediction.T_crop_obj,
                 prediction.confidence,
@@ -228,64 +205,63 @@ class Predictor:
                 self.options.hypotheses,
             )
             return _Hypotheses(
-                crops.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction.colour.float()
+                batch.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction.colour.float()
             )
 
-    def _refine(self, batch: _Batch, found: _Hypotheses) -> _Hypotheses:
+    def _refine(self, batch: CropBatch, found: _Hypotheses) -> _Hypotheses:
         """The refinement network's steps, then ICP, as the options say."""
         if not (self.options.network_steps or self.options.icp_iterations):
             return found
         found = replace(found, path=(("estimator", found.T_cam_obj[:, 0]),))
-        with self.times.measure("refine"), torch.inference_mode():
-            for number, T in enumerate(self._network_steps(batch, found), start=1):
-                found = found.moved(f"network-{number}", T)
+        with self._timed("refine"), torch.inference_mode():
+            for step, T in enumerate(self._network_steps(batch, found), start=1):
+                found = found.moved(f"network-{step}", T)
             if self.options.icp_iterations:
                 found = found.moved("icp", self._icp(batch, found.T_cam_obj[:, :1]))
         return found
 
     def _network_steps(
-        self, batch: _Batch, found: _Hypotheses
+        self, batch: CropBatch, found: _Hypotheses
     ) -> Iterator[Float[Tensor, "instances clusters 4 4"]]:
         """Poses after each step: of the best, or with verification of all, since any of them may win."""
         if not self.options.network_steps:
             return
-        crops, T = batch.crops, found.T_cam_obj[:, : None if self.options.verify else 1]
+        T = found.T_cam_obj[:, : None if self.options.verify else 1]
         clusters = T.shape[1]
         instance = torch.arange(len(T), device=T.device).repeat_interleave(clusters)
         with self._half(batch):
             steps = self.network.refiner(
                 found.colour[instance],
-                crops.points_crop_m[instance],
-                (inverse(crops.T_cam_crop)[:, None] @ T).flatten(0, 1),
-                crops.object_index[instance],
+                batch.points_crop_m[instance],
+                (inverse(batch.T_cam_crop)[:, None] @ T).flatten(0, 1),
+                batch.object_index[instance],
                 self.shapes.grid if self.shapes else None,
                 self.options.network_steps,
             )
-        yield from (crops.T_cam_crop[instance][:, None] @ steps).unflatten(0, (len(T), clusters)).unbind(2)
+        yield from (batch.T_cam_crop[instance][:, None] @ steps).unflatten(0, (len(T), clusters)).unbind(2)
 
-    def _half(self, batch: _Batch) -> torch.autocast:
-        return torch.autocast(batch.crops.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)
+    def _half(self, batch: CropBatch) -> torch.autocast:
+        return torch.autocast(batch.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)
 
     def _icp(
-        self, batch: _Batch, T_cam_obj: Float[Tensor, "instances poses 4 4"]
+        self, batch: CropBatch, T_cam_obj: Float[Tensor, "instances poses 4 4"]
     ) -> Float[Tensor, "instances poses 4 4"]:
         assert self.shapes is not None
-        crops, poses = batch.crops, T_cam_obj.shape[1]
-        points_cam_m = transform_points(crops.T_cam_crop, crops.points_crop_m)
-        cloud = torch.arange(len(T_cam_obj), device=T_cam_obj.device).repeat_interleave(poses)
+        points_cam_m = transform_points(batch.T_cam_crop, batch.points_crop_m)
+        cloud = torch.arange(len(T_cam_obj), device=T_cam_obj.device).repeat_interleave(T_cam_obj.shape[1])
         options = ResolverOptions(iterations=self.options.icp_iterations)
-        model = crops.object_index[cloud]
+        model = batch.object_index[cloud]
         result = resolve(T_cam_obj.flatten(0, 1), points_cam_m, cloud, self.shapes.grid, model, options)
-        return result.T_cam_obj.unflatten(0, (len(T_cam_obj), poses))
+        return result.T_cam_obj.unflatten(0, T_cam_obj.shape[:2])
 
-    def _finish(self, frame: Frame, instance: Instance, found: _Hypotheses, number: int) -> PoseEstimate:
-        T_cam_obj, confidence = found.T_cam_obj[number], float(found.confidence[number, 0])
-        path = tuple(RefinementStep(name, _as_numpy(T[number])) for name, T in found.path)
+    def _finish(self, frame: Frame, instance: Instance, found: _Hypotheses, index: int) -> PoseEstimate:
+        T_cam_obj, confidence = found.T_cam_obj[index], float(found.confidence[index, 0])
+        path = tuple(RefinementStep(name, _as_numpy(T[index])) for name, T in found.path)
         if not self.options.verify:
             return PoseEstimate(instance.key, _as_numpy(T_cam_obj[0]), confidence, path=path)
         assert self.verifier is not None
         start_s = time.perf_counter()
-        with self.times.measure("verify"):
+        with self._timed("verify"):
             best = self.verifier(frame, instance, T_cam_obj)
         if isinstance(best, PoseEstimate):  # nothing to verify by: the network's pose stands, uncertified
             best = CertifiedPose(T_cam_obj[0], Certificate.not_verified(best.reason, confidence))

@@ -40,7 +40,7 @@ class AnnotateOptions:
     attempts: int = 3
     """Most searches of an instance while its pose would be rejected, each with other points and start rotations."""
     observation: ObservationOptions = field(default_factory=ObservationOptions)
-    """How finely an instance is looked at."""
+    """How finely an instance is sampled."""
     search: SearchOptions = field(default_factory=SearchOptions)
     """How hard the annotator searches."""
     certificate: CertificateOptions = field(default_factory=CertificateOptions)
@@ -90,7 +90,7 @@ def _by_icp(frame: Frame, instance: Instance, model: ObjectModel, options: Annot
     surface, generator = visible_surface(frame, instance, model.diameter_m), options.generator(instance)
     if isinstance(surface, LabeledPose):
         return surface
-    cloud = sample_points(surface, options.observation.points, generator).to(model.device)
+    cloud = sample_points(surface, options.observation.num_points, generator).to(model.device)
     return _label(instance, pure_icp(model, cloud, options.direction, generator))
 
 

@@ -1,4 +1,4 @@
-"""Candidate poses of one object before one crop, and what they look like there."""
+"""Candidate poses of one object before one crop, and their renderings there."""
 
 from dataclasses import dataclass, replace
 
@@ -81,7 +81,7 @@ def render_candidates(candidates: Candidates) -> RenderedCandidates:
 def shade_candidates(
     candidates: Candidates, raster: Rasterization, with_colour: bool = True
 ) -> RenderedCandidates:
-    """What rasterised candidates look like."""
+    """What rasterised candidates show at each pixel."""
     covered, detail = raster.face_id >= 0, None
     if with_colour and candidates.model.has_colour:
         posed = candidates.posed()

@@ -40,7 +40,7 @@ def _mean_down_rows(image, radius):  # pragma: no cover - compiled
     rows, columns, channels = image.shape
     mean = np.empty((columns, rows, channels), np.float32)
     running = np.zeros((columns, channels), np.float32)
-    share = np.float32(1.0 / (2 * radius + 1))
+    weight = np.float32(1.0 / (2 * radius + 1))
     for row in range(min(radius, rows)):
         running += image[row]
     for row in range(rows):
@@ -50,7 +50,7 @@ def _mean_down_rows(image, radius):  # pragma: no cover - compiled
             running -= image[row - radius - 1]
         for column in range(columns):
             for k in range(channels):
-                mean[column, row, k] = running[column, k] * share
+                mean[column, row, k] = running[column, k] * weight
     return mean
 
 
@@ -59,6 +59,6 @@ def _divide_by_weight(image):  # pragma: no cover - compiled
     """Sums over the mask become means, in place."""
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
-            share = np.float32(1.0) / max(image[row, column, 3], np.float32(1e-3))
+            weight = np.float32(1.0) / max(image[row, column, 3], np.float32(1e-3))
             for k in range(3):
-                image[row, column, k] *= share
+                image[row, column, k] *= weight

@@ -1,4 +1,4 @@
-"""More hypotheses where geometry cannot decide: poses that would look the same to a depth camera.
+"""More hypotheses where geometry cannot decide: poses that a depth camera cannot tell apart.
 
 Two sources: the object's self-similarities (a box's four ways round), and the motions along which the visible
 surface slides on itself from this view (a mug about its axis while the handle is hidden).
@@ -14,11 +14,11 @@ from selfpose6d.labeling.residuals import geometry_system
 from selfpose6d.objects.object_model import ObjectModel
 
 SLIPPABLE = 0.03
-"""A motion slides when its stiffness is below this share of the stiffest one's: a can's axis has 0.01, a box's 0.1."""
+"""A motion slides when its stiffness is below this ratio of the stiffest one's."""
 MIN_ROTATION = 0.5
-"""Least part of rotation in a unit motion: others are shifts, which leave the mask."""
+"""Least norm of the rotation in a unit motion: others are shifts, which leave the mask."""
 STEP_RAD = math.radians(7.5)
-"""Half the width at which colour correlates on a turned label."""
+"""Half the width at which colour correlates on a rotated label."""
 MAX_SIMILAR = 64
 """Most self-similarities that are tried: a can's axis in steps of 6 degrees."""
 

@@ -1,6 +1,7 @@
 """What was observed of one instance, prepared once: two crops, the visible surface, the camera. The frame ends here."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from selfpose6d.objects.object_model import COARSE_MESH, FINE_MESH, ObjectModel
 from selfpose6d.types import Frame, Instance, LabeledPose
 
 CROP_MARGIN = 0.15
-"""Share of the mask's side on each side of it: room for poses that stick out."""
+"""Fraction of the mask's side added on each side of it: room for poses that stick out."""
 ERODE_PX = 2
 """Mixed pixels of depth sensors at an edge are one or two wide."""
 MAX_SPREAD = 1.25
@@ -28,12 +29,15 @@ MIN_ERODED_RATIO = 0.3
 MAX_DISTANCE_PX = 10.0
 """Distances from the mask are cut here, so that far wrong pixels do not outweigh near ones."""
 
+COARSE_SHIFT_RATIO, FINE_SHIFT_RATIO = 1 / 64, 1 / 32
+"""How far RGB may be off depth, of a crop's side: some pixels of a YCB-Video image, hardly one of a coarse crop."""
+
 
 @dataclass(frozen=True)
 class ObservationOptions:
-    """How finely an instance is looked at."""
+    """How finely an instance is sampled."""
 
-    points: int = 200
+    num_points: int = 200
     """Points of the visible surface that the resolver fits."""
     coarse_px: int = 64
     """Crop side of the search, pixels."""
@@ -41,8 +45,8 @@ class ObservationOptions:
     """Crop side of the last refinement and of the final score, pixels."""
 
     def __post_init__(self) -> None:
-        if self.points < 1:
-            raise UsageError(f"points must be at least 1, got {self.points}.")
+        if self.num_points < 1:
+            raise UsageError(f"num_points must be at least 1, got {self.num_points}.")
         for name in ("coarse_px", "fine_px"):
             if getattr(self, name) < 16 or getattr(self, name) % 2:
                 raise UsageError(f"{name} must be even and at least 16, got {getattr(self, name)}.")
@@ -50,7 +54,7 @@ class ObservationOptions:
 
 @dataclass(frozen=True)
 class ObservedCrop:
-    """A square view of the instance, resized, with all that is constant about it. Depth 0 is unknown.
+    """A square crop about the instance, resized, with all that is constant about it. Depth 0 is unknown.
 
     RGB may be registered to depth with an error of up to `max_shift_px` crop pixels either way: the colour term takes
     the best of `shifts` = (2 * max_shift_px + 1) squared. `padded_detail` is the high-pass LAB with as many pixels of
@@ -115,16 +119,12 @@ def observe(
     if isinstance(surface, LabeledPose):
         return surface
     box, device = square_box(instance.mask, CROP_MARGIN), model.device
+    crop = partial(observe_crop, frame, instance.mask, box, device)
     return Observation(
-        # colours are up to 6 px of 128 off the depth in YCB-Video (METHOD 3): a pixel of the coarse crop, four here
-        coarse=observe_crop(
-            frame, instance.mask, box, options.coarse_px, COARSE_MESH, options.coarse_px // 64, device
-        ),
-        fine=observe_crop(
-            frame, instance.mask, box, options.fine_px, FINE_MESH, options.fine_px // 32, device
-        ),
+        coarse=crop(options.coarse_px, COARSE_MESH, max_shift_px=int(options.coarse_px * COARSE_SHIFT_RATIO)),
+        fine=crop(options.fine_px, FINE_MESH, max_shift_px=int(options.fine_px * FINE_SHIFT_RATIO)),
         surface_cam_m=surface,
-        cloud_cam_m=sample_points(surface, options.points, generator).to(device),
+        cloud_cam_m=sample_points(surface, options.num_points, generator).to(device),
         K=torch.from_numpy(frame.K).to(device, torch.float32),
         image_shape=(instance.mask.shape[0], instance.mask.shape[1]),
         mask_area_px=int(instance.mask.sum()),
@@ -172,10 +172,10 @@ def observe_crop(
     frame: Frame,
     mask: Bool[np.ndarray, "height width"],
     box: CropBox,
+    device: torch.device,
     size_px: int,
     mesh_index: int,
     max_shift_px: int,
-    device: torch.device,
 ) -> ObservedCrop:
     """Resample the frame to the crop (colours by area, depth and mask by the nearest pixel) and prepare it."""
     rgb = torch.from_numpy(_warp(frame.rgb, box, size_px, smooth=True).astype(np.float32) / 255.0).to(device)

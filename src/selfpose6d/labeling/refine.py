@@ -13,11 +13,11 @@ from selfpose6d.labeling.residuals import GEOMETRY_SCALE_M, geometry_system, ren
 from selfpose6d.labeling.score import ScoredPoses, Scores, ScoreWeights, score
 
 DAMPING = 1e-2
-"""Of the normal equations, as a share of a point's weight at `GEOMETRY_SCALE_M`: keeps slippable motions at rest."""
+"""Of the normal equations, as a fraction of a point's weight at `GEOMETRY_SCALE_M`: keeps slippable motions at rest."""
 MAX_STEP_M = 0.02
 """Longest step: beyond it the residuals are not linear."""
 NEAREST_WEIGHT = 0.3
-"""Of the nearest-sample residuals beside the rendered ones: they pull from farther, but through thin walls."""
+"""Of the nearest-sample residuals beside the rendered ones: they reach farther, but through thin walls."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """From refined candidates to a certified pose: search and certify, again while it is in doubt; and verification at test
-time, which starts from a network's hypotheses. The network's own pose stands for election as it is.
+time, which starts from a network's hypotheses. The network's own pose competes as it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator

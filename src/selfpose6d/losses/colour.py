@@ -1,4 +1,4 @@
-"""Colour of the rendering against colour of the photograph, forgiving shifts of a few pixels.
+"""Colour of the rendering against colour of the observed image, forgiving shifts of a few pixels.
 
 Lightness is left out: it follows the light, which nobody knows.
 """
@@ -9,64 +9,63 @@ from torch import Tensor
 
 
 def colour_loss(
-    camera_ab: Float[Tensor, "batch height width 2"],
+    observed_ab: Float[Tensor, "batch height width 2"],
     rendered_ab: Float[Tensor, "batch height width 2"],
-    camera_mask: Float[Tensor, "batch height width"],
+    observed_mask: Float[Tensor, "batch height width"],
     window_px: int = 2,
     known: Bool[Tensor, "batch height width"] | None = None,
 ) -> Float[Tensor, "batch"]:
     """Mean over all pixels of the least colour difference within the window, both ways.
 
-    Both images count as 0 outside their own mask: the photograph is made so here, the rendering comes so, and must not
-    be multiplied by its mask again, since no gradient would be left where the object could grow. `known` (default:
+    Both images count as 0 outside their own mask: the observed one is made so here, the rendering comes so, and must
+    not be multiplied by its mask again, since no gradient would be left where the object could grow. `known` (default:
     everywhere) marks the pixels that count. Colours are LAB without L (a and b, -128 to 127).
 
     Reference: paper Eq. (6)-(7).
     """
-    camera = camera_ab * camera_mask[..., None]
-    at_rendered, at_camera = nearest_colours(camera.detach(), rendered_ab.detach(), window_px)
-    pixel = _distance(camera, _look_up(rendered_ab, at_rendered)) + _distance(
-        _look_up(camera, at_camera), rendered_ab
+    observed = observed_ab * observed_mask[..., None]
+    at_rendered, at_observed = nearest_colours(observed.detach(), rendered_ab.detach(), window_px)
+    pixel = _distance(observed, _look_up(rendered_ab, at_rendered)) + _distance(
+        _look_up(observed, at_observed), rendered_ab
     )
     return (pixel if known is None else pixel * known).mean((1, 2))
 
 
 def nearest_colours(
-    camera_ab: Float[Tensor, "batch height width 2"],
+    observed_ab: Float[Tensor, "batch height width 2"],
     rendered_ab: Float[Tensor, "batch height width 2"],
     window_px: int,
 ) -> tuple[Int[Tensor, "batch height width"], Int[Tensor, "batch height width"]]:
-    """For each camera pixel the rendered pixel (raster index) of nearest colour within the window, and vice versa.
+    """For each observed pixel the rendered pixel (raster index) of nearest colour within the window, and vice versa.
 
     Each pair of pixels is compared once: it serves both directions.
     """
-    batch, height, width = camera_ab.shape[:3]
-    raster = torch.arange(height * width, device=camera_ab.device).reshape(height, width)
-    best = [camera_ab.new_full((batch, height, width), torch.inf) for _ in range(2)]
+    batch, height, width = observed_ab.shape[:3]
+    raster = torch.arange(height * width, device=observed_ab.device).reshape(height, width)
+    best = [observed_ab.new_full((batch, height, width), torch.inf) for _ in range(2)]
     found = [raster.repeat(batch, 1, 1) for _ in range(2)]
     for down in range(-window_px, window_px + 1):
         for right in range(-window_px, window_px + 1):
             rows, moved_rows = _overlap(height, down)
             columns, moved_columns = _overlap(width, right)
             here, there = (slice(None), rows, columns), (slice(None), moved_rows, moved_columns)
-            squared = (camera_ab[here] - rendered_ab[there]).square().sum(-1)
-            for side, (place, other) in enumerate(((here, there), (there, here))):
-                better = squared < best[side][place]
-                best[side][place] = torch.where(better, squared, best[side][place])
-                found[side][place] = torch.where(better, raster[other[1:]], found[side][place])
+            squared = (observed_ab[here] - rendered_ab[there]).square().sum(-1)
+            for side, (near, far) in enumerate(((here, there), (there, here))):
+                better = squared < best[side][near]
+                best[side][near] = torch.where(better, squared, best[side][near])
+                found[side][near] = torch.where(better, raster[far[1:]], found[side][near])
     return found[0], found[1]
 
 
 def _overlap(size: int, shift: int) -> tuple[slice, slice]:
-    """Places i and i + shift that both lie in an image of this size."""
+    """Indices i and i + shift that both lie in an image of this size."""
     return slice(max(0, -shift), size - max(0, shift)), slice(max(0, shift), size + min(0, shift))
 
 
 def _look_up(
     image: Float[Tensor, "batch height width c"], index: Int[Tensor, "batch height width"]
 ) -> Float[Tensor, "batch height width c"]:
-    flat = index.flatten(1)[..., None].expand(-1, -1, image.shape[-1])
-    return image.flatten(1, 2).gather(1, flat).reshape(image.shape)
+    return torch.take_along_dim(image.flatten(1, 2), index.flatten(1)[..., None], 1).reshape(image.shape)
 
 
 def _distance(

@@ -1,4 +1,4 @@
-"""The self-supervised joint loss: a rendering at the estimated pose against the photograph, no label."""
+"""The self-supervised joint loss: a rendering at the estimated pose against the observed image, no label."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from selfpose6d.errors import UsageError
-from selfpose6d.geometry.nearest import NearestGrid
+from selfpose6d.geometry.nearest import NearestGrid, nearest_index
+from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.losses.colour import colour_loss
-from selfpose6d.losses.geometric import geometry_loss
-from selfpose6d.losses.iou import iou_loss
 from selfpose6d.types import Direction, LossTerms, Rendering
+
+MODEL_POINTS = 500
+"""About this many are in the geometry term from model to observed, where each is compared with every observed one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class ObservedImages:
 
 
 def joint_loss(
-    photograph: ObservedImages,
+    observed: ObservedImages,
     rendering: Rendering,
     T_cam_obj: Float[Tensor, "batch 4 4"],
     grid: NearestGrid,
@@ -67,16 +69,16 @@ def joint_loss(
 
     Reference: paper Eq. (11).
     """
-    mask = photograph.mask.to(rendering.mask)
+    mask = observed.mask.to(rendering.mask)
     known = None
     if options.occlusion_aware:
-        known = known_pixels(photograph.mask, photograph.depth_m, rendering.surface_depth_m)
+        known = known_pixels(observed.mask, observed.depth_m, rendering.surface_depth_m)
     colour = torch.zeros_like(mask[:, 0, 0])
     if options.colour > 0:
-        found = colour_loss(photograph.ab, rendering.rgb[..., 1:], mask, options.window_px, known)
+        found = colour_loss(observed.ab, rendering.rgb[..., 1:], mask, options.window_px, known)
         colour = torch.where(has_colour, found, 0.0)
     iou = iou_loss(mask, rendering.mask, known)
-    geometry = geometry_loss(T_cam_obj, photograph.points_cam_m, grid, model, options.direction)
+    geometry = geometry_loss(T_cam_obj, observed.points_cam_m, grid, model, options.direction)
     total = options.colour * colour + options.iou * iou + options.geometry * geometry
     return LossTerms(total, colour, iou, geometry)
 
@@ -86,9 +88,53 @@ def known_pixels(
     depth_m: Float[Tensor, "batch height width"],
     rendered_depth_m: Float[Tensor, "batch height width"],
 ) -> Bool[Tensor, "batch height width"]:
-    """Pixels where the photograph says whether the object is there: in its mask, or seen past where it would be.
+    """Pixels where the observed image says whether the object is there: in its mask, or seen past where it would be.
 
     Beside the mask a nearer surface is an occluder, and depth 0 says nothing. Where nothing is rendered all is known.
     """
     seen_past = (depth_m > 0) & (depth_m >= rendered_depth_m)
     return mask | seen_past | (rendered_depth_m == 0)
+
+
+def iou_loss(
+    observed_mask: Float[Tensor, "batch height width"],
+    rendered_mask: Float[Tensor, "batch height width"],
+    known: Bool[Tensor, "batch height width"] | None = None,
+) -> Float[Tensor, "batch"]:
+    """1 - intersection over union of two soft masks; 1 where both are empty. `known` marks the pixels that count.
+
+    Reference: paper Eq. (8).
+    """
+    both = observed_mask * rendered_mask
+    either = observed_mask + rendered_mask - both
+    if known is not None:
+        both, either = both * known, either * known
+    return 1 - both.sum((1, 2)) / either.sum((1, 2)).clamp_min(1e-6)
+
+
+def geometry_loss(
+    T_cam_obj: Float[Tensor, "batch 4 4"],
+    observed_cam_m: Float[Tensor, "batch points 3"],
+    grid: NearestGrid,
+    model: Int[Tensor, "batch"],
+    direction: Direction = "observed-to-model",
+) -> Float[Tensor, "batch"]:
+    """Mean squared distance to the nearest counterpart, square metres; instance b is of model `model[b]` of `grid`.
+
+    `observed-to-model` is what the paper's text says, `model-to-observed` what its formula says: that one also brings
+    the hidden back of the object nearer to the visible front (it takes about `MODEL_POINTS` of the model's points).
+
+    Reference: paper Eq. (10).
+    """
+    if direction == "observed-to-model":
+        observed_obj_m = transform_points(inverse(T_cam_obj), observed_cam_m)
+        index = nearest_index(grid, model, observed_obj_m.detach())
+        return (observed_obj_m - grid.points_m[model[:, None], index]).square().sum(-1).mean(-1)
+    samples = grid.points_m[model].to(T_cam_obj)[:, :: max(1, grid.points_m.shape[1] // MODEL_POINTS)]
+    placed = transform_points(T_cam_obj, samples)
+    with torch.no_grad():
+        # cdist squares coordinates: near 0 they keep their digits
+        centre = observed_cam_m.mean(1, keepdim=True)
+        index = torch.cdist(placed - centre, observed_cam_m - centre).argmin(-1)
+    nearest = torch.take_along_dim(observed_cam_m, index[..., None], 1)
+    return (placed - nearest).square().sum(-1).mean(-1)

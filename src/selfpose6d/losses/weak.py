@@ -1,7 +1,4 @@
-"""The inaccurate weak loss.
-
-How far each pixel's pose is from its target, weighed by the pixel's own confidence.
-"""
+"""The inaccurate weak loss: how far each pixel's pose is from its target, weighed by the pixel's own confidence."""
 
 from dataclasses import dataclass
 
@@ -13,6 +10,7 @@ from torch.nn import functional
 from selfpose6d.geometry.se3 import transform_points
 
 _SMALLEST_M = 1e-6
+"""Added to distances, so that their gradient is finite at 0."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,7 @@ def weak_loss(
     regularisation_m: float,
     weight: Float[Tensor, "batch"] | None = None,
 ) -> WeakLoss:
-    """Mean over the poses of distance x confidence - w log(confidence).
-
-    Instances count by their `weight` (default 1).
+    """Mean over the poses of distance x confidence - w log(confidence); instances count by their `weight` (default 1).
 
     The optimal confidence of a pose is min(1, w / distance). The logarithm is taken of the sigmoid as a
     whole, so that a confidence of 0 costs a finite loss.
@@ -83,9 +79,4 @@ def nearest_symmetric_target(
     difference = (T_pred[:, :, None] - candidates)[..., :3, :]
     squared = ((difference @ moment[:, None, None]) * difference).sum((-2, -1))
     nearest = squared.masked_fill(~allowed[:, None], torch.inf).argmin(-1)
-    batch, poses = torch.meshgrid(
-        torch.arange(len(nearest), device=nearest.device),
-        torch.arange(nearest.shape[1], device=nearest.device),
-        indexing="ij",
-    )
-    return candidates[batch, poses, nearest]
+    return torch.take_along_dim(candidates, nearest[..., None, None, None], 2).squeeze(2)

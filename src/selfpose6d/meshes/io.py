@@ -1,33 +1,35 @@
 """Mesh files to `Mesh` and back: PLY (BOP's textured form too), OBJ with MTL, GLB and GLTF, through trimesh.
 
-The only place, with `data/bop.py`, where millimetres exist.
+Millimetres exist only here and at the other borders to files (`datasets/bop`, `runs/predictions`).
 """
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Int, UInt8
 
 from selfpose6d.checks import require_plausible_object_size
 from selfpose6d.errors import MeshError
+from selfpose6d.files import write_whole
 from selfpose6d.meshes.merge import merge_meshes
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.ply import encode_ply
 
 Unit = Literal["mm", "m"]
 METRES_PER_UNIT: dict[str, float] = {"mm": 1e-3, "m": 1.0}
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
+_POSITION_AND_NORMAL = tuple((name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz"))
+_TEXTURE_COORDINATES = (("texture_u", "<f4"), ("texture_v", "<f4"))
+_COLOUR = (("red", "u1"), ("green", "u1"), ("blue", "u1"))
+_PLY_NAME = {"<f4": "float", "u1": "uchar"}
 
 
 def load_mesh(path: Path | str, unit: Unit) -> Mesh:
     """Read a mesh file, scene graph flattened, into metres.
 
-    Colour comes from the texture image, else the vertex or face colours, else the material's colour,
-    else there is none. A texture that is named but cannot be read is a
-    warning, and the next of these is taken.
+    Colour comes from the texture image, else the vertex or face colours, else the material's colour, else there
+    is none. A texture that is named but cannot be read is a warning, and the next of these is taken.
 
     Raises:
         MeshError: the file is missing, corrupt, has no faces, or its size is implausible in `unit`.
@@ -47,15 +49,67 @@ def load_mesh(path: Path | str, unit: Unit) -> Mesh:
 
 def save_mesh_ply(mesh: Mesh, path: Path | str) -> None:
     """Write BOP's model format: binary PLY in millimetres with normals, the texture as a PNG beside it."""
-    import cv2
+    from selfpose6d.image_files import write_png
 
-    path = Path(path)
-    texture_name = None
+    path, texture_name = Path(path), None
     if mesh.texture is not None and mesh.corner_uv is not None:
         texture_name = f"{path.stem}.png"
-        encoded = cv2.imencode(".png", np.ascontiguousarray(mesh.texture[..., ::-1]))[1]
-        _replace_bytes(path.with_name(texture_name), encoded.tobytes())
-    _replace_bytes(path, encode_ply(mesh, 1 / METRES_PER_UNIT["mm"], texture_name))
+        write_png(path.with_name(texture_name), mesh.texture)
+    write_whole(path, _encode_ply(mesh, texture_name))
+
+
+def _encode_ply(mesh: Mesh, texture_name: str | None) -> bytes:
+    """Binary PLY in millimetres with normals; texture coordinates or vertex colours as the mesh has them."""
+    position, uv, rgb, faces = _split_at_seams(mesh)
+    columns = [*_POSITION_AND_NORMAL]
+    filled = [position * np.float32(1 / METRES_PER_UNIT["mm"]), _vertex_normals(position, faces)]
+    if uv is not None:
+        columns, filled = [*columns, *_TEXTURE_COORDINATES], [*filled, uv]
+    if rgb is not None:
+        columns, filled = [*columns, *_COLOUR], [*filled, rgb]
+    vertex_table = np.zeros(len(position), dtype=columns)
+    for (name, _), values in zip(columns, np.concatenate([block.T for block in filled]), strict=True):
+        vertex_table[name] = values
+    face_table = np.zeros(len(faces), dtype=[("count", "u1"), ("index", "<i4", (3,))])
+    face_table["count"], face_table["index"] = 3, faces
+    header = ["ply", "format binary_little_endian 1.0"]
+    header += [f"comment TextureFile {texture_name}"] if texture_name else []
+    header += [f"element vertex {len(position)}"]
+    header += [f"property {_PLY_NAME[kind]} {name}" for name, kind in columns]
+    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header\n"]
+    return "\n".join(header).encode() + vertex_table.tobytes() + face_table.tobytes()
+
+
+def _split_at_seams(
+    mesh: Mesh,
+) -> tuple[
+    Float[np.ndarray, "split 3"],
+    Float[np.ndarray, "split 2"] | None,
+    UInt8[np.ndarray, "split 3"] | None,
+    Int[np.ndarray, "faces 3"],
+]:
+    """Positions, texture coordinates, colours and faces with one texture coordinate per vertex.
+
+    A vertex whose corners differ in texture coordinates is repeated, since PLY stores them per vertex.
+    """
+    if mesh.corner_uv is None or mesh.texture is None:
+        return mesh.vertices_m, None, mesh.vertex_rgb, mesh.faces
+    corner = np.column_stack([mesh.faces.reshape(-1, 1), mesh.corner_uv.reshape(-1, 2).astype(np.float64)])
+    unique, index = np.unique(corner, axis=0, return_inverse=True)
+    vertex, faces = unique[:, 0].astype(np.intp), index.reshape(-1, 3).astype(np.int32)
+    rgb = None if mesh.vertex_rgb is None else mesh.vertex_rgb[vertex]
+    return mesh.vertices_m[vertex], unique[:, 1:].astype(np.float32), rgb, faces
+
+
+def _vertex_normals(
+    position: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> Float[np.ndarray, "vertices 3"]:
+    """Area-weighted mean of the adjacent faces' normals; zero for unused vertices."""
+    a, b, c = (position[faces[:, k]].astype(np.float64) for k in range(3))
+    weighted = np.repeat(np.cross(b - a, c - a), 3, axis=0)
+    total = np.stack([np.bincount(faces.ravel(), weighted[:, k], len(position)) for k in range(3)], axis=1)
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.divide(total, length, out=np.zeros_like(total), where=length > 0).astype(np.float32)
 
 
 class _AssetLog:
@@ -89,7 +143,9 @@ def _read_parts(path: Path) -> list[Any]:
         options = {"process": False, "resolver": assets}
         parts = [p for p in trimesh.load_scene(path, **options).dump() if isinstance(p, trimesh.Trimesh)]
     except Exception as error:
-        raise MeshError(f"{path}: unreadable mesh ({_reason(error, assets)}). Export it again.") from error
+        missing = ", ".join(assets.missing)
+        reason = f"missing {missing}" if missing else f"{type(error).__name__}: {error}"
+        raise MeshError(f"{path}: unreadable mesh ({reason}). Export it again.") from error
     finally:
         logger.disabled = was_disabled
     if not any(len(part.faces) for part in parts):
@@ -97,10 +153,6 @@ def _read_parts(path: Path) -> list[Any]:
     for name in dict.fromkeys(assets.missing):
         warnings.warn(f"{path}: {name} is named but not there; using the colours without it", stacklevel=4)
     return [part for part in parts if len(part.faces)]
-
-
-def _reason(error: Exception, assets: _AssetLog) -> str:
-    return f"missing {', '.join(assets.missing)}" if assets.missing else f"{type(error).__name__}: {error}"
 
 
 def _to_mesh(part: Any, metres_per_unit: float, path: Path) -> Mesh:
@@ -116,8 +168,8 @@ def _to_mesh(part: Any, metres_per_unit: float, path: Path) -> Mesh:
     if (texture := _texture(part)) is not None:
         corner_uv = np.nan_to_num(np.asarray(part.visual.uv, np.float32)[:, :2])[faces]
         return Mesh(vertices_m, faces, corner_uv=corner_uv, texture=texture)
-    face_rgb = _face_rgb(part)
-    if face_rgb is not None:
+    if part.visual.kind == "face":
+        face_rgb = np.asarray(part.visual.face_colors, np.uint8)[:, :3]
         separate = np.arange(3 * len(faces), dtype=np.int32).reshape(-1, 3)
         return Mesh(vertices_m[faces].reshape(-1, 3), separate, vertex_rgb=np.repeat(face_rgb, 3, axis=0))
     return Mesh(vertices_m, faces, vertex_rgb=_vertex_rgb(part))
@@ -138,12 +190,6 @@ def _texture(part: Any) -> UInt8[np.ndarray, "rows columns 3"] | None:
     return (rgb * (np.asarray(factor, np.float32)[:3] / 255)).astype(np.uint8)
 
 
-def _face_rgb(part: Any) -> UInt8[np.ndarray, "faces 3"] | None:
-    if part.visual.kind != "face":
-        return None
-    return np.asarray(part.visual.face_colors, np.uint8)[:, :3]
-
-
 def _vertex_rgb(part: Any) -> UInt8[np.ndarray, "vertices 3"] | None:
     """Vertex colours, also those of a PLY whose texture is missing, else the material's colour, else None."""
     if part.visual.kind == "vertex":
@@ -154,7 +200,9 @@ def _vertex_rgb(part: Any) -> UInt8[np.ndarray, "vertices 3"] | None:
     if stored is not None and len(stored) == len(part.vertices):
         return _to_uint8(np.asarray(stored)[:, :3])
     material = getattr(part.visual, "material", None)
-    if material is None or _is_default(material):
+    # where the file has no colour, trimesh makes one up
+    named = getattr(material, "baseColorFactor", None) is not None or "kd" in getattr(material, "kwargs", {})
+    if material is None or not named:
         return None
     return np.tile(np.asarray(material.main_color, np.uint8)[:3], (len(part.vertices), 1))
 
@@ -165,11 +213,6 @@ def _is_placeholder(rgb: UInt8[np.ndarray, "rows columns 3"]) -> bool:
 
     placeholder = empty_material().image
     return placeholder is not None and np.array_equal(rgb, np.asarray(placeholder.convert("RGB")))
-
-
-def _is_default(material: Any) -> bool:
-    """Whether trimesh made the material's colour up because the file has none."""
-    return getattr(material, "baseColorFactor", None) is None and "kd" not in getattr(material, "kwargs", {})
 
 
 def _to_uint8(colours: np.ndarray) -> UInt8[np.ndarray, "vertices 3"]:
@@ -189,9 +232,3 @@ def _raw_ply_colours(part: Any) -> np.ndarray | None:
     if not np.allclose(positions, part.vertices):
         return None
     return np.column_stack([np.ravel(data[channel]) for channel in ("red", "green", "blue")])
-
-
-def _replace_bytes(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

@@ -7,9 +7,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.texture import corner_to_vertex_rgb, unwrap_tiles
+from selfpose6d.meshes.sampling import corner_to_vertex_rgb
 
+# bilinear lookup reaches half a texel beyond a border, each mip level twice as far
 GUTTER_PX = 2
+# limits the memory: 64 times the texture at most
+MAX_TILES = 8
 GREY = np.full(3, 128, np.uint8)
 
 
@@ -58,14 +61,29 @@ def vertex_colours(mesh: Mesh) -> UInt8[np.ndarray, "vertices 3"]:
     return mesh.vertex_rgb if mesh.vertex_rgb is not None else np.tile(GREY, (len(mesh.vertices_m), 1))
 
 
+def unwrap_tiles(
+    texture: UInt8[np.ndarray, "rows columns 3"], corner_uv: Float[np.ndarray, "faces 3 2"]
+) -> tuple[UInt8[np.ndarray, "rows2 columns2 3"], Float[np.ndarray, "faces 3 2"]]:
+    """Repeat a wrapping texture as often as its faces need, so that every coordinate lies in 0-1.
+
+    A face that spans more than `MAX_TILES` repetitions is clamped: no camera resolves such detail.
+    """
+    eps = 1e-4
+    if corner_uv.size == 0 or (corner_uv.min() >= -eps and corner_uv.max() <= 1 + eps):
+        return texture, np.clip(corner_uv, 0, 1).astype(np.float32)
+    local_uv = corner_uv - np.floor(corner_uv.min(axis=1, keepdims=True) + eps)
+    across, up = np.clip(np.ceil(local_uv.max(axis=(0, 1)) - eps), 1, MAX_TILES).astype(int)
+    tiled_uv = np.clip(local_uv / np.array([across, up]), 0, 1)
+    return np.tile(texture, (up, across, 1)), tiled_uv.astype(np.float32)
+
+
 def _is_textured(mesh: Mesh) -> bool:
     return mesh.texture is not None and mesh.corner_uv is not None
 
 
 def _fits_atlas(mesh: Mesh) -> bool:
-    return (
-        _is_textured(mesh) or mesh.vertex_rgb is None or bool((mesh.vertex_rgb == mesh.vertex_rgb[0]).all())
-    )
+    rgb = mesh.vertex_rgb
+    return _is_textured(mesh) or rgb is None or bool((rgb == rgb[0]).all())
 
 
 def _with_patch(mesh: Mesh) -> Mesh:

@@ -71,6 +71,6 @@ def convex_diameter_m(points_m: Float[np.ndarray, "points 3"]) -> float:
         corners = points_m[ConvexHull(points_m).vertices]
     except (QhullError, ValueError):
         corners = np.unique(points_m, axis=0)
-    if len(corners) > 2000:
+    if len(corners) > 2000:  # the pairs' distances take 16 MB then
         corners = corners[:: len(corners) // 2000 + 1]
     return float(pdist(corners.astype(np.float64)).max()) if len(corners) > 1 else 0.0

@@ -19,13 +19,14 @@ from selfpose6d.network.pose_network import PoseNetwork
 
 FORMAT = 2
 _HEADER = "selfpose6d"
+_REMEDY = "Pass another checkpoint, or train again."
 
 
 def save_network(path: Path, network: PoseNetwork, metadata: Mapping[str, Any]) -> None:
     """Write the network; `metadata` (recipe, step, scores) are kept beside the weights. Whole or not at all."""
     header = {
         "format": FORMAT,
-        "config": asdict(network.config),
+        "config": network.config.to_json(),
         "objects": asdict(network.objects),
         "facts": dict(metadata),
     }
@@ -41,7 +42,7 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> tuple[PoseNe
     """
     tensors, header = _read(path)
     try:
-        network = PoseNetwork(_config(header["config"]), _objects(header["objects"]))
+        network = PoseNetwork(NetworkConfig.from_json(header["config"]), _objects(header["objects"]))
         network.load_state_dict(tensors)
         metadata = dict(header["facts"])
     except (KeyError, TypeError, ValueError, RuntimeError, SelfPose6DError) as error:
@@ -49,9 +50,6 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> tuple[PoseNe
             f"{path} does not describe a network ({_first_line(error)}). {_REMEDY}"
         ) from None
     return network.to(device).eval(), metadata
-
-
-_REMEDY = "Pass another checkpoint, or train again."
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -68,11 +66,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path}: checkpoint format {header.get('format')!r}, this version reads {FORMAT}. {_REMEDY}"
         )
     return tensors, header
-
-
-def _config(stored: Mapping[str, Any]) -> NetworkConfig:
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-    return NetworkConfig(**values)
 
 
 def _objects(stored: Mapping[str, Any]) -> ObjectTable:

@@ -1,7 +1,8 @@
 """The two sizes of the pose network, as frozen configurations."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from selfpose6d.errors import UsageError
 
@@ -15,7 +16,7 @@ class NetworkConfig:
 
     crop_px: int
     """Side of the square crop, pixels; a multiple of 8."""
-    points: int
+    num_points: int
     """Sampled pixels per instance (the paper's Np)."""
     stage_channels: tuple[int, int, int, int]
     """Channels of the four ResNet-18 stages."""
@@ -45,7 +46,7 @@ class NetworkConfig:
     prelu: bool = True
     """Learn the slope of the decoder's activations, as DenseFusion does; plain ReLU is cheaper on CPUs."""
     dropout: float = 0.3
-    """Share of channels dropped after the pyramid pooling; half of it after each doubling."""
+    """Fraction of channels dropped after the pyramid pooling; half of it after each doubling."""
     weighted: bool = True
     """Weigh both branches pixel by pixel before they are joined, Eq. (1); False is DenseFusion."""
 
@@ -54,8 +55,20 @@ class NetworkConfig:
             raise UsageError(f"crop_px must be a multiple of 8 from 32 on, got {self.crop_px}.")
         if not 1 <= len(self.decoder_channels) <= 3:
             raise UsageError(f"decoder_channels must have 1 to 3 entries, got {len(self.decoder_channels)}.")
-        if self.points < 1 or not 0 <= self.dropout < 1:
-            raise UsageError(f"need points >= 1 and 0 <= dropout < 1, got {self.points} and {self.dropout}.")
+        if self.num_points < 1 or not 0 <= self.dropout < 1:
+            raise UsageError(
+                f"need points >= 1 and 0 <= dropout < 1, got {self.num_points} and {self.dropout}."
+            )
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "NetworkConfig":
+        """The configuration that a file holds."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return cls(num_points=values.pop("points"), **values)
+
+    def to_json(self) -> dict[str, Any]:
+        """For files, where the number of points is called `points`."""
+        return {"points" if name == "num_points" else name: value for name, value in asdict(self).items()}
 
     @property
     def map_stride(self) -> int:
@@ -65,7 +78,7 @@ class NetworkConfig:
 
 PAPER = NetworkConfig(
     crop_px=128,
-    points=1000,
+    num_points=1000,
     stage_channels=(64, 128, 256, 512),
     psp_channels=1024,
     decoder_channels=(256, 64, 64),
@@ -76,7 +89,7 @@ PAPER = NetworkConfig(
 )
 SMALL = NetworkConfig(
     crop_px=96,
-    points=256,
+    num_points=256,
     stage_channels=(32, 48, 96, 128),
     psp_channels=128,
     decoder_channels=(64, 32),

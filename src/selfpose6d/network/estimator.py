@@ -1,7 +1,4 @@
-"""The pose estimation network.
-
-A crop and its points to one pose and one confidence for each sampled pixel.
-"""
+"""The pose estimation network: a crop and its points to one pose and one confidence for each sampled pixel."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -42,10 +39,7 @@ class NetworkInput(NamedTuple):
 
 
 class PosePrediction(NamedTuple):
-    """One pose and confidence for each of the selected pixels.
-
-    `colour` is the embedding of every sampled pixel.
-    """
+    """One pose and confidence for each of the selected pixels; `colour` is the embedding of every sampled one."""
 
     T_crop_obj: Float[Tensor, "batch poses 4 4"]
     confidence_logit: Float[Tensor, "batch poses"]
@@ -60,7 +54,7 @@ class PosePrediction(NamedTuple):
 START_DEPTH = 0.2
 """Centre behind the visible surface along the line of sight at the start of training, diameters."""
 START_SPREAD = 0.01
-"""Size of the other offsets at the start, as a share of what random weights make."""
+"""Size of the other offsets at the start, as a fraction of what random weights make."""
 
 
 class PoseEstimator(nn.Module):
@@ -103,8 +97,9 @@ class PoseEstimator(nn.Module):
         fused = self.fusion(colour, inputs.points_crop_m / scale_m)
         points = inputs.points_crop_m
         if selected is not None:
-            fused = FusedFeatures(_take(fused.local, selected), fused.whole)
-            points = _take(points, selected)
+            index = selected[..., None]
+            fused = FusedFeatures(torch.take_along_dim(fused.local, index, 1), fused.whole)
+            points = torch.take_along_dim(points, index, 1)
         quat_wxyz = self.rotation(fused, inputs.object_index).float()
         offset = self.translation(fused, inputs.object_index).float()
         logit = self.confidence(fused, inputs.object_index).float()
@@ -116,9 +111,8 @@ class PoseEstimator(nn.Module):
 
     @torch.no_grad()
     def _start_behind_the_surface(self) -> None:
-        """What is seen lies before the object's centre: begin there. Matched to the nearest surface, points would fit
-        its back as well, and the resolver would keep it there.
-        """
+        # what is seen lies before the object's centre: matched to the nearest surface, points would fit the
+        # object's back as well, and the resolver would keep it there
         self.translation.output_weight.mul_(START_SPREAD)
         self.translation.output_bias[:, 2] = START_DEPTH
 
@@ -130,7 +124,8 @@ class PoseEstimator(nn.Module):
         embedding = self.colour_branch(normalised.contiguous(memory_format=torch.channels_last))
         crop, stride = rgb.shape[-1], self.config.map_stride
         row, column = pixel // crop // stride, pixel % crop // stride
-        return _take(embedding.flatten(2).mT, row * embedding.shape[-1] + column)
+        index = row * embedding.shape[-1] + column
+        return torch.take_along_dim(embedding.flatten(2).mT, index[..., None], 1)
 
 
 def initialise(network: nn.Module) -> None:
@@ -185,10 +180,7 @@ class PoseHead(nn.Module):
 
 
 def quaternion_to_matrix(quat_wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
-    """Rotation matrix of a quaternion of any length but 0.
-
-    A vanishing one gives a finite matrix, not a rotation.
-    """
+    """Rotation matrix of a quaternion of any length; a vanishing one gives a finite matrix, not a rotation."""
     w, x, y, z = functional.normalize(quat_wxyz, dim=-1, eps=1e-8).unbind(-1)
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
@@ -196,9 +188,3 @@ def quaternion_to_matrix(quat_wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor, 
         (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
     )
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
-
-
-def _take(
-    features: Float[Tensor, "batch points channels"], index: Int[Tensor, "batch poses"]
-) -> Float[Tensor, "batch poses channels"]:
-    return torch.gather(features, 1, index[..., None].expand(-1, -1, features.shape[-1]))

@@ -14,6 +14,7 @@ from torch.nn import functional
 from selfpose6d.network.config import NetworkConfig
 
 _START_LOGIT = 2.0
+"""Of the gates: 0.88 of each feature passes at the start of training."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,9 @@ class PixelGate(nn.Module):
 
 
 class WeightedFusion(nn.Module):
-    """Eq.
+    """Each branch times its own weight, then side by side; without weights it is DenseFusion's concatenation.
 
-    (1): each branch times its own weight, then side by side; without weights it is DenseFusion's
-    concatenation.
+    Reference: paper Eq. (1).
     """
 
     def __init__(self, weighted: bool) -> None:
@@ -60,10 +60,7 @@ class WeightedFusion(nn.Module):
     def forward(
         self, colour: Float[Tensor, "batch points c"], geometry: Float[Tensor, "batch points g"]
     ) -> Float[Tensor, "batch points c+g"]:
-        """Join the two branches.
-
-        Reference: paper Eq. (1).
-        """
+        """Join the two branches."""
         if self.colour_gate is not None and self.geometry_gate is not None:
             colour = self.colour_gate(colour) * colour
             geometry = self.geometry_gate(geometry) * geometry

@@ -102,17 +102,12 @@ class PyramidPooling(nn.Module):
         """Pool, project, enlarge, concatenate, reduce."""
         size = features.shape[-2:]
         pooled = [
-            functional.interpolate(projection(adaptive_mean(features, bins)), size=size, mode="bilinear")
+            functional.interpolate(
+                projection(functional.adaptive_avg_pool2d(features, bins)), size=size, mode="bilinear"
+            )
             for bins, projection in zip(self.bins, self.projections, strict=True)
         ]
         return functional.relu(self.bottleneck(torch.cat([*pooled, features], 1)))
-
-
-def adaptive_mean(
-    features: Float[Tensor, "b c rows columns"], bins: int
-) -> Float[Tensor, "b c {bins} {bins}"]:
-    """Mean over a `bins` x `bins` grid of equal or nearly equal cells."""
-    return functional.adaptive_avg_pool2d(features, bins)
 
 
 class Doubling(nn.Module):

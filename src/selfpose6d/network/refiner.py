@@ -15,7 +15,9 @@ from selfpose6d.network.estimator import ObjectTable, initialise, quaternion_to_
 from selfpose6d.network.fusion import DenseFusion
 
 RESIDUAL_GAIN = 10.0
+"""Residuals are small beside the points' coordinates, both in diameters: enlarged, they are of like size."""
 MAX_RESIDUAL = 0.2
+"""Diameters; points farther from the model than that (of a loose mask, say) count as this far."""
 
 
 class PoseRefiner(nn.Module):
@@ -80,14 +82,14 @@ class PoseRefiner(nn.Module):
     ) -> Float[Tensor, "batch points p"]:
         """Each point about the centre, in diameters, and (enlarged) how far the nearest model point is from it."""
         scale_m, centre = self.diameter_m[object_index][:, None, None], self.centre_m[object_index][:, None]
-        place = (points_obj_m - centre) / scale_m
+        centred = (points_obj_m - centre) / scale_m
         if not self.residuals:
-            return place
+            return centred
         if grid is None:
             raise UsageError("the refinement network needs the objects' meshes: pass models (--models DIR).")
         nearest = nearest_index(grid, object_index, points_obj_m)
-        missing = (grid.points_m[object_index[:, None], nearest] - points_obj_m) / scale_m
-        return torch.cat([place, RESIDUAL_GAIN * missing.clamp(-MAX_RESIDUAL, MAX_RESIDUAL)], -1)
+        residual = (grid.points_m[object_index[:, None], nearest] - points_obj_m) / scale_m
+        return torch.cat([centred, RESIDUAL_GAIN * residual.clamp(-MAX_RESIDUAL, MAX_RESIDUAL)], -1)
 
     def correction(
         self,
@@ -107,7 +109,7 @@ class PoseRefiner(nn.Module):
         shift: Float[Tensor, "batch 3"],
         object_index: Int[Tensor, "batch"],
     ) -> Float[Tensor, "batch 4 4"]:
-        """Delta: a turn about the object's centre and a shift, in the object's frame."""
+        """Delta: a rotation about the object's centre and a shift, in the object's frame."""
         R, centre = quaternion_to_matrix(quat_wxyz), self.centre_m[object_index]
         shift_m = shift * self.diameter_m[object_index][:, None]
         return make_transform(R, centre + shift_m - (R @ centre[..., None]).squeeze(-1))

@@ -19,6 +19,7 @@ PARTS = (
     "refiner",
 )
 REFINE_STEPS = 2
+"""As the network is trained and used by default."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def summarise(network: PoseNetwork) -> tuple[PartSize, ...]:
     counter = FlopCounterMode(display=False)
     was_training = network.training
     with torch.no_grad(), counter:
-        network.eval()(example_input(network), _grid_of_points(network), refine_steps=REFINE_STEPS)
+        network.eval()(_example_input(network), _grid_of_points(network), refine_steps=REFINE_STEPS)
     network.train(was_training)
     by_module = {
         name.split(".", 1)[-1]: sum(counts.values()) for name, counts in counter.get_flop_counts().items()
@@ -60,12 +61,11 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def example_input(network: PoseNetwork, batch: int = 1) -> NetworkInput:
-    """An input of the right shape, on the network's device."""
+def _example_input(network: PoseNetwork) -> NetworkInput:
     config, device = network.config, network.estimator.diameter_m.device
     return NetworkInput(
-        rgb=torch.zeros(batch, 3, config.crop_px, config.crop_px, device=device),
-        points_crop_m=torch.zeros(batch, config.points, 3, device=device),
-        pixel=torch.zeros(batch, config.points, dtype=torch.long, device=device),
-        object_index=torch.zeros(batch, dtype=torch.long, device=device),
+        rgb=torch.zeros(1, 3, config.crop_px, config.crop_px, device=device),
+        points_crop_m=torch.zeros(1, config.num_points, 3, device=device),
+        pixel=torch.zeros(1, config.num_points, dtype=torch.long, device=device),
+        object_index=torch.zeros(1, dtype=torch.long, device=device),
     )

@@ -1,4 +1,4 @@
-"""In which poses an object looks like itself: found once per mesh by registering it to itself.
+"""In which poses an object is like itself: found once per mesh by registering it to itself.
 
 Geometry alone cannot tell such poses apart, so the annotator tries them all and lets colour choose (a can's axis, a
 box's four ways round); where colour agrees too, they are the object's symmetries.
@@ -19,7 +19,7 @@ from selfpose6d.resolver.icp import ResolverOptions, resolve
 
 STARTS = 2_000
 """Rotations about 20 degrees apart, within reach of 40 ICP iterations."""
-POINTS = 400
+NUM_POINTS = 400
 """Of the surface, that are registered."""
 MAX_SHAPE_RMS = 0.025
 """Residual, in diameters, up to which a depth camera cannot tell two poses apart."""
@@ -28,8 +28,8 @@ SPACING_RAD = 0.1
 MAX_ELEMENTS = 256
 """A sphere's would not end."""
 SAME_COLOUR_LAB = 25.0
-"""Difference that nine tenths of the points stay under where colour is the same: set looking at the real sample and one
-rendered set."""
+"""Difference that nine tenths of the points stay under where colour is the same: set on overlays of the real sample and
+one rendered set."""
 SAME_SHAPE_M = 0.0025
 """Residual of a symmetry; more is a dent that a camera can see."""
 
@@ -63,7 +63,7 @@ def find_self_similarity(
     """Register the object to itself from evenly spread rotations; keep the different poses that fit."""
     points = grid.points_m[0]
     device = points.device
-    chosen = torch.linspace(0, len(points) - 1, POINTS, device=device).long()
+    chosen = torch.linspace(0, len(points) - 1, NUM_POINTS, device=device).long()
     cloud, centre = points[chosen], 0.5 * (points.amin(0) + points.amax(0))
     R = torch.cat([torch.eye(3, device=device)[None], super_fibonacci(STARTS).to(device)])
     T = make_transform(R, centre - R @ centre)

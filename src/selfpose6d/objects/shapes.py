@@ -1,4 +1,4 @@
-"""What losses, targets and refinement need to know of each object's shape, in the order of the channels."""
+"""What losses, targets and refinement need of each object's shape, in the order of the channels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
 from selfpose6d.objects.mesh_cache import cached_arrays, default_cache_dir
 
-POINTS = 500
-"""Of each object, that losses compare: DenseFusion's number."""
+NUM_POINTS = 500
+"""Of each object, that losses compare: as in DenseFusion."""
 GRID_SAMPLES = 8_000
 """Of the nearest-point grid: half of the annotator's, for many objects at once."""
 GRID_CELLS = DEFAULT_CELLS
@@ -43,7 +43,7 @@ def build_object_shapes(meshes: Iterable[Mesh]) -> ObjectShapes:
         )
         grids.append(NearestGrid(**arrays))
     grid = stack_nearest_grids(grids)
-    return ObjectShapes(grid.points_m[:, :: GRID_SAMPLES // POINTS][:, :POINTS].clone(), grid)
+    return ObjectShapes(grid.points_m[:, :: GRID_SAMPLES // NUM_POINTS][:, :NUM_POINTS].clone(), grid)
 
 
 def _grid_arrays(mesh: Mesh) -> dict[str, Tensor]:

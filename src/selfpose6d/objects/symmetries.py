@@ -10,13 +10,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from selfpose6d.datasets.symmetries import read_symmetries
-
-TURNS = 36
+from selfpose6d.objects.object_model import SYMMETRY_STEPS
 
 
 @dataclass(frozen=True)
 class Symmetries:
-    """Motions under which each object looks the same; padded, `allowed` marks those in use."""
+    """Motions under which each object is unchanged; padded, `allowed` marks those in use."""
 
     T_obj_sym: Float[Tensor, "objects symmetries 4 4"]
     allowed: Bool[Tensor, "objects symmetries"]
@@ -33,7 +32,10 @@ def load_symmetries(models_folder: Path, obj_ids: Sequence[int]) -> Symmetries:
         DataError: the file is not BOP's.
     """
     declared = read_symmetries(models_folder)
-    groups = [declared[obj_id].expand(TURNS) if obj_id in declared else np.eye(4)[None] for obj_id in obj_ids]
+    groups = [
+        declared[obj_id].expand(SYMMETRY_STEPS) if obj_id in declared else np.eye(4)[None]
+        for obj_id in obj_ids
+    ]
     most = max(map(len, groups))
     padded = np.stack(
         [np.concatenate([group, np.tile(np.eye(4), (most - len(group), 1, 1))]) for group in groups]

@@ -1,10 +1,10 @@
 """How a loss on rendered images changes with the pose, for any device.
 
-A moving surface carries its colour, its mask and its depth across the image. Between each two neighbouring pixels a
-motion along their line trades area between their values, so that half the sum of their gradients, times the difference
-of their values, is what the motion costs: a force F at the surface point between them (loss per metre of its motion,
-camera frame). Where one surface hides the other the hiding one's rim is that point. Depth also grows by the motion
-itself. The gradient is the work of all forces: `dL/dR = sum F x^T`, `dL/dt = sum F`, x the point in the object frame.
+A moving surface carries its colour, its mask and its depth across the image. A motion along the line of two
+neighbouring pixels moves the edge between their values: half the sum of their gradients, times the difference of their
+values, is the loss that flows across it (the edge flux), a force F at the surface point between them (loss per metre of
+its motion, camera frame). Where one surface hides the other, the hiding one's occluding contour is that point. Depth
+also grows by the motion itself. Summed over all forces: `dL/dR = sum F x^T`, `dL/dt = sum F`, x in the object frame.
 
 No list of edges is needed, faces may be smaller than a pixel, and any way of shading will do.
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.checks import require_equal_lengths
-from selfpose6d.renderer.pose_gradient_numba import EDGE_ON, GAP_PX, MAX_RIM_PX, add_row_gradients
+from selfpose6d.renderer.pose_gradient_numba import EDGE_ON, GAP_PX, MAX_CONTOUR_PX, add_row_gradients
 from selfpose6d.renderer.posed import PosedMeshes
 
 
@@ -58,13 +58,13 @@ def pose_gradient(
 
 
 def _gradient_numba(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Tensor, "images 4 4"]:
-    images, height = pixels.face_id.shape[:2]
+    posed, (images, height) = pixels.posed, pixels.face_id.shape[:2]
     rows = np.zeros((images, height, 3, 4))
     add_row_gradients(
-        pixels.posed.meshes.vertices_m.numpy(),
-        pixels.posed.meshes.faces.numpy(),
-        pixels.posed.T_cam_obj.double().numpy(),
-        pixels.posed.K.double().numpy(),
+        posed.meshes.vertices_m.numpy(),
+        posed.meshes.faces.numpy(),
+        posed.T_cam_obj.double().numpy(),
+        posed.K.double().numpy(),
         pixels.face_id.numpy(),
         pixels.rgb.numpy(),
         pixels.depth_m.numpy(),
@@ -73,7 +73,7 @@ def _gradient_numba(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Te
         gradient.depth_m.contiguous().numpy(),
         rows,
     )
-    total = torch.zeros_like(pixels.posed.T_cam_obj)
+    total = torch.zeros_like(posed.T_cam_obj)
     total[:, :3] = torch.from_numpy(rows.sum(1)).to(total)
     return total
 
@@ -82,9 +82,9 @@ def _gradient_torch(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Te
     surface = _surface(pixels)
     along_z = torch.zeros_like(surface.rays)
     along_z[..., 2] = gradient.depth_m * (pixels.face_id >= 0)
-    total = _work(along_z, surface.points_cam_m, pixels)
+    total = _sum_of_forces(along_z, surface.points_cam_m, pixels)
     for axis in (0, 1):
-        total = total + _work(*_trades(pixels, gradient, surface, axis), pixels)
+        total = total + _sum_of_forces(*_edge_flux(pixels, gradient, surface, axis), pixels)
     return total
 
 
@@ -113,7 +113,7 @@ def _surface(pixels: RenderedPixels) -> _Surface:
     return _Surface(rays, rays * pixels.depth_m[..., None], n)
 
 
-def _work(
+def _sum_of_forces(
     force: Float[Tensor, "images rows columns 3"],
     point_cam_m: Float[Tensor, "images rows columns 3"],
     pixels: RenderedPixels,
@@ -126,7 +126,7 @@ def _work(
     return total
 
 
-def _trades(
+def _edge_flux(
     pixels: RenderedPixels, gradient: ImageGradient, surface: _Surface, axis: int
 ) -> tuple[Float[Tensor, "images rows columns 3"], Float[Tensor, "images rows columns 3"]]:
     """Force and point between neighbours along the image's u (`axis` 0) or v (1)."""
@@ -137,18 +137,18 @@ def _trades(
         [pixels.rgb, (pixels.face_id >= 0).to(pixels.rgb)[..., None], pixels.depth_m[..., None]], -1
     )
     g = torch.cat([gradient.rgb, gradient.mask[..., None], gradient.depth_m[..., None]], -1)
-    trade = 0.5 * ((first(g) + second(g)) * (first(values) - second(values))).sum(-1)
+    flux = 0.5 * ((first(g) + second(g)) * (first(values) - second(values))).sum(-1)
     X = 0.5 * (first(surface.points_cam_m) + second(surface.points_cam_m))
     edge = _hides(pixels, surface, first, second)
-    X = torch.where(edge[..., None], _rim_points(pixels, surface, first, second, axis), X)
+    X = torch.where(edge[..., None], _contour_points(pixels, surface, first, second, axis), X)
     x, y, z = X.unbind(-1)
-    z = z.clamp_min(1e-6)  # the background; it trades nothing
+    z = z.clamp_min(1e-6)  # the background; no flux
     K, zero = pixels.posed.K[:, None, None], torch.zeros_like(z)
     if axis == 0:
         per_metre = (K[..., 0, 0] / z, K[..., 0, 1] / z, -(K[..., 0, 0] * x + K[..., 0, 1] * y) / z**2)
     else:
         per_metre = (zero, K[..., 1, 1] / z, -K[..., 1, 1] * y / z**2)
-    return trade[..., None] * torch.stack(per_metre, -1), X
+    return flux[..., None] * torch.stack(per_metre, -1), X
 
 
 Side = Callable[[Tensor], Tensor]
@@ -188,13 +188,14 @@ def _plane_gap(
     return (there(depth_m) - continued).abs()
 
 
-def _rim_points(
+def _contour_points(
     pixels: RenderedPixels, surface: _Surface, first: Side, second: Side, axis: int
 ) -> Float[Tensor, "images rows columns 3"]:
     """Where the nearer of two surfaces ends: half a pixel on, and as much deeper as its curvature makes likely.
 
-    A surface that turns away from the camera has its rim farther back than the last pixel's point. With the normal at
-    an angle a to the line of sight, and the pixel's half width h, a round rim lies `h cos a / (1 - sin a)` deeper.
+    A surface that curves away from the camera has its contour farther back than the last pixel's point. With the
+    normal at an angle a to the line of sight, and the pixel's half width h, a round one's lies
+    `h cos a / (1 - sin a)` deeper.
     """
     z_or_far = torch.where(pixels.face_id >= 0, pixels.depth_m, torch.inf)
     first_is_front = (first(z_or_far) <= second(z_or_far))[..., None]
@@ -208,7 +209,7 @@ def _rim_points(
     away, towards = N[..., axis] * step, -(N * ray).sum(-1) / ray.norm(dim=-1)
     length = (away.square() + towards.square()).sqrt().clamp_min(1e-6)
     deeper = half * (towards / length) / (1 - away / length).clamp_min(1e-3)
-    z = X[..., 2] + torch.minimum(deeper, MAX_RIM_PX * 2 * half)
+    z = X[..., 2] + torch.minimum(deeper, MAX_CONTOUR_PX * 2 * half)
     across = torch.zeros_like(X)
     across[..., axis] = 0.5 * step / focal
     return (ray + across) * z[..., None]

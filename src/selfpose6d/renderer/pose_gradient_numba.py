@@ -9,8 +9,8 @@ EDGE_ON = 1e-4
 """A face whose plane is closer than this (cosine) to the line of sight is not continued beyond its pixel."""
 GAP_PX = 2.0
 """Neighbouring points are on different surfaces if neither they nor the faces' planes come within this in depth."""
-MAX_RIM_PX = 8.0
-"""Most that a rim is taken to lie behind the pixel beside it, in pixels' widths."""
+MAX_CONTOUR_PX = 8.0
+"""Most that an occluding contour is taken to lie behind the pixel beside it, in pixels' widths."""
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -18,8 +18,8 @@ def add_row_gradients(
     vertices, faces, T, K, face_id, rgb, depth_m, g_rgb, g_mask, g_depth, out
 ):  # pragma: no cover - compiled
     images, height, width = face_id.shape
-    for place in numba.prange(images * height):
-        i, row = place // height, place % height
+    for image_row in numba.prange(images * height):
+        i, row = image_row // height, image_row % height
         total = np.zeros((3, 4))
         for column in range(width):
             z, g = depth_m[i, row, column], g_depth[i, row, column]
@@ -32,16 +32,16 @@ def add_row_gradients(
                     continue
                 if face_id[i, row, column] < 0 and face_id[i, other_row, other_column] < 0:
                     continue
-                trade = _trade(
+                flux = _edge_flux(
                     face_id[i], rgb[i], depth_m[i], g_rgb[i], g_mask[i], g_depth[i],
                     row, column, other_row, other_column,
                 )  # fmt: skip
-                if trade != 0:
+                if flux != 0:
                     X, Y, Z = _point(
                         vertices, faces, T[i], K[i], face_id[i], depth_m[i],
                         row, column, other_row, other_column, axis,
                     )  # fmt: skip
-                    per_z = trade / Z
+                    per_z = flux / Z
                     if axis == 0:
                         a, b = K[i, 0, 0] * per_z, K[i, 0, 1] * per_z
                     else:
@@ -96,28 +96,28 @@ def _normal(vertices, faces, T, face, rx, ry):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _trade(
+def _edge_flux(
     face_id, rgb, depth_m, g_rgb, g_mask, g_depth, row_a, column_a, row_b, column_b
 ):  # pragma: no cover - compiled
     """Loss per pixel of motion from the first to the second of two neighbours."""
-    trade = (g_depth[row_a, column_a] + g_depth[row_b, column_b]) * (
+    flux = (g_depth[row_a, column_a] + g_depth[row_b, column_b]) * (
         depth_m[row_a, column_a] - depth_m[row_b, column_b]
     )
     if (face_id[row_a, column_a] >= 0) != (face_id[row_b, column_b] >= 0):
         g = g_mask[row_a, column_a] + g_mask[row_b, column_b]
-        trade += g if face_id[row_a, column_a] >= 0 else -g
+        flux += g if face_id[row_a, column_a] >= 0 else -g
     for k in range(3):
-        trade += (g_rgb[row_a, column_a, k] + g_rgb[row_b, column_b, k]) * (
+        flux += (g_rgb[row_a, column_a, k] + g_rgb[row_b, column_b, k]) * (
             rgb[row_a, column_a, k] - rgb[row_b, column_b, k]
         )
-    return 0.5 * trade
+    return 0.5 * flux
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _point(
     vertices, faces, T, K, face_id, depth_m, row_a, column_a, row_b, column_b, axis
 ):  # pragma: no cover - compiled
-    """The surface point between two neighbours, or the rim of the one that hides the other."""
+    """The surface point between two neighbours, or the occluding contour of the one that hides the other."""
     a, b = face_id[row_a, column_a], face_id[row_b, column_b]
     za, zb = depth_m[row_a, column_a], depth_m[row_b, column_b]
     if (
@@ -133,12 +133,12 @@ def _point(
         xb, yb = _ray(K, column_b, row_b)
         return 0.5 * (xa * za + xb * zb), 0.5 * (ya * za + yb * zb), 0.5 * (za + zb)
     if a >= 0 and (b < 0 or za <= zb):
-        return _rim_point(vertices, faces, T, K, row_a, column_a, a, za, axis, 1.0)
-    return _rim_point(vertices, faces, T, K, row_b, column_b, b, zb, axis, -1.0)
+        return _contour_point(vertices, faces, T, K, row_a, column_a, a, za, axis, 1.0)
+    return _contour_point(vertices, faces, T, K, row_b, column_b, b, zb, axis, -1.0)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _rim_point(vertices, faces, T, K, row, column, face, z, axis, step):  # pragma: no cover - compiled
+def _contour_point(vertices, faces, T, K, row, column, face, z, axis, step):  # pragma: no cover - compiled
     rx, ry = _ray(K, column, row)
     n0, n1, n2 = _normal(vertices, faces, T, face, rx, ry)
     focal = K[axis, axis]
@@ -147,7 +147,7 @@ def _rim_point(vertices, faces, T, K, row, column, face, z, axis, step):  # prag
     towards = -(n0 * rx + n1 * ry + n2) / math.sqrt(rx * rx + ry * ry + 1)
     length = max(math.sqrt(away * away + towards * towards), 1e-6)
     deeper = half * (towards / length) / max(1 - away / length, 1e-3)
-    z += min(deeper, MAX_RIM_PX * 2 * half)
+    z += min(deeper, MAX_CONTOUR_PX * 2 * half)
     if axis == 0:
         rx += 0.5 * step / focal
     else:

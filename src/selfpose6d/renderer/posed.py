@@ -1,4 +1,4 @@
-"""What a renderer draws: one mesh an image, at a pose, before a camera."""
+"""What a renderer renders: one mesh an image, at a pose, before a camera."""
 
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,7 @@
 """Which face covers each pixel: one function, two back ends that agree pixel by pixel.
 
 A pixel belongs to the nearest face whose projection holds its centre (edges included; equal depths go to the face
-with the lower index). Faces seen from behind are drawn too, since scanned meshes are often open. Faces with a
+with the lower index). Faces seen from behind are rasterized too, since scanned meshes are often open. Faces with a
 corner nearer than `NEAR_M` are dropped.
 """
 
@@ -95,8 +95,8 @@ def _project_corners(
     inverse_z = 1.0 / camera[2]
     u = (K[..., 0, 0] * camera[0] + K[..., 0, 1] * camera[1]) * inverse_z + K[..., 0, 2]
     v = K[..., 1, 1] * camera[1] * inverse_z + K[..., 1, 2]
-    drawn = ((camera[2] > NEAR_M) & u.isfinite() & v.isfinite()).all(1, keepdim=True)
-    return torch.stack([u, v, torch.where(drawn, inverse_z, torch.nan)], -1)
+    projected = ((camera[2] > NEAR_M) & u.isfinite() & v.isfinite()).all(1, keepdim=True)
+    return torch.stack([u, v, torch.where(projected, inverse_z, torch.nan)], -1)
 
 
 def _pixel_boxes(

@@ -26,7 +26,7 @@ def rasterize_images(
 @numba.njit(cache=True, error_model="numpy")
 def _project_vertices(vertices, T, K, height, width):  # pragma: no cover - compiled
     """Columns u px, v px, 1 / z in float64; and the pixels at or beyond and at or before: ceil u, ceil v,
-    floor u, floor v, limited to the image. Beyond the image's width marks a vertex that cannot be drawn.
+    floor u, floor v, limited to the image. Beyond the image's width marks a vertex that cannot be projected.
     """
     projected, bounds = np.empty((len(vertices), 3)), np.empty((len(vertices), 4), np.int32)
     for i in range(len(vertices)):

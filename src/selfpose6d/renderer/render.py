@@ -24,7 +24,7 @@ def render(posed: PosedMeshes, supersample: int = 1, backend: Backend = "auto") 
 
 
 class _RenderImages(torch.autograd.Function):
-    """Forward rasterises and shades; backward looks at the finished images only, nothing is recorded on the way."""
+    """Forward rasterises and shades; backward needs the finished images only, nothing is recorded on the way."""
 
     @staticmethod
     def forward(ctx, T_cam_obj, posed, s, backend):

@@ -14,8 +14,10 @@ from selfpose6d.viz.plots import Curve, accuracy_panels, coverage_chart, learnin
 
 CM_PER_M = 100
 THRESHOLDS_M = np.linspace(0, MAX_DISTANCE_M, 201)
+"""Every half millimetre of the 10 cm."""
 NOT_LOGGED_QUANTITIES = ("step", "kind")
 MOST_LEARNING_PANELS = 12
+"""The first ones logged; they still fit on a page."""
 
 
 def accuracy_chart(evaluations: Mapping[str, Evaluation]) -> Chart:

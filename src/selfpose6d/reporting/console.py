@@ -1,7 +1,8 @@
 """What long commands show on the terminal: a bar with rate and time left, warnings above it."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -56,25 +57,20 @@ def keep_records(run: RunFolder, records: Iterable[JournalRecord], count: int, d
                 warn(f"frame skipped: {record.error}")
 
 
-class DecodingBar:
-    """Shows how many frames are decoded; gone when all are: the training has a bar of its own."""
+@contextmanager
+def decoding_bar(frames: int) -> Iterator[Callable[[], None]]:
+    """Gives what to call after each decoded frame; the bar is gone when all are: the training has one of its own."""
+    bar = Progress(transient=True)
+    task = bar.add_task("decoding", total=frames)
 
-    def __init__(self, frames: int) -> None:
-        self._bar, self._frames, self._done = Progress(transient=True), frames, 0
-        self._task = self._bar.add_task("decoding", total=frames)
+    def advance() -> None:
+        bar.start()
+        bar.advance(task)
+        if bar.finished:
+            bar.stop()
+            print(f"decoded {frames} frames")
 
-    def __enter__(self) -> "DecodingBar":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def advance(self) -> None:
-        """One more frame is decoded."""
-        if self._done == 0:
-            self._bar.start()
-        self._done += 1
-        self._bar.update(self._task, completed=self._done)
-        if self._done == self._frames:
-            self._bar.stop()
-            print(f"decoded {self._frames} frames")
+    try:
+        yield advance
+    finally:
+        bar.stop()

@@ -18,6 +18,7 @@ from selfpose6d.evaluation.evaluate import (
 )
 from selfpose6d.evaluation.inputs import Reference, load_reference, read_estimates
 from selfpose6d.evaluation.instances import Estimates
+from selfpose6d.image_files import write_png
 from selfpose6d.reporting.charts import accuracy_chart, learning_charts, reliability_charts
 from selfpose6d.reporting.page import Gallery, Report, Statistic
 from selfpose6d.reporting.pictures import entry_picture, frame_pictures, instance_entries, open_renderer
@@ -27,9 +28,8 @@ from selfpose6d.reporting.tables import TextTable, comparison_table, scores_by_o
 from selfpose6d.runs.config import flat_options
 from selfpose6d.types import PoseEstimate
 from selfpose6d.viz.contact_sheet import draw_contact_sheet
-from selfpose6d.viz.image_files import write_png
 
-STRIP_NOTE = "ObservedImages, rendering at the estimated pose, outline."
+STRIP_NOTE = "Observed image, rendering at the estimated pose, outline."
 
 
 def gather(sources: RunSources, compare: Sequence[Path], pictures: int) -> Report:
@@ -183,8 +183,8 @@ def _chosen(estimates: Estimates, errors: InstanceErrors | None) -> list[tuple[s
     """Rows of the worst estimates, farthest first, and of the rejected and ambiguous, most confident first."""
     order = np.argsort(-estimates.confidence, kind="stable")
     status = estimates.status[order]
-    turned_down = np.concatenate([order[status == "rejected"], order[status == "ambiguous"]])
-    chosen = [("rejected", "Rejected and ambiguous instances", turned_down)]
+    uncertified = np.concatenate([order[status == "rejected"], order[status == "ambiguous"]])
+    chosen = [("rejected", "Rejected and ambiguous instances", uncertified)]
     if errors is not None:
         found = np.flatnonzero(~errors.missed)
         worst = errors.prediction_row[found[np.argsort(-errors.add_or_adds_m[found], kind="stable")]]

@@ -4,13 +4,13 @@ import numpy as np
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError
+from selfpose6d.image_files import write_png
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.reporting.console import warn
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.selection import FrameId
 from selfpose6d.types import LabeledPose
-from selfpose6d.viz.image_files import write_png
 from selfpose6d.viz.overlay import DrawnPose, draw_overlay
 
 

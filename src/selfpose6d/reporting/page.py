@@ -3,11 +3,10 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from selfpose6d.files import replacing
@@ -72,20 +71,15 @@ class Report:
 
 def render_report(report: Report) -> str:
     """The page as HTML; nothing in it is fetched from elsewhere."""
+    source = resources.files("selfpose6d.reporting").joinpath(TEMPLATE_NAME).read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     charts = [(chart, Markup(chart.svg)) for chart in report.charts]
-    return _template().render(report=report, charts=charts)
+    return environment.from_string(source).render(report=report, charts=charts)
 
 
 def write_report(report: Report, path: Path) -> None:
     """Write the page; it appears whole or not at all."""
     with replacing(path) as file:
         file.write(render_report(report))
-
-
-@cache
-def _template() -> Template:
-    source = resources.files("selfpose6d.reporting").joinpath(TEMPLATE_NAME).read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(source)

@@ -11,16 +11,16 @@ from selfpose6d.datasets.true_poses import iterate_ground_truth
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.evaluation.errors_file import InstanceErrors
 from selfpose6d.evaluation.instances import Estimates, image_keys
+from selfpose6d.image_files import to_jpeg
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.reporting.page import Picture
+from selfpose6d.runs.predictions import MM_PER_M
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey
 from selfpose6d.viz.contact_sheet import SheetEntry, draw_strip
-from selfpose6d.viz.image_files import to_jpeg
 from selfpose6d.viz.overlay import DrawnPose, draw_overlay
 
 JPEG = "image/jpeg"
-MM_PER_M = 1e3
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def instance_entries(
 
 
 def entry_picture(renderer: RunRenderer, entry: SheetEntry) -> Picture:
-    """ObservedImages, rendering and outline of one instance, its text beside it."""
+    """Observed image, rendering and outline of one instance, its text beside it."""
     strip = draw_strip(renderer.meshes, replace(entry, captions=(), pose=replace(entry.pose, label="")))
     return Picture(to_jpeg(strip), JPEG, entry.captions, entry.pose.status)
 

@@ -12,6 +12,7 @@ from selfpose6d.evaluation.inputs import ReferenceOptions
 from selfpose6d.evaluation.results import read_results
 from selfpose6d.runs.config import RunConfig, read_config
 from selfpose6d.runs.files import RunFiles
+from selfpose6d.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,7 @@ class RunSources:
         """
         if self.data is None:
             raise UsageError(f"{self.run} does not say its data set. Pass --dataset DIR.")
-        return DataOptions(
-            self.data.dataset,
-            self.data.split,
-            models=self.data.models,
-            model_unit=self.data.model_unit,
-            detections=self.data.detections,
-        ).open()
+        return replace(self.data, selection=Selection()).open()
 
 
 def resolve_sources(

@@ -4,20 +4,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.instances import Estimates
-from selfpose6d.inference.stage_times import StageTimes
 from selfpose6d.reporting.tables import TextTable
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
-from selfpose6d.runs.predictions import iterate_predictions, read_skipped
-from selfpose6d.types import PoseEstimate
+from selfpose6d.runs.predictions import read_predictions, read_skipped
+from selfpose6d.types import PoseEstimate, Status
 
 MOST_REASONS = 20
-STATUSES = ("certified", "ambiguous", "rejected")
+"""Rows of the page's table; `annotate` prints the first `MOST_PRINTED` only."""
+MOST_PRINTED = 6
+STATUSES = get_args(Status)
 
 
 def read_run_skipped(run: RunFiles) -> list[PoseEstimate]:
@@ -76,8 +78,8 @@ def print_summary(run: RunFiles) -> None:
     total = sum(statuses.values()) + len(skipped)
     parts = [f"{statuses[status]} {status}" for status in STATUSES]
     print(f"{total} instances: {', '.join(parts)}, {len(skipped)} skipped")
-    for reason, number in reasons.most_common(6):
-        print(f"  {number:5d}  {reason}")
+    for reason, count in reasons.most_common(MOST_PRINTED):
+        print(f"  {count:5d}  {reason}")
     if times_s:
         print(f"median {1e3 * float(np.median(times_s)):.0f} ms an instance")
     files, folders = (run.certificates, run.skipped), (run.annotations, run.overlays)
@@ -85,13 +87,13 @@ def print_summary(run: RunFiles) -> None:
     print(f"written: {run.predictions} {' '.join(names)}")
 
 
-def print_estimates(run: RunFiles, dataset: Path, times: StageTimes, instances: int) -> None:
-    """How many poses an estimate run has, why the others are missing, and where the time went.
+def print_estimates(run: RunFiles, dataset: Path, times_s: Mapping[str, float], num_instances: int) -> None:
+    """How many poses an estimate run has, why the others are missing, and which stage took how long.
 
     Raises:
         DataError: there is not one pose.
     """
-    estimated = sum(1 for _ in iterate_predictions(run.predictions))
+    estimated = len(read_predictions(run.predictions))
     reasons = Counter(pose.reason for pose in read_run_skipped(run))
     if not estimated:
         shown = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
@@ -102,8 +104,8 @@ def print_estimates(run: RunFiles, dataset: Path, times: StageTimes, instances: 
     print(
         f"{run.folder}: {estimated} poses, {reasons.total()} instances skipped ({run.skipped.name} says why)"
     )
-    if instances:
-        parts = (f"{stage} {1e3 * time_s / instances:.1f}" for stage, time_s in times.seconds.items())
+    if num_instances:
+        parts = (f"{stage} {1e3 * time_s / num_instances:.1f}" for stage, time_s in times_s.items())
         print(f"ms an instance: {', '.join(parts)}")
 
 

@@ -5,7 +5,7 @@ from selfpose6d.evaluation.inputs import read_estimates
 from selfpose6d.evaluation.instances import image_keys
 from selfpose6d.reporting.run_sources import RunSources
 from selfpose6d.selection import FrameId
-from selfpose6d.viz.viewer import View, ViewedPose, measured_points
+from selfpose6d.viz.viewer import ViewedFrame, ViewedPose, measured_points
 
 
 class RunViews:
@@ -21,13 +21,9 @@ class RunViews:
             )
         self._dataset = sources.open_dataset()
         self._keys = sorted(set(image_keys(self._estimates)))
+        self.titles = [f"scene {scene_id}, image {im_id}" for scene_id, im_id in self._keys]
 
-    @property
-    def titles(self) -> list[str]:
-        """One for each frame."""
-        return [f"scene {scene_id}, image {im_id}" for scene_id, im_id in self._keys]
-
-    def load(self, index: int) -> View:
+    def load(self, index: int) -> ViewedFrame:
         """One frame's points and poses."""
         frame_id = FrameId(*self._keys[index])
         estimates, dataset = self._estimates, self._dataset
@@ -44,4 +40,4 @@ class RunViews:
             )
             for row in rows
         ]
-        return View(points_m, rgb, poses)
+        return ViewedFrame(points_m, rgb, poses)

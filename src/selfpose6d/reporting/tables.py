@@ -12,11 +12,12 @@ from selfpose6d.evaluation.results import Metrics, ObjectCounts, Results
 _METRIC_NAMES = {"ADD-S": "adds", "ADD": "add", "ADD(-S)": "add_or_adds"}
 AUC_COLUMNS = {f"{title}\nAUC": f"{name}_auc" for title, name in _METRIC_NAMES.items()}
 TOOLBOX_COLUMNS = {f"{title}\ntoolbox": f"{name}_auc_toolbox" for title, name in _METRIC_NAMES.items()}
-SHARE_COLUMNS = {f"{title}\n<2cm": f"{name}_below_2cm" for title, name in _METRIC_NAMES.items()}
+BELOW_COLUMNS = {f"{title}\n<2cm": f"{name}_below_2cm" for title, name in _METRIC_NAMES.items()}
 RECALL_COLUMNS = {"\nAR": "ar", "\nVSD": "ar_vsd", "\nMSSD": "ar_mssd", "\nMSPD": "ar_mspd"}
 COUNT_COLUMNS = ("\nmissed", "cert.\n%", "cert.\nright")
 ABSENT = "-"
 SHORTEST_NAME = 6
+"""Characters that a narrow terminal leaves of a row's name."""
 
 
 @dataclass(frozen=True)
@@ -31,33 +32,35 @@ class TextTable:
 
 def scores_by_object(results: Results, names: Mapping[int, str], toolbox: bool = False) -> TextTable:
     """One row an object, then pooled over instances and the plain mean over objects."""
-    columns, judged = metric_columns(results, toolbox), _judged(results)
+    columns, has_certificates = _metric_columns(results, toolbox), math.isfinite(results.certified_share)
     rows = [
-        _row(_object_title(obj_id, names), results.objects[obj_id], results.counts[obj_id], columns, judged)
-        for obj_id in results.objects
+        _row(
+            f"{obj_id} {names.get(obj_id, '')}".strip(),
+            metrics,
+            columns,
+            results.counts[obj_id],
+            has_certificates,
+        )
+        for obj_id, metrics in results.objects.items()
     ]
-    total = _total(results)
-    rows.append(_row("pooled", results.pooled, total, columns, judged))
-    rows.append(_row("mean", results.mean, None, columns))
+    rows += _total_rows(results, columns, "pooled", "mean")
     headings = ("\nobject", "\nn", *columns, *COUNT_COLUMNS)
     return TextTable(headings, tuple(rows), 2, _note(results))
 
 
 def comparison_table(runs: Mapping[str, Results], toolbox: bool = False) -> TextTable:
     """Two rows a run: pooled over instances, and the plain mean over objects."""
-    columns = metric_columns(next(iter(runs.values())), toolbox)
-    rows = []
+    columns, rows = _metric_columns(next(iter(runs.values())), toolbox), []
     for name, results in runs.items():
-        rows.append(_row(f"{name} (pooled)", results.pooled, _total(results), columns, _judged(results)))
-        rows.append(_row(f"{name} (mean)", results.mean, None, columns))
+        rows += _total_rows(results, columns, f"{name} (pooled)", f"{name} (mean)")
     notes = dict.fromkeys(_note(results) for results in runs.values())
     return TextTable(("\nrun", "\nn", *columns, *COUNT_COLUMNS), tuple(rows), 0, " | ".join(notes))
 
 
-def metric_columns(results: Results, toolbox: bool) -> dict[str, str]:
+def _metric_columns(results: Results, toolbox: bool) -> dict[str, str]:
     """Metric attribute by heading."""
     recalls = RECALL_COLUMNS if results.pooled.ar is not None else {}
-    return {**AUC_COLUMNS, **(TOOLBOX_COLUMNS if toolbox else {}), **SHARE_COLUMNS, **recalls}
+    return {**AUC_COLUMNS, **(TOOLBOX_COLUMNS if toolbox else {}), **BELOW_COLUMNS, **recalls}
 
 
 def to_rich(table: TextTable, title: str, width: int) -> Table:
@@ -82,16 +85,28 @@ def _widest(table: TextTable, column: int) -> int:
     return max(len(text) for text in (*heading, *(row[column] for row in table.rows)))
 
 
+def _total_rows(
+    results: Results, columns: Mapping[str, str], pooled: str, mean: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    certified = sum(count.certified for count in results.counts.values())
+    total = ObjectCounts(results.instances, results.missed, certified, results.certified_precision)
+    has_certificates = math.isfinite(results.certified_share)
+    return _row(pooled, results.pooled, columns, total, has_certificates), _row(mean, results.mean, columns)
+
+
 def _row(
     title: str,
     metrics: Metrics,
-    counts: ObjectCounts | None,
     columns: Mapping[str, str],
-    judged: bool = False,
+    counts: ObjectCounts | None = None,
+    has_certificates: bool = False,
 ) -> tuple[str, ...]:
     cells = [_cell(name, metrics) for name in columns.values()]
-    count = str(counts.instances) if counts else ""
-    return (title, count, *cells, *(_count_cells(counts, judged) if counts else ("", "", "")))
+    if counts is None:
+        return (title, "", *cells, "", "", "")
+    certified = counts.certified / counts.instances if has_certificates and counts.instances else math.nan
+    percents = (_percent(fraction) for fraction in (certified, counts.certified_precision))
+    return (title, str(counts.instances), *cells, str(counts.missed), *percents)
 
 
 def _cell(name: str, metrics: Metrics) -> str:
@@ -101,33 +116,14 @@ def _cell(name: str, metrics: Metrics) -> str:
     return f"{value:.2f}" if "_auc" in name else f"{100 * value:.1f}"
 
 
-def _count_cells(counts: ObjectCounts, judged: bool) -> tuple[str, str, str]:
-    share = counts.certified / counts.instances if judged and counts.instances else math.nan
-    return str(counts.missed), _percent(share), _percent(counts.certified_precision)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}" if math.isfinite(share) else ABSENT
-
-
-def _judged(results: Results) -> bool:
-    """Whether the run has certificates."""
-    return math.isfinite(results.certified_share)
-
-
-def _total(results: Results) -> ObjectCounts:
-    certified = sum(count.certified for count in results.counts.values())
-    return ObjectCounts(results.instances, results.missed, certified, results.certified_precision)
-
-
-def _object_title(obj_id: int, names: Mapping[int, str]) -> str:
-    return f"{obj_id} {names[obj_id]}" if obj_id in names else str(obj_id)
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}" if math.isfinite(fraction) else ABSENT
 
 
 def _note(results: Results) -> str:
     symmetric = " ".join(map(str, results.symmetric_ids)) or "none"
     recalls = "" if results.pooled.ar is None else " Recalls know the symmetries of models_info.json only."
     return (
-        f"AUC up to 10 cm, 0-100; shares in %; missed count as failures. Model points: {results.points}. "
+        f"AUC up to 10 cm, 0-100; fractions in %; missed count as failures. Model points: {results.points}. "
         f"ADD(-S) takes ADD-S for objects: {symmetric}.{recalls}"
     )

@@ -21,9 +21,11 @@ def rigid_fit(
     """
     if weights is None:
         weights = torch.ones_like(source[..., 0])
-    share = (weights / weights.sum(-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny))[..., None]
-    source_mean, target_mean = (share * source).sum(-2), (share * target).sum(-2)
-    covariance = (share * (source - source_mean[..., None, :])).mT @ (target - target_mean[..., None, :])
+    normalized = (weights / weights.sum(-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny))[
+        ..., None
+    ]
+    source_mean, target_mean = (normalized * source).sum(-2), (normalized * target).sum(-2)
+    covariance = (normalized * (source - source_mean[..., None, :])).mT @ (target - target_mean[..., None, :])
     U, _, Vh = torch.linalg.svd(covariance)
     sign = torch.ones_like(source_mean)
     sign[..., 2] = torch.det(Vh.mT @ U.mT).sign()

@@ -2,7 +2,7 @@
 
 Each iteration pairs every point with its nearest counterpart and fits a rigid pose in closed form. The direction of
 the pairing matters more than anything else: `observed-to-model` matches what the camera saw to the model;
-`model-to-observed` (Eq. (10) and the first author's code) also pulls the hidden back of the object onto the visible
+`model-to-observed` (Eq. (10) and the first author's code) also moves the hidden back of the object onto the visible
 front.
 """
 

@@ -133,7 +133,7 @@ def _largest_eigenvector(N):  # pragma: no cover - compiled
 
 @numba.njit(cache=True, error_model="numpy")
 def _residual(T, observed, index, origin, cell, points, inlier):  # pragma: no cover - compiled
-    """(rms distance, share of points nearer than `inlier`) at the pose."""
+    """(rms distance, ratio of points nearer than `inlier`) at the pose."""
     total, inliers = 0.0, 0
     for n in range(observed.shape[0]):
         x = observed[n]

@@ -1,15 +1,16 @@
-"""`certificates.jsonl` (one automatic label a line) and `review.jsonl` (a person's verdicts)."""
+"""The labels of a run: `certificates.jsonl` (one a line) and `review.jsonl` (a person's verdicts)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from selfpose6d.errors import DataError
-from selfpose6d.files import replacing
-from selfpose6d.runs.json_lines import read_lines, to_line
+from selfpose6d.errors import DataError, UsageError
+from selfpose6d.runs.config import read_config
+from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.runs.predictions import MM_PER_M, key_of, transform_of
 from selfpose6d.types import (
     Alternative,
@@ -49,28 +50,53 @@ def pose_row(pose: PoseEstimate) -> dict[str, Any]:
     return row | {"time_s": float(pose.time_s)} | path
 
 
-def write_certificates(path: Path, labels: Iterable[LabeledPose]) -> None:
-    """Write the labels in their order; the file appears whole or not at all."""
-    with replacing(path) as file:
-        file.writelines(to_line(pose_row(label)) for label in labels)
-
-
 def read_certificates(path: Path) -> Iterator[LabeledPose]:
     """The labels of a `certificates.jsonl`, one by one; null measures become NaN.
 
     Raises:
         DataError: the file is missing or a line is not of its form (with its line number).
     """
-    for number, row in read_lines(path):
-        yield label_of(row, f"{path}, line {number}")
+    for name, row in read_lines(path):
+        yield _label(row, name)
 
 
-def label_of(row: dict[str, Any], name: str) -> LabeledPose:
-    """One row as a label; `name` says which row in the message.
+def load_labels(run: Path, fingerprint: str, split: str) -> dict[InstanceKey, LabeledPose]:
+    """The certified labels of a run by key, after the verdicts of `review.jsonl`; weight = confidence.
+
+    Args:
+        run: the `--out` of an `annotate` run.
+        fingerprint: `Dataset.fingerprint()` of the data set to train on.
+        split: its split.
 
     Raises:
-        DataError: a field is missing or not of its form.
+        UsageError: the run is of another data set or split, or has no certified label.
+        DataError: a file of the run is missing or broken.
     """
+    config, files = read_config(run), RunFiles(run)
+    if config.command != "annotate":
+        raise UsageError(
+            f"{run} was made by {config.command}, not annotate. Pass an annotate run to --labels."
+        )
+    if config.data.split != split:
+        raise UsageError(
+            f"{run} labels split {config.data.split}, training reads split {split}. Annotate split {split} first."
+        )
+    if config.data.fingerprint != fingerprint:
+        raise UsageError(
+            f"{run} labels another data set (fingerprint {config.data.fingerprint}, expected {fingerprint}). "
+            "Annotate this data set first."
+        )
+    review = read_review(files.review)
+    labels = (reviewed(label, review) for label in read_certificates(files.certificates))
+    certified = {label.key: label for label in labels if label.certificate.status == "certified"}
+    if not certified:
+        raise UsageError(
+            f"{run} has no certified label. Look at its {files.certificates.name} for the reasons."
+        )
+    return certified
+
+
+def _label(row: dict[str, Any], name: str) -> LabeledPose:
     key = key_of(row, name)
     try:
         if row["status"] not in get_args(Status):
@@ -102,10 +128,8 @@ def read_review(path: Path) -> dict[InstanceKey, Verdict]:
     Raises:
         DataError: a line has no key or no single verdict (with its line number).
     """
-    return {
-        key_of(row, f"{path}, line {number}"): _verdict(row, f"{path}, line {number}")
-        for number, row in (read_lines(path) if path.is_file() else ())
-    }
+    rows = read_lines(path) if path.is_file() else ()
+    return {key_of(row, name): _verdict(row, name) for name, row in rows}
 
 
 def reviewed(label: LabeledPose, review: dict[InstanceKey, Verdict]) -> LabeledPose:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +20,7 @@ from selfpose6d.version import __version__
 
 FORMAT = 2
 """Of the run folder. 1 had the data set among the options, under two names."""
+_PATHS = ("dataset", "model", "models", "detections")
 _PACKAGES = ("torch", "numpy", "scipy", "numba", "opencv-python-headless", "roma", "trimesh")
 
 
@@ -85,11 +87,13 @@ def read_config(run: Path) -> RunConfig:
                 f"{run} was made by {made_by} and has run format {stored.get('format', 1)}, this version reads "
                 f"{FORMAT}. Make the run again with another --out."
             )
+        data = _restored(stored["data"])
+        data["selection"] = Selection(**_restored(data["selection"]))
         return RunConfig(
             command=str(stored["command"]),
-            data=_data_config(stored["data"]),
+            data=DataConfig(**data),
             options=dict(stored["options"]),
-            context=_context(stored["context"]),
+            context=RunContext(**_restored(stored["context"])),
             version=str(stored["version"]),
             commit=stored["commit"],
             packages=dict(stored["packages"]),
@@ -143,35 +147,17 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(dict(options), default=str))
 
 
-def _data_config(stored: Mapping[str, Any]) -> DataConfig:
-    lists = {name: tuple(map(int, stored["selection"][name])) for name in ("scenes", "frames", "objects")}
-    return DataConfig(
-        split=str(stored["split"]),
-        fingerprint=str(stored["fingerprint"]),
-        selection=Selection(**lists, limit=stored["selection"]["limit"]),
-        models=_path(stored["models"]),
-        model_unit=stored["model_unit"],
-        detections=_path(stored["detections"]),
-    )
-
-
-def _context(stored: Mapping[str, Any]) -> RunContext:
-    return RunContext(
-        Path(stored["dataset"]), str(stored["device"]), _path(stored["model"]), stored["precision"]
-    )
-
-
-def _path(stored: str | None) -> Path | None:
-    return None if stored is None else Path(stored)
+def _restored(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataclass's fields from their plain form: lists as tuples, paths as `Path`."""
+    paths = {name: Path(stored[name]) for name in _PATHS if stored.get(name) is not None}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()} | paths
 
 
 def _versions() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -6,95 +6,58 @@ from pathlib import Path
 from selfpose6d.errors import CheckpointError
 
 
+class _Inside:
+    """The path of one file or folder of a run."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __get__(self, run: "RunFiles", _: type) -> Path:
+        return run.folder.joinpath(*self._parts)
+
+
 @dataclass(frozen=True)
 class RunFiles:
     """Paths in the folder of a run; which of them exist follows from the command that made it."""
 
     folder: Path
 
-    @property
-    def config(self) -> Path:
-        """How the run was made."""
-        return self.folder / "config.yaml"
-
-    @property
-    def journal(self) -> Path:
-        """What is finished, frame by frame."""
-        return self.folder / "journal.jsonl"
-
-    @property
-    def predictions(self) -> Path:
-        """The best pose of every instance that has one, in BOP's form."""
-        return self.folder / "predictions.csv"
-
-    @property
-    def certificates(self) -> Path:
-        """The same poses with their evidence, and their whole keys."""
-        return self.folder / "certificates.jsonl"
-
-    @property
-    def skipped(self) -> Path:
-        """The instances without a pose, and why."""
-        return self.folder / "skipped.jsonl"
-
-    @property
-    def annotations(self) -> Path:
-        """Folder of the certified poses in BOP's form."""
-        return self.folder / "annotations"
-
-    @property
-    def steps(self) -> Path:
-        """Folder of the poses after each step of refinement."""
-        return self.folder / "steps"
-
-    @property
-    def overlays(self) -> Path:
-        """Folder of frames with their poses drawn in."""
-        return self.folder / "overlays"
-
-    @property
-    def frame_names(self) -> Path:
-        """Which file is which `im_id`, for data sets whose names do not say it."""
-        return self.folder / "frames.json"
-
-    @property
-    def review(self) -> Path:
-        """A person's verdicts."""
-        return self.folder / "review.jsonl"
-
-    @property
-    def results(self) -> Path:
-        """What `evaluate` found, in all."""
-        return self.folder / "results.json"
-
-    @property
-    def instances(self) -> Path:
-        """What `evaluate` found, by instance."""
-        return self.folder / "instances.csv"
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.folder / "report.html"
+    config = _Inside("config.yaml")
+    """How the run was made."""
+    journal = _Inside("journal.jsonl")
+    """What is finished, frame by frame."""
+    predictions = _Inside("predictions.csv")
+    """The best pose of every instance that has one, in BOP's form."""
+    certificates = _Inside("certificates.jsonl")
+    """The same poses with their evidence, and their whole keys."""
+    skipped = _Inside("skipped.jsonl")
+    """The instances without a pose, and why."""
+    annotations = _Inside("annotations")
+    """Folder of the certified poses in BOP's form."""
+    steps = _Inside("steps")
+    """Folder of the poses after each step of refinement."""
+    overlays = _Inside("overlays")
+    """Folder of frames with their poses drawn in."""
+    frame_names = _Inside("frames.json")
+    """Which file is which `im_id`, for data sets whose names do not say it."""
+    review = _Inside("review.jsonl")
+    """A person's verdicts."""
+    results = _Inside("results.json")
+    """What `evaluate` found, in all."""
+    instances = _Inside("instances.csv")
+    """What `evaluate` found, by instance."""
+    report = _Inside("report.html")
+    """The page."""
+    log = _Inside("log.jsonl")
+    """What a training said on its way."""
+    tensorboard = _Inside("tensorboard")
+    """The same for TensorBoard."""
+    training_state = _Inside("checkpoints", "last.state")
+    """All that a training needs to go on."""
 
     def contact_sheet(self, kind: str) -> Path:
         """Pictures of the `worst` or the `rejected` instances."""
         return self.folder / f"contact_sheet_{kind}.png"
-
-    @property
-    def log(self) -> Path:
-        """What a training said on its way."""
-        return self.folder / "log.jsonl"
-
-    @property
-    def tensorboard(self) -> Path:
-        """The same for TensorBoard."""
-        return self.folder / "tensorboard"
-
-    @property
-    def training_state(self) -> Path:
-        """All that a training needs to go on."""
-        return self.folder / "checkpoints" / "last.state"
 
     def network(self, name: str) -> Path:
         """The network that validated `best`, the `last` one, or that at the end of a stage."""

@@ -1,9 +1,8 @@
 """A run's folder: made once, continued by the same options only."""
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,7 +32,13 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise UsageError(f"--out {path} is a file, expected a folder. Choose another --out.")
         if files.config.is_file():
-            config = _continued(read_config(path), config, path)
+            there = read_config(path)
+            if different := differences(there, config):
+                raise UsageError(
+                    f"{path} was made with other options: {'; '.join(different)}. "
+                    "Choose another --out, or use the same options to continue."
+                )
+            config = replace(there, context=config.context)
         elif present := files.existing_outputs():
             raise UsageError(
                 f"{path} holds {', '.join(present)} but no {files.config.name}: they would be overwritten. "
@@ -70,17 +75,3 @@ class RunFolder:
         if names:
             with replacing(self.files.frame_names) as file:
                 json.dump({str(im_id): name for im_id, name in names.items()}, file, indent=1)
-
-
-def _continued(there: RunConfig, now: RunConfig, path: Path) -> RunConfig:
-    """The earlier configuration with today's context.
-
-    Raises:
-        UsageError: it was made in another way.
-    """
-    if different := differences(there, now):
-        raise UsageError(
-            f"{path} was made with other options: {'; '.join(different)}. "
-            "Choose another --out, or use the same options to continue."
-        )
-    return dataclasses.replace(there, context=now.context)

@@ -5,15 +5,15 @@ journalled again replaces its earlier record.
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from selfpose6d.errors import DataError
 from selfpose6d.runs.certificates import pose_row
 from selfpose6d.runs.json_lines import to_line
+from selfpose6d.runs.predictions import skipped_row
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey, PoseEstimate
 
@@ -26,16 +26,11 @@ class JournalRecord:
     labels: tuple[dict[str, Any], ...] = ()
     skipped: tuple[dict[str, Any], ...] = ()
     time_s: float = 0.0
-    error: str = field(default="")
+    error: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The journal's line as an object."""
-        row = {
-            "frame": list(self.frame_id),
-            "labels": list(self.labels),
-            "skipped": list(self.skipped),
-            "time_s": self.time_s,
-        }
+        row = {"frame": self.frame_id, "labels": self.labels, "skipped": self.skipped, "time_s": self.time_s}
         return row | ({"error": self.error} if self.error else {})
 
 
@@ -46,15 +41,14 @@ def finished_record(
     return JournalRecord(
         frame_id,
         tuple(pose_row(pose) for pose in poses if pose.valid),
-        tuple(_skipped_row(pose) for pose in (*skipped, *poses) if not pose.valid),
+        tuple(skipped_row(pose.key, pose.reason) for pose in (*skipped, *poses) if not pose.valid),
         time_s,
     )
 
 
 def unreadable_record(frame_id: FrameId, keys: Sequence[InstanceKey], reason: str) -> JournalRecord:
     """The record of a frame that could not be read: its instances are skipped; a later run tries it again."""
-    rows = tuple(_skipped_row(PoseEstimate.none(key, reason)) for key in keys)
-    return JournalRecord(frame_id, skipped=rows, error=reason)
+    return JournalRecord(frame_id, skipped=tuple(skipped_row(key, reason) for key in keys), error=reason)
 
 
 class Journal:
@@ -70,9 +64,15 @@ class Journal:
         self._offsets: dict[FrameId, int] = {}
         self._failed: set[FrameId] = set()
         path.touch()
-        _drop_torn_line(path)
-        with path.open("rb") as file:
-            self._index(file)
+        offset = 0
+        with path.open("r+b") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    file.truncate(offset)
+                    break
+                record = _parse(line, path)
+                self._note(record.frame_id, offset, bool(record.error))
+                offset += len(line)
 
     def __contains__(self, frame_id: FrameId) -> bool:
         """Whether the frame is finished; one that could not be read is not."""
@@ -96,20 +96,9 @@ class Journal:
                 file.seek(self._offsets[frame_id])
                 yield _parse(file.readline(), self.path)
 
-    def _index(self, file: Any) -> None:
-        offset = 0
-        for line in file:
-            record = _parse(line, self.path)
-            self._note(record.frame_id, offset, bool(record.error))
-            offset += len(line)
-
     def _note(self, frame_id: FrameId, offset: int, failed: bool) -> None:
         self._offsets[frame_id] = offset
         (self._failed.add if failed else self._failed.discard)(frame_id)
-
-
-def _skipped_row(pose: PoseEstimate) -> dict[str, Any]:
-    return {**pose.key._asdict(), "reason": pose.reason}
 
 
 def _parse(line: bytes, path: Path) -> JournalRecord:
@@ -123,18 +112,3 @@ def _parse(line: bytes, path: Path) -> JournalRecord:
         raise DataError(
             f"{path}: broken line ({error!r}). Remove that line; its frame is done again."
         ) from None
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut the file behind its last line end."""
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - (1 << 16))
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        file.truncate(end)

@@ -25,8 +25,8 @@ def without_nan(value: Any) -> Any:
     return value
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number (from 1) and object of every line that is not blank.
+def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name for messages (`FILE, line N`) and object of every line that is not blank.
 
     Raises:
         DataError: the file is missing, or a line is not a JSON object.
@@ -35,20 +35,17 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield number, _parse(line, path, number)
+                    name = f"{path}, line {number}"
+                    yield name, _parse(line, name)
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run the command that writes it first.") from None
 
 
-def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
+def _parse(line: str, name: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise DataError(
-            f"{path}, line {number}: broken JSON ({error}). Remove or restore the line."
-        ) from None
+        raise DataError(f"{name}: broken JSON ({error}). Remove or restore the line.") from None
     if not isinstance(row, dict):
-        raise DataError(
-            f"{path}, line {number}: expected an object, got {row!r}. Remove or restore the line."
-        )
+        raise DataError(f"{name}: expected an object, got {row!r}. Remove or restore the line.")
     return row

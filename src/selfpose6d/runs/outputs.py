@@ -11,7 +11,7 @@ from selfpose6d.files import replacing
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.journal import Journal, JournalRecord
 from selfpose6d.runs.json_lines import to_line
-from selfpose6d.runs.predictions import Prediction, header_line, prediction_line, transform_of
+from selfpose6d.runs.predictions import HEADER_LINE, Prediction, prediction_line, transform_of
 
 
 def write_outputs(run: RunFiles, journal: Journal, with_certificates: bool) -> None:
@@ -23,38 +23,29 @@ def write_outputs(run: RunFiles, journal: Journal, with_certificates: bool) -> N
         predictions = files.enter_context(replacing(run.predictions))
         skipped = files.enter_context(replacing(run.skipped))
         certificates = files.enter_context(replacing(run.certificates)) if with_certificates else None
-        predictions.write(header_line())
+        predictions.write(HEADER_LINE)
         for record in journal.records():
             labels = sorted(record.labels, key=_instance)
             predictions.writelines(prediction_line(_prediction(row, record.time_s)) for row in labels)
             skipped.writelines(to_line(row) for row in sorted(record.skipped, key=_instance))
             if certificates is not None:
-                certificates.writelines(to_line(_without_steps(row)) for row in labels)
+                rows = ({name: value for name, value in row.items() if name != "steps"} for row in labels)
+                certificates.writelines(map(to_line, rows))
 
 
 def write_steps(folder: Path, journal: Journal) -> None:
-    """Write `<number>-<name>.csv` for each step of refinement, in the form of `predictions.csv`."""
-    names = next(([step["name"] for step in row["steps"]] for row in _rows_with_steps(journal)), [])
+    """Write `<index>-<name>.csv` for each step of refinement, in the form of `predictions.csv`."""
+    refined = (row for record in journal.records() for row in record.labels if row.get("steps"))
+    names = [step["name"] for step in next(refined, {"steps": ()})["steps"]]
     folder.mkdir(exist_ok=True)
     with ExitStack() as files:
-        out = [
-            files.enter_context(replacing(folder / f"{number}-{name}.csv"))
-            for number, name in enumerate(names)
-        ]
+        out = [files.enter_context(replacing(folder / f"{i}-{name}.csv")) for i, name in enumerate(names)]
         for file in out:
-            file.write(header_line())
+            file.write(HEADER_LINE)
         for record in journal.records():
             for row in sorted(record.labels, key=_instance):
                 for file, step in zip(out, row["steps"], strict=True):
                     file.write(prediction_line(_prediction(row | step, record.time_s)))
-
-
-def _without_steps(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "steps"}
-
-
-def _rows_with_steps(journal: Journal) -> Iterator[dict[str, Any]]:
-    return (row for record in journal.records() for row in record.labels if row.get("steps"))
 
 
 def write_annotations(folder: Path, records: Iterable[JournalRecord]) -> None:
@@ -85,12 +76,8 @@ def _certified(records: Iterable[JournalRecord]) -> Iterator[tuple[int, list[dic
 
 
 def _scene_gt_entry(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "cam_R_m2c": row["R"],
-        "cam_t_m2c": row["t_mm"],
-        "obj_id": row["obj_id"],
-        "inst_id": row["inst_id"],
-    }
+    names = {"cam_R_m2c": "R", "cam_t_m2c": "t_mm", "obj_id": "obj_id", "inst_id": "inst_id"}
+    return {name: row[ours] for name, ours in names.items()}
 
 
 def _prediction(row: dict[str, Any], time_s: float) -> Prediction:

@@ -1,21 +1,23 @@
 """`predictions.csv` as BOP defines it (t in mm), and `skipped.jsonl`."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.errors import DataError
-from selfpose6d.files import replacing
-from selfpose6d.runs.json_lines import read_lines, to_line
+from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.types import InstanceKey, PoseEstimate
 
 COLUMNS = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
+HEADER_LINE = ",".join(COLUMNS) + "\n"
 MM_PER_M = 1e3
 MAX_ROTATION_DEFECT = 0.02
+"""Of `rotation_defect`: other programs write few digits, but a matrix of zeros or a reflection is off by 1 or more."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +30,6 @@ class Prediction:
     score: float
     T_cam_obj: Float[np.ndarray, "4 4"]
     time_s: float = -1.0
-
-
-def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write the rows in their order; the file appears whole or not at all."""
-    with replacing(path) as file:
-        file.write(header_line())
-        file.writelines(map(prediction_line, predictions))
-
-
-def header_line() -> str:
-    """The first line of the file."""
-    return ",".join(COLUMNS) + "\n"
 
 
 def prediction_line(prediction: Prediction) -> str:
@@ -56,27 +46,24 @@ def read_predictions(path: Path) -> list[Prediction]:
     Raises:
         DataError: the file is missing, has other columns, or a row is not of BOP's form (its line is named).
     """
-    return list(iterate_predictions(path))
-
-
-def iterate_predictions(path: Path) -> Iterator[Prediction]:
-    """The rows one by one; see `read_predictions`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             columns = _column_order(next(reader, []), path)
-            for row in reader:
-                if any(field.strip() for field in row):
-                    yield _parse(row, columns, f"{path}, line {reader.line_num}")
+            return [
+                _parse(row, columns, f"{path}, line {reader.line_num}")
+                for row in reader
+                if any(field.strip() for field in row)
+            ]
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run annotate or estimate first.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV text file ({error}). Pass a predictions.csv.") from None
 
 
-def skipped_line(key: InstanceKey, reason: str) -> str:
-    """One line of `skipped.jsonl`."""
-    return to_line({**key._asdict(), "reason": reason})
+def skipped_row(key: InstanceKey, reason: str) -> dict[str, Any]:
+    """One row of `skipped.jsonl`."""
+    return {**key._asdict(), "reason": reason}
 
 
 def read_skipped(path: Path) -> Iterator[PoseEstimate]:
@@ -85,8 +72,8 @@ def read_skipped(path: Path) -> Iterator[PoseEstimate]:
     Raises:
         DataError: the file is missing, or a line lacks the key or the reason.
     """
-    for number, row in read_lines(path):
-        yield PoseEstimate.none(key_of(row, f"{path}, line {number}"), str(row.get("reason", "")))
+    for name, row in read_lines(path):
+        yield PoseEstimate.none(key_of(row, name), str(row.get("reason", "")))
 
 
 def key_of(row: dict, name: str) -> InstanceKey:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 K_YCB_VIDEO = np.array([[1066.778, 0.0, 312.9869], [0.0, 1067.487, 241.3109], [0.0, 0.0, 1.0]])
+# successive multiples spread evenly over the circle, however many there are
 GOLDEN_RATIO = 0.6180339887498949
 
 
@@ -26,45 +27,39 @@ def look_at(
     return T_cam_world
 
 
-def eye_on_sphere(
-    target_m: Float[np.ndarray, "3"], azimuth_rad: float, elevation_rad: float, distance_m: float
-) -> Float[np.ndarray, "3"]:
-    """The point at a direction and distance from the target."""
+def direction(azimuth_rad: float, elevation_rad: float) -> Float[np.ndarray, "3"]:
+    """Unit vector of a heading from x towards y and an angle above the table."""
     level = np.cos(elevation_rad)
-    direction = [level * np.cos(azimuth_rad), level * np.sin(azimuth_rad), np.sin(elevation_rad)]
-    return target_m + distance_m * np.array(direction)
+    return np.array([level * np.cos(azimuth_rad), level * np.sin(azimuth_rad), np.sin(elevation_rad)])
 
 
 def orbit(
     frames: int, target_m: Float[np.ndarray, "3"], generator: np.random.Generator
 ) -> list[Float[np.ndarray, "4 4"]]:
     """A camera that moves around the table in one sweep, rising and falling, near and far."""
-    start, sweep = (
-        generator.uniform(0, 2 * np.pi),
-        generator.choice([-1, 1]) * generator.uniform(0.5, 1.6) * np.pi,
-    )
+    start = generator.uniform(0, 2 * np.pi)
+    sweep = generator.choice([-1, 1]) * generator.uniform(0.5, 1.6) * np.pi
     phase, elevation = generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(24, 56))
     distance_m = generator.uniform(0.7, 0.98)
-    along = np.arange(frames) / max(frames - 1, 1)
     poses = []
-    for share in along:
-        swing = np.sin(2 * np.pi * share + phase)
+    for progress in np.arange(frames) / max(frames - 1, 1):
+        swing = np.sin(2 * np.pi * progress + phase)
         aim_m = target_m + generator.normal(0, 0.02, 3) * (1, 1, 0.3)
-        up, away_m = elevation + np.radians(8) * swing, distance_m + 0.09 * np.cos(4 * share + phase)
-        eye_m = eye_on_sphere(aim_m, start + sweep * share, up, away_m)
+        up, away_m = elevation + np.radians(8) * swing, distance_m + 0.09 * np.cos(4 * progress + phase)
+        eye_m = aim_m + away_m * direction(start + sweep * progress, up)
         poses.append(look_at(eye_m, aim_m, np.radians(generator.uniform(-4, 4))))
     return poses
 
 
 def all_around(
-    frame_numbers: Sequence[int], target_m: Float[np.ndarray, "3"], generator: np.random.Generator
+    frame_indices: Sequence[int], target_m: Float[np.ndarray, "3"], generator: np.random.Generator
 ) -> list[Float[np.ndarray, "4 4"]]:
     """Cameras spread over all headings, elevation 15 to 70 degrees, 0.6 to 1.1 m from the target."""
     poses = []
-    for number in frame_numbers:
-        azimuth = 2 * np.pi * (number * GOLDEN_RATIO + 0.1 * generator.random())
+    for index in frame_indices:
+        azimuth = 2 * np.pi * (index * GOLDEN_RATIO + 0.1 * generator.random())
         elevation, distance_m = np.radians(generator.uniform(15, 70)), generator.uniform(0.6, 1.1)
-        eye_m = eye_on_sphere(target_m, azimuth, elevation, distance_m)
+        eye_m = target_m + distance_m * direction(azimuth, elevation)
         aim_m = target_m + generator.normal(0, 0.012, 3)
         poses.append(look_at(eye_m, aim_m, np.radians(generator.uniform(-4, 4))))
     return poses

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int16, Int32
+from jaxtyping import Bool, Float, Int16, Int32
 
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
-from selfpose6d.synthetic.compose_numba import keep_nearest
-from selfpose6d.synthetic.stock import Stock
+from selfpose6d.synthetic.scene_assets import SceneAssets
 
+# nearest depth of a vertex; a safeguard, as cameras stand 0.6 m away and more
 NEAR_M = 0.05
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A mesh of the stock at a pose in the world (metres)."""
+    """A mesh of the scene assets at a pose in the world (metres)."""
 
     mesh_index: int
     T_world_obj: Float[np.ndarray, "4 4"]
@@ -44,7 +44,7 @@ class Surfaces:
 
 
 def compose(
-    stock: Stock,
+    assets: SceneAssets,
     placed: Sequence[Placed],
     T_cam_world: Float[np.ndarray, "4 4"],
     K: Float[np.ndarray, "3 3"],
@@ -57,12 +57,22 @@ def compose(
     barycentric = np.zeros((height, width, 3), np.float32)
     nearest_m = np.full((height, width), np.inf, np.float32)
     silhouettes = []
-    for index, thing in enumerate(placed):
-        T_cam_obj = T_cam_world @ thing.T_world_obj
-        left, top, columns, rows = window(stock.resting[thing.mesh_index].hull_m, T_cam_obj, K, height, width)
-        raster = _rasterize_window(stock, thing.mesh_index, T_cam_obj, K, (left, top, columns, rows))
-        silhouettes.append(Silhouette(left, top, raster[0] >= 0))
-        keep_nearest(index, left, top, *raster, owner, face_id, barycentric, nearest_m)
+    for index, item in enumerate(placed):
+        T_cam_obj = T_cam_world @ item.T_world_obj
+        left, top, columns, rows = window(assets.resting[item.mesh_index].hull_m, T_cam_obj, K, height, width)
+        K_window = K - np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
+        T, K_window = torch.from_numpy(T_cam_obj)[None], torch.from_numpy(K_window)
+        posed = PosedMeshes.of_one(assets.packed, item.mesh_index, T, K_window, (rows, columns))
+        raster = rasterize(posed, "numba")
+        window_face = raster.face_id[0].numpy()
+        silhouettes.append(Silhouette(left, top, window_face >= 0))
+        at, cut = overlap(left, top, (rows, columns), (height, width))
+        window_m = raster.depth_m[0].numpy()[cut]
+        nearer = (window_face[cut] >= 0) & (window_m < nearest_m[at])
+        np.copyto(owner[at], index, where=nearer)
+        np.copyto(face_id[at], window_face[cut], where=nearer)
+        np.copyto(nearest_m[at], window_m, where=nearer)
+        np.copyto(barycentric[at], raster.barycentric[0].numpy()[cut], where=nearer[..., None])
     nearest_m[owner < 0] = 0.0
     return Surfaces(owner, face_id, barycentric, nearest_m, tuple(silhouettes))
 
@@ -87,18 +97,12 @@ def window(
     return int(low[0]), int(low[1]), int(high[0] - low[0] + 1), int(high[1] - low[1] + 1)
 
 
-def _rasterize_window(
-    stock: Stock,
-    mesh_index: int,
-    T_cam_obj: Float[np.ndarray, "4 4"],
-    K: Float[np.ndarray, "3 3"],
-    box: tuple[int, int, int, int],
-) -> tuple[
-    Int[np.ndarray, "rows columns"], Float[np.ndarray, "rows columns 3"], Float[np.ndarray, "rows columns"]
-]:
-    left, top, columns, rows = box
-    K_window = K.copy()
-    K_window[:2, 2] -= (left, top)
-    T, K_window = torch.from_numpy(T_cam_obj)[None], torch.from_numpy(K_window)
-    raster = rasterize(PosedMeshes.of_one(stock.packed, mesh_index, T, K_window, (rows, columns)), "numba")
-    return raster.face_id[0].numpy(), raster.barycentric[0].numpy(), raster.depth_m[0].numpy()
+def overlap(
+    left: int, top: int, window_shape: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of a window that lies in the image, as slices of the image and of the window."""
+    (rows, columns), (height, width) = window_shape, shape
+    return (
+        np.s_[max(0, top) : max(0, top + rows), max(0, left) : max(0, left + columns)],
+        np.s_[max(0, -top) : max(0, height - top), max(0, -left) : max(0, width - left)],
+    )

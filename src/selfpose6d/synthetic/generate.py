@@ -5,20 +5,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from selfpose6d.datasets.model_files import read_models_info
 from selfpose6d.errors import SelfPose6DError, UsageError
+from selfpose6d.files import write_json
 from selfpose6d.processes import available_cores, map_in_processes
-from selfpose6d.synthetic.bop_files import write_json, write_targets
 from selfpose6d.synthetic.models import write_models
 from selfpose6d.synthetic.options import Split, SynthOptions
 
 RECORD_NAME = "synth.json"
 MODELS_ASIDE = ".models.part"
 SPLITS: tuple[Split, ...] = ("train", "test")
+# limits the memory: each process holds all meshes, textures and its own torch
 MAX_WORKERS = 8
 
 
@@ -66,10 +65,13 @@ def render_all(tasks: Sequence[SceneTask], workers: int = 0) -> Iterator[SceneTa
     missing = [task for task in tasks if not task.folder.is_dir()]
     yield from (task for task in tasks if task not in missing)
     workers = min(workers or available_cores(), MAX_WORKERS, len(missing))
-    yield from (
-        map(render_task, missing) if workers <= 1 else map_in_processes(_scene_renderer, missing, workers)
-    )
+    if workers > 1:
+        yield from map_in_processes(_scene_renderer, missing, workers)
+    else:
+        yield from map(render_task, missing)
     if any(task.split == "test" for task in tasks):
+        from selfpose6d.synthetic.bop_writer import write_targets
+
         write_targets(tasks[0].root, "test")
 
 
@@ -112,20 +114,14 @@ def render_task(task: SceneTask) -> SceneTask:
     """Render one scene into a folder aside, then move it to its place."""
     from selfpose6d.synthetic.bop_writer import write_scene
     from selfpose6d.synthetic.scene import render_scene
+    from selfpose6d.synthetic.scene_assets import load_scene_assets
 
-    stock = _stock(task.root / "models", task.object_ids, task.options.seed)
+    assets = load_scene_assets(task.root / "models", task.object_ids, task.options.seed)
     aside = task.folder.with_name(f".{task.folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
-    write_scene(aside, render_scene(stock, task.options, task.split, task.scene_id, task.frames))
+    write_scene(aside, render_scene(assets, task.options, task.split, task.scene_id, task.frames))
     os.replace(aside, task.folder)
     return task
-
-
-@cache
-def _stock(models_dir: Path, object_ids: tuple[int, ...], seed: int) -> Any:
-    from selfpose6d.synthetic.stock import load_stock
-
-    return load_stock(models_dir, object_ids, seed)
 
 
 def _scene_renderer() -> Callable[[SceneTask], SceneTask]:

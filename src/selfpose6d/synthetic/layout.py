@@ -1,4 +1,4 @@
-"""Where things stand: arrangements on the table without overlap, and occluders for single frames."""
+"""Where objects stand: arrangements on the table without overlap, and occluders for single frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,21 @@ from jaxtyping import Float
 
 from selfpose6d.synthetic.compose import Placed, compose
 from selfpose6d.synthetic.resting import draw_resting, heading
-from selfpose6d.synthetic.stock import Stock
+from selfpose6d.synthetic.scene_assets import SceneAssets
 
 OBJECTS_PER_SCENE = 5
+# random positions, farther from the middle with each, before the table counts as full
 PLACEMENT_TRIES = 80
+# each renders two small images; the best of them is taken where none fits
 OCCLUDER_TRIES = 12
 CLEARANCE_M = 0.002
-OCCLUDED_SHARE = (0.1, 0.5)
+# less hides nothing that matters, more leaves too little of the one object
+OCCLUDED_RATIO = (0.1, 0.5)
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """What stands on the table; the first `labelled` things are objects with ground truth."""
+    """What stands on the table; the first `labelled` have ground truth."""
 
     placed: tuple[Placed, ...]
     labelled: int
@@ -28,36 +31,33 @@ class Arrangement:
     @property
     def centre_m(self) -> Float[np.ndarray, "3"]:
         """Mean position of the labelled objects."""
-        return np.mean([thing.T_world_obj[:3, 3] for thing in self.placed[: self.labelled]], axis=0)
+        return np.mean([item.T_world_obj[:3, 3] for item in self.placed[: self.labelled]], axis=0)
 
 
-def arrange_tabletop(stock: Stock, generator: np.random.Generator) -> Arrangement:
+def arrange_tabletop(assets: SceneAssets, generator: np.random.Generator) -> Arrangement:
     """About five different objects close together, upright or lying, and two to four distractors."""
-    most = len(stock.object_ids)
+    most = len(assets.object_ids)
     wanted = min(most, OBJECTS_PER_SCENE + int(generator.integers(-1, 2)))
-    meshes = [int(index) for index in generator.choice(most, wanted, replace=False)]
-    strangers = [
-        int(index) for index in generator.choice(stock.distractors, generator.integers(2, 5), replace=False)
-    ]
+    objects = generator.choice(most, wanted, replace=False).tolist()
+    distractors = generator.choice(assets.distractors, generator.integers(2, 5), replace=False).tolist()
     placed, footprints, labelled = [], [], 0
-    for count, mesh_index in enumerate([*meshes, *strangers]):
-        found = _place(stock, mesh_index, footprints, generator)
-        if found is None:
-            continue
-        placed.append(found)
-        footprints.append(footprint(stock, found))
-        labelled += count < len(meshes)
+    for count, mesh_index in enumerate([*objects, *distractors]):
+        found = _place(assets, mesh_index, footprints, generator)
+        if found is not None:
+            placed.append(found)
+            footprints.append(footprint(assets, found))
+            labelled += count < len(objects)
     return Arrangement(tuple(placed), labelled)
 
 
-def arrange_single_upright(stock: Stock, generator: np.random.Generator) -> Arrangement:
+def arrange_single_upright(assets: SceneAssets, generator: np.random.Generator) -> Arrangement:
     """The one object standing on the table, any heading."""
     R = heading(generator.uniform(0, 2 * np.pi))
-    return Arrangement((_on_table(stock, 0, R, np.zeros(2)),), labelled=1)
+    return Arrangement((_on_table(assets, 0, R, np.zeros(2)),), labelled=1)
 
 
 def add_occluder(
-    stock: Stock,
+    assets: SceneAssets,
     arrangement: Arrangement,
     T_cam_world: Float[np.ndarray, "4 4"],
     K: Float[np.ndarray, "3 3"],
@@ -66,49 +66,49 @@ def add_occluder(
     """A distractor on the camera's side that hides 10 to 50 % of the object, or as much as can be found."""
     best, best_gap = arrangement, np.inf
     for _ in range(OCCLUDER_TRIES):
-        stranger = _towards_camera(stock, arrangement, T_cam_world, generator)
-        if overlaps(footprint(stock, stranger), [footprint(stock, arrangement.placed[0])]):
+        occluder = _towards_camera(assets, arrangement, T_cam_world, generator)
+        if overlaps(footprint(assets, occluder), [footprint(assets, arrangement.placed[0])]):
             continue
-        candidate = Arrangement((*arrangement.placed, stranger), arrangement.labelled)
-        hidden = _hidden_share(stock, candidate, T_cam_world, K)
-        if OCCLUDED_SHARE[0] <= hidden <= OCCLUDED_SHARE[1]:
+        candidate = Arrangement((*arrangement.placed, occluder), arrangement.labelled)
+        hidden = _hidden_ratio(assets, candidate, T_cam_world, K)
+        if OCCLUDED_RATIO[0] <= hidden <= OCCLUDED_RATIO[1]:
             return candidate
-        gap = OCCLUDED_SHARE[0] - hidden
+        gap = OCCLUDED_RATIO[0] - hidden
         if 0 <= gap < best_gap:
             best, best_gap = candidate, gap
     return best
 
 
-def footprint(stock: Stock, thing: Placed) -> Float[np.ndarray, "corners 2"]:
+def footprint(assets: SceneAssets, placed: Placed) -> Float[np.ndarray, "corners 2"]:
     """Convex outline of the object seen from above; disjoint footprints cannot touch."""
-    hull_m = stock.resting[thing.mesh_index].hull_m
-    ground = hull_m @ thing.T_world_obj[:2, :3].T + thing.T_world_obj[:2, 3]
+    hull_m = assets.resting[placed.mesh_index].hull_m
+    ground = hull_m @ placed.T_world_obj[:2, :3].T + placed.T_world_obj[:2, 3]
     return cv2.convexHull(ground.astype(np.float32))[:, 0]
 
 
 def _place(
-    stock: Stock, mesh_index: int, taken: Sequence[np.ndarray], generator: np.random.Generator
+    assets: SceneAssets, mesh_index: int, taken: Sequence[np.ndarray], generator: np.random.Generator
 ) -> Placed | None:
-    """A free place as near the middle as chance allows, or None when the table is full."""
-    R = draw_resting(stock.resting[mesh_index], generator)
-    outline = footprint(stock, _on_table(stock, mesh_index, R, np.zeros(2)))
+    """A free position as near the middle as chance allows, or None when the table is full."""
+    R = draw_resting(assets.resting[mesh_index], generator)
+    outline = footprint(assets, _on_table(assets, mesh_index, R, np.zeros(2)))
     for attempt in range(PLACEMENT_TRIES):
         reach_m = 0.04 + 0.26 * attempt / PLACEMENT_TRIES
         angle = generator.uniform(0, 2 * np.pi)
         at_m = reach_m * np.sqrt(generator.random()) * np.array([np.cos(angle), np.sin(angle)])
         if not overlaps(outline + at_m, taken):
-            return _on_table(stock, mesh_index, R, at_m)
+            return _on_table(assets, mesh_index, R, at_m)
     return None
 
 
 def _on_table(
-    stock: Stock, mesh_index: int, R_world_obj: Float[np.ndarray, "3 3"], at_m: Float[np.ndarray, "2"]
+    assets: SceneAssets, mesh_index: int, R_world_obj: Float[np.ndarray, "3 3"], at_m: Float[np.ndarray, "2"]
 ) -> Placed:
-    turned = stock.resting[mesh_index].hull_m @ R_world_obj.T
+    rotated = assets.resting[mesh_index].hull_m @ R_world_obj.T
     T_world_obj = np.eye(4)
     T_world_obj[:3, :3] = R_world_obj
-    middle = 0.5 * (turned[:, :2].min(axis=0) + turned[:, :2].max(axis=0))
-    T_world_obj[:3, 3] = (*(at_m - middle), -turned[:, 2].min())
+    middle = 0.5 * (rotated[:, :2].min(axis=0) + rotated[:, :2].max(axis=0))
+    T_world_obj[:3, 3] = (*(at_m - middle), -rotated[:, 2].min())
     return Placed(mesh_index, T_world_obj)
 
 
@@ -132,7 +132,7 @@ def _gap_m(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "m 2"]) -> float:
 
 
 def _towards_camera(
-    stock: Stock,
+    assets: SceneAssets,
     arrangement: Arrangement,
     T_cam_world: Float[np.ndarray, "4 4"],
     generator: np.random.Generator,
@@ -141,18 +141,20 @@ def _towards_camera(
     eye_m = -T_cam_world[:3, :3].T @ T_cam_world[:3, 3]
     ahead = eye_m[:2] / np.linalg.norm(eye_m[:2])
     aside = np.array([-ahead[1], ahead[0]])
-    at_m = (
-        arrangement.centre_m[:2] + generator.uniform(0.07, 0.2) * ahead + generator.uniform(-0.1, 0.1) * aside
-    )
-    mesh_index = int(generator.choice(stock.distractors))
-    return _on_table(stock, mesh_index, heading(generator.uniform(0, 2 * np.pi)), at_m)
+    offset_m = generator.uniform(0.07, 0.2) * ahead
+    at_m = arrangement.centre_m[:2] + offset_m + generator.uniform(-0.1, 0.1) * aside
+    mesh_index = int(generator.choice(assets.distractors))
+    return _on_table(assets, mesh_index, heading(generator.uniform(0, 2 * np.pi)), at_m)
 
 
-def _hidden_share(
-    stock: Stock, arrangement: Arrangement, T_cam_world: Float[np.ndarray, "4 4"], K: Float[np.ndarray, "3 3"]
+def _hidden_ratio(
+    assets: SceneAssets,
+    arrangement: Arrangement,
+    T_cam_world: Float[np.ndarray, "4 4"],
+    K: Float[np.ndarray, "3 3"],
 ) -> float:
-    """Share of the first object's pixels that other things cover, at a quarter of the resolution."""
+    """Ratio of the first object's pixels that others cover, at a quarter of the resolution."""
     K_small = K * np.array([[0.25], [0.25], [1.0]])
-    alone = compose(stock, arrangement.placed[:1], T_cam_world, K_small, 120, 160)
-    together = compose(stock, arrangement.placed, T_cam_world, K_small, 120, 160)
+    alone = compose(assets, arrangement.placed[:1], T_cam_world, K_small, 120, 160)
+    together = compose(assets, arrangement.placed, T_cam_world, K_small, 120, 160)
     return 1.0 - int((together.owner == 0).sum()) / max(int((alone.owner == 0).sum()), 1)

@@ -7,17 +7,18 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from selfpose6d.synthetic.cameras import look_at
+from selfpose6d.synthetic.cameras import direction, look_at
 from selfpose6d.synthetic.compose import Placed, compose
-from selfpose6d.synthetic.stock import Stock
+from selfpose6d.synthetic.scene_assets import SceneAssets
 
 SHADOW_MAP_PX = 640
+# about the table's middle, where the objects stand; outside, nothing is in shadow
 LIT_RADIUS_M = 0.6
 
 
 @dataclass(frozen=True)
 class Lights:
-    """A lamp at a place, a far fill light and the room's own light from above; linear RGB strengths."""
+    """A lamp at a position, a far fill light and the room's own light from above; linear RGB strengths."""
 
     key_position_m: Float[np.ndarray, "3"]
     key_rgb: Float[np.ndarray, "3"]
@@ -25,12 +26,6 @@ class Lights:
     fill_rgb: Float[np.ndarray, "3"]
     ambient_rgb: Float[np.ndarray, "3"]
     softness_px: float
-
-    def as_array(self) -> Float[np.ndarray, "5 3"]:
-        """Rows: lamp position, lamp, fill direction, fill, ambient."""
-        return np.stack(
-            [self.key_position_m, self.key_rgb, self.fill_direction, self.fill_rgb, self.ambient_rgb]
-        )
 
 
 @dataclass(frozen=True)
@@ -46,36 +41,31 @@ class ShadowMap:
 
 def draw_lights(generator: np.random.Generator) -> Lights:
     """A lamp 1.2 to 2.5 m away and not too low, warm or cold; more or less even light from elsewhere."""
-    direction = _direction(generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(35, 75)))
+    towards_key = direction(generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(35, 75)))
     ambient, key, fill = generator.uniform((0.25, 0.5, 0.05), (0.5, 1.0, 0.3))
     total = ambient + 0.7 * key + 0.3 * fill
     return Lights(
-        key_position_m=generator.uniform(1.2, 2.5) * direction,
+        key_position_m=generator.uniform(1.2, 2.5) * towards_key,
         key_rgb=key / total * _tint(generator, 0.12),
-        fill_direction=_direction(generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(15, 60))),
+        fill_direction=direction(generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(15, 60))),
         fill_rgb=fill / total * _tint(generator, 0.08),
         ambient_rgb=ambient / total * _tint(generator, 0.06),
         softness_px=float(generator.uniform(0.8, 3.0)),
     )
 
 
-def cast_shadows(stock: Stock, placed: Sequence[Placed], lights: Lights) -> ShadowMap:
+def cast_shadows(assets: SceneAssets, placed: Sequence[Placed], lights: Lights) -> ShadowMap:
     """What the lamp sees, by the same rasteriser as the camera's image."""
     distance_m = float(np.linalg.norm(lights.key_position_m))
     focal_px = 0.5 * SHADOW_MAP_PX * distance_m / LIT_RADIUS_M
     middle_px = 0.5 * (SHADOW_MAP_PX - 1)
     K = np.array([[focal_px, 0.0, middle_px], [0.0, focal_px, middle_px], [0.0, 0.0, 1.0]])
     T_light_world = look_at(lights.key_position_m, np.zeros(3))
-    surfaces = compose(stock, placed, T_light_world, K, SHADOW_MAP_PX, SHADOW_MAP_PX)
+    surfaces = compose(assets, placed, T_light_world, K, SHADOW_MAP_PX, SHADOW_MAP_PX)
     depth_m = np.where(surfaces.owner >= 0, surfaces.depth_m, np.float32(np.inf))
     reach_px = 2 * int(np.ceil(lights.softness_px + 0.5)) + 1
     nearest_m = cv2.erode(depth_m, np.ones((reach_px, reach_px), np.uint8))
     return ShadowMap(depth_m, nearest_m, K, T_light_world)
-
-
-def _direction(azimuth_rad: float, elevation_rad: float) -> Float[np.ndarray, "3"]:
-    level = np.cos(elevation_rad)
-    return np.array([level * np.cos(azimuth_rad), level * np.sin(azimuth_rad), np.sin(elevation_rad)])
 
 
 def _tint(generator: np.random.Generator, strength: float) -> Float[np.ndarray, "3"]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from selfpose6d.datasets.model_files import find_model_files, read_models_info, require_models
+from selfpose6d.files import write_json
 from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.catalogue import BOX_ID, CATALOGUE
-from selfpose6d.synthetic.bop_files import MM_PER_M, write_json
+from selfpose6d.runs.predictions import MM_PER_M
 from selfpose6d.synthetic.options import SynthOptions
 
 

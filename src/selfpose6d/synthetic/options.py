@@ -39,22 +39,17 @@ class SynthOptions:
                 "--preset single-upright has its own box and takes neither --models nor --objects. "
                 "Leave them out, or pass --preset tabletop."
             )
-        unknown = (
-            [obj_id for obj_id in self.objects if obj_id not in CATALOGUE] if self.models is None else []
-        )
-        if unknown:
+        unknown = [obj_id for obj_id in self.objects if obj_id not in CATALOGUE]
+        if unknown and self.models is None:
             raise UsageError(
                 f"--objects {' '.join(map(str, unknown))}: no such built-in object, expected ids of "
                 f"{', '.join(f'{i} {builtin.name}' for i, builtin in CATALOGUE.items())}."
             )
 
-    def frames(self, split: Split) -> int:
-        """Number of frames of a split."""
-        return self.train_frames if split == "train" else self.test_frames
-
     def scene_lengths(self, split: Split) -> list[int]:
         """Frames of each scene; all but the last have `FRAMES_PER_SCENE`."""
-        whole, rest = divmod(self.frames(split), FRAMES_PER_SCENE)
+        frames = self.train_frames if split == "train" else self.test_frames
+        whole, rest = divmod(frames, FRAMES_PER_SCENE)
         return [FRAMES_PER_SCENE] * whole + ([rest] if rest else [])
 
     def record(self) -> dict[str, Any]:

@@ -8,18 +8,19 @@ from scipy.spatial import ConvexHull
 
 from selfpose6d.meshes.mesh import Mesh
 
-LEAST_SHARE = 0.01
+MIN_PROBABILITY = 0.01
 NEIGHBOUR_ANGLE_RAD = np.radians(12.0)
 UPRIGHT_ANGLE_RAD = np.radians(15.0)
+# people put objects down upright; by chance alone tall objects would nearly always lie
 UPRIGHT_PROBABILITY = 0.6
 
 
 @dataclass(frozen=True)
 class RestingPoses:
-    """The stable orientations of one object. `share`: the part of all directions that lead there."""
+    """The stable orientations of one object. `probability`: the fraction of all directions that lead there."""
 
     R_world_obj: Float[np.ndarray, "poses 3 3"]
-    share: Float[np.ndarray, "poses"]
+    probability: Float[np.ndarray, "poses"]
     upright: Bool[np.ndarray, "poses"]
     hull_m: Float[np.ndarray, "corners 3"]
 
@@ -41,11 +42,11 @@ def find_resting_poses(mesh: Mesh) -> RestingPoses:
     facet, solid_angle = facet[is_stable], solid_angle[is_stable]
     facet /= np.linalg.norm(facet, axis=1, keepdims=True)
     around = (facet @ facet.T > np.cos(NEIGHBOUR_ANGLE_RAD)) @ solid_angle
-    kept = around >= min(LEAST_SHARE, around.max())
+    kept = around >= min(MIN_PROBABILITY, around.max())
     facet, solid_angle = facet[kept], solid_angle[kept]
     return RestingPoses(
         R_world_obj=rotations_to_down(facet),
-        share=solid_angle / solid_angle.sum(),
+        probability=solid_angle / solid_angle.sum(),
         upright=-facet[:, 2] > np.cos(UPRIGHT_ANGLE_RAD),
         hull_m=hull.points[hull.vertices],
     )
@@ -53,7 +54,7 @@ def find_resting_poses(mesh: Mesh) -> RestingPoses:
 
 def draw_resting(poses: RestingPoses, generator: np.random.Generator) -> Float[np.ndarray, "3 3"]:
     """One orientation: often upright where the object has such a pose, else as it would fall; any heading."""
-    weights = poses.share
+    weights = poses.probability
     if poses.upright.any() and generator.random() < UPRIGHT_PROBABILITY:
         weights = weights * poses.upright
     choice = generator.choice(len(weights), p=weights / weights.sum())
@@ -67,7 +68,7 @@ def heading(angle_rad: float) -> Float[np.ndarray, "3 3"]:
 
 
 def rotations_to_down(down: Float[np.ndarray, "poses 3"]) -> Float[np.ndarray, "poses 3 3"]:
-    """Shortest rotations that turn unit directions to (0, 0, -1); half a turn about x for (0, 0, 1)."""
+    """Shortest rotations that take unit directions to (0, 0, -1); by pi about x for (0, 0, 1)."""
     axis = np.cross(down, [0.0, 0.0, -1.0])
     cosine = -down[:, 2]
     K = np.zeros((len(down), 3, 3))

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int16, UInt8, UInt16
 
+# by which the noise fields exceed the image: windows at 192 x 192 positions hardly repeat within a scene
 MARGIN_PX = 192
 DEPTH_UNITS_PER_M = 10_000
 MAX_RANGE_M = 4.0
@@ -31,16 +32,14 @@ class SensorModel:
 
 def draw_sensor(height: int, width: int, generator: np.random.Generator) -> SensorModel:
     """Settings and noise fields of one recording."""
-    shape = (height + MARGIN_PX, width + MARGIN_PX)
-    white = generator.standard_normal(shape, np.float32)
+    white = generator.standard_normal((height + MARGIN_PX, width + MARGIN_PX), np.float32)
     coarse = cv2.GaussianBlur(white, (0, 0), 2.0)
     grain = np.float32(255 * generator.uniform(0.004, 0.014)) * white
+    rgb_noise = np.stack([np.roll(grain, 7 * k, axis=k % 2) for k in range(3)], -1)
     warmth = generator.uniform(-0.08, 0.08)
     return SensorModel(
         gain_rgb=generator.uniform(0.85, 1.35) * np.array([1 + warmth, 1.0, 1 - warmth]),
-        rgb_noise=np.stack([np.roll(grain, 7 * k, axis=k % 2) for k in range(3)], -1)
-        .round()
-        .astype(np.int16),
+        rgb_noise=rgb_noise.round().astype(np.int16),
         blur_px=float(generator.uniform(0.45, 0.8)),
         depth_noise_m=float(generator.uniform(0.0003, 0.0006)),
         depth_noise_per_m=float(generator.uniform(0.0010, 0.0020)),
@@ -51,7 +50,7 @@ def draw_sensor(height: int, width: int, generator: np.random.Generator) -> Sens
     )
 
 
-def take_picture(
+def take_image(
     rgb: UInt8[np.ndarray, "height width 3"], sensor: SensorModel, generator: np.random.Generator
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Lens blur and noise."""
@@ -77,16 +76,14 @@ def measure_depth(
     return np.where(lost, 0, np.round(measured_m * DEPTH_UNITS_PER_M)).astype(np.uint16)
 
 
-def _near_edges(
-    depth_m: Float[np.ndarray, "height width"], step: float = 0.02
-) -> Bool[np.ndarray, "height width"]:
-    """Pixels within about a pixel of a jump in depth of more than `step` times the distance."""
+def _near_edges(depth_m: Float[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """Pixels within about a pixel of a jump in depth of more than a fiftieth of the distance."""
     kernel = np.ones((3, 3), np.uint8)
     low, high = cv2.erode(depth_m, kernel), cv2.dilate(depth_m, kernel)
-    return high - low > step * high
+    return high - low > 0.02 * high
 
 
 def _cut(field: np.ndarray, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    """A window of a noise field at a random place."""
+    """A window of a noise field at a random position."""
     top, left = generator.integers(0, MARGIN_PX, 2)
     return field[top : top + shape[0], left : left + shape[1]]

@@ -21,11 +21,10 @@ class TrainingState:
     step: int
     total_steps: int | None
     stage: int
-    """Number of the recipe's stage at hand."""
+    """Index of the recipe's stage at hand."""
     best: float
     """Least validation measure of the stage so far."""
     validations_without_improvement: int
-    """Since then."""
     network: dict[str, Any]
     optimiser: dict[str, Any]
 

@@ -85,7 +85,7 @@ def step_generator(seed: int, step: int, part: ProcessPart, device: torch.device
 
 
 def split_frames(
-    keys: Int[np.ndarray, "instances 4"], held_out_share: float = 0.05, most_instances: int = 256
+    keys: Int[np.ndarray, "instances 4"], held_out_fraction: float = 0.05, most_instances: int = 256
 ) -> tuple[Int[np.ndarray, "training"], Int[np.ndarray, "held_out"]]:
     """Indices of the samples to train on, and of those held out: the last frames of the split.
 
@@ -94,7 +94,7 @@ def split_frames(
     """
     _, frame = np.unique(keys[:, :2], axis=0, return_inverse=True)
     frames = int(frame.max()) + 1
-    first_held_out = frames - max(1, round(held_out_share * frames))
+    first_held_out = frames - max(1, round(held_out_fraction * frames))
     training, held_out = np.flatnonzero(frame < first_held_out), np.flatnonzero(frame >= first_held_out)
     if len(held_out) > most_instances:
         held_out = held_out[np.linspace(0, len(held_out) - 1, most_instances).round().astype(int)]

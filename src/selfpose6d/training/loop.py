@@ -20,7 +20,9 @@ from selfpose6d.training.step import require_finite, step_loss
 from selfpose6d.training.validation import validate
 
 VALIDATIONS = 10
+"""In a whole training, at even intervals."""
 _SAVE_EVERY_S = 300.0
+"""Seconds of training that a kill loses at most."""
 
 
 def fit(plan: FitPlan, fabric: Fabric) -> FitResult:
@@ -54,6 +56,7 @@ class _Trainer:
         self.step, self.total = 0, plan.limit.max_steps
         self.stage_index, self.best, self.validations_without_improvement = 0, float("inf"), 0
         self._first_step, self._started_s = 0, time.perf_counter()
+        self._steps_per_epoch = -(-len(plan.training) // self.recipe.batch)
 
     @property
     def stage(self) -> Stage:
@@ -75,16 +78,8 @@ class _Trainer:
 
     def state(self) -> TrainingState:
         """What is needed to go on from here."""
-        network, optimiser = self.plan.network.state_dict(), self.optimiser.state_dict()
-        return TrainingState(
-            self.step,
-            self.total,
-            self.stage_index,
-            self.best,
-            self.validations_without_improvement,
-            network,
-            optimiser,
-        )
+        counters = (self.step, self.total, self.stage_index, self.best, self.validations_without_improvement)
+        return TrainingState(*counters, self.plan.network.state_dict(), self.optimiser.state_dict())
 
     def restore(self, state: TrainingState) -> None:
         """Go on from a saved state."""
@@ -96,10 +91,7 @@ class _Trainer:
         self.validations_without_improvement = state.validations_without_improvement
 
     def run(self, record: RunRecord, stop: threading.Event) -> None:
-        """All remaining steps, with validation at even intervals.
-
-        The state is saved with it and on every way out.
-        """
+        """All remaining steps, with validation at even intervals; the state is saved with it and on every way out."""
         meter = self._meter(record)
         self._started_s = saved_s = time.perf_counter()
         try:
@@ -143,14 +135,9 @@ class _Trainer:
 
     def _generator(self) -> torch.Generator:
         generator = step_generator(self.plan.seed, self.step, self.part, self.fabric.device)
-        # dropout draws from torch's own generator: seeded by the step as well, so that a resumed run
-        # repeats it
+        # dropout draws from torch's own generator: seeded by the step as well, so that a resumed run repeats it
         torch.manual_seed(generator.initial_seed())
         return generator
-
-    @property
-    def _steps_per_epoch(self) -> int:
-        return -(-len(self.plan.training) // self.recipe.batch)
 
     def _change_stage(self, record: RunRecord) -> None:
         """Go on to the next stage when this one's steps are used up or, in the first, its target is met or missed.
@@ -164,26 +151,19 @@ class _Trainer:
         while self.stage_index < last and (
             self.step >= ends[self.stage_index] or (self.stage_index == 0 and self._first_is_over())
         ):
-            record.save_stage(self.state())
-            self.stage_index, self.best, self.validations_without_improvement = (
-                self.stage_index + 1,
-                float("inf"),
-                0,
-            )
+            record.save_network(self.stage.name, self.state())
+            self.stage_index += 1
+            self.best, self.validations_without_improvement = float("inf"), 0
             self._validate(record)
 
     def _first_is_over(self) -> bool:
-        met = self.stage.until_m is not None and self.best < self.stage.until_m
-        missed = (
-            self.stage.patience is not None and self.validations_without_improvement >= self.stage.patience
-        )
+        until_m, patience = self.stage.until_m, self.stage.patience
+        met = until_m is not None and self.best < until_m
+        missed = patience is not None and self.validations_without_improvement >= patience
         return self._validation_due() and (met or missed) and self.recipe.stages[1].loss == "targets"
 
     def _meter(self, record: RunRecord) -> SpeedMeter | None:
-        """A meter where minutes are still to be turned into steps.
-
-        A first validation shows what one costs.
-        """
+        """A meter where minutes are still to be turned into steps; a first validation shows what one costs."""
         if self.total is not None or self.plan.limit.max_minutes is None:
             return None
         start_s = time.perf_counter()
@@ -221,26 +201,22 @@ class _Trainer:
 
     def _validate(self, record: RunRecord) -> None:
         """Rank 0 measures; the best network of the stage so far is kept. All processes know the outcome."""
-        if not len(self.plan.held_out):
-            return
-        value = float("inf")
-        if self.fabric.is_global_zero:
-            value = self._measure(record)
-        value = self.fabric.broadcast(value)
-        self.validations_without_improvement = (
-            0 if value < self.best else self.validations_without_improvement + 1
-        )
-        if value < self.best:
-            self.best = value
-            record.save_best(self.state())
-
-    def _measure(self, record: RunRecord) -> float:
         plan = self.plan
-        found = validate(
-            plan.network, plan.context, self.stage, plan.store, plan.held_out, plan.seed, self.fabric.autocast
-        )
-        record.note_validation(self.step, self.stage.name, found)
-        return found.value
+        if not len(plan.held_out):
+            return
+        value, stage = float("inf"), self.stage
+        if self.fabric.is_global_zero:
+            found = validate(
+                plan.network, plan.context, stage, plan.store, plan.held_out, plan.seed, self.fabric.autocast
+            )
+            record.note_validation(self.step, stage.name, found)
+            value = found.value
+        value = self.fabric.broadcast(value)
+        if value < self.best:
+            self.best, self.validations_without_improvement = value, 0
+            record.save_network("best", self.state())
+        else:
+            self.validations_without_improvement += 1
 
 
 @contextmanager

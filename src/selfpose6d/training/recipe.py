@@ -18,7 +18,7 @@ Features = Literal["joint", "detached"]
 class Stage:
     """A part of the training: what is trained, by which loss, for how long.
 
-    The first stage of a training may end before its share is used up, by either rule; the next takes its steps over.
+    The first stage of a training may end before its steps are used up, by either rule; the next takes them over.
     """
 
     name: str
@@ -26,32 +26,27 @@ class Stage:
     """Parts of the network whose weights change."""
     loss: Loss = "targets"
     """targets: distance to the target source's poses. joint: the rendering against the observed image, Eq. (11)."""
-    share: float = 1.0
-    """Share of all steps, 0-1; shares need not add up to 1, their proportions count."""
+    fraction: float = 1.0
+    """Of all steps, 0-1; fractions need not add up to 1, their proportions count."""
     epochs: float | None = None
-    """Most passes over the instances, where that is fewer than the share."""
+    """Most passes over the instances, where that is fewer than the fraction."""
     until_m: float | None = None
     """End when the label-free validation distance is below this, metres."""
     patience: int | None = None
     """End when this many validations in a row brought nothing better."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1 or not self.trains:
+        if not 0 < self.fraction <= 1 or not self.trains:
             raise UsageError(
-                f"stage {self.name}: its share must be between 0 and 1, and it must train something."
+                f"stage {self.name}: its fraction must be between 0 and 1, and it must train something."
             )
         if self.loss == "joint" and self.trains != ("refiner",):
             raise UsageError(f"stage {self.name}: the joint loss trains the refiner only.")
 
-    @property
-    def refines(self) -> bool:
-        """Whether poses are refined in this stage."""
-        return "refiner" in self.trains
 
-
-ESTIMATOR = Stage("estimator", share=0.5, until_m=0.004, patience=3)
-BOTH = Stage("refiner", ("estimator", "refiner"), share=0.5)
-JOINT_LOSS = Stage("joint-loss", ("refiner",), "joint", share=0.15, epochs=1.0)
+ESTIMATOR = Stage("estimator", fraction=0.5, until_m=0.004, patience=3)
+BOTH = Stage("refiner", ("estimator", "refiner"), fraction=0.5)
+JOINT_LOSS = Stage("joint-loss", ("refiner",), "joint", fraction=0.15, epochs=1.0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class Recipe:
     """Matching direction of the resolver."""
     resolver_iterations: int = 20
     """ICP iterations of the resolver (the paper: 20)."""
-    poses: int = 32
+    num_poses: int = 32
     """Pixels of each instance whose poses are compared with their targets in a step."""
     regularisation_m: float = 0.015
     """Weight of the confidence's logarithm in Eq. (4), metres."""
@@ -99,7 +94,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages or "estimator" not in self.stages[0].trains:
             raise UsageError(f"recipe {self.name}: the first stage must train the estimator.")
-        if min(self.poses, self.batch, self.warm_up_steps) < 1 or self.learning_rate <= 0:
+        if min(self.num_poses, self.batch, self.warm_up_steps) < 1 or self.learning_rate <= 0:
             raise UsageError(f"recipe {self.name}: poses, batch, warm-up and learning rate must be positive.")
 
     @property
@@ -131,7 +126,7 @@ RECIPES: dict[str, Recipe] = {
             "true poses of rendered frames, other backgrounds and stronger changes; for use on real frames",
             "ground-truth",
             augment=AugmentOptions(
-                brightness=0.4, contrast=0.4, saturation=0.5, noise=0.04, mask_px=2, background_share=0.7
+                brightness=0.4, contrast=0.4, saturation=0.5, noise=0.04, mask_px=2, background_fraction=0.7
             ),
         ),
     )

@@ -1,23 +1,34 @@
-"""What a training run leaves behind: log rows, progress, checkpoints. Only the first process writes."""
+"""What a training run leaves behind and says while it runs: log rows, progress, checkpoints."""
 
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
+from selfpose6d.files import replacing
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.json_lines import read_lines, to_line
 from selfpose6d.training.checkpoint import TrainingState, save_state
-from selfpose6d.training.log import RunLog, StepProgress
 from selfpose6d.training.plan import FitPlan
 from selfpose6d.training.step import StepLoss
 from selfpose6d.training.validation import Validation
 
 _LOG_EVERY_STEPS = 10
+"""Reading a row's values waits for the device."""
+_LINE_EVERY_S = 10.0
+"""Where there is no terminal."""
 
 
 class RunRecord:
     """Writes for one run; does nothing in processes other than the first."""
 
     def __init__(self, plan: FitPlan, first_process: bool, first_step: int) -> None:
-        self._plan, self._active = plan, first_process
+        self._plan = plan
         self._log = RunLog(plan.folder, first_step) if first_process else None
         self._progress = StepProgress(first_process)
 
@@ -44,7 +55,7 @@ class RunRecord:
         rate: float,
         samples_per_s: float,
     ) -> None:
-        """A row every few steps; reading the numbers waits for the device, so not at every one."""
+        """A row every few steps."""
         if self._log is None or not (step % _LOG_EVERY_STEPS == 0 or step == total):
             return
         values = {"loss": loss.total.item()}
@@ -64,27 +75,76 @@ class RunRecord:
 
     def save(self, state: TrainingState) -> None:
         """The latest network, and the full state to resume from."""
-        if self._active:
-            self._save_network("last", state)
+        self.save_network("last", state)
+        if self._log is not None:
             save_state(self._plan.folder, state)
 
-    def save_best(self, state: TrainingState) -> None:
-        """The network that validated best so far."""
-        if self._active:
-            self._save_network("best", state)
-
-    def save_stage(self, state: TrainingState) -> None:
-        """The network at the end of a stage, named after it, so that stages can be compared."""
-        if self._active:
-            self._save_network(self._plan.context.recipe.stages[state.stage].name, state)
-
-    def _save_network(self, name: str, state: TrainingState) -> None:
+    def save_network(self, name: str, state: TrainingState) -> None:
+        """The network as it is now: `last`, the `best` so far, or named after the stage that ends with it."""
+        if self._log is None:
+            return
+        recipe = self._plan.context.recipe
         metadata = {
-            "recipe": self._plan.context.recipe.name,
+            "recipe": recipe.name,
             "step": state.step,
-            "stage": self._plan.context.recipe.stages[state.stage].name,
+            "stage": recipe.stages[state.stage].name,
             "validation": state.best,
             "seed": self._plan.seed,
         }
-        path = RunFiles(self._plan.folder).network(name)
-        save_network(path, self._plan.network, metadata)
+        save_network(RunFiles(self._plan.folder).network(name), self._plan.network, metadata)
+
+
+class RunLog:
+    """Rows of numbers by step, to `log.jsonl` and TensorBoard."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        """Rows of a later step than `first_step`, written before a crash, are dropped: they are made again."""
+        self._path = RunFiles(folder).log
+        earlier = read_lines(self._path) if self._path.is_file() else ()
+        kept = [row for _, row in earlier if row["step"] <= first_step]
+        with replacing(self._path) as file:
+            file.writelines(map(to_line, kept))
+        self._board = SummaryWriter(str(RunFiles(folder).tensorboard), purge_step=first_step + 1)
+
+    def add(self, step: int, kind: str, values: Mapping[str, float], stage: str) -> None:
+        """Write one row; `kind` is `train` or `validation`, `step` the number of steps done."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(to_line({"step": step, "kind": kind, "stage": stage, **values}))
+        for name, value in values.items():
+            self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Flush TensorBoard's file."""
+        self._board.close()
+
+
+class StepProgress:
+    """A progress bar with loss, rate and time left; plain lines every few seconds where there is no terminal."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled, self._last_line_s = enabled, 0.0
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, disable=not (enabled and sys.stdout.isatty()))
+        self._task = self._bar.add_task("training", total=None, note="")
+
+    def __enter__(self) -> "StepProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def update(self, stage: str, step: int, total: int | None, note: str) -> None:
+        """Show that `step` of `total` steps are done."""
+        self._bar.update(self._task, description=stage, completed=step, total=total, note=note)
+        now_s = time.monotonic()
+        due = now_s - self._last_line_s > _LINE_EVERY_S or step == total
+        if self._enabled and self._bar.disable and due:
+            self._last_line_s = now_s
+            print(f"{stage}: step {step} of {total or '?'}, {note}", flush=True)

@@ -1,6 +1,8 @@
 """The joint loss of refined poses: render each at its crop, compare with the crop."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -19,7 +21,7 @@ from selfpose6d.types import LossTerms
 
 @dataclass(frozen=True)
 class RenderedLoss:
-    """Terms of every instance (means over its refinement steps), and how strongly each pulls at the poses."""
+    """Terms of every instance (means over its refinement steps), and the mean norm of each term's gradient."""
 
     terms: LossTerms
     gradient_norms: dict[str, float]
@@ -40,11 +42,10 @@ def rendered_joint_loss(
     count, steps = T_refined.shape[:2]
     index = torch.arange(count, device=T_refined.device).repeat_interleave(steps)
     T_cam_obj = (batch.T_cam_crop[:, None] @ T_refined).flatten(0, 1)
-    gradient_norms = {}
-    if norms:
-        gradient_norms = _gradient_norms(objects, batch, index, T_cam_obj.detach(), grid, options)
-    terms = _terms(objects, batch, index, T_cam_obj, grid, options)
-    means = {name: term.unflatten(0, (count, steps)).mean(1) for name, term in vars(terms).items()}
+    terms_at = partial(_terms, objects, batch, index, grid, options)
+    gradient_norms = _gradient_norms(terms_at, T_cam_obj.detach(), options) if norms else {}
+    terms = vars(terms_at(T_cam_obj))
+    means = {name: term.unflatten(0, (count, steps)).mean(1) for name, term in terms.items()}
     return RenderedLoss(LossTerms(**means), gradient_norms)
 
 
@@ -52,9 +53,9 @@ def _terms(
     objects: RenderedObjects,
     batch: CropBatch,
     index: Int[Tensor, "poses"],
-    T_cam_obj: Float[Tensor, "poses 4 4"],
     grid: NearestGrid,
     options: JointLossOptions,
+    T_cam_obj: Float[Tensor, "poses 4 4"],
 ) -> LossTerms:
     """Pose p is compared with instance `index[p]` of the batch."""
     images, model = batch.images, batch.object_index[index]
@@ -70,15 +71,10 @@ def _terms(
 
 
 def _gradient_norms(
-    objects: RenderedObjects,
-    batch: CropBatch,
-    index: Int[Tensor, "poses"],
-    T_cam_obj: Float[Tensor, "poses 4 4"],
-    grid: NearestGrid,
-    options: JointLossOptions,
+    terms_at: Callable[[Tensor], LossTerms], T_cam_obj: Float[Tensor, "poses 4 4"], options: JointLossOptions
 ) -> dict[str, float]:
     T_cam_obj.requires_grad_()
-    terms = _terms(objects, batch, index, T_cam_obj, grid, options)
+    terms = terms_at(T_cam_obj)
     norms = {}
     for name in ("colour", "iou", "geometry"):
         weight = getattr(options, name)

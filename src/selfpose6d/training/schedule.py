@@ -2,6 +2,7 @@
 
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,9 @@ from selfpose6d.errors import UsageError
 from selfpose6d.training.recipe import Recipe, Stage
 
 _NOT_MEASURED = 5
+"""First steps of a run: caches fill, kernels are compiled."""
 _MEASURED = 20
+"""Steps after these whose median duration counts."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class Limit:
 def stage_ends(stages: Sequence[Stage], total: int, steps_per_epoch: int) -> tuple[int, ...]:
     """The step before which each stage ends at the latest; together they take all `total` steps.
 
-    Stages of a number of epochs take these, or their share where that is less; the others divide the rest.
+    Stages of a number of epochs take these, or their fraction where that is less; the others divide the rest.
     """
-    whole = sum(stage.share for stage in stages)
-    wanted = [total * stage.share / whole for stage in stages]
+    whole = sum(stage.fraction for stage in stages)
+    wanted = [total * stage.fraction / whole for stage in stages]
     limited = [
         wanted[i] if stage.epochs is None else min(wanted[i], stage.epochs * steps_per_epoch)
         for i, stage in enumerate(stages)
@@ -42,7 +45,7 @@ def stage_ends(stages: Sequence[Stage], total: int, steps_per_epoch: int) -> tup
     free = [i for i, stage in enumerate(stages) if stage.epochs is None]
     left = total - sum(limited)
     for i in free:
-        limited[i] += left * stages[i].share / sum(stages[k].share for k in free)
+        limited[i] += left * stages[i].fraction / sum(stages[k].fraction for k in free)
     ends = [round(sum(limited[: i + 1])) for i in range(len(stages))]
     return (*ends[:-1], total)
 
@@ -50,8 +53,7 @@ def stage_ends(stages: Sequence[Stage], total: int, steps_per_epoch: int) -> tup
 def learning_rate(step: int, ends: tuple[int, ...] | None, recipe: Recipe) -> float:
     """Rate of step `step` (from 0): one warmup-cosine schedule over the stages by targets, one over the joint loss.
 
-    While the number of steps is not known yet only the warm-up is there; it must be longer than it takes to find
-    out.
+    While the number of steps is not known yet only the warm-up is there; it must be longer than it takes to find out.
     """
     if ends is None:
         return recipe.learning_rate * min(1.0, (step + 1) / recipe.warm_up_steps)
@@ -81,11 +83,8 @@ def affordable_steps(
         ends = (0, *stage_ends(stages, total, steps_per_epoch))
         return sum((b - a) * s for a, b, s in zip(ends[:-1], ends[1:], step_s, strict=True))
 
-    low, high = 0, max(1, math.ceil(seconds / min(step_s)) + len(stages))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if duration_s(middle) <= seconds else (low, middle - 1)
-    return low
+    most = max(1, math.ceil(seconds / min(step_s)) + len(stages))
+    return bisect_right(range(1, most + 1), seconds, key=duration_s)
 
 
 class SpeedMeter:

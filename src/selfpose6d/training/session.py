@@ -1,5 +1,7 @@
-"""From a data set and options to a training run: crops, network, targets, then the loop."""
+"""From a data set and options to a training run: device, crops, network, targets, then the loop."""
 
+import logging
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -8,11 +10,13 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from selfpose6d.crops.store import CacheOptions, CropStore, open_crop_store
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
+from selfpose6d.inference.options import Precision, use_bf16
 from selfpose6d.network.config import SIZES, NetworkConfig, Size
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.rendered import build_rendered_objects
@@ -23,7 +27,7 @@ from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.runs.config import RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.training.checkpoint import has_state
-from selfpose6d.training.label_targets import certified_labels, label_poses
+from selfpose6d.training.known_poses import certified_labels, ground_truth_poses, label_poses
 from selfpose6d.training.loader import split_frames
 from selfpose6d.training.loop import fit
 from selfpose6d.training.plan import FitPlan, FitResult
@@ -34,6 +38,13 @@ from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable, 
 from selfpose6d.types import InstanceKey, LabeledPose
 
 Labels = Mapping[InstanceKey, LabeledPose]
+_STORED_NAMES = {
+    "num_poses": "poses",
+    "fraction": "share",
+    "occluder_fraction": "occluder_share",
+    "background_fraction": "background_share",
+}
+"""Settings that `config.yaml` knows by another name: a run is continued by the same settings only."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +74,26 @@ class TrainOptions:
             "size": self.size,
             "labels": str(self.labels.resolve()) if self.labels else None,
             "seed": self.seed,
-            "recipe_settings": asdict(self.recipe),
-            "network": asdict(self.config),
+            "recipe_settings": asdict(self.recipe, dict_factory=_stored),
+            "network": self.config.to_json(),
         }
+
+
+def make_fabric(device: str, precision: Precision = "auto") -> Fabric:
+    """One process on `cpu` or `cuda`, or one of many that `torchrun` started (gloo on CPUs, NCCL on CUDA)."""
+    for name in ("lightning.fabric", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator=device,
+        devices=local,
+        num_nodes=max(1, world // local),
+        strategy=DDPStrategy(find_unused_parameters=True) if world > 1 else "auto",
+        precision="bf16-mixed" if use_bf16(device, precision) else "32-true",
+    )
+    fabric.launch()
+    return fabric
 
 
 def train(
@@ -84,8 +112,10 @@ def train(
         UsageError: the options do not fit the data set or the folder.
         KeyboardInterrupt: Ctrl-C; continue with `resume`.
     """
-    if not resume:
-        _require_unused(out)
+    if has_state(out) and not resume:
+        raise UsageError(
+            f"{out} holds a training already. Continue it with --resume, or choose another --out."
+        )
     context = RunContext(
         dataset.root.resolve(), str(fabric.device), precision=str(fabric.strategy.precision.precision)
     )
@@ -144,15 +174,13 @@ def _warn_of_plain_meshes(context: StepContext) -> None:
 def make_target_source(
     recipe: Recipe, dataset: Dataset, labels: Labels, store: CropStore, shapes: ObjectShapes
 ) -> TargetSource:
-    """What the recipe compares poses with; the reader of true poses is imported for `reads_poses` only."""
+    """What the recipe compares poses with."""
     if recipe.target == "resolver":
         options = ResolverOptions(iterations=recipe.resolver_iterations, direction=recipe.direction)
         return IterativeAnnotationResolver(shapes, options)
     if recipe.target == "labels":
         T_cam_obj, weight = label_poses(labels, store.keys)
     else:
-        from selfpose6d.training.ground_truth_targets import ground_truth_poses
-
         T_cam_obj, weight = ground_truth_poses(dataset, store.keys)
     symmetries = load_symmetries(dataset.models.folder, store.obj_ids).to(shapes.points_m.device)
     return PoseTable(T_cam_obj, weight, symmetries, shapes)
@@ -173,8 +201,5 @@ def _labels(dataset: Dataset, options: TrainOptions) -> Labels:
     return {}
 
 
-def _require_unused(out: Path) -> None:
-    if has_state(out):
-        raise UsageError(
-            f"{out} holds a training already. Continue it with --resume, or choose another --out."
-        )
+def _stored(settings: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {_STORED_NAMES.get(name, name): value for name, value in settings}

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.crops.augment import augment
 from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
 from selfpose6d.crops.store import CropStore
 from selfpose6d.errors import DataError
-from selfpose6d.losses.weak import WeakLoss, pose_distance_m, weak_loss
+from selfpose6d.losses.weak import pose_distance_m, weak_loss
 from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.estimator import ObjectTable, PosePrediction
+from selfpose6d.network.estimator import ObjectTable
 from selfpose6d.network.pose_network import NetworkOutput
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.objects.shapes import ObjectShapes
@@ -24,6 +24,7 @@ from selfpose6d.training.render_loss import rendered_joint_loss
 from selfpose6d.training.targets import TargetSource
 
 _LOSS_POINTS = 200
+"""Model points of an object that a step's distances are means over; drawn anew in every step."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class StepContext:
             images = augment(images, self.recipe.augment, generator)
         index_by_id = {obj_id: index for index, obj_id in enumerate(self.objects.obj_ids)}
         diameter_m = torch.tensor(self.objects.diameter_m)
-        return sample_batch(images, index_by_id, diameter_m, self.config.points, generator)
+        return sample_batch(images, index_by_id, diameter_m, self.config.num_points, generator)
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ def step_loss(
     recipe, count = context.recipe, len(samples)
     by_targets = stage.loss == "targets"
     batch = context.make_batch(samples.records, generator, training and by_targets)
-    num_poses = min(recipe.poses, context.config.points)
+    num_poses = min(recipe.num_poses, context.config.num_points)
     selected = torch.arange(num_poses, device=context.device).expand(count, num_poses)
     features = recipe.refiner_features if "estimator" in stage.trains else "frozen"
-    steps, perturbation = recipe.refine_steps * stage.refines, None
+    steps, perturbation = recipe.refine_steps if "refiner" in stage.trains else 0, None
     if steps and training and by_targets and recipe.refiner_noise > 0:
         perturbation = draw_perturbation(count, recipe.refiner_noise, generator)
     output = network(batch.inputs, context.shapes.grid, selected, steps, features, perturbation)
@@ -108,30 +109,23 @@ def _by_targets(
     samples: Samples,
     generator: torch.Generator,
 ) -> StepLoss:
-    points_m = _some_points(context.shapes.points_m, batch.object_index, generator)
-    weak = compare(output.prediction, batch, samples, context, points_m)
+    model_points_m, index = context.shapes.points_m, torch.from_numpy(samples.index)
+    order = torch.randperm(model_points_m.shape[1], generator=generator, device=model_points_m.device)
+    points_m = model_points_m[:, order[:_LOSS_POINTS]][batch.object_index]
+    prediction = output.prediction
+    targets = context.source.targets(batch, index, prediction.T_crop_obj)
+    distance_m = pose_distance_m(prediction.T_crop_obj, targets.T_crop_obj, points_m)
+    logit, regularisation_m = prediction.confidence_logit, context.recipe.regularisation_m
+    weak = weak_loss(distance_m, logit, regularisation_m, targets.weight)
     measures = {"distance_m": weak.distance_m, "confidence": weak.confidence}
     if output.T_refined is None:
         return StepLoss(weak.total, weak.instance.detach(), measures, "distance_m")
-    targets = context.source.targets(batch, torch.from_numpy(samples.index), output.T_refined)
+    targets = context.source.targets(batch, index, output.T_refined)
     refined_m = pose_distance_m(output.T_refined, targets.T_crop_obj, points_m)
     instance = refined_m.mean(-1)
     refined = (targets.weight * instance).sum() / targets.weight.sum().clamp_min(1e-9)
     measures["refined_m"] = refined_m[:, -1].detach()
     return StepLoss(weak.total + refined, (weak.instance + instance).detach(), measures, "refined_m")
-
-
-def compare(
-    prediction: PosePrediction,
-    batch: CropBatch,
-    samples: Samples,
-    context: StepContext,
-    points_m: Float[Tensor, "batch points 3"],
-) -> WeakLoss:
-    """Distance of the predicted poses to their targets, as the recipe weighs it."""
-    targets = context.source.targets(batch, torch.from_numpy(samples.index), prediction.T_crop_obj)
-    distance_m = pose_distance_m(prediction.T_crop_obj, targets.T_crop_obj, points_m)
-    return weak_loss(distance_m, prediction.confidence_logit, context.recipe.regularisation_m, targets.weight)
 
 
 def _joint(
@@ -155,20 +149,10 @@ def require_finite(values: Float[Tensor, "batch"], samples: Samples, store: Crop
     broken = ~torch.isfinite(values.detach()).cpu().numpy()
     if broken.any():
         names = [
-            " ".join(f"{k} {v}" for k, v in store.key(int(n))._asdict().items())
-            for n in samples.index[broken][:4]
+            " ".join(f"{k} {v}" for k, v in store.key(int(i))._asdict().items())
+            for i in samples.index[broken][:4]
         ]
         raise DataError(
             f"step {step}: the loss or its gradient is not finite for {'; '.join(names)}. "
             "Look at that frame with selfpose6d validate, or leave it out with --frames or --scenes."
         )
-
-
-def _some_points(
-    points_m: Float[Tensor, "objects points 3"],
-    object_index: Int[Tensor, "batch"],
-    generator: torch.Generator,
-) -> Float[Tensor, "batch some 3"]:
-    count = points_m.shape[1]
-    chosen = torch.randperm(count, generator=generator, device=points_m.device)[:_LOSS_POINTS]
-    return points_m[:, chosen][object_index]

@@ -1,4 +1,4 @@
-"""Instances side by side, three pictures each: the photograph, the rendering at the pose, and its outline."""
+"""Instances side by side, three tiles each: the observed image, the rendering at the pose, and its outline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from selfpose6d.viz.overlay import DrawnPose, draw_axes, draw_outline, draw_text
 from selfpose6d.viz.palette import BACKGROUND_RGB, STATUS_RGB, TEXT_RGB, TRUTH_RGB
 
 TILE_PX = 208
-MARGIN_SHARE = 0.15
+# on each side of the object, of its longer side
+MARGIN_RATIO = 0.15
 CAPTION_PX = 17
 GAP_PX = 10
 
@@ -30,6 +31,12 @@ class SheetEntry:
     pose: DrawnPose
     captions: tuple[str, ...]
     T_cam_obj_true: Float[np.ndarray, "4 4"] | None = None
+
+    @property
+    def poses(self) -> list[DrawnPose]:
+        """The pose to show, then the true one where it is known."""
+        known = [] if self.T_cam_obj_true is None else [self.T_cam_obj_true]
+        return [self.pose, *(DrawnPose(self.pose.mesh_index, T) for T in known)]
 
 
 def draw_contact_sheet(
@@ -58,45 +65,37 @@ def draw_contact_sheet(
 def draw_strip(
     meshes: PackedMeshes, entry: SheetEntry, caption_lines: int | None = None
 ) -> UInt8[np.ndarray, "rows columns 3"]:
-    """One instance: photograph, rendering and outline in a row, its captions underneath."""
-    photograph, K_crop = crop_around(meshes, entry)
-    rendering = _rendering(meshes, entry.pose, K_crop)
-    outline = photograph.copy()
-    if entry.T_cam_obj_true is not None:
-        true = DrawnPose(entry.pose.mesh_index, entry.T_cam_obj_true)
-        draw_outline(outline, silhouettes(meshes, [true], K_crop, outline.shape[:2])[0], TRUTH_RGB, 1)
-    mask = silhouettes(meshes, [entry.pose], K_crop, outline.shape[:2])[0]
-    draw_outline(outline, mask, STATUS_RGB[entry.pose.status])
+    """One instance: observed image, rendering and outline in a row, its captions underneath."""
+    observed, K_crop = crop_around(meshes, entry)
+    outline, colour = observed.copy(), STATUS_RGB[entry.pose.status]
+    estimated, *true = silhouettes(meshes, entry.poses, K_crop, outline.shape[:2])
+    for mask in true:
+        draw_outline(outline, mask, TRUTH_RGB, 1)
+    draw_outline(outline, estimated, colour)
     draw_axes(outline, K_crop, meshes, entry.pose)
-    pictures = np.concatenate([photograph, rendering, outline], axis=1)
+    tiles = np.concatenate([observed, _rendering(meshes, entry.pose, K_crop), outline], axis=1)
     if entry.pose.label:
-        draw_text(pictures, entry.pose.label, 0, 0, STATUS_RGB[entry.pose.status])
+        draw_text(tiles, entry.pose.label, 0, 0, colour)
     lines = len(entry.captions) if caption_lines is None else caption_lines
-    return (
-        np.concatenate([pictures, _caption(entry.captions, pictures.shape[1], lines)]) if lines else pictures
-    )
+    return np.concatenate([tiles, _caption(entry.captions, tiles.shape[1], lines)]) if lines else tiles
 
 
 def crop_around(
     meshes: PackedMeshes, entry: SheetEntry
 ) -> tuple[UInt8[np.ndarray, "tile tile 3"], Float[np.ndarray, "3 3"]]:
-    """A square around the object and its true place, with its camera matrix; the image if out of view."""
-    poses = [entry.pose]
-    if entry.T_cam_obj_true is not None:
-        poses.append(DrawnPose(entry.pose.mesh_index, entry.T_cam_obj_true))
+    """A square around the object and its true position, with its camera matrix; the image if out of view."""
     height, width = entry.rgb.shape[:2]
-    _, rows, columns = np.nonzero(silhouettes(meshes, poses, entry.K, (height, width)))
+    _, rows, columns = np.nonzero(silhouettes(meshes, entry.poses, entry.K, (height, width)))
     if not len(rows):
         rows, columns = np.array([0, height - 1]), np.array([0, width - 1])
-    side = max(np.ptp(rows), np.ptp(columns)) * (1 + 2 * MARGIN_SHARE) + 8
+    side = max(np.ptp(rows), np.ptp(columns)) * (1 + 2 * MARGIN_RATIO) + 8
     left, top = ((x.min() + x.max() - side + 1) / 2 for x in (columns, rows))
     box = CropBox(float(left), float(top), float(side))
     K_crop = crop_intrinsics(torch.from_numpy(np.asarray(entry.K, np.float64)), box, TILE_PX).numpy()
     A = K_crop @ np.linalg.inv(entry.K)
     interpolation = cv2.INTER_AREA if side > TILE_PX else cv2.INTER_CUBIC
-    crop = cv2.warpAffine(
-        entry.rgb, A[:2], (TILE_PX, TILE_PX), flags=interpolation, borderValue=BACKGROUND_RGB
-    )
+    size = (TILE_PX, TILE_PX)
+    crop = cv2.warpAffine(entry.rgb, A[:2], size, flags=interpolation, borderValue=BACKGROUND_RGB)
     return np.asarray(crop, np.uint8), K_crop
 
 

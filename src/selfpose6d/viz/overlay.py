@@ -1,4 +1,4 @@
-"""Estimated poses drawn into the photograph: the mesh's outline, its axes, and what is claimed of it."""
+"""Estimated poses drawn into the image: the mesh's outline, its axes, and what is claimed of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float, UInt8
 from selfpose6d.renderer.packed import PackedMeshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
-from selfpose6d.viz.palette import AXES_RGB, STATUS_RGB, TEXT_RGB
+from selfpose6d.viz.palette import AXES_RGB, AXIS_LENGTH_RATIO, STATUS_RGB, TEXT_RGB, Colour
 
 FONT, FONT_SCALE, TEXT_PADDING_PX = cv2.FONT_HERSHEY_SIMPLEX, 0.42, 3
-AXIS_SHARE = 0.6
-"""Length of a drawn axis as a share of the object's radius."""
+# binary digits after the point of the coordinates that OpenCV draws between pixels
 SUBPIXEL_BITS = 4
+_Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def draw_overlay(
         draw_outline(image, mask, STATUS_RGB[pose.status])
     for pose in poses:
         draw_axes(image, K, meshes, pose)
-    taken: list[tuple[int, int, int, int]] = []
+    taken: list[_Box] = []
     for pose, mask in zip(poses, masks, strict=True):
         if mask.any() and pose.label:
             taken.append(_draw_label(image, mask, pose.label, STATUS_RGB[pose.status], taken))
@@ -68,7 +68,7 @@ def silhouettes(
 def draw_outline(
     image: UInt8[np.ndarray, "height width 3"],
     mask: Bool[np.ndarray, "height width"],
-    rgb: tuple[int, int, int],
+    rgb: Colour,
     thickness_px: int = 2,
 ) -> None:
     """Draw the border of `mask` into `image`, on a dark line that keeps it visible on any ground."""
@@ -85,13 +85,13 @@ def draw_axes(
 ) -> None:
     """Draw the object's x, y, z axes from the middle of its bounding box; nothing behind the camera."""
     centre_m, radius_m = _extent(meshes, pose.mesh_index)
-    ends_m = centre_m + np.concatenate([np.zeros((1, 3)), np.eye(3)]) * radius_m * AXIS_SHARE
+    ends_m = centre_m + np.concatenate([np.zeros((1, 3)), np.eye(3)]) * radius_m * AXIS_LENGTH_RATIO
     ends_cam_m = ends_m @ pose.T_cam_obj[:3, :3].T + pose.T_cam_obj[:3, 3]
     if ends_cam_m[:, 2].min() <= 0:
         return
     homogeneous = ends_cam_m @ np.asarray(K).T
     uv = np.rint(homogeneous[:, :2] / homogeneous[:, 2:] * 2**SUBPIXEL_BITS)
-    if np.abs(uv).max() > 2**30:
+    if np.abs(uv).max() > 2**30:  # OpenCV takes 32-bit integers
         return
     origin, *tips = (tuple(map(int, point)) for point in uv)
     for tip, rgb in zip(tips, AXES_RGB, strict=True):
@@ -100,11 +100,7 @@ def draw_axes(
 
 
 def draw_text(
-    image: UInt8[np.ndarray, "height width 3"],
-    text: str,
-    left_px: int,
-    top_px: int,
-    rgb: tuple[int, int, int],
+    image: UInt8[np.ndarray, "height width 3"], text: str, left_px: int, top_px: int, rgb: Colour
 ) -> None:
     """Write a line of text on a dark box whose upper left corner is given."""
     (width, height), baseline = cv2.getTextSize(text, FONT, FONT_SCALE, 1)
@@ -115,14 +111,8 @@ def draw_text(
     cv2.putText(image, text, at, FONT, FONT_SCALE, TEXT_RGB, 1, cv2.LINE_AA)
 
 
-def _draw_label(
-    image: np.ndarray,
-    mask: np.ndarray,
-    text: str,
-    rgb: tuple[int, int, int],
-    taken: Sequence[tuple[int, int, int, int]],
-) -> tuple[int, int, int, int]:
-    """Write above the outline, lower where another label stands; gives the box (left, top, right, bottom)."""
+def _draw_label(image: np.ndarray, mask: np.ndarray, text: str, rgb: Colour, taken: Sequence[_Box]) -> _Box:
+    """Write above the outline, lower where another label stands; gives the box: left, top, right, bottom."""
     (text_width, text_height), baseline = cv2.getTextSize(text, FONT, FONT_SCALE, 1)
     width, height = text_width + 2 * TEXT_PADDING_PX + 2, text_height + baseline + TEXT_PADDING_PX + 1
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 RUN_COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#7f7f7f")
 PANEL_INCHES = (3.5, 2.9)
+# the field's: AUC up to 10 cm, correct below 2 cm
+MAX_DISTANCE_CM, CORRECT_BELOW_CM = 10.0, 2.0
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "selfpose6d",
@@ -41,56 +43,54 @@ class Curve:
     marked: bool = False
 
 
-def accuracy_panels(
-    panels: Mapping[str, Mapping[str, Curve]], max_distance_cm: float = 10.0, correct_below_cm: float = 2.0
-) -> str:
-    """One panel a metric (ADD-S, ADD, ...), one curve a run: share of instances closer than a distance."""
-    with rc_context(_STYLE):
-        figure, axes = _figure(len(panels))
-        for ax, (title, runs) in zip(axes, panels.items(), strict=True):
-            _draw(ax, runs.values())
-            ax.axvline(correct_below_cm, color="#9aa0aa", linestyle=":", linewidth=1)
-            ax.set(title=title, xlabel="threshold, cm", xlim=(0, max_distance_cm), ylim=(0, 1.02))
-        axes[0].set_ylabel("share of instances")
-        _legend(axes[-1], "lower right")
-        return _svg(figure)
+@rc_context(_STYLE)
+def accuracy_panels(panels: Mapping[str, Mapping[str, Curve]]) -> str:
+    """One panel a metric (ADD-S, ADD, ...), one curve a run: fraction of instances closer than a distance."""
+    figure, axes = _figure(len(panels))
+    for ax, (title, runs) in zip(axes, panels.items(), strict=True):
+        _draw(ax, runs.values())
+        ax.axvline(CORRECT_BELOW_CM, color="#9aa0aa", linestyle=":", linewidth=1)
+        ax.set(title=title, xlabel="threshold, cm", xlim=(0, MAX_DISTANCE_CM), ylim=(0, 1.02))
+    axes[0].set_ylabel("fraction of instances")
+    _legend(axes[-1], "lower right")
+    return _svg(figure)
 
 
+@rc_context(_STYLE)
 def reliability_chart(runs: Mapping[str, Curve], counts: Mapping[str, Sequence[int]]) -> str:
     """Stated confidence against measured correctness (honest is the diagonal), and how often it is stated."""
-    with rc_context(_STYLE):
-        figure, (curve_ax, count_ax) = _figure(2)
-        curve_ax.plot([0, 1], [0, 1], color="#9aa0aa", linestyle="--", linewidth=1)
-        _draw(curve_ax, runs.values())
-        curve_ax.set(title="reliability", xlabel="stated confidence", ylabel="share correct (ADD(-S) < 2 cm)")
-        curve_ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
-        _legend(curve_ax, "upper left")
-        _draw_counts(count_ax, counts)
-        return _svg(figure)
+    figure, (curve_ax, count_ax) = _figure(2)
+    curve_ax.plot([0, 1], [0, 1], color="#9aa0aa", linestyle="--", linewidth=1)
+    _draw(curve_ax, runs.values())
+    curve_ax.set(title="reliability", xlabel="stated confidence", ylabel="fraction correct (ADD(-S) < 2 cm)")
+    curve_ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    _legend(curve_ax, "upper left")
+    _draw_counts(count_ax, counts)
+    return _svg(figure)
 
 
+@rc_context(_STYLE)
 def coverage_chart(runs: Mapping[str, Curve]) -> str:
-    """Share of correct poses among the best-rated ones, against how many are kept."""
-    with rc_context(_STYLE):
-        figure, (ax,) = _figure(1)
-        _draw(ax, runs.values())
-        ax.set(title="precision of the best-rated", xlabel="share of estimates kept", ylabel="share correct")
-        ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
-        _legend(ax, "lower left")
-        return _svg(figure)
+    """Fraction of correct poses among the best-rated ones, against how many are kept."""
+    figure, (ax,) = _figure(1)
+    _draw(ax, runs.values())
+    ax.set(xlabel="fraction of estimates kept", ylabel="fraction correct")
+    ax.set(title="precision of the best-rated", xlim=(0, 1.02), ylim=(0, 1.02))
+    _legend(ax, "lower left")
+    return _svg(figure)
 
 
+@rc_context(_STYLE)
 def learning_chart(panels: Mapping[str, Curve]) -> str:
     """One small panel a logged quantity, against the training step."""
-    with rc_context(_STYLE):
-        columns = min(3, len(panels))
-        figure, axes = _figure(columns, rows=-(-len(panels) // columns))
-        for ax, (name, curve) in zip(axes, panels.items(), strict=False):
-            _draw(ax, [curve])
-            ax.set(title=name, xlabel="step")
-        for ax in axes[len(panels) :]:
-            ax.set_axis_off()
-        return _svg(figure)
+    columns = min(3, len(panels))
+    figure, axes = _figure(columns, rows=-(-len(panels) // columns))
+    for ax, (name, curve) in zip(axes, panels.items(), strict=False):
+        _draw(ax, [curve])
+        ax.set(title=name, xlabel="step")
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    return _svg(figure)
 
 
 def _figure(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -100,9 +100,8 @@ def _figure(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
 
 def _draw(ax: Axes, curves: Iterable[Curve]) -> None:
     for curve, colour in zip(curves, itertools.cycle(RUN_COLOURS), strict=False):
-        ax.plot(
-            curve.x, curve.y, color=colour, label=curve.label or None, marker="o" if curve.marked else None
-        )
+        marker = "o" if curve.marked else None
+        ax.plot(curve.x, curve.y, color=colour, label=curve.label or None, marker=marker)
 
 
 def _draw_counts(ax: Axes, counts: Mapping[str, Sequence[int]]) -> None:

@@ -14,10 +14,10 @@ from jaxtyping import Float, UInt8
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.camera import back_project
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.viz.palette import STATUS_RGB
+from selfpose6d.viz.palette import AXIS_LENGTH_RATIO, STATUS_RGB
 
+# about the spacing of a sensor's points at 1 m
 POINT_SIZE_M = 0.0015
-AXIS_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ViewedPose:
 
 
 @dataclass(frozen=True)
-class View:
+class ViewedFrame:
     """One frame: measured points in the camera's frame, their colours, and the estimates."""
 
     points_cam_m: Float[np.ndarray, "points 3"]
@@ -46,13 +46,11 @@ def measured_points(
 ) -> tuple[Float[np.ndarray, "points 3"], UInt8[np.ndarray, "points 3"]]:
     """The pixels with known depth as coloured points, camera frame."""
     known = depth_m > 0
-    points_m = back_project(
-        torch.from_numpy(depth_m.astype(np.float64)), torch.from_numpy(np.asarray(K, np.float64))
-    )
-    return points_m.numpy()[known].astype(np.float32), rgb[known]
+    depth, K_double = (torch.from_numpy(np.asarray(a, np.float64)) for a in (depth_m, K))
+    return back_project(depth, K_double).numpy()[known].astype(np.float32), rgb[known]
 
 
-def start_viewer(titles: Sequence[str], load: Callable[[int], View], host: str, port: int) -> Any:
+def start_viewer(titles: Sequence[str], load: Callable[[int], ViewedFrame], host: str, port: int) -> Any:
     """Serve the frames and return the running viser server; `load(index)` is called when a frame is chosen.
 
     Raises:
@@ -61,9 +59,8 @@ def start_viewer(titles: Sequence[str], load: Callable[[int], View], host: str, 
     try:
         import viser  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise UsageError(
-            "view needs viser, which is not installed. Run: pip install 'selfpose6d[viewer]'"
-        ) from None
+        remedy = "Run: pip install 'selfpose6d[viewer]'"
+        raise UsageError(f"view needs viser, which is not installed. {remedy}") from None
     server = viser.ViserServer(host=host, port=port, verbose=False)
     server.scene.set_up_direction("-y")
     chosen = server.gui.add_dropdown("frame", tuple(titles), initial_value=titles[0])
@@ -78,7 +75,7 @@ def start_viewer(titles: Sequence[str], load: Callable[[int], View], host: str, 
     def show_frame(_: Any = None) -> None:
         for handle in (handle for shown in handles.values() for handle in shown):
             handle.remove()
-        handles.update(_add_view(server.scene, load(titles.index(chosen.value))))
+        handles.update(_add_frame(server.scene, load(titles.index(chosen.value))))
         show_parts()
 
     chosen.on_update(show_frame)
@@ -89,21 +86,21 @@ def start_viewer(titles: Sequence[str], load: Callable[[int], View], host: str, 
     return server
 
 
-def _add_view(scene: Any, view: View) -> dict[str, list[Any]]:
+def _add_frame(scene: Any, frame: ViewedFrame) -> dict[str, list[Any]]:
     """Scene handles by kind."""
-    cloud = scene.add_point_cloud("/points", view.points_cam_m, view.points_rgb, point_size=POINT_SIZE_M)
+    from scipy.spatial.transform import Rotation
+
+    cloud = scene.add_point_cloud("/points", frame.points_cam_m, frame.points_rgb, point_size=POINT_SIZE_M)
     handles: dict[str, list[Any]] = {"points": [cloud], "meshes": [], "axes": [], "labels": []}
-    for index, pose in enumerate(view.poses):
-        at = {"wxyz": _quat_wxyz(pose.T_cam_obj[:3, :3]), "position": pose.T_cam_obj[:3, 3]}
-        mesh, rgb = pose.mesh, STATUS_RGB[pose.status]
-        name = f"/poses/{index}"
-        handles["meshes"].append(
-            scene.add_mesh_simple(f"{name}/mesh", mesh.vertices_m, mesh.faces, color=rgb, opacity=0.6, **at)
-        )
-        length_m = mesh.radius_m * AXIS_SHARE
-        handles["axes"].append(
-            scene.add_frame(f"{name}/axes", axes_length=length_m, axes_radius=0.03 * length_m, **at)
-        )
+    for index, pose in enumerate(frame.poses):
+        quat_wxyz = Rotation.from_matrix(pose.T_cam_obj[:3, :3]).as_quat(scalar_first=True)
+        at = {"wxyz": quat_wxyz, "position": pose.T_cam_obj[:3, 3]}
+        name, mesh, length_m = f"/poses/{index}", pose.mesh, pose.mesh.radius_m * AXIS_LENGTH_RATIO
+        style = {"color": STATUS_RGB[pose.status], "opacity": 0.6}
+        solid = scene.add_mesh_simple(f"{name}/mesh", mesh.vertices_m, mesh.faces, **style, **at)
+        axes = scene.add_frame(f"{name}/axes", axes_length=length_m, axes_radius=0.03 * length_m, **at)
+        handles["meshes"].append(solid)
+        handles["axes"].append(axes)
         handles["labels"].append(scene.add_label(f"{name}/label", pose.label, **at))
     return handles
 
@@ -111,9 +108,3 @@ def _add_view(scene: Any, view: View) -> dict[str, list[Any]]:
 def _look_forward(client: Any) -> None:
     """Start where the sensor stood."""
     client.camera.position, client.camera.look_at = (0.0, 0.0, 0.0), (0.0, 0.0, 1.0)
-
-
-def _quat_wxyz(R: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "4"]:
-    from scipy.spatial.transform import Rotation
-
-    return Rotation.from_matrix(R).as_quat(scalar_first=True)

@@ -2,44 +2,51 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from selfpose6d.datasets.bop.dataset import BopDataset
 from selfpose6d.datasets.bop.scene import list_frames, read_object_ids
-from selfpose6d.datasets.doctor.problems import Problem, check_duplicates, error, repeated, warning
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.detections import DetectionMasks
+from selfpose6d.datasets.doctor.problems import (
+    Problem,
+    check_duplicates,
+    error,
+    repeated,
+    shared_ids,
+    warning,
+)
 from selfpose6d.datasets.images import list_images
+from selfpose6d.datasets.model_files import list_some
 from selfpose6d.errors import DataError
 
-_FILES = ("scene_camera.json", "scene_gt.json")
-_SHOWN = 5
+
+def check_files(dataset: Dataset, scene_id: int | None) -> Iterator[Problem]:
+    """What is wrong with the files of a scene; with None, with the split's folder."""
+    assert isinstance(dataset, BopDataset)
+    if scene_id is None:
+        return _check_split(dataset.root / dataset.split)
+    return _check_scene(dataset.scenes[scene_id], not isinstance(dataset.masks, DetectionMasks))
 
 
-def check_split(split_folder: Path) -> Iterator[Problem]:
-    """Scene folders with the same id."""
-    names = [path.name for path in split_folder.iterdir() if path.is_dir() and path.name.isdecimal()]
-    for scene_id in repeated(map(int, names)):
-        twins = sorted(name for name in names if int(name) == scene_id)
-        yield error(
-            split_folder, f"duplicate id: scenes {', '.join(twins)} are all {scene_id}", "Renumber them."
-        )
+def _check_split(folder: Path) -> Iterator[Problem]:
+    names = [path.name for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
+    for scene_id, twins in shared_ids((int(name), name) for name in names):
+        yield error(folder, f"duplicate id: scenes {twins} are all {scene_id}", "Renumber them.")
 
 
-def check_scene(scene: Path, with_masks: bool) -> Iterator[Problem]:
-    """Duplicate images and ids, frames that one file names and another does not, masks that nothing names.
-
-    `with_masks` False leaves out what only matters where `mask_visib/` is read.
-    """
+def _check_scene(scene: Path, with_masks: bool) -> Iterator[Problem]:
+    """`with_masks` False leaves out what only matters where `mask_visib/` is read."""
     for folder in ("rgb", "gray", "depth", "mask_visib"):
         yield from check_duplicates(scene / folder)
-    for name in _FILES:
+    for name in ("scene_camera.json", "scene_gt.json"):
         yield from _check_keys(scene / name)
-    try:
-        im_ids = list_frames(scene)
-    except DataError:
-        return
-    if not im_ids:
-        yield warning(scene, "no frames", "Remove the folder, or put its images there.")
-    if with_masks:
-        yield from _check_masks(scene, im_ids)
+    with suppress(DataError):  # the frames that need the file report it
+        if not (im_ids := list_frames(scene)):
+            yield warning(scene, "no frames", "Remove the folder, or put its images there.")
+        if with_masks:
+            yield from _check_masks(scene, im_ids)
 
 
 def _check_keys(path: Path) -> Iterator[Problem]:
@@ -59,15 +66,9 @@ def _check_masks(scene: Path, im_ids: list[int]) -> Iterator[Problem]:
         yield Problem("error", str(fault))
         return
     if unnamed := [im_id for im_id in im_ids if im_id not in object_ids]:
-        yield warning(
-            scene / "scene_gt.json", f"no entry for images {_some(unnamed)}", "Add their obj_id entries."
-        )
+        reason = f"no entry for images {list_some(unnamed, 5, ', ')}"
+        yield warning(scene / "scene_gt.json", reason, "Add their obj_id entries.")
     named = {f"{im_id:06d}_{i:06d}" for im_id, ids in object_ids.items() for i in range(len(ids))}
-    orphans = sorted({path.stem for path in list_images(scene / "mask_visib")} - named)
-    if orphans:
-        reason = f"masks {_some(orphans)} have no entry in scene_gt.json"
+    if orphans := sorted({path.stem for path in list_images(scene / "mask_visib")} - named):
+        reason = f"masks {list_some(orphans, 5, ', ')} have no entry in scene_gt.json"
         yield warning(scene / "mask_visib", reason, "Add their entries (obj_id), or remove the masks.")
-
-
-def _some(items: list) -> str:
-    return ", ".join(map(str, items[:_SHOWN])) + (f" ... ({len(items)})" if len(items) > _SHOWN else "")

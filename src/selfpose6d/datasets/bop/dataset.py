@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from selfpose6d.datasets.bop.scene import (
+    MAX_CACHED_FRAMES,
     BopCamera,
-    SceneFileCache,
     depth_path,
     list_frames,
     mask_path,
@@ -20,9 +20,9 @@ from selfpose6d.datasets.bop.scene import (
     rgb_path,
     scene_folders,
 )
-from selfpose6d.datasets.camera_fields import intrinsics_of, metres_per_depth_unit
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.images import data_error, read_depth, read_mask, read_rgb
+from selfpose6d.datasets.file_cache import FileCache
+from selfpose6d.datasets.images import data_error, intrinsics_of, metres_per_depth_unit, read_depth, read_mask
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, UsageError
@@ -46,7 +46,7 @@ class BopDataset(Dataset):
         self.scenes = find_scenes(root, split)
         masks = BopMasks(require_masks(self.scenes)) if masks is None else masks
         super().__init__(root, split, selection, models, masks)
-        self._cameras = SceneFileCache(read_cameras)
+        self._cameras = FileCache(read_cameras, MAX_CACHED_FRAMES)
 
     def scene_ids(self) -> Sequence[int]:
         """The split's scene folders."""
@@ -60,36 +60,24 @@ class BopDataset(Dataset):
         """`rgb/NNNNNN.*` or `gray/NNNNNN.*`."""
         return rgb_path(self.scenes[frame_id.scene_id], frame_id.im_id)
 
-    def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
-        """The colour image; grey images give three equal channels."""
-        return read_rgb(self.rgb_path(frame_id))
-
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, by the frame's `depth_scale`."""
-        name = f"{self.camera_path(frame_id)}: image {frame_id.im_id}"
-        metres_per_unit = metres_per_depth_unit(self.camera(frame_id).depth_scale, name)
-        return read_depth(depth_path(self.scenes[frame_id.scene_id], frame_id.im_id), metres_per_unit)
+        camera, name = self._camera(frame_id)
+        path = depth_path(self.scenes[frame_id.scene_id], frame_id.im_id)
+        return read_depth(path, metres_per_depth_unit(camera.depth_scale, name))
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The frame's `cam_K`."""
-        name = f"{self.camera_path(frame_id)}: image {frame_id.im_id}"
-        return intrinsics_of(self.camera(frame_id).cam_K, name)
+        camera, name = self._camera(frame_id)
+        return intrinsics_of(camera.cam_K, name)
 
-    def camera(self, frame_id: FrameId) -> BopCamera:
-        """The frame's entry of `scene_camera.json`.
-
-        Raises:
-            DataError: the file is missing, unreadable, or has no entry for this frame.
-        """
-        path = self.camera_path(frame_id)
+    def _camera(self, frame_id: FrameId) -> tuple[BopCamera, str]:
+        """The frame's entry of `scene_camera.json`, and what messages call it."""
+        path = self.scenes[frame_id.scene_id] / "scene_camera.json"
         camera = self._cameras.get(path).get(frame_id.im_id)
         if camera is None:
             raise data_error(path, f"no camera for image {frame_id.im_id}", "Add its cam_K and depth_scale.")
-        return camera
-
-    def camera_path(self, frame_id: FrameId) -> Path:
-        """`scene_camera.json` of the frame's scene."""
-        return self.scenes[frame_id.scene_id] / "scene_camera.json"
+        return camera, f"{path}: image {frame_id.im_id}"
 
 
 class BopMasks(MaskSource):
@@ -97,14 +85,12 @@ class BopMasks(MaskSource):
 
     def __init__(self, scenes: dict[int, Path]) -> None:
         self._scenes = scenes
-        self._object_ids = SceneFileCache(read_object_ids)
+        self._object_ids = FileCache(read_object_ids, MAX_CACHED_FRAMES)
 
     def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
         """One entry for every `obj_id` of the frame in `scene_gt.json`."""
         object_ids = self._object_ids.get(self._scenes[frame_id.scene_id] / "scene_gt.json")
-        return [
-            MaskEntry(obj_id, inst_id) for inst_id, obj_id in enumerate(object_ids.get(frame_id.im_id, ()))
-        ]
+        return [MaskEntry(obj_id, i) for i, obj_id in enumerate(object_ids.get(frame_id.im_id, ()))]
 
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         """The instance's mask file."""

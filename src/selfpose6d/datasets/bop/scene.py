@@ -4,17 +4,15 @@ Of `scene_gt.json` the parser keeps `obj_id` alone; poses never become Python ob
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 from selfpose6d.datasets.images import data_error, find_image, list_images
 from selfpose6d.errors import DataError
 
 MAX_CACHED_FRAMES = 200_000
-_IMAGE_FOLDERS = ("rgb", "gray", "depth")
+"""Frames whose entries stay parsed, over all scenes: about 40 MB."""
 JsonPairs = list[tuple[str, Any]]
 
 
@@ -58,9 +56,9 @@ def list_frames(scene: Path) -> list[int]:
     Raises:
         DataError: no image names a frame, and the JSON file is unreadable.
     """
-    im_ids = {int(p.stem) for f in _IMAGE_FOLDERS for p in list_images(scene / f) if p.stem.isdecimal()}
-    readers = (("scene_camera.json", read_cameras), ("scene_gt.json", read_object_ids))
-    for name, read in readers:
+    folders = (scene / name for name in ("rgb", "gray", "depth"))
+    im_ids = {int(p.stem) for folder in folders for p in list_images(folder) if p.stem.isdecimal()}
+    for name, read in (("scene_camera.json", read_cameras), ("scene_gt.json", read_object_ids)):
         if (scene / name).is_file():
             try:
                 return sorted(im_ids | set(read(scene / name)))
@@ -78,13 +76,10 @@ def read_cameras(path: Path) -> dict[int, BopCamera]:
     Raises:
         DataError: the file is missing or not BOP's form.
     """
-    shared: dict[str, BopCamera] = {}
-    return {
-        im_id: shared.setdefault(
-            repr(entry), entry if isinstance(entry, BopCamera) else BopCamera(None, None)
-        )
-        for im_id, entry in _read_by_image(path, _only_camera).items()
-    }
+    shared: dict[str, BopCamera] = {}  # most frames have the same camera: one object for all of them
+    entries = _read_by_image(path, _only_camera).items()
+    cameras = ((i, entry if isinstance(entry, BopCamera) else BopCamera(None, None)) for i, entry in entries)
+    return {im_id: shared.setdefault(repr(camera), camera) for im_id, camera in cameras}
 
 
 def read_object_ids(path: Path) -> dict[int, tuple[int, ...]]:
@@ -97,42 +92,10 @@ def read_object_ids(path: Path) -> dict[int, tuple[int, ...]]:
     by_image = {}
     for im_id, entries in _read_by_image(path, _only_obj_id).items():
         if not isinstance(entries, list) or not all(type(entry) is int for entry in entries):
-            raise data_error(
-                path,
-                f"image {im_id} is not a list of entries with an integer obj_id",
-                "Restore it as BOP has it.",
-            )
+            reason = f"image {im_id} is not a list of entries with an integer obj_id"
+            raise data_error(path, reason, "Restore it as BOP has it.")
         by_image[im_id] = shared.setdefault(tuple(entries), tuple(entries))
     return by_image
-
-
-class SceneFileCache:
-    """Parsed scene files, the least recently used dropped first: about 40 MB at most. Safe among threads."""
-
-    def __init__(self, read: Callable[[Path], dict[int, Any]]) -> None:
-        self._read = read
-        self._parsed: OrderedDict[Path, dict[int, Any]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, path: Path) -> dict[int, Any]:
-        """The parsed file at `path`.
-
-        Raises:
-            DataError: the file is missing or not BOP's form.
-        """
-        with self._lock:
-            if path not in self._parsed:
-                self._parsed[path] = self._read(path)
-                while len(self._parsed) > 1 and sum(map(len, self._parsed.values())) > MAX_CACHED_FRAMES:
-                    self._parsed.popitem(last=False)
-            self._parsed.move_to_end(path)
-            return self._parsed[path]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_read": self._read}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["_read"])
 
 
 def _only_camera(pairs: JsonPairs) -> Any:

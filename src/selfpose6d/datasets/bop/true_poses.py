@@ -10,52 +10,54 @@ from typing import Any
 
 from selfpose6d.datasets.bop.dataset import find_scenes
 from selfpose6d.datasets.bop.scene import list_frames, mask_path, rgb_path
-from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets
+from selfpose6d.datasets.file_cache import FileCache
+from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, require_rigid
 from selfpose6d.datasets.images import data_error
-from selfpose6d.datasets.pose_checks import count_or_one, require_rigid
 from selfpose6d.errors import UsageError
 from selfpose6d.runs.predictions import transform_of
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
 
-TARGETS_NAME = "test_targets_bop19.json"
+TargetCounts = dict[tuple[int, int, int], int]
+"""How many instances count, by (scene, image, object)."""
 
 
-def bop19_targets(root: Path, split: str, targets: Targets | None) -> dict[tuple[int, int, int], int] | None:
-    """How many instances count by (scene, image, object), as the target file says; None where all count.
+def resolve_targets(root: Path, split: str, targets: Targets | None) -> Targets:
+    """Which instances count: where it is left open, `bop19` for a test split where its file exists."""
+    has_file = (root / "test_targets_bop19.json").is_file()
+    return targets or ("bop19" if has_file and split.startswith("test") else "all")
 
-    Raises:
-        UsageError: `bop19` is asked for and there is no file.
-        DataError: the file is not BOP's.
-    """
-    path = root / TARGETS_NAME
-    if targets == "all" or (targets is None and not (path.is_file() and split.startswith("test"))):
-        return None
+
+def _read_targets(root: Path) -> TargetCounts:
+    path = root / "test_targets_bop19.json"
     if not path.is_file():
         raise UsageError(f"--targets bop19 needs {path}, which does not exist. Use --targets all.")
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return {(int(r["scene_id"]), int(r["im_id"]), int(r["obj_id"])): int(r["inst_count"]) for r in rows}
     except (ValueError, KeyError, TypeError) as error:
-        raise data_error(
-            path, f"not BOP's target list ({error!r})", "Restore it, or use --targets all."
-        ) from None
+        reason = f"not BOP's target list ({error!r})"
+        raise data_error(path, reason, "Restore it, or use --targets all.") from None
 
 
-def bop_frames(
-    root: Path, split: str, selection: Selection, targets: dict[tuple[int, int, int], int] | None
+def true_poses(
+    root: Path, split: str, selection: Selection, targets: Targets | None
 ) -> Iterator[list[GroundTruthPose]]:
-    """The annotated instances of each selected frame; `targets` None: all with a visible mask count."""
+    """The annotated instances of each selected frame, as `scene_gt.json` has them.
+
+    Raises:
+        UsageError: no such split, or `bop19` is asked for and there is no file.
+        DataError: a file is missing or not BOP's.
+    """
+    wanted = _read_targets(root) if resolve_targets(root, split, targets) == "bop19" else None
     scenes = {i: path for i, path in find_scenes(root, split).items() if selection.keeps_scene(i)}
     frame_ids = (FrameId(i, im_id) for i, path in scenes.items() for im_id in list_frames(path))
-    loaded: tuple[int | None, dict[str, Any]] = (None, {})
+    scene_gt = FileCache(_read_scene_gt)
     for frame_id in selection.select(frame_ids):
         scene = scenes[frame_id.scene_id]
-        if loaded[0] != frame_id.scene_id:
-            loaded = frame_id.scene_id, _read_scene_gt(scene / "scene_gt.json")
-        entries = loaded[1].get(str(frame_id.im_id), ())
+        entries = scene_gt.get(scene / "scene_gt.json").get(str(frame_id.im_id), ())
         poses = [_bop_pose(scene, split, frame_id, i, entry) for i, entry in enumerate(entries)]
-        yield _marked(poses, scene, targets)
+        yield _marked(poses, scene, wanted)
 
 
 def _read_scene_gt(path: Path) -> dict[str, Any]:
@@ -77,11 +79,9 @@ def _bop_pose(scene: Path, split: str, frame_id: FrameId, index: int, entry: Any
     return GroundTruthPose(key, require_rigid(T_cam_obj, name))
 
 
-def _marked(
-    poses: list[GroundTruthPose], scene: Path, targets: dict[tuple[int, int, int], int] | None
-) -> list[GroundTruthPose]:
+def _marked(poses: list[GroundTruthPose], scene: Path, targets: TargetCounts | None) -> list[GroundTruthPose]:
     if targets is None:
-        return [replace(pose, counts=_bop_counts(scene, pose.key)) for pose in poses]
+        return [replace(pose, counts=_is_visible(scene, pose.key)) for pose in poses]
     by_object = defaultdict(list)
     for pose in poses:
         by_object[pose.key.obj_id].append(pose.key)
@@ -94,26 +94,25 @@ def _marked(
     return [replace(pose, counts=pose.key in counting) for pose in poses]
 
 
-def _bop_counts(scene: Path, key: InstanceKey) -> bool:
+def _is_visible(scene: Path, key: InstanceKey) -> bool:
     """Whether the instance has a mask that is not empty, or nothing that could say so."""
     if not (scene / "mask_visib").is_dir() or not rgb_path(scene, key.im_id).is_file():
         return True
-    path = mask_path(scene, key.im_id, key.inst_id)
-    return path.is_file() and count_or_one(path, None) > 0
+    return _visible_px(scene, key) > 0
 
 
 def _visible_px(scene: Path, key: InstanceKey) -> int:
     path = mask_path(scene, key.im_id, key.inst_id)
-    return count_or_one(path, None) if path.is_file() else 0
+    return count_or_one(path) if path.is_file() else 0
 
 
-def read_visible_fractions(scene: Path) -> dict[tuple[int, int], float]:
+def visible_fractions(root: Path, split: str, scene_id: int) -> dict[tuple[int, int], float]:
     """`visib_fract` of every entry of `scene_gt_info.json` by (`im_id`, index); empty where there is no such file.
 
     Raises:
         DataError: it is not BOP's.
     """
-    path = scene / "scene_gt_info.json"
+    path = find_scenes(root, split)[scene_id] / "scene_gt_info.json"
     if not path.is_file():
         return {}
     try:

@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from selfpose6d.datasets.camera_fields import intrinsics_of, metres_per_depth_unit
 from selfpose6d.datasets.capture.masks import find_masks
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.images import data_error, find_image, images_by_stem, read_depth, read_rgb
+from selfpose6d.datasets.images import (
+    data_error,
+    find_image,
+    images_by_stem,
+    intrinsics_of,
+    metres_per_depth_unit,
+    read_depth,
+)
 from selfpose6d.datasets.masks import MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, UsageError
@@ -42,9 +48,9 @@ class CaptureDataset(Dataset):
                 f"{root} is one scene of a BOP data set. Pass the data set's root and choose by --scenes."
             )
         self.names = number_frames(root)
-        camera = _read_json(root / "camera.json")
-        self._K = intrinsics_of(camera.get("cam_K"), str(root / "camera.json"))
-        self._metres_per_unit = metres_per_depth_unit(camera.get("depth_scale"), str(root / "camera.json"))
+        camera, name = _read_json(root / "camera.json"), str(root / "camera.json")
+        self._K = intrinsics_of(camera.get("cam_K"), name)
+        self._metres_per_unit = metres_per_depth_unit(camera.get("depth_scale"), name)
         stems = {im_id: Path(name).stem for im_id, name in self.names.items()}
         masks = find_masks(root / "masks", stems, models) if masks is None else masks
         super().__init__(root, SPLIT, selection, models, masks)
@@ -64,10 +70,6 @@ class CaptureDataset(Dataset):
     def rgb_path(self, frame_id: FrameId) -> Path:
         """The colour image."""
         return self.root / "rgb" / self.names[frame_id.im_id]
-
-    def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
-        """The colour image."""
-        return read_rgb(self.rgb_path(frame_id))
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image of the same name, in metres."""
@@ -102,9 +104,8 @@ def _read_frame_names(path: Path) -> dict[int, str]:
     try:
         return {int(im_id): str(name) for im_id, name in _read_json(path).items()}
     except ValueError as error:
-        raise data_error(
-            path, f"expected file names by image id ({error})", "Remove it or restore it."
-        ) from None
+        reason = f"expected file names by image id ({error})"
+        raise data_error(path, reason, "Remove it or restore it.") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

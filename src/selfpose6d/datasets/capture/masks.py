@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
 from selfpose6d.datasets.images import find_image, list_images, read_mask
-from selfpose6d.datasets.masks import LabelImage, MaskEntry, MaskSource
+from selfpose6d.datasets.masks import LabelImageMasks, MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError
 from selfpose6d.selection import FrameId
@@ -25,7 +25,7 @@ def find_masks(folder: Path, stems: Mapping[int, str], models: ModelFiles) -> Ma
     if folders:
         return ObjectFolderMasks(_object_ids(folders, models), stems)
     if any(True for _ in list_images(folder)):
-        return LabelImageMasks(folder, stems)
+        return LabelImageMasks(partial(_label_path, folder, stems))
     raise DataError(
         f"no masks: looked for {folder}/<obj_id or name>/<frame>.png and label images {folder}/<frame>.png, "
         f"found {describe_folder(folder)}. Add masks, or pass --detections FILE."
@@ -63,31 +63,14 @@ class ObjectFolderMasks(MaskSource):
         frames = set(self._stems.values())
         for folder in self._folders:
             for path in list_images(folder):
-                stem, _, number = path.stem.rpartition("_")
-                if number.isdecimal() and stem in frames and path.stem not in frames:
-                    numbered[folder, stem][int(number)] = path.stem
+                stem, _, inst_id = path.stem.rpartition("_")
+                if inst_id.isdecimal() and stem in frames and path.stem not in frames:
+                    numbered[folder, stem][int(inst_id)] = path.stem
         return numbered
 
 
-class LabelImageMasks(MaskSource):
-    """Label images: every value but 0 is an object id, and the `inst_id` as well."""
-
-    def __init__(self, folder: Path, stems: Mapping[int, str]) -> None:
-        self._folder = folder
-        self._stems = stems
-        self._labels = LabelImage()
-
-    def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
-        """One entry for every label value of the frame."""
-        values = np.unique(self._labels.read(self._path(frame_id)))
-        return [MaskEntry(int(value), int(value)) for value in values[values > 0]]
-
-    def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-        """The pixels of the instance's label."""
-        return self._labels.mask(self._path(frame_id), entry.inst_id, shape)
-
-    def _path(self, frame_id: FrameId) -> Path:
-        return find_image(self._folder, self._stems[frame_id.im_id])
+def _label_path(folder: Path, stems: Mapping[int, str], frame_id: FrameId) -> Path:
+    return find_image(folder, stems[frame_id.im_id])
 
 
 def _object_ids(folders: Sequence[Path], models: ModelFiles) -> dict[Path, int]:

@@ -17,7 +17,9 @@ from selfpose6d.selection import FrameId
 from selfpose6d.types import Instance
 
 MIN_DEPTH_MEDIAN_M = 0.02
+"""Nearer than the range of any depth camera: a sign of a wrong unit."""
 MIN_POINTS = 50
+"""Mask pixels with depth."""
 OTHER_RESOLUTION = 0.2
 """Relative distance of the principal point from the image centre that a real camera stays below."""
 Content = TypeVar("Content")
@@ -33,7 +35,7 @@ class SizeEvidence:
 
 @dataclass(frozen=True)
 class FrameReport:
-    """A frame's problems, and what is judged over many frames: cameras, missing models, sizes."""
+    """A frame's problems, and what is checked over many frames: cameras, missing models, sizes."""
 
     problems: tuple[Problem, ...]
     instances: int = 0
@@ -80,11 +82,8 @@ def check_depth(depth_m: np.ndarray, name: str) -> Iterator[Problem]:
     except DataError as fault:
         yield Problem("error", str(fault))
     if (median_m := float(np.median(known))) < MIN_DEPTH_MEDIAN_M:
-        yield error(
-            name,
-            f"the median depth is {median_m:.2g} m, nearer than any camera sees",
-            "Correct depth_scale in the camera file, or save the depth in finer units than metres.",
-        )
+        remedy = "Correct depth_scale in the camera file, or save the depth in finer units than metres."
+        yield error(name, f"the median depth is {median_m:.2g} m, nearer than any camera sees", remedy)
 
 
 def check_intrinsics(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterator[Problem]:
@@ -95,27 +94,18 @@ def check_intrinsics(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterat
         yield Problem("error", str(fault))
         return
     size = np.array([shape[1], shape[0]])
+    size_px, centre = f"{size[0]}x{size[1]} pixels", f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f}"
     ratio = 2 * K[:2, 2] / size
     if np.abs(ratio - 1).max() <= 2 * OTHER_RESOLUTION:
         return
     if np.abs(ratio - ratio.mean()).max() <= OTHER_RESOLUTION and ratio.min() > OTHER_RESOLUTION / 2:
-        yield error(
-            name,
-            f"intrinsics of another resolution: about {ratio.mean():.2g} times {size[0]}x{size[1]} pixels",
-            "Scale cam_K to the images' resolution.",
-        )
+        reason = f"intrinsics of another resolution: about {ratio.mean():.2g} times {size_px}"
+        yield error(name, reason, "Scale cam_K to the images' resolution.")
     elif ((K[:2, 2] <= 0) | (K[:2, 2] >= size)).any():
-        yield error(
-            name,
-            f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f} is not within {size[0]}x{size[1]} pixels",
-            "Correct cam_K; it is row-major.",
-        )
+        yield error(name, f"{centre} is not within {size_px}", "Correct cam_K; it is row-major.")
     else:
-        yield warning(
-            name,
-            f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f} is far off the centre of {size[0]}x{size[1]}",
-            "If the images are cropped, move cx and cy along.",
-        )
+        remedy = "If the images are cropped, move cx and cy along."
+        yield warning(name, f"{centre} is far off the centre of {size_px}", remedy)
 
 
 def check_mask_depth(instance: Instance, depth_m: np.ndarray, name: str) -> Iterator[Problem]:
@@ -141,20 +131,13 @@ def mask_size(instance: Instance, depth_m: np.ndarray, K: np.ndarray) -> SizeEvi
 def check_detection(row: dict[str, Any], shape: tuple[int, int], name: str) -> Iterator[Problem]:
     """A detection whose box or polygon leaves the image."""
     height, width = shape
-    corners = (
-        [np.array(row["bbox"][:2]), np.array(row["bbox"][:2]) + row["bbox"][2:4]] if "bbox" in row else []
-    )
+    corners_px = [np.cumsum(np.reshape(row["bbox"][:4], (2, 2)), axis=0)] if "bbox" in row else []
     polygons = row.get("segmentation")
     if isinstance(polygons, list):
-        corners += [np.reshape(polygon, (-1, 2)) for polygon in polygons if len(polygon) % 2 == 0]
-    if corners:
-        points = np.concatenate([np.reshape(corner, (-1, 2)) for corner in corners])
-        if (points < -1).any() or (points > [width + 1, height + 1]).any():
-            yield error(
-                name,
-                f"the mask or box reaches outside the image of {width}x{height} pixels",
-                "Export it in the image's own pixels, as [x, y, width, height].",
-            )
+        corners_px += [np.reshape(polygon, (-1, 2)) for polygon in polygons if len(polygon) % 2 == 0]
+    if any((px < -1).any() or (px > [width + 1, height + 1]).any() for px in corners_px):
+        reason = f"the mask or box reaches outside the image of {width}x{height} pixels"
+        yield error(name, reason, "Export it in the image's own pixels, as [x, y, width, height].")
 
 
 def _read_instances(

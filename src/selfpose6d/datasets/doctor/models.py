@@ -2,26 +2,25 @@
 
 import json
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from selfpose6d.datasets.doctor.problems import Problem, error, warning
-from selfpose6d.datasets.model_files import MODEL_NAME, ModelFile, ModelFiles, mesh_paths
+from selfpose6d.datasets.doctor.problems import Problem, error, repeated, shared_ids, warning
+from selfpose6d.datasets.images import METRES_PER_MM
+from selfpose6d.datasets.model_files import ModelFile, ModelFiles, numbered_meshes
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.meshes.mesh import Mesh
 
 MAX_DIAMETER_MISMATCH = 0.05
-_METRES_PER_MM = 1e-3
+"""Relative, of the mesh's diameter to the stated one."""
 
 
 def check_models(models: ModelFiles, selected: tuple[int, ...]) -> tuple[list[Problem], dict[int, float]]:
     """Problems of the model folder and of each selected mesh; and the diameters in metres by object id."""
-    problems = list(_check_folder(models))
-    info, info_problems = _read_info(models)
-    problems += info_problems
+    info, problems = _read_info(models)
+    problems = [*_check_folder(models), *problems]
     diameters_m = {}
     for obj_id in selected:
         mesh, found = _load(models, obj_id)
@@ -35,17 +34,9 @@ def check_models(models: ModelFiles, selected: tuple[int, ...]) -> tuple[list[Pr
 def _check_folder(models: ModelFiles) -> Iterator[Problem]:
     if not models.files:
         yield error(models.folder, "no mesh file", "Add obj_NNNNNN.ply files, or pass --models DIR.")
-    ids = [
-        (int(match[1]), path.name)
-        for path in mesh_paths(models.folder)
-        if (match := MODEL_NAME.match(path.stem))
-    ]
-    counts = Counter(obj_id for obj_id, _ in ids)
-    for obj_id in sorted(obj_id for obj_id, count in counts.items() if count > 1):
-        names = sorted(name for other, name in ids if other == obj_id)
-        yield error(
-            models.folder, f"duplicate id: {', '.join(names)} are all object {obj_id}", "Keep one of them."
-        )
+    for obj_id, twins in shared_ids((i, path.name) for i, path in numbered_meshes(models.folder)):
+        reason = f"duplicate id: {twins} are all object {obj_id}"
+        yield error(models.folder, reason, "Keep one of them.")
 
 
 def _read_info(models: ModelFiles) -> tuple[dict[int, dict[str, Any]], list[Problem]]:
@@ -57,16 +48,13 @@ def _read_info(models: ModelFiles) -> tuple[dict[int, dict[str, Any]], list[Prob
         entries = [(int(key), dict(fields)) for key, fields in pairs]
     except (ValueError, TypeError) as fault:
         return {}, [error(path, f"not BOP's form ({fault})", "Correct it, or remove it.")]
-    counts = Counter(obj_id for obj_id, _ in entries)
     problems = [
         error(path, f"duplicate id {obj_id}", "Keep one of the entries.")
-        for obj_id in counts
-        if counts[obj_id] > 1
+        for obj_id in repeated(obj_id for obj_id, _ in entries)
     ]
     problems += [
         error(path, f"object {obj_id} has no mesh file", f"Add obj_{obj_id:06d}.ply, or remove the entry.")
-        for obj_id in sorted(counts)
-        if obj_id not in models.files
+        for obj_id in sorted(dict(entries).keys() - models.files.keys())
     ]
     return dict(entries), problems
 
@@ -83,12 +71,11 @@ def _load(models: ModelFiles, obj_id: int) -> tuple[Mesh | None, list[Problem]]:
 
 def _check_mesh(mesh: Mesh, model: ModelFile, info: dict[str, Any]) -> Iterator[Problem]:
     if not mesh.has_colour:
-        yield warning(
-            model.path, "neither texture nor colours", "Export it with them: colour decides many poses."
-        )
+        remedy = "Export it with them: colour decides many poses."
+        yield warning(model.path, "neither texture nor colours", remedy)
     stated_mm = info.get("diameter")
     if isinstance(stated_mm, int | float) and stated_mm > 0:
-        ratio = mesh.diameter_m / (stated_mm * _METRES_PER_MM)
+        ratio = mesh.diameter_m / (stated_mm * METRES_PER_MM)
         if abs(ratio - 1) > MAX_DIAMETER_MISMATCH:
             yield error(
                 model.path,

@@ -1,6 +1,6 @@
 """What `validate` finds."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,3 +39,11 @@ def check_duplicates(folder: Path) -> Iterator[Problem]:
 def repeated(items: Iterable) -> list:
     """What is there more than once, sorted."""
     return sorted(item for item, count in Counter(items).items() if count > 1)
+
+
+def shared_ids(named: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Each id that several names have, sorted, with these names."""
+    names_of: defaultdict[int, list[str]] = defaultdict(list)
+    for item_id, name in named:
+        names_of[item_id].append(name)
+    return ((i, ", ".join(sorted(names))) for i, names in sorted(names_of.items()) if len(names) > 1)

@@ -1,65 +1,61 @@
-"""Looks at a whole data set and reports every problem, one frame in memory at a time."""
+"""Checks a whole data set and reports every problem, one frame in memory at a time."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 import numpy as np
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
-from selfpose6d.datasets.doctor.frame import FrameReport, SizeEvidence, check_frame, check_intrinsics
+from selfpose6d.datasets.doctor.frame import check_frame, check_intrinsics
 from selfpose6d.datasets.doctor.models import check_models
 from selfpose6d.datasets.doctor.problems import Problem, error, warning
-from selfpose6d.datasets.layouts import find_layout
+from selfpose6d.datasets.layouts import detect_layout
 from selfpose6d.selection import FrameId
 
-POOLED_SHARE = (0.55, 1.25)
-OBJECT_SHARE = (0.3, 1.4)
+POOLED_SIZE_RATIO = (0.55, 1.25)
+OBJECT_SIZE_RATIO = (0.3, 1.4)
 """Bounds of the median mask size over the model's diameter: 0.75 to 1 where little is hidden."""
 MAX_SIZES_AN_OBJECT = 2000
+"""For its median; bounds the memory."""
 
 
 class Validation:
     """One pass over a data set. The counts are complete when `run` has ended."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self.dataset, self._layout = dataset, find_layout(dataset.layout)
+        self.dataset, self._layout = dataset, detect_layout(dataset.root)
         self.frames = self.instances = self.errors = self.warnings = 0
         self._reported: set[int] = set()
         self._cameras: set[tuple[int, bytes, tuple[int, int]]] = set()
-        self._shares: defaultdict[int, list[float]] = defaultdict(list)
+        self._size_ratios: defaultdict[int, list[float]] = defaultdict(list)
         self._diameters_m: dict[int, float] = {}
 
     def run(self) -> Iterator[tuple[Problem, ...]]:
         """The new problems of the models, then of each frame, then of the whole; a message is given once."""
         problems, self._diameters_m = check_models(self.dataset.models, self.dataset.object_ids)
         yield self._new([*problems, *self._check_split()])
-        scene_id = None
-        for frame_id in self.dataset.frame_ids():
-            is_new = frame_id.scene_id != scene_id
-            found = list(self._layout.checks(self.dataset, frame_id.scene_id)) if is_new else []
-            scene_id = frame_id.scene_id
-            yield self._new([*found, *self._check_frame(frame_id)])
-        yield self._new(check_sizes(self._shares))
+        for _, frame_ids in groupby(self.dataset.frame_ids(), key=lambda frame_id: frame_id.scene_id):
+            for index, frame_id in enumerate(frame_ids):
+                found = self._layout.checks(self.dataset, frame_id.scene_id) if index == 0 else ()
+                yield self._new([*found, *self._check_frame(frame_id)])
+        yield self._new(check_sizes(self._size_ratios))
 
     def summary(self) -> str:
-        """One line: what was looked at and what was found."""
+        """One line: what was checked and what was found."""
         counts = (("error", self.errors), ("warning", self.warnings))
         seen = (("frame", self.frames), ("instance", self.instances), ("model", len(self._diameters_m)))
-        found, looked_at = (
-            ", ".join(_plural(count, noun) for noun, count in pairs) for pairs in (counts, seen)
-        )
-        return f"{'failed' if self.errors else 'ok'}: {found} in {looked_at} ({self.dataset.layout} layout)"
+        found, where = (", ".join(_plural(count, noun) for noun, count in pairs) for pairs in (counts, seen))
+        return f"{'failed' if self.errors else 'ok'}: {found} in {where} ({self.dataset.layout} layout)"
 
     def _new(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-        new = []
-        for problem in problems:
-            if hash(problem.message) not in self._reported:
-                self._reported.add(hash(problem.message))
-                self.errors += problem.level == "error"
-                self.warnings += problem.level == "warning"
-                new.append(problem)
-        return tuple(new)
+        by_hash = {hash(problem.message): problem for problem in problems}
+        new = tuple(problem for key, problem in by_hash.items() if key not in self._reported)
+        self._reported.update(by_hash)
+        self.errors += sum(problem.level == "error" for problem in new)
+        self.warnings += sum(problem.level == "warning" for problem in new)
+        return new
 
     def _check_split(self) -> Iterator[Problem]:
         dataset = self.dataset
@@ -79,51 +75,45 @@ class Validation:
         self.frames += 1
         self.instances += report.instances
         yield from report.problems
-        yield from self._check_camera(frame_id, report)
+        if report.camera is not None:
+            K, shape = report.camera
+            camera = (frame_id.scene_id, K.tobytes(), shape)
+            if camera not in self._cameras:  # once a scene, not once a frame
+                self._cameras.add(camera)
+                yield from check_intrinsics(K, shape, f"camera of {self.dataset.rgb_path(frame_id)}")
         for obj_id in report.without_model:
             yield error(
                 self.dataset.models.folder,
                 f"object {obj_id} has masks but no mesh file",
                 f"Add obj_{obj_id:06d}.ply, or leave it out with --objects.",
             )
-        self._collect(report.sizes)
-
-    def _check_camera(self, frame_id: FrameId, report: FrameReport) -> Iterator[Problem]:
-        """Each camera of a scene once, not once a frame."""
-        if report.camera is not None:
-            K, shape = report.camera
-            camera = (frame_id.scene_id, K.tobytes(), shape)
-            if camera not in self._cameras:
-                self._cameras.add(camera)
-                yield from check_intrinsics(K, shape, f"camera of {self.dataset.rgb_path(frame_id)}")
-
-    def _collect(self, sizes: Iterable[SizeEvidence]) -> None:
-        for size in sizes:
-            shares = self._shares[size.obj_id]
-            if size.obj_id in self._diameters_m and len(shares) < MAX_SIZES_AN_OBJECT:
-                shares.append(size.diameter_m / self._diameters_m[size.obj_id])
+        for size in report.sizes:
+            ratios = self._size_ratios[size.obj_id]
+            if size.obj_id in self._diameters_m and len(ratios) < MAX_SIZES_AN_OBJECT:
+                ratios.append(size.diameter_m / self._diameters_m[size.obj_id])
 
 
-def check_sizes(shares: dict[int, list[float]]) -> Iterator[Problem]:
+def check_sizes(size_ratios: dict[int, list[float]]) -> Iterator[Problem]:
     """Whether masks are as large as models and depth make them, without any pose: medians over the data set.
 
-    `shares` are mask size over model diameter, by object id.
+    `size_ratios` are mask size over model diameter, by object id.
     """
-    pooled = [share for of_object in shares.values() for share in of_object]
+    pooled = [ratio for ratios in size_ratios.values() for ratio in ratios]
     if not pooled:
         return
-    if not POOLED_SHARE[0] <= (median := float(np.median(pooled))) <= POOLED_SHARE[1]:
+    if not POOLED_SIZE_RATIO[0] <= (median := float(np.median(pooled))) <= POOLED_SIZE_RATIO[1]:
         yield warning(
             "masks",
             f"at their depth they are {median:.3g} times as large as the models (median of {len(pooled)})",
             "Check the model unit (--model-unit), depth_scale and cam_K; 0.75 to 1 is usual.",
         )
         return
-    for obj_id, of_object in sorted(shares.items()):
-        if of_object and not OBJECT_SHARE[0] <= (median := float(np.median(of_object))) <= OBJECT_SHARE[1]:
+    for obj_id, ratios in sorted(size_ratios.items()):
+        low, high = OBJECT_SIZE_RATIO
+        if ratios and not low <= (median := float(np.median(ratios))) <= high:
             yield warning(
                 f"object {obj_id}",
-                f"its masks are {median:.3g} times as large as its model (median of {len(of_object)})",
+                f"its masks are {median:.3g} times as large as its model (median of {len(ratios)})",
                 "Check that the id names this model and that its unit is that of the others.",
             )
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.images import data_error, find_image, read_depth, read_rgb
-from selfpose6d.datasets.masks import LabelImage, MaskEntry, MaskSource
+from selfpose6d.datasets.images import data_error, find_image, read_depth
+from selfpose6d.datasets.masks import LabelImageMasks, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.datasets.ycb_video.files import YcbVideoFrames
 from selfpose6d.selection import FrameId, Selection
@@ -28,7 +28,7 @@ class YcbVideoDataset(Dataset):
             UsageError: no such split, or none of its frames is there.
         """
         self.frames = YcbVideoFrames(root, split)
-        masks = YcbVideoMasks(self.frames) if masks is None else masks
+        masks = LabelImageMasks(self.frames.label_path, self.frames.object_ids) if masks is None else masks
         super().__init__(root, split, selection, models, masks)
 
     def scene_ids(self) -> Sequence[int]:
@@ -43,37 +43,14 @@ class YcbVideoDataset(Dataset):
         """`NNNNNN-color.png` (or `.jpg`)."""
         return find_image(*self.frames.file(frame_id, "-color"))
 
-    def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
-        """The colour image."""
-        return read_rgb(self.rgb_path(frame_id))
-
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, by the frame's `factor_depth`."""
         factor = float(self.frames.meta(frame_id)["factor_depth"].reshape(-1)[0])
         if not factor > 0:
-            path = self.frames.meta_path(frame_id)
-            raise data_error(
-                path, f"factor_depth must be positive, got {factor}", "Restore it from the data set."
-            )
+            reason = f"factor_depth must be positive, got {factor}"
+            raise data_error(self.frames.meta_path(frame_id), reason, "Restore it from the data set.")
         return read_depth(find_image(*self.frames.file(frame_id, "-depth")), 1.0 / factor)
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The frame's `intrinsic_matrix`; scenes from 60 on have another camera."""
         return self.frames.meta(frame_id)["intrinsic_matrix"].astype(np.float64)
-
-
-class YcbVideoMasks(MaskSource):
-    """Masks from the label images; `inst_id` is the label value, which is the object id."""
-
-    def __init__(self, frames: YcbVideoFrames) -> None:
-        self._frames = frames
-        self._labels = LabelImage()
-
-    def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
-        """One entry for every class of `cls_indexes`."""
-        values = self._frames.meta(frame_id)["cls_indexes"].reshape(-1)
-        return [MaskEntry(int(value), int(value)) for value in values]
-
-    def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-        """The pixels of the instance's label."""
-        return self._labels.mask(find_image(*self._frames.file(frame_id, "-label")), entry.inst_id, shape)

@@ -5,12 +5,15 @@ Of `-meta.mat` only `cls_indexes`, `intrinsic_matrix` and `factor_depth` are rea
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from selfpose6d.datasets.images import data_error
+from selfpose6d.datasets.file_cache import FileCache
+from selfpose6d.datasets.images import data_error, find_image
 from selfpose6d.datasets.model_files import ModelFiles, Unit, describe_folder, find_model_files
 from selfpose6d.errors import UsageError
 from selfpose6d.selection import FrameId
@@ -38,14 +41,15 @@ class YcbVideoFrames:
         """
         self._folder = root / (SYNTHETIC_SPLIT if split == SYNTHETIC_SPLIT else "data")
         self._synthetic = split == SYNTHETIC_SPLIT
-        self.by_scene = _group(self._listed(root, split))
+        by_scene = groupby(sorted(self._listed(root, split)), key=lambda frame_id: frame_id.scene_id)
+        self.by_scene = {scene_id: [frame_id.im_id for frame_id in ids] for scene_id, ids in by_scene}
         if not self.by_scene:
             found = describe_folder(self._folder)
             raise UsageError(
                 f"no frames: looked for NNNNNN-color.png and its like in {self._folder}, found {found}. "
                 "Correct the path or --split."
             )
-        self._last: tuple[Path | None, dict[str, np.ndarray]] = (None, {})
+        self._metas = FileCache(partial(read_meta, fields=_READ_FIELDS))
 
     def file(self, frame_id: FrameId, kind: str) -> tuple[Path, str]:
         """Folder and name without suffix of one of the frame's files; `kind` is `-color`, `-depth`, ..."""
@@ -57,18 +61,21 @@ class YcbVideoFrames:
         folder, stem = self.file(frame_id, "-meta")
         return folder / f"{stem}.mat"
 
+    def label_path(self, frame_id: FrameId) -> Path:
+        """`NNNNNN-label.png`."""
+        return find_image(*self.file(frame_id, "-label"))
+
+    def object_ids(self, frame_id: FrameId) -> list[int]:
+        """The frame's `cls_indexes`, which are the values of its label image."""
+        return self.meta(frame_id)["cls_indexes"].reshape(-1).astype(int).tolist()
+
     def meta(self, frame_id: FrameId) -> dict[str, np.ndarray]:
         """The three fields of `-meta.mat` that are no label; the last frame's stay in memory.
 
         Raises:
             DataError: the file is missing, unreadable or lacks a field.
         """
-        path = self.meta_path(frame_id)
-        last_path, meta = self._last
-        if path != last_path:
-            meta = read_meta(path, _READ_FIELDS)
-            self._last = path, meta
-        return meta
+        return self._metas.get(self.meta_path(frame_id))
 
     def _listed(self, root: Path, split: str) -> list[FrameId]:
         if split == SYNTHETIC_SPLIT:
@@ -107,9 +114,8 @@ def read_meta(path: Path, fields: Sequence[str]) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise data_error(path, "missing file", "Restore it from the data set.") from None
     except Exception as error:
-        raise data_error(
-            path, f"unreadable MATLAB file ({error})", "Restore it from the data set."
-        ) from error
+        reason = f"unreadable MATLAB file ({error})"
+        raise data_error(path, reason, "Restore it from the data set.") from error
     if missing := [name for name in fields if name not in content]:
         raise data_error(path, f"lacks {', '.join(missing)}", "Restore it from the data set.")
     return {name: np.asarray(content[name]) for name in fields}
@@ -151,14 +157,7 @@ def _image_set(root: Path, split: str) -> Path | None:
 def _frames_of_scene(folder: Path, scene_id: int) -> list[FrameId]:
     if not folder.is_dir():
         return []
-    kinds = ("-color", "-depth", "-label", "-meta")
-    numbers = (path.stem.partition("-") for path in folder.iterdir())
-    im_ids = {int(number) for number, dash, kind in numbers if number.isdecimal() and dash + kind in kinds}
+    kinds = ("color", "depth", "label", "meta")
+    names = (path.stem.partition("-") for path in folder.iterdir())
+    im_ids = {int(stem) for stem, _, kind in names if stem.isdecimal() and kind in kinds}
     return [FrameId(scene_id, im_id) for im_id in sorted(im_ids)]
-
-
-def _group(frame_ids: Sequence[FrameId]) -> dict[int, list[int]]:
-    grouped: dict[int, list[int]] = {}
-    for frame_id in sorted(frame_ids):
-        grouped.setdefault(frame_id.scene_id, []).append(frame_id.im_id)
-    return grouped

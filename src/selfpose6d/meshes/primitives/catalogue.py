@@ -11,10 +11,8 @@ from selfpose6d.meshes.primitives.boxes import carton, foam_brick, l_bracket, la
 from selfpose6d.meshes.primitives.rounds import bottle, bowl, can, mug
 
 ARTWORK_SEED = 20
-
-
 NO_SYMMETRY = SymmetryGroup(np.empty((0, 4, 4)))
-HALF_TURNS = SymmetryGroup(
+HALF_ROTATIONS = SymmetryGroup(
     np.array([np.diag(signs) for signs in ((1.0, -1, -1, 1), (-1.0, 1, -1, 1), (-1.0, -1, 1, 1))])
 )
 ABOUT_Z = SymmetryGroup(np.empty((0, 4, 4)), (ContinuousSymmetry(np.array([0.0, 0.0, 1.0]), np.zeros(3)),))
@@ -44,7 +42,7 @@ CATALOGUE: dict[int, BuiltinObject] = {
         BuiltinObject(4, "bottle", bottle),
         BuiltinObject(5, "l_bracket", l_bracket),
         BuiltinObject(6, "bowl", bowl, ABOUT_Z),
-        BuiltinObject(7, "foam_brick", foam_brick, HALF_TURNS),
+        BuiltinObject(7, "foam_brick", foam_brick, HALF_ROTATIONS),
         BuiltinObject(8, "carton", carton),
     )
 }

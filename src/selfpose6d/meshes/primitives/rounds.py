@@ -1,4 +1,4 @@
-"""Objects turned about an axis: can, mug, bottle and a plain bowl."""
+"""Bodies of revolution: can, mug, bottle and a plain bowl."""
 
 import numpy as np
 
@@ -34,10 +34,9 @@ def mug(generator: np.random.Generator) -> Mesh:
     inner = radius - wall
     inside = [(radius, height - edge), (radius, height - 0.001), (radius - 0.001, height), (inner, height)]
     inside += [(inner, 0.012), (inner - 0.006, 0.007), (0, 0.006)]
+    foot = [(0, 0), (radius - 0.003, 0), (radius, 0.003), (radius, edge)]
     parts = [
-        revolve(
-            [(0, 0), (radius - 0.003, 0), (radius, 0.003), (radius, edge)], SEGMENTS, 0.005, brand.ground
-        ),
+        revolve(foot, SEGMENTS, 0.005, brand.ground),
         revolve([(radius, edge), (radius, height - edge)], SEGMENTS, 0.005, print_),
         revolve(inside, SEGMENTS, 0.005, brand.ground),
         tube(_handle_path(radius - 0.5 * wall, 0.020, 0.074), (0.0045, 0.007), 16, brand.accent),
@@ -59,12 +58,8 @@ def bottle(generator: np.random.Generator) -> Mesh:
     brand = random_brand(generator)
     label = _wrap(radius, 0.085, generator)
     foot = [(0, 0.004), (radius - 0.010, 0.0), (radius - 0.004, 0.0), (radius, 0.005), (radius, 0.025)]
-    shoulder = [
-        (radius, 0.110),
-        (radius, 0.122),
-        *arc((neck, 0.122), (radius - neck, 0.042), 0.0, np.pi / 2, 8)[1:],
-    ]
-    shoulder += [(neck, 0.178)]
+    bend = arc((neck, 0.122), (radius - neck, 0.042), 0.0, np.pi / 2, 8)
+    shoulder = [(radius, 0.110), (radius, 0.122), *bend[1:], (neck, 0.178)]
     cap = [(neck, 0.178), (neck + 0.003, 0.178), (neck + 0.003, 0.197), (neck + 0.001, 0.199), (0, 0.199)]
     parts = [
         revolve(foot, SEGMENTS, 0.006, brand.second),
@@ -80,11 +75,8 @@ def bowl(generator: np.random.Generator) -> Mesh:
     radius, height, wall = 0.078, 0.055, 0.004
     outer = [(0, 0.003), (0.028, 0.003), (0.030, 0.0), (0.034, 0.0)]
     outer += arc((0.034, height), (radius - 0.034, height), -np.pi / 2, 0.0, 14)[1:]
-    inner = [(radius - wall, height)]
-    inner += [
-        *arc((0.034, height), (radius - wall - 0.034, height - 0.007), 0.0, -np.pi / 2, 14)[1:],
-        (0, 0.007),
-    ]
+    hollow = arc((0.034, height), (radius - wall - 0.034, height - 0.007), 0.0, -np.pi / 2, 14)
+    inner = [(radius - wall, height), *hollow[1:], (0, 0.007)]
     return assemble([revolve([*outer, *inner], SEGMENTS, 0.005, BOWL_BLUE)], "bowl")
 
 

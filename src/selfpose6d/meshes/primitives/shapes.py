@@ -1,6 +1,7 @@
 """Closed shapes from patches: boxes, bodies of revolution, tubes. Metres; windings face outwards."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -38,7 +39,7 @@ def quad_patch(corners_m: Float[np.ndarray, "4 3"], spacing_m: float, paint: Pai
 def revolve(
     profile_rz_m: Sequence[tuple[float | int, float | int]], segments: int, spacing_m: float, paint: Paint
 ) -> Mesh:
-    """Turn a polyline of (radius, z) about z. It runs up the outside; u follows the angle, v the line.
+    """Rotate a polyline of (radius, z) about z. It runs up the outside; u follows the angle, v the line.
 
     Points are added so that no step along the line is longer than `spacing_m`.
     """
@@ -46,9 +47,8 @@ def revolve(
     angle = np.linspace(0, 2 * np.pi, segments + 1)
     angle[-1] = 0.0
     r, z = line[:, :1], line[:, 1:]
-    grid_m = np.stack(
-        [r * np.cos(angle), r * np.sin(angle), np.broadcast_to(z, (len(line), len(angle)))], axis=-1
-    )
+    x, y = r * np.cos(angle), r * np.sin(angle)
+    grid_m = np.stack([x, y, np.broadcast_to(z, x.shape)], axis=-1)
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     return grid_mesh(grid_m, np.linspace(0, 1, segments + 1), along / along[-1], paint)
 
@@ -104,14 +104,7 @@ def grid_mesh(
 def assemble(parts: Sequence[Mesh], name: str) -> Mesh:
     """One welded mesh, its bounding box centred on the origin."""
     mesh = weld(merge_meshes(parts, source=name))
-    return Mesh(
-        mesh.vertices_m - mesh.centre_m,
-        mesh.faces,
-        mesh.corner_uv,
-        mesh.texture,
-        mesh.vertex_rgb,
-        source=name,
-    )
+    return replace(mesh, vertices_m=mesh.vertices_m - mesh.centre_m)
 
 
 def arc(
@@ -119,10 +112,8 @@ def arc(
 ) -> list[tuple[float, float]]:
     """Points of an ellipse's arc in the (r, z) plane, ends included."""
     angle = np.linspace(start_rad, stop_rad, steps + 1)
-    points = np.stack(
-        [centre[0] + radii_m[0] * np.cos(angle), centre[1] + radii_m[1] * np.sin(angle)], axis=1
-    )
-    return [(max(float(r), 0.0), float(z)) for r, z in points]
+    r, z = centre[0] + radii_m[0] * np.cos(angle), centre[1] + radii_m[1] * np.sin(angle)
+    return list(zip(np.maximum(r, 0.0).tolist(), z.tolist(), strict=True))
 
 
 def subdivide(line: Float[np.ndarray, "points 2"], spacing_m: float) -> Float[np.ndarray, "more 2"]:

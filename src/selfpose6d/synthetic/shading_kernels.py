@@ -10,10 +10,13 @@ from typing import Any
 import numba
 import numpy as np
 
-from selfpose6d.synthetic.backdrop import ROOM_TILE_M, TABLE_TILE_M
+from selfpose6d.synthetic.backdrop import ROOM_TILE_M, ROOM_TILE_PX, TABLE_TILE_M, TABLE_TILE_PX
 
+# depths of the shadow map are that coarse: without it, lit surfaces would shade themselves
 SHADOW_BIAS_M = 0.003
+# the highlight's exponent is 2 to this power
 SHININESS_DOUBLINGS = 5
+# brightness levels of the tone curve's table: fine enough for 256 output levels near black
 TONE_STEPS = 8191
 FAST = {"contract", "reassoc", "arcp", "nsz"}
 INLINED: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": FAST, "inline": "always"}
@@ -33,18 +36,15 @@ def shade_pixels(
             rx = T[0, 0] * x + T[0, 1] * y + T[0, 2]
             ry = T[1, 0] * x + T[1, 1] * y + T[1, 2]
             rz = T[2, 0] * x + T[2, 1] * y + T[2, 2]
-            thing = owner[row, column]
-            if thing >= 0:
-                m, face, z = mesh[thing], face_id[row, column], depth_m[row, column]
-                wa, wb, wc = (
-                    barycentric[row, column, 0],
-                    barycentric[row, column, 1],
-                    barycentric[row, column, 2],
-                )
-                nx, ny, nz = _object_normal(wa, wb, wc, face, corner_normals, R_world_obj, thing)
+            index = owner[row, column]
+            if index >= 0:
+                m, face, z = mesh[index], face_id[row, column], depth_m[row, column]
+                w = barycentric
+                wa, wb, wc = w[row, column, 0], w[row, column, 1], w[row, column, 2]
+                nx, ny, nz = _object_normal(wa, wb, wc, face, corner_normals, R_world_obj, index)
                 red, green, blue = _object_colour(
-                    wa, wb, wc, face, faces, vertex_rgb, corner_uv, texels, texture_start[m, level[thing]],
-                    texture_size[m, level[thing], 0], texture_size[m, level[thing], 1],
+                    wa, wb, wc, face, faces, vertex_rgb, corner_uv, texels, texture_start[m, level[index]],
+                    texture_size[m, level[index], 0], texture_size[m, level[index], 1],
                 )  # fmt: skip
                 shine = gloss[m]
             else:
@@ -53,10 +53,12 @@ def shade_pixels(
                 nx, ny, nz = 1.0 * (axis == 0), 1.0 * (axis == 1), 1.0 * (axis == 2)
                 shine = room[4] if on_table else 0.0
                 if on_table:
-                    red, green, blue = _tile_colour(table_rgb, px / TABLE_TILE_M, py / TABLE_TILE_M)
+                    a, b = px / TABLE_TILE_M, py / TABLE_TILE_M
+                    red, green, blue = _tile_colour(table_rgb, TABLE_TILE_PX, a, b)
                 else:
                     a, b = (py if axis == 0 else px), (py if axis == 2 else pz)
-                    red, green, blue = _tile_colour(room_rgb, a / ROOM_TILE_M + 0.3 * axis, b / ROOM_TILE_M)
+                    a, b = a / ROOM_TILE_M + 0.3 * axis, b / ROOM_TILE_M
+                    red, green, blue = _tile_colour(room_rgb, ROOM_TILE_PX, a, b)
                 depth_m[row, column] = z
             px, py, pz = T[0, 3] + z * rx, T[1, 3] + z * ry, T[2, 3] + z * rz
             along = nx * rx + ny * ry + nz * rz
@@ -70,7 +72,7 @@ def shade_pixels(
             kx, ky, kz = kx / away, ky / away, kz / away
             key, highlight = nx * kx + ny * ky + nz * kz, 0.0
             if key > 0:
-                lit = _lit_share(px, py, pz, key, softness_px, shadow_m, nearest_m, shadow_K, T_light_world)
+                lit = _lit_ratio(px, py, pz, key, softness_px, shadow_m, nearest_m, shadow_K, T_light_world)
                 key *= lit
                 if shine > 0 and lit > 0:
                     hx, hy, hz = kx - rx / length, ky - ry / length, kz - rz / length
@@ -79,7 +81,7 @@ def shade_pixels(
                     for _ in range(SHININESS_DOUBLINGS):
                         half *= half
                     highlight = shine * lit * half
-            fill = max(0.0, nx * lights[2, 0] + ny * lights[2, 1] + nz * lights[2, 2])
+            fill = max(0.0, nx * lights[1, 0] + ny * lights[1, 1] + nz * lights[1, 2])
             key, sky = max(key, 0.0), 0.7 + 0.3 * nz
             _tone(rgb, row, column, 0, red, sky, fill, key, highlight, lights, tone)
             _tone(rgb, row, column, 1, green, sky, fill, key, highlight, lights, tone)
@@ -91,21 +93,21 @@ def _tone(
     rgb, row, column, k, colour, sky, fill, key, highlight, lights, tone
 ):  # pragma: no cover - compiled
     """Write one channel: reflected light, limited to white, through the tone curve."""
-    diffuse = sky * lights[4, k] + fill * lights[3, k] + key * lights[1, k]
-    light = colour * colour * diffuse + highlight * lights[1, k]
+    diffuse = sky * lights[4, k] + fill * lights[3, k] + key * lights[2, k]
+    light = colour * colour * diffuse + highlight * lights[2, k]
     rgb[row, column, k] = tone[int(min(light, 1.0) * TONE_STEPS)]
 
 
 @numba.njit(**INLINED)
-def _object_normal(wa, wb, wc, face, corner_normals, R, thing):  # pragma: no cover - compiled
-    """Interpolated normal, turned into the world."""
+def _object_normal(wa, wb, wc, face, corner_normals, R, index):  # pragma: no cover - compiled
+    """Interpolated normal, rotated into the world frame."""
     x = wa * corner_normals[face, 0, 0] + wb * corner_normals[face, 1, 0] + wc * corner_normals[face, 2, 0]
     y = wa * corner_normals[face, 0, 1] + wb * corner_normals[face, 1, 1] + wc * corner_normals[face, 2, 1]
     z = wa * corner_normals[face, 0, 2] + wb * corner_normals[face, 1, 2] + wc * corner_normals[face, 2, 2]
     return (
-        R[thing, 0, 0] * x + R[thing, 0, 1] * y + R[thing, 0, 2] * z,
-        R[thing, 1, 0] * x + R[thing, 1, 1] * y + R[thing, 1, 2] * z,
-        R[thing, 2, 0] * x + R[thing, 2, 1] * y + R[thing, 2, 2] * z,
+        R[index, 0, 0] * x + R[index, 0, 1] * y + R[index, 0, 2] * z,
+        R[index, 1, 0] * x + R[index, 1, 1] * y + R[index, 1, 2] * z,
+        R[index, 2, 0] * x + R[index, 2, 1] * y + R[index, 2, 2] * z,
     )
 
 
@@ -127,12 +129,13 @@ def _object_colour(
     left, top = math.floor(x), math.floor(y)
     fx, fy = x - left, y - top
     above, below = start + top % rows * columns, start + (top + 1) % rows * columns
-    a, b, c, d = (
-        above + left % columns,
-        above + (left + 1) % columns,
-        below + left % columns,
-        below + (left + 1) % columns,
-    )
+    return _bilinear(texels, above, below, left % columns, (left + 1) % columns, fx, fy)
+
+
+@numba.njit(**INLINED)
+def _bilinear(texels, above, below, left, right, fx, fy):  # pragma: no cover - compiled
+    """Colour between four texels of a flat texture: `above` and `below` index the first texel of a row."""
+    a, b, c, d = above + left, above + right, below + left, below + right
     ga, gb, gc, gd = (1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy
     return (
         ga * texels[a, 0] + gb * texels[b, 0] + gc * texels[c, 0] + gd * texels[d, 0],
@@ -161,43 +164,18 @@ def _backdrop_hit(ex, ey, ez, rx, ry, rz, room):  # pragma: no cover - compiled
 
 
 @numba.njit(**INLINED)
-def _tile_colour(tile, a, b):  # pragma: no cover - compiled
-    """Bilinear colour of a repeating square texture, 0-1."""
-    size = tile.shape[0]
+def _tile_colour(tile, size, a, b):  # pragma: no cover - compiled
+    """Bilinear colour of a repeating square texture of `size` pixels, 0-1."""
     x, y = (a - math.floor(a)) * size, (b - math.floor(b)) * size
     left, top = min(int(x), size - 1), min(int(y), size - 1)
-    fx, fy = x - left, y - top
     right, bottom = (left + 1 if left + 1 < size else 0), (top + 1 if top + 1 < size else 0)
-    ga, gb, gc, gd = (1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy
-    scale = 1.0 / 255.0
-    return (
-        scale
-        * (
-            ga * tile[top, left, 0]
-            + gb * tile[top, right, 0]
-            + gc * tile[bottom, left, 0]
-            + gd * tile[bottom, right, 0]
-        ),
-        scale
-        * (
-            ga * tile[top, left, 1]
-            + gb * tile[top, right, 1]
-            + gc * tile[bottom, left, 1]
-            + gd * tile[bottom, right, 1]
-        ),
-        scale
-        * (
-            ga * tile[top, left, 2]
-            + gb * tile[top, right, 2]
-            + gc * tile[bottom, left, 2]
-            + gd * tile[bottom, right, 2]
-        ),
-    )
+    red, green, blue = _bilinear(tile, top * size, bottom * size, left, right, x - left, y - top)
+    return red / 255.0, green / 255.0, blue / 255.0
 
 
 @numba.njit(**INLINED)
-def _lit_share(px, py, pz, key, softness_px, shadow_m, nearest_m, K, T):  # pragma: no cover - compiled
-    """Share of 3x3 shadow-map samples around the point that the lamp reaches; 1 outside the map."""
+def _lit_ratio(px, py, pz, key, softness_px, shadow_m, nearest_m, K, T):  # pragma: no cover - compiled
+    """Ratio of 3x3 shadow-map samples around the point that the lamp reaches; 1 outside the map."""
     x = T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]
     y = T[1, 0] * px + T[1, 1] * py + T[1, 2] * pz + T[1, 3]
     z = T[2, 0] * px + T[2, 1] * py + T[2, 2] * pz + T[2, 3]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from selfpose6d.viz.image_files import to_jpeg, to_png, write_png
+from selfpose6d.image_files import to_jpeg, to_png, write_png
 
 
 @pytest.fixture

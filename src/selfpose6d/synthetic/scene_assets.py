@@ -1,7 +1,7 @@
 """Everything that can stand in a scene, made ready once per process."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +9,23 @@ from jaxtyping import Float
 
 from selfpose6d.meshes.io import load_mesh
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.primitives.artwork import random_brand
+from selfpose6d.meshes.primitives.boxes import label_box
+from selfpose6d.meshes.primitives.rounds import can
+from selfpose6d.meshes.primitives.shapes import arc, assemble, revolve
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
-from selfpose6d.synthetic.distractors import make_distractors
 from selfpose6d.synthetic.resting import RestingPoses, find_resting_poses
 
-DISTRACTORS = 16
+# a scene shows two to four of them, an occluded frame one more: enough that scenes differ
+NUM_DISTRACTORS = 16
+# half the density of the built-in objects' artwork: distractors are background
+DISTRACTOR_PX_PER_M = 1500.0
+# faces that meet at less than this look like one round surface
 CREASE_ANGLE_RAD = np.radians(40.0)
 
 
 @dataclass(frozen=True)
-class Stock:
+class SceneAssets:
     """Labelled objects first, then distractors; one entry per mesh, but for the per-face normals."""
 
     object_ids: tuple[int, ...]
@@ -29,17 +36,19 @@ class Stock:
 
     @property
     def distractors(self) -> range:
-        """Mesh indices of the unlabelled things."""
+        """Mesh indices of the objects without label."""
         return range(len(self.object_ids), len(self.resting))
 
 
-def load_stock(models_dir: Path, object_ids: Sequence[int], seed: int) -> Stock:
+@cache
+def load_scene_assets(models_dir: Path, object_ids: tuple[int, ...], seed: int) -> SceneAssets:
     """Read the written models back and add the distractors that follow `seed`."""
     generator = np.random.default_rng([seed, 0xD157])
     meshes = [load_mesh(models_dir / f"obj_{obj_id:06d}.ply", "mm") for obj_id in object_ids]
-    meshes += make_distractors(DISTRACTORS, generator)
-    return Stock(
-        object_ids=tuple(object_ids),
+    builders = (_random_box, _random_can, _random_box, _random_ball)
+    meshes += [builders[index % len(builders)](generator) for index in range(NUM_DISTRACTORS)]
+    return SceneAssets(
+        object_ids=object_ids,
         packed=pack_meshes(meshes),
         resting=tuple(find_resting_poses(mesh) for mesh in meshes),
         corner_normals=np.concatenate([smooth_normals(mesh) for mesh in meshes]),
@@ -57,3 +66,18 @@ def smooth_normals(mesh: Mesh) -> Float[np.ndarray, "faces 3 3"]:
     smooth = mean[corner].reshape(-1, 3, 3)
     is_round = np.einsum("fkd,fd->fk", smooth, mesh.face_normals) > np.cos(CREASE_ANGLE_RAD / 2)
     return np.where(is_round[..., None], smooth, mesh.face_normals[:, None]).astype(np.float32)
+
+
+def _random_box(generator: np.random.Generator) -> Mesh:
+    depth, width, height = generator.uniform((0.03, 0.05, 0.08), (0.08, 0.14, 0.24)).tolist()
+    return label_box(generator, (depth, width, height), DISTRACTOR_PX_PER_M, spacing_m=0.05)
+
+
+def _random_can(generator: np.random.Generator) -> Mesh:
+    return can(generator, float(generator.uniform(0.02, 0.05)), float(generator.uniform(0.06, 0.2)))
+
+
+def _random_ball(generator: np.random.Generator) -> Mesh:
+    radius = float(generator.uniform(0.025, 0.045))
+    outline = arc((0.0, 0.0), (radius, radius), -np.pi / 2, np.pi / 2, 16)
+    return assemble([revolve(outline, 32, 0.02, random_brand(generator).ground)], "ball")

@@ -1,0 +1,35 @@
+"""Images as bytes and files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from selfpose6d.files import write_whole
+
+# of 100: keeps pages with many pictures small
+JPEG_QUALITY = 88
+
+
+def to_png(image: Shaped[np.ndarray, "height width *channels"]) -> bytes:
+    """Lossless: RGB, or one channel of 8 or 16 bits."""
+    return _encode(".png", image, [])
+
+
+def to_jpeg(rgb: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """A tenth of the PNG's size, for pages that hold many pictures."""
+    return _encode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+
+
+def write_png(path: Path, rgb: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Write the image and its folder; the file appears whole or not at all."""
+    write_whole(path, to_png(rgb))
+
+
+def _encode(suffix: str, image: np.ndarray, options: list[int]) -> bytes:
+    bgr_or_grey = np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image)
+    done, encoded = cv2.imencode(suffix, bgr_or_grey, options)
+    if not done:
+        raise ValueError(f"cannot encode an image of shape {image.shape} as {suffix}")
+    return encoded.tobytes()
