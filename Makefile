@@ -1,4 +1,4 @@
-# setup | demo | test | lint | bench: each works as the first command on a fresh machine.
+# setup | demo | test | lint | architecture | bench: each works as the first command on a fresh machine.
 # the first interpreter that runs and has a fitting version
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format architecture bench clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,10 @@ lint: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# redraws docs/architecture.svg from the imports, prints the numbers of the structure
+architecture: setup
+	$(BIN)/python docs/architecture.py
 
 bench: setup
 	$(BIN)/python benchmarks/resolver.py
