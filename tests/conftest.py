@@ -1,6 +1,7 @@
 """Shape checks on (jaxtyping + beartype), one thread per worker, and where the real data lives."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,15 @@ _HOOK = install_import_hook(CHECKED, "beartype.beartype")
 # a first example imports and compiles: no deadline, so that a busy machine fails no test
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_user_cache(tmp_path_factory) -> Iterator[None]:
+    """Tests, and processes that they start, neither read nor write the user's own cache directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
+        yield
+
 
 SHARED_DATA = Path(os.environ.get("SELFPOSE6D_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -54,9 +54,9 @@ def test_a_missing_path_is_named_with_its_remedy(tmp_path):
 
 
 def test_indices_must_lie_within_what_they_count():
-    require_indices(np.array([0, 2, 1]), 3, "mesh_index")
-    require_indices(np.array([], dtype=np.int64), 0, "mesh_index")
-    for index in (np.array([0, 3]), np.array([-1, 0])):
+    require_indices(torch.tensor([0, 2, 1]), 3, "mesh_index")
+    require_indices(torch.tensor([], dtype=torch.int64), 0, "mesh_index")
+    for index in (torch.tensor([0, 3]), torch.tensor([-1, 0])):
         with pytest.raises(UsageError, match=r"mesh_index must be from 0 to 2, got -?\d to \d"):
             require_indices(index, 3, "mesh_index")
 

@@ -5,12 +5,16 @@ from collections.abc import Sized
 from pathlib import Path
 
 import numpy as np
+import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from selfpose6d.errors import DataError, MeshError, UsageError
 
 MAX_DEPTH_MEDIAN_M = 20.0
+"""Beyond any RGB-D camera's range; millimetres read as metres are hundreds."""
 MIN_OBJECT_M, MAX_OBJECT_M = 1e-3, 5.0
+"""Outside, the unit is wrong by a factor of 1,000 rather than the object that small or large."""
 
 
 def require_depth_in_metres(depth_m: np.ndarray, name: str = "depth_m") -> None:
@@ -53,13 +57,16 @@ def require_intrinsics(K: np.ndarray, name: str = "K") -> None:
         )
 
 
-def require_indices(index: np.ndarray | Tensor, count: int, name: str) -> None:
+def require_indices(index: Int[Tensor, "n"], count: int, name: str) -> None:
     """Refuse an index that compiled code would follow out of its array.
 
     Raises:
         UsageError: an entry is negative or not below `count`.
     """
-    low, high = (int(index.min()), int(index.max())) if len(index) else (0, count - 1)
+    if not len(index):
+        return
+    # one wait for the device, not one for each end
+    low, high = torch.stack(index.aminmax()).tolist()
     if low < 0 or high >= count:
         raise UsageError(
             f"{name} must be from 0 to {count - 1}, got {low} to {high}. "

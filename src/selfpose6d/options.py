@@ -1,10 +1,13 @@
-"""Types for the options of commands."""
+"""Types for the options of commands, and their defaults where those are used elsewhere too."""
 
 from typing import Annotated, TypeVar
 
 from tyro.conf import arg
 
 T = TypeVar("T")
+
+SURFACE_SEED = 0
+"""Of the surface samples that stand for a model in scores: one for all, so that runs compare."""
 
 Unset = Annotated[T | None, arg(help_behavior_hint="")]
 """May be left out; the option's help says what holds then."""

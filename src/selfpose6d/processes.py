@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _WAITING = 4
+"""Items under way per process: enough that none waits, few enough that results do not pile up."""
 
 
 def available_cores() -> int:

@@ -16,6 +16,10 @@ Direction = Literal["observed-to-model", "model-to-observed"]
 """Which of two point sets looks for its nearest counterparts in the other."""
 
 
+MIN_POINTS = 50
+"""Mask pixels with depth that an instance needs; with fewer it is skipped. A choice: a mask of some 7 x 7 pixels."""
+
+
 class InstanceKey(NamedTuple):
     """What identifies one object instance in one image; every row we write carries it whole."""
 

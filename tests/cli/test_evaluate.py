@@ -1,6 +1,7 @@
 """`selfpose6d evaluate`: statistics of a run with known errors, its options, and one-line errors."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,30 @@ def test_objects_are_selected(run, ycbv_sample, tmp_path):
     results = read(tmp_path / "results.json")
     assert sorted(results["metrics"]["objects"]) == ["14", "8"]
     assert results["missed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("evaluate", "Split to score (default: the run's, else the layout's only one, else test)."),
+        ("evaluate", "(default: the run's, else the data set's own models/)."),
+        ("train", "whose masks are taken instead of the data set's; not with recipes that read true poses."),
+    ],
+)
+def test_help_says_what_holds_for_the_command(capsys, command, said):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert said in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+def test_a_refined_file_beside_the_certificates_is_scored(ycbv_sample, tmp_path):
+    folder = make_run(ycbv_sample, tmp_path / "run")
+    refined = folder / "refined.csv"
+    refined.write_text(
+        re.sub(r"(\.\d{4})\d+", r"\1", (folder / "predictions.csv").read_text())
+    )  # fewer digits
+    evaluated(refined, ycbv_sample, "--limit", 2)
+    assert read(folder / "results.json")["certified_share"] is None
 
 
 def test_runs_side_by_side(run, ycbv_sample, tmp_path, capsys):

@@ -96,6 +96,47 @@ def test_several_runs_share_the_curves(run, ycbv_sample, tmp_path):
     assert text.count(">other-run<") >= 2
 
 
+def counts(text: str) -> dict[str, str]:
+    """Instances by row of the tables; the scores by object come first, then runs side by side."""
+    return {row[0]: row[1] for row in _Outline(text).rows if len(row) > 3}
+
+
+def test_all_runs_are_scored_against_the_reference_of_the_page(run, ycbv_sample, tmp_path):
+    other = make_run(ycbv_sample, tmp_path / "other-run")
+    assert main(["evaluate", str(run), str(ycbv_sample), "--objects", "8"]) == 0
+    assert main(["evaluate", str(other), str(ycbv_sample), "--limit", "3"]) == 0
+    kept = [(folder / "results.json").read_bytes() for folder in (run, other)]
+    found = counts(page(run, "--compare", other, "--pictures", 0))
+    assert found["my-run (pooled)"] == found["other-run (pooled)"] == "6"
+    assert [(folder / "results.json").read_bytes() for folder in (run, other)] == kept
+
+
+def test_scores_of_the_same_reference_are_taken_over(run, ycbv_sample, monkeypatch):
+    options = ["--symmetric-ids", "14", "8", "--points", "surface", "--targets", "all"]
+    assert main(["evaluate", str(run), str(ycbv_sample), *options]) == 0
+    monkeypatch.setattr("selfpose6d.reporting.contents.evaluate", None)
+    assert "Scores by object" in page(run, "--pictures", 0)
+
+
+def test_broken_results_are_made_again(run):
+    (run / "results.json").write_text("{")
+    assert "Scores by object" in page(run, "--pictures", 0)
+    assert json.loads((run / "results.json").read_text())["instances"] == 6
+
+
+def test_files_beside_a_compared_file_stay(run, tmp_path):
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    shutil.copy(run / "predictions.csv", foreign / "theirs.csv")
+    for name in ("results.json", "instances.csv"):
+        (foreign / name).write_text("theirs")
+    assert (
+        counts(page(run, "--compare", foreign / "theirs.csv", "--pictures", 0))["theirs.csv (pooled)"] == "6"
+    )
+    assert {path.read_text() for path in foreign.iterdir() if path.name != "theirs.csv"} == {"theirs"}
+    assert len(list(foreign.iterdir())) == 3
+
+
 def test_without_true_poses_the_page_has_statuses_and_pictures(ycbv_sample, tmp_path):
     root = tmp_path / "unlabelled"
     shutil.copytree(

@@ -4,6 +4,8 @@ import json
 import os
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -271,6 +273,38 @@ def test_file_cache_is_bounded(tmp_path):
     for i in (0, 0, 1, 1, 0):
         cache.get(tmp_path / f"{i}.json")
     assert read == ["0", "1", "0"]
+
+
+def test_file_cache_without_a_limit_keeps_the_last_four_files(tmp_path):
+    read = []
+    cache = FileCache(lambda path: read.append(path.name) or [path.name])
+    for name in "abcdabcdea":
+        cache.get(tmp_path / name)
+    assert "".join(read) == "abcdea"
+
+
+def test_file_cache_reads_different_files_at_once_and_each_once(tmp_path):
+    both, read = Barrier(2, timeout=20), []
+
+    def meeting(path):
+        read.append(path.name)
+        both.wait()
+        return [path.name]
+
+    cache = FileCache(meeting)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda name: cache.get(tmp_path / name), "abab"))
+    assert found == [["a"], ["b"], ["a"], ["b"]]
+    assert sorted(read) == ["a", "b"]
+
+
+def test_file_cache_tries_a_file_again_that_could_not_be_read(tmp_path):
+    cache = FileCache(read_object_ids)
+    for _ in range(2):
+        with pytest.raises(DataError, match="missing file"):
+            cache.get(tmp_path / "a.json")
+    write_json(tmp_path / "a.json", {"1": []})
+    assert cache.get(tmp_path / "a.json") == {1: ()}
 
 
 def test_parsing_keeps_object_ids_alone(root):

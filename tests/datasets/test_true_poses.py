@@ -6,6 +6,8 @@ import pytest
 from scipy.io import savemat
 from small_roots import change_json, scene_gt_entry, write_bop, write_capture, write_image, write_json
 
+from selfpose6d.datasets.bop import true_poses
+from selfpose6d.datasets.bop.layout import BOP
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.errors import DataError, UsageError
@@ -184,3 +186,17 @@ def test_order_of_the_sample_is_that_of_the_file(ycbv_sample):
     expected = [(int(im), e["obj_id"], i) for im, entries in content.items() for i, e in enumerate(entries)]
     poses = load_ground_truth(ycbv_sample, selection=Selection(scenes=(1,)))
     assert [(p.key.im_id, p.key.obj_id, p.key.inst_id) for p in poses] == expected
+
+
+def test_visible_fractions_of_several_scenes_list_the_scenes_once(tmp_path, monkeypatch):
+    root = write_bop(tmp_path / "set", {2: 1, 5: 1})
+    info = {"1": [{"visib_fract": 0.25}, {}]}
+    write_json(root / "test/000005/scene_gt_info.json", info)
+    (root / "test/000002/scene_gt_info.json").unlink(missing_ok=True)
+    listed, find_scenes = [], true_poses.find_scenes
+    monkeypatch.setattr(true_poses, "find_scenes", lambda *place: listed.append(place) or find_scenes(*place))
+    found = BOP.visible_fractions(root, "test", (2, 5))
+    assert found[5, 1, 0] == 0.25
+    assert np.isnan(found[5, 1, 1])
+    assert len(found) == 2
+    assert len(listed) == 1

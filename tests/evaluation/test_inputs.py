@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from runs.written import write_certificates, write_predictions
+from selfpose6d.datasets import layouts
+from selfpose6d.datasets.capture.layout import CAPTURE
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.evaluation.evaluate import evaluate
+from selfpose6d.evaluation import evaluate as evaluate_module
+from selfpose6d.evaluation.evaluate import evaluate, read_evaluation, results_path, write_evaluation
 from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates
 from selfpose6d.runs.predictions import Prediction
 from selfpose6d.selection import Selection
@@ -73,6 +77,28 @@ def test_poses_that_are_not_the_certificates_are_refused(tmp_path):
     )
     with pytest.raises(DataError, match=r"line 2: its pose of scene 0, image 1, object 5 is not in"):
         read_estimates(tmp_path)
+
+
+def test_blank_lines_count_in_the_line_that_is_named(tmp_path):
+    poses, path = random_poses(2), tmp_path / "predictions.csv"
+    write_predictions(path, [Prediction(0, i, 5, 0.5, poses[0]) for i in (1, 2)])
+    write_certificates(
+        tmp_path / "certificates.jsonl", [label(InstanceKey("test", 0, 2, 5, 0), poses[1], "certified")]
+    )
+    path.write_text(path.read_text().replace("\n", "\n\n"))
+    with pytest.raises(DataError, match=r"line 5: its pose of scene 0, image 2"):
+        read_estimates(tmp_path)
+
+
+def test_another_file_beside_the_certificates_is_scored_without_them(tmp_path):
+    poses = random_poses(2)
+    write_predictions(tmp_path / "refined.csv", [Prediction(0, 1, 5, 0.5, poses[0])])
+    write_certificates(
+        tmp_path / "certificates.jsonl", [label(InstanceKey("test", 0, 1, 5, 0), poses[1], "certified")]
+    )
+    estimates, has_certificates = read_estimates(tmp_path / "refined.csv")
+    assert not has_certificates
+    assert estimates.status.tolist() == [""]
 
 
 def test_two_instances_at_one_pose_keep_their_own_certificates(tmp_path):
@@ -157,3 +183,73 @@ def test_ycb_video_layout_is_scored_with_its_points_files(shared_data, tmp_path)
     assert results.points == "points file"
     assert results.pooled.add_auc > 99.99
     assert set(results.symmetric_ids) == {13, 16, 19, 20, 21}
+
+
+def test_the_only_split_of_a_layout_is_scored(tmp_path, monkeypatch):
+    layout = replace(CAPTURE, matches=lambda root: True, only_split="one")
+    monkeypatch.setattr(layouts, "LAYOUTS", (layout,))
+    assert ReferenceOptions(DataOptions(tmp_path)).split == "one"
+    assert ReferenceOptions(DataOptions(tmp_path, "val")).split == "val"
+
+
+def test_content_names_predictions_certificates_and_reference(tmp_path):
+    write_predictions(tmp_path / "predictions.csv", [Prediction(0, 1, 5, 0.5, np.eye(4))])
+    data = DataOptions(tmp_path / "data", "test")
+    options = ReferenceOptions(data, "all", symmetric_ids=(5,))
+    others = [
+        replace(options, data=replace(data, dataset=tmp_path / "other")),
+        replace(options, data=replace(data, split="val")),
+        replace(options, data=replace(data, selection=Selection(objects=(8,)))),
+        replace(options, data=replace(data, models=tmp_path)),
+        replace(options, targets="bop19"),
+        replace(options, points="surface"),
+        replace(options, symmetric_ids=()),
+        replace(options, surface_seed=1),
+    ]
+    named = [other.content_hash(tmp_path) for other in (options, *others)]
+    write_certificates(
+        tmp_path / "certificates.jsonl", [label(InstanceKey("test", 0, 1, 5, 0), np.eye(4), "certified")]
+    )
+    named.append(options.content_hash(tmp_path))
+    write_predictions(tmp_path / "predictions.csv", [])
+    named.append(options.content_hash(tmp_path))
+    assert len(set(named)) == 11
+    elsewhere = replace(options, data=replace(data, dataset=tmp_path / "x" / ".." / "data"))
+    assert elsewhere.content_hash(tmp_path) == named[-1]
+
+
+@pytest.fixture
+def evaluated(poses_only, tmp_path):
+    """Predictions with what `evaluate` made of them, and the options of its reference."""
+    write_predictions(tmp_path / "predictions.csv", true_predictions(poses_only))
+    reference = load_reference(ReferenceOptions(DataOptions(poses_only)))
+    evaluation = evaluate(tmp_path, reference)
+    write_evaluation(evaluation, results_path(tmp_path))
+    return evaluation, reference.options
+
+
+def test_an_evaluation_is_read_for_its_own_reference_only(evaluated, tmp_path):
+    evaluation, options = evaluated
+    found = read_evaluation(tmp_path, options)
+    assert found is not None
+    assert found.results.pooled == evaluation.results.pooled
+    assert read_evaluation(tmp_path, replace(options, symmetric_ids=())) is None
+
+
+@pytest.mark.parametrize("name", ["results.json", "instances.csv"])
+def test_a_broken_or_missing_evaluation_is_none(evaluated, tmp_path, name):
+    (tmp_path / name).write_text("{")
+    assert read_evaluation(tmp_path, evaluated[1]) is None
+    (tmp_path / name).unlink()
+    assert read_evaluation(tmp_path, evaluated[1]) is None
+
+
+@pytest.mark.parametrize("killed_in", ["write_instances", "write_results"])
+def test_results_never_stand_beside_errors_of_others(evaluated, tmp_path, monkeypatch, killed_in):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate_module, killed_in, killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_evaluation(evaluated[0], results_path(tmp_path))
+    assert read_evaluation(tmp_path, evaluated[1]) is None

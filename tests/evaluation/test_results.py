@@ -8,13 +8,13 @@ from pose_rows import make_estimates, make_truths
 
 from selfpose6d.evaluation.bop_recall import Recalls
 from selfpose6d.evaluation.results import Results, summarise, write_results
-from selfpose6d.evaluation.score import Scores, score
+from selfpose6d.evaluation.score import ScoredTargets, score
 
 AUC_KEYS = {f"{name}_auc{mode}" for name in ("adds", "add", "add_or_adds") for mode in ("", "_toolbox")}
 METRIC_KEYS = AUC_KEYS | {"adds_below_2cm", "add_below_2cm", "add_or_adds_below_2cm"}
 
 
-def scored(points_m, extra=()) -> Scores:
+def scored(points_m, extra=()) -> ScoredTargets:
     truths = make_truths(
         [(0, 1, 1, 0.0, True), (0, 2, 1, 0.0, True), (0, 3, 1, 0.0, True), (0, 1, 2, 0.0, True)]
     )
@@ -27,7 +27,9 @@ def scored(points_m, extra=()) -> Scores:
     return score(make_estimates(rows), truths, points_m, {2})
 
 
-def summarised(scores: Scores, has_certificates: bool = True, recalls: Recalls | None = None) -> Results:
+def summarised(
+    scores: ScoredTargets, has_certificates: bool = True, recalls: Recalls | None = None
+) -> Results:
     return summarise(scores, (2,), "vertices", {"split": "test"}, has_certificates, recalls)
 
 

@@ -15,9 +15,8 @@ from selfpose6d.inference.predictor import Predictor
 from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.network.estimator import ObjectTable
-from selfpose6d.objects.known_meshes import load_known_meshes, require_all_meshes
 from selfpose6d.objects.shapes import build_object_shapes
-from selfpose6d.objects.table import object_table
+from selfpose6d.objects.table import load_known_meshes, object_table, require_all_meshes
 from selfpose6d.types import Certificate, LabeledPose, PoseEstimate
 
 OBJECTS = object_table((1, 2), [cube(), cube()])

@@ -67,7 +67,7 @@ def test_candidates_of_one_pose_count_once(box):
     competing = T @ torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
     for copies in (1, 4):
         candidates = scored(torch.stack([T] * copies + [competing]), [1.1] * (copies + 1))
-        certificate = certify(box, seen, candidates, CertificateOptions()).certificate
+        certificate = certify(seen, candidates, CertificateOptions()).certificate
         assert certificate.status == "ambiguous"
         assert certificate.confidence == pytest.approx(0.5, abs=0.01)
 

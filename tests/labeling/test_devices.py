@@ -46,6 +46,6 @@ def test_verification_and_pure_icp_with_another_default_device(back_end, box):
     with torch.device("meta"):
         (label,) = annotate(frame, {1: box}, AnnotateOptions(method="icp"))
         observation = observe(frame, frame.instances[0], box, ObservationOptions(), np.random.default_rng(0))
-        found = verify(box, observation, T, VerifyOptions(FEW, CertificateOptions()))
+        found = verify(observation, T, VerifyOptions(FEW, CertificateOptions()))
     assert label.valid
     assert found.certificate.status == "certified"

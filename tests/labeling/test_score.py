@@ -74,7 +74,7 @@ def test_colour_tells_the_four_ways_round_apart(box):
     assert scores.colour[0] - scores.colour[1] > 0.4
 
 
-def test_a_shifted_photograph_is_forgiven(box):
+def test_a_shifted_image_is_forgiven(box):
     T = tilted_pose()
     frame = rendered_frame(box, T)
     rgb = np.roll(frame.rgb, (2, -2), axis=(0, 1))

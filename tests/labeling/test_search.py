@@ -78,7 +78,7 @@ def test_search_finds_box_and_can_from_nothing(box, round_can):
     T = tilted_pose()
     for model in (box, round_can):
         frame = rendered_frame(model, T)
-        found = search(model, observed(model, frame), SearchOptions())
+        found = search(observed(model, frame), SearchOptions())
         assert (found.scores.total.diff() <= 0).all()
         assert add_m(model, found.T_cam_obj[:1], T)[0] < 0.003
 
@@ -99,7 +99,7 @@ def test_the_coarse_score_finds_the_same_promising_poses_as_the_whole(box):
 def test_giving_hopeless_poses_up_changes_no_winner(box, round_can):
     for model in (box, round_can):
         seen = observed(model, rendered_frame(model, tilted_pose()))
-        patient = search(model, seen, replace(SearchOptions(), coarse_gap=9.0, fine_gap=9.0))
-        quick = search(model, seen, SearchOptions())
+        patient = search(seen, replace(SearchOptions(), coarse_gap=9.0, fine_gap=9.0))
+        quick = search(seen, SearchOptions())
         assert len(quick.T_cam_obj) <= len(patient.T_cam_obj)
         assert add_m(model, quick.T_cam_obj[:1], patient.T_cam_obj[0])[0] < 0.001

@@ -23,7 +23,7 @@ def box():
 
 def verified(box, T: torch.Tensor, search_doubtful: bool):
     options = VerifyOptions(SearchOptions(), CertificateOptions(), search_doubtful=search_doubtful)
-    return verify(box, observed(box, rendered_frame(box, tilted_pose())), T[None], options)
+    return verify(observed(box, rendered_frame(box, tilted_pose())), T[None], options)
 
 
 def lying_wrong() -> torch.Tensor:
@@ -53,7 +53,7 @@ def test_the_hidden_handle_of_a_mug_is_not_certified():
     handle_away = torch.tensor([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
     T = make_transform(handle_away, torch.tensor([0.0, 0.05, 0.8]))
     options = VerifyOptions(SearchOptions(), CertificateOptions())
-    found = verify(model, observed(model, rendered_frame(model, T)), T[None], options)
+    found = verify(observed(model, rendered_frame(model, T)), T[None], options)
     assert found.certificate.status == "ambiguous"
     assert found.certificate.alternatives
 

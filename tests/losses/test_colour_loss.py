@@ -48,8 +48,8 @@ def test_the_window_agrees_with_looking_at_every_pair(window_px):
     generator = torch.Generator().manual_seed(window_px)
     camera, rendered = torch.randn(2, 2, 7, 6, 2, generator=generator, dtype=torch.float64).unbind(0)
     row, column = torch.meshgrid(torch.arange(7), torch.arange(6), indexing="ij")
-    place = torch.stack([row, column], -1).reshape(-1, 2)
-    apart = (place[:, None] - place[None]).abs().amax(-1) > window_px
+    pixel = torch.stack([row, column], -1).reshape(-1, 2)
+    apart = (pixel[:, None] - pixel[None]).abs().amax(-1) > window_px
     distance = torch.cdist(camera.flatten(1, 2), rendered.flatten(1, 2)).masked_fill(apart, torch.inf)
     at_rendered, at_camera = nearest_colours(camera, rendered, window_px)
     assert torch.equal(at_rendered.flatten(1), distance.argmin(2))

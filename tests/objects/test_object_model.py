@@ -1,15 +1,24 @@
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from selfpose6d import files
+from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.geometry.se3 import transform_points
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
 from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
+from selfpose6d.objects import object_model, self_similarity, shapes, store
+from selfpose6d.objects.mesh_cache import cached_arrays, default_cache_dir
 from selfpose6d.objects.object_model import build_object_model
+from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.store import prepared
+from selfpose6d.resolver.icp import ResolverOptions
 
 
 def angles_deg(T):
@@ -50,6 +59,84 @@ def test_the_cache_gives_back_what_was_computed(tmp_path):
     torch.testing.assert_close(first.similarity.T_obj_obj, second.similarity.T_obj_obj)
     stored[0].write_bytes(b"torn")
     assert torch.equal(build_object_model(mesh, cache_dir=tmp_path).grid.nearest, first.grid.nearest)
+
+
+def test_every_constant_that_changes_the_cached_arrays_is_in_the_key(tmp_path, monkeypatch):
+    mesh, computed = brick_mesh(), []
+    arrays = object_model._compute(mesh)
+    monkeypatch.setattr(object_model, "_compute", lambda mesh: computed.append(mesh) or arrays)
+    names = ["STARTS", "NUM_POINTS", "MAX_SHAPE_RMS", "SPACING_RAD", "MAX_ELEMENTS", "COLOUR_QUANTILE"]
+    constants = [(self_similarity, name) for name in names]
+    names = ["SURFACE_SAMPLES", "DEFAULT_CELLS", "DEFAULT_MARGIN"]
+    constants += [(object_model, name) for name in names]
+    for module, name in constants:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, 2 * getattr(module, name))
+            build_object_model(mesh, cache_dir=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(self_similarity, "REGISTRATION", ResolverOptions(iterations=39))
+        build_object_model(mesh, cache_dir=tmp_path)
+    for _ in range(2):
+        build_object_model(mesh, cache_dir=tmp_path)
+    assert len(computed) == len(constants) + 2
+
+
+def test_every_constant_of_a_shape_s_grid_is_in_its_key(monkeypatch):
+    keys = set()
+    grid = NearestGrid(**shapes._grid_arrays(brick_mesh()))
+    monkeypatch.setattr(shapes, "cached_arrays", lambda mesh, what, *_: keys.add(what) or grid._asdict())
+    for name in ("GRID_SAMPLES", "GRID_CELLS", "DEFAULT_MARGIN"):
+        with monkeypatch.context() as patch:
+            patch.setattr(shapes, name, 2 * getattr(shapes, name))
+            build_object_shapes([brick_mesh()])
+    build_object_shapes([brick_mesh()])
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "an array", "other names"])
+def test_a_cache_file_that_cannot_be_read_is_written_anew(damage, tmp_path):
+    def arrays():
+        return {"a": torch.arange(1000)}
+
+    mesh = brick_mesh()
+    cached_arrays(mesh, "test", ("a",), arrays, tmp_path)
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    if damage == "an array":
+        np.save(tmp_path / "other.npy", np.arange(3))
+        (tmp_path / "other.npy").replace(path)
+    elif damage == "other names":
+        np.savez(path, b=np.arange(3))
+    else:
+        path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"torn"}[damage])
+    assert torch.equal(cached_arrays(mesh, "test", ("a",), arrays, tmp_path)["a"], torch.arange(1000))
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_is_full_leaves_no_litter_in_the_cache(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.warns(UserWarning, match="No space left"):
+        cached_arrays(brick_mesh(), "test", ("a",), lambda: {"a": torch.zeros(3)}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tests_have_a_cache_of_their_own(tmp_path_factory):
+    assert tmp_path_factory.getbasetemp() in default_cache_dir().parents
+
+
+def test_threads_share_one_model(monkeypatch):
+    made, mesh, model = [], brick_mesh(), prepared(brick_mesh())
+    monkeypatch.setattr(
+        store, "build_object_model", lambda mesh, cache_dir: made.append(mesh) or replace(model)
+    )
+    monkeypatch.setattr(store, "_PREPARED", store._RecentModels())
+    with ThreadPoolExecutor(8) as pool:
+        models = set(map(id, pool.map(lambda _: prepared(mesh), range(40))))
+    assert len(made) == len(models) == 1
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path):

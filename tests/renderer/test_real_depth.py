@@ -49,7 +49,7 @@ def test_true_poses_render_what_the_camera_measured(ycbv_sample: Path, frame_id:
 
 
 @pytest.mark.parametrize("frame_id", FRAMES, ids=str)
-def test_true_poses_render_the_colours_of_the_photograph(ycbv_sample: Path, frame_id: FrameId):
+def test_true_poses_render_the_colours_of_the_observed_image(ycbv_sample: Path, frame_id: FrameId):
     """Texture the right way up: the rendering correlates with the observed image, and less so when it is mirrored."""
     dataset = DataOptions(ycbv_sample, split="test").open()
     frame = dataset.load_frame(frame_id)

@@ -1,6 +1,7 @@
 """Surface colour: bilinear lookups by hand, vertex colours, grey, mip levels, and two back ends that agree."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,10 +39,9 @@ def picture(mesh: Mesh, pixels: int, backend: str, level: int = 0) -> torch.Tens
     T = AT_ORIGIN.clone()
     T[0, 2, 3] = 1
     packed = pack_meshes([mesh])
-    raster = rasterize(
-        PosedMeshes(packed, FIRST, T, camera(pixels, (pixels - 1) / 2, (pixels - 1) / 2), pixels, pixels)
-    )
-    return shade(packed, FIRST, raster, LEVEL_0 + level, backend)[0]
+    K = camera(pixels, (pixels - 1) / 2, (pixels - 1) / 2)
+    posed = PosedMeshes(packed, FIRST, T, K, pixels, pixels)
+    return shade(posed, rasterize(posed), backend, LEVEL_0 + level)[0]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -74,8 +74,9 @@ def test_vertex_colours_mix_by_their_weights(backend):
     plain = triangles((0, 0, 1), (0.25, 0, 1), (0, 0.25, 1))
     mesh = Mesh(plain.vertices_m, plain.faces, vertex_rgb=np.array([RED, GREEN, BLUE], np.uint8))
     packed = pack_meshes([mesh])
-    raster = rasterize(PosedMeshes(packed, FIRST, AT_ORIGIN, camera(16, 1, 1), 7, 8))
-    rgb = shade(packed, FIRST, raster, LEVEL_0, backend)
+    posed = PosedMeshes(packed, FIRST, AT_ORIGIN, camera(16, 1, 1), 7, 8)
+    raster = rasterize(posed)
+    rgb = shade(posed, raster, backend, LEVEL_0)
     torch.testing.assert_close(rgb[0, 2, 3], torch.tensor([0.25, 0.5, 0.25]))
     assert (rgb[raster.face_id < 0] == 0).all()
 
@@ -118,8 +119,9 @@ def test_back_ends_agree(seed, rows, columns):
     packed = pack_meshes([textured(meshes[0], seed, rows, columns), coloured(meshes[1], seed), meshes[2]])
     mesh_index, level = torch.tensor([0, 1, 2, 0]), torch.tensor([0, 1, 2, seed % MIP_LEVELS])
     K = camera(40, 15, 12).repeat(4, 1, 1)
-    raster = rasterize(PosedMeshes(packed, mesh_index, poses_ahead(4, seed), K, 24, 32))
-    reference, fast = (shade(packed, mesh_index, raster, level, backend) for backend in BACKENDS)
+    posed = PosedMeshes(packed, mesh_index, poses_ahead(4, seed), K, 24, 32)
+    raster = rasterize(posed)
+    reference, fast = (shade(posed, raster, backend, level) for backend in BACKENDS)
     torch.testing.assert_close(reference, fast, atol=1e-4, rtol=0)
 
 
@@ -139,11 +141,18 @@ def test_bilinear_lookup_has_the_right_gradient():
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_image_without_a_mesh_index_is_refused(backend):
+def test_more_images_than_poses_are_refused(backend):
     """Called past the shape checks, as without them in use."""
-    packed = pack_meshes([sheet(1)])
-    raster = rasterize(
-        PosedMeshes(packed, FIRST.repeat(2), AT_ORIGIN.repeat(2, 1, 1), camera(9, 1, 1).repeat(2, 1, 1), 4, 4)
+    one = PosedMeshes(pack_meshes([sheet(1)]), FIRST, AT_ORIGIN, camera(9, 1, 1), 4, 4)
+    two = replace(
+        one, mesh_index=FIRST.repeat(2), T_cam_obj=AT_ORIGIN.repeat(2, 1, 1), K=one.K.repeat(2, 1, 1)
     )
-    with pytest.raises(UsageError, match="same length, got raster 2, mesh_index 1, level 1"):
-        inspect.unwrap(shade)(packed, FIRST, raster, LEVEL_0, backend)
+    with pytest.raises(UsageError, match="same length, got raster 2, posed 1, level 1"):
+        inspect.unwrap(shade)(one, rasterize(two), backend, LEVEL_0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_mip_level_that_is_not_there_is_refused(backend):
+    one = PosedMeshes(pack_meshes([sheet(1)]), FIRST, AT_ORIGIN, camera(9, 1, 1), 4, 4)
+    with pytest.raises(UsageError, match=f"level must be from 0 to {MIP_LEVELS - 1}, got {MIP_LEVELS}"):
+        shade(one, rasterize(one), backend, LEVEL_0 + MIP_LEVELS)

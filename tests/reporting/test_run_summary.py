@@ -1,11 +1,15 @@
 """Statuses and reasons of a run, without true poses."""
 
 import numpy as np
+import pytest
 from pose_rows import make_estimates
 
-from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
+from runs.written import write_predictions
+from selfpose6d.errors import DataError
+from selfpose6d.reporting.run_summary import print_estimates, read_run_skipped, reason_table, status_table
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import to_line
+from selfpose6d.runs.predictions import Prediction
 from selfpose6d.types import InstanceKey, PoseEstimate
 
 ROWS = [
@@ -52,3 +56,15 @@ def test_skipped_file_is_optional(tmp_path):
     (tmp_path / "skipped.jsonl").write_text(to_line(row))
     (skipped,) = read_run_skipped(RunFiles(tmp_path))
     assert (skipped.key, skipped.reason) == (SKIPPED[0].key, SKIPPED[0].reason)
+
+
+def test_estimates_are_counted(tmp_path, capsys):
+    run = RunFiles(tmp_path)
+    write_predictions(run.predictions, [Prediction(0, i, 1, 0.5, np.eye(4)) for i in range(3)])
+    print_estimates(run, tmp_path, {"network": 0.3}, 3)
+    assert capsys.readouterr().out == (
+        f"{tmp_path}: 3 poses, 0 instances skipped (skipped.jsonl says why)\nms an instance: network 100.0\n"
+    )
+    write_predictions(run.predictions, [])
+    with pytest.raises(DataError, match="no instance of"):
+        print_estimates(run, tmp_path, {}, 0)

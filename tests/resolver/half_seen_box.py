@@ -48,9 +48,13 @@ def visible_clouds_m(T_cam_obj: torch.Tensor, points: int, seed: int) -> torch.T
     return torch.stack([_visible_cloud_m(T, points, generator) for T in T_cam_obj])
 
 
-def _visible_cloud_m(T_cam_obj: torch.Tensor, points: int, generator: np.random.Generator) -> torch.Tensor:
-    surface = sample_surface(BOX, 8 * points, generator)
+def _visible_cloud_m(
+    T_cam_obj: torch.Tensor, points: int, generator: np.random.Generator, samples_per_point: int = 8
+) -> torch.Tensor:
+    surface = sample_surface(BOX, samples_per_point * points, generator)
     points_cam_m = transform_points(T_cam_obj, torch.from_numpy(surface.points_m).to(T_cam_obj))
     normals = torch.from_numpy(surface.normals).to(T_cam_obj) @ T_cam_obj[:3, :3].T
     seen = torch.nonzero((normals * points_cam_m).sum(-1) < 0)[:, 0]
+    if len(seen) < points:  # a small face alone is seen
+        return _visible_cloud_m(T_cam_obj, points, generator, 4 * samples_per_point)
     return points_cam_m[torch.from_numpy(generator.choice(seen.numpy(), points, replace=False))]

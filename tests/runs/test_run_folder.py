@@ -127,7 +127,7 @@ def test_results_are_sorted_and_complete(tmp_path):
         run.journal.append(record)
     run.finalise()
     run.write_annotations()
-    rows = read_predictions(run.path / "predictions.csv")
+    rows = read_predictions(run.files.folder / "predictions.csv")
     assert [(r.scene_id, r.im_id, r.obj_id, r.time_s) for r in rows] == [
         (0, 1, 9, 0.125),
         (0, 2, 5, 0.25),
@@ -135,12 +135,12 @@ def test_results_are_sorted_and_complete(tmp_path):
         (1, 2, 3, 0.5),
         (1, 2, 5, 0.5),
     ]
-    lines = (run.path / "certificates.jsonl").read_text().splitlines()
+    lines = (run.files.folder / "certificates.jsonl").read_text().splitlines()
     assert [json.loads(line)["inst_id"] for line in lines] == [0, 0, 1, 7, 0]
-    assert json.loads((run.path / "skipped.jsonl").read_text())["reason"] == "few points"
+    assert json.loads((run.files.folder / "skipped.jsonl").read_text())["reason"] == "few points"
     annotated = {
         path.parent.name: json.loads(path.read_text())
-        for path in run.path.glob("annotations/*/scene_gt.json")
+        for path in run.files.folder.glob("annotations/*/scene_gt.json")
     }
     assert {scene: list(frames) for scene, frames in annotated.items()} == {"000000": ["2"], "000001": ["2"]}
     assert annotated["000001"]["2"] == [
@@ -155,30 +155,33 @@ def test_poses_on_the_way_are_not_in_the_certificates(tmp_path):
     run.journal.append(finished_record(FrameId(0, 1), [replace(label(0, 1, 5), path=path)], [], 0.5))
     run.finalise()
     run.write_steps()
-    (row,) = map(json.loads, (run.path / "certificates.jsonl").read_text().splitlines())
+    (row,) = map(json.loads, (run.files.folder / "certificates.jsonl").read_text().splitlines())
     assert row["status"] == "certified"
     assert "steps" not in row
-    assert sorted(file.stem for file in (run.path / "steps").iterdir()) == ["0-estimator", "1-verified"]
+    assert sorted(file.stem for file in (run.files.folder / "steps").iterdir()) == [
+        "0-estimator",
+        "1-verified",
+    ]
 
 
 def test_without_certificates(tmp_path):
     run = open_run(tmp_path / "run", command="estimate")
     run.finalise(with_certificates=False)
-    assert sorted(path.name for path in run.path.iterdir()) == [
+    assert sorted(path.name for path in run.files.folder.iterdir()) == [
         "config.yaml",
         "journal.jsonl",
         "predictions.csv",
         "skipped.jsonl",
     ]
-    assert read_predictions(run.path / "predictions.csv") == []
+    assert read_predictions(run.files.folder / "predictions.csv") == []
 
 
 def test_frame_names_are_kept(tmp_path):
     run = open_run(tmp_path / "run")
     run.write_frame_names({})
-    assert not (run.path / "frames.json").exists()
+    assert not (run.files.folder / "frames.json").exists()
     run.write_frame_names({0: "a.png"})
-    assert json.loads((run.path / "frames.json").read_text()) == {"0": "a.png"}
+    assert json.loads((run.files.folder / "frames.json").read_text()) == {"0": "a.png"}
 
 
 WRITER = """
@@ -223,7 +226,7 @@ def annotated(tmp_path):
     labels = [label(0, 1, 5), label(0, 1, 6, 1, "rejected"), label(0, 1, 7, 2, "ambiguous")]
     run.journal.append(finished_record(FrameId(0, 1), labels, [], 0.5))
     run.finalise()
-    return run.path
+    return run.files.folder
 
 
 def test_labels_are_the_certified_ones_after_review(annotated):
@@ -247,7 +250,7 @@ def test_labels_of_other_data_are_refused(annotated, tmp_path):
     empty = open_run(tmp_path / "empty")
     empty.finalise()
     with pytest.raises(UsageError, match="has no certified label"):
-        load_labels(empty.path, "abc", "test")
+        load_labels(empty.files.folder, "abc", "test")
 
 
 class WatchedJournal(Journal):

@@ -17,6 +17,7 @@ from selfpose6d.files import write_whole
 from selfpose6d.network import checkpoint
 from selfpose6d.network.checkpoint import load_network, save_network
 from selfpose6d.runs.files import find_checkpoint
+from selfpose6d.training import checkpoint as training_checkpoint
 from selfpose6d.training.checkpoint import TrainingState, has_state, load_state, save_state
 
 
@@ -92,6 +93,15 @@ def test_a_corrupt_state_is_named(tmp_path):
     path = tmp_path / "checkpoints" / "last.state"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(CheckpointError, match=r"last\.state is corrupt .*without --resume"):
+        load_state(tmp_path)
+
+
+def test_a_state_of_another_version_is_not_called_corrupt(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(training_checkpoint, "FORMAT", 2)
+        save_state(tmp_path, TrainingState(5, 9, 0, 0.25, 0, {}, {}))
+    expected = r"last\.state was made by another version: it has format 2.*train again with another --out"
+    with pytest.raises(CheckpointError, match=expected):
         load_state(tmp_path)
 
 

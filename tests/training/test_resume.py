@@ -40,7 +40,7 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 
 @pytest.fixture(scope="module")
 def whole(rendered_root, tmp_path_factory):
-    """An undisturbed training."""
+    """An uninterrupted training."""
     folder = tmp_path_factory.mktemp("whole")
     finish(start(command(rendered_root, folder / "run", folder / "cache")))
     return folder

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import groupby
 
@@ -12,13 +14,14 @@ from small_roots import change_json
 from training_runs import run, same_weights, short, weights
 
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.config import SIZES
 from selfpose6d.runs.config import read_config
-from selfpose6d.runs.files import find_checkpoint
+from selfpose6d.runs.files import RunFiles, find_checkpoint
 from selfpose6d.selection import Selection
-from selfpose6d.training.checkpoint import load_state
+from selfpose6d.training import session
+from selfpose6d.training.checkpoint import FORMAT, load_state
 from selfpose6d.training.recipe import BOTH, ESTIMATOR
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, make_fabric, train
@@ -136,10 +139,8 @@ def test_the_spoiled_poses_would_have_been_noticed(rendered_root, cache, tmp_pat
     assert not same_weights(tmp_path / "a", tmp_path / "b")
 
 
-def test_the_reader_of_true_poses_is_imported_for_recipes_that_declare_it_only(rendered_root, tmp_path):
-    import subprocess
-    import sys
-
+def test_no_module_that_reads_true_poses_is_imported_where_none_is_needed(rendered_root, tmp_path):
+    """Training by itself, annotating and estimating; a module's name says that it reads true poses."""
     code = (
         "import sys\n"
         "from selfpose6d.cli.main import main\n"
@@ -147,22 +148,17 @@ def test_the_reader_of_true_poses_is_imported_for_recipes_that_declare_it_only(r
         "from dataclasses import replace\n"
         "SIZES['small'] = replace(SIZES['small'], crop_px=32, num_points=16)\n"
         "code = main(sys.argv[1:])\n"
-        "assert 'selfpose6d.datasets.true_poses' not in sys.modules\n"
+        "assert [name for name in sys.modules if 'true_poses' in name] == []\n"
         "sys.exit(code)\n"
     )
-    command = [
-        "train",
-        str(rendered_root),
-        "--out",
-        str(tmp_path / "run"),
-        "--max-steps",
-        "1",
-        "--batch",
-        "2",
-    ]
-    command += ["--cache", str(tmp_path / "cache"), "--device", "cpu"]
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    data, out = [str(rendered_root), "--split", "train", "--limit", "1"], ["--device", "cpu", "--out"]
+    for command in (
+        ["train", str(rendered_root), "--max-steps", "1", "--batch", "2", *out, str(tmp_path / "run")],
+        ["annotate", *data, *out, str(tmp_path / "labels")],
+        ["estimate", str(tmp_path / "run"), *data, *out, str(tmp_path / "poses")],
+    ):
+        done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_that_holds_a_training_is_not_overwritten(dataset, cache, tmp_path):
@@ -180,15 +176,31 @@ def test_resuming_a_finished_training_changes_nothing(dataset, cache, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "run").items())
 
 
-def test_the_configuration_keeps_the_names_that_earlier_runs_have(dataset, cache, tmp_path):
-    """A run is continued by the same settings only: another name would be another setting."""
+def test_the_configuration_has_the_names_of_the_settings(dataset, cache, tmp_path):
     run(dataset, tmp_path / "run", cache, steps=1)
     options = read_config(tmp_path / "run").options
     settings = options["recipe_settings"]
-    assert settings["poses"] == 8
-    assert [stage["share"] for stage in settings["stages"]] == [0.5, 0.5, 0.15]
-    assert (settings["augment"]["occluder_share"], settings["augment"]["background_share"]) == (0.4, 0.0)
-    assert options["network"]["points"] == SIZES["small"].num_points
+    assert settings["num_poses"] == 8
+    assert [stage["fraction"] for stage in settings["stages"]] == [0.5, 0.5, 0.15]
+    augment = settings["augment"]
+    assert (augment["occluder_fraction"], augment["background_fraction"]) == (0.4, 0.0)
+    assert options["network"]["num_points"] == SIZES["small"].num_points
+
+
+@pytest.mark.parametrize("old", ["state", "config", "other options"])
+def test_what_forbids_to_go_on_is_said_before_a_crop_is_decoded(old, dataset, cache, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    run(dataset, out, cache, steps=2)
+    monkeypatch.setattr(session, "open_crop_store", lambda *_: pytest.fail("crops were decoded"))
+    if old == "state":
+        path = RunFiles(out).training_state
+        torch.save(torch.load(path, weights_only=True) | {"format": FORMAT - 1}, path)
+    elif old == "config":
+        path = RunFiles(out).config
+        path.write_text(path.read_text().replace("format: 2", "format: 1"))
+    expected = {"state": "made by another version", "config": "run format 1", "other options": "max-steps"}
+    with pytest.raises((UsageError, CheckpointError), match=expected[old]):
+        run(dataset, out, cache, steps=3 if old == "other options" else 2, resume=True)
 
 
 def test_only_selected_frames_are_trained_on(rendered_root, cache, tmp_path):

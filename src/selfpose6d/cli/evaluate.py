@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import OmitArgPrefixes, Positional, Suppress
 
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.options import Several, Unset
+from selfpose6d.options import SURFACE_SEED, Several, Unset
 
 if TYPE_CHECKING:
     from selfpose6d.evaluation.inputs import Reference, ReferenceOptions
     from selfpose6d.evaluation.results import Results
 
-SURFACE_SEED = 0
 PIPED_WIDTH = 160
 """Columns of the table where there is no terminal: all of them side by side."""
 
 
 @dataclass(frozen=True)
 class ScoredData(DataOptions):
-    """A data set with true poses."""
+    """A data set with true poses. Without selection, that of the run, if it has one."""
 
+    dataset: Positional[Path]
+    """BOP root or YCB-Video root."""
+    split: Unset[str] = None
+    """Split to score (default: the run's, else the layout's only one, else test)."""
+    models: Unset[Path] = None
+    """Folder of mesh files (default: the run's, else the data set's own models/)."""
     detections: Suppress[Unset[Path]] = None
 
 

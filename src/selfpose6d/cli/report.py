@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from selfpose6d.errors import UsageError
+from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Several, Unset
 
 
@@ -26,7 +27,7 @@ class Command:
     """The data set (default: as the run's config.yaml says)."""
     models: Unset[Path] = None
     """Folder of models (default: as config.yaml says)."""
-    model_unit: Unset[Literal["mm", "m"]] = None
+    model_unit: Unset[Unit] = None
     """Unit of the models (default: as config.yaml says)."""
     pictures: int = 8
     """How many frames, worst instances and rejected instances to show, each."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Several, Unset
 
 
@@ -28,7 +29,7 @@ class Command:
     """Images of the test split; its scenes are others than those of train."""
     models: Unset[Path] = None
     """Folder of meshes (default: the built-in objects): obj_NNNNNN.ply (BOP), or PLY, OBJ, GLB."""
-    model_unit: Unset[Literal["mm", "m"]] = None
+    model_unit: Unset[Unit] = None
     """Unit of the meshes in --models; obj_NNNNNN.ply is in mm unless said otherwise."""
     objects: Several[int] = ()
     """Ids of the objects to use (default: all)."""

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class TrainingData(DataOptions):
+    """A data set of any layout, seen from its files; never written to."""
+
+    detections: Unset[Path] = None
+    """BOP detections file whose masks are taken instead of the data set's; not with recipes that read true poses."""
+
+
+@dataclass(frozen=True)
 class Command:
     """Fit the pose network. The recipes paper and verified read no pose annotation.
 
@@ -23,7 +31,7 @@ class Command:
     held out. Ctrl-C saves; the same command with --resume goes on. With torchrun, all its processes train together.
     """
 
-    data: OmitArgPrefixes[DataOptions]
+    data: OmitArgPrefixes[TrainingData]
     out: Unset[Path] = None
     """The run's folder: config.yaml, checkpoints/, log.jsonl, tensorboard/ (not needed with --summary)."""
     recipe: str = "paper"

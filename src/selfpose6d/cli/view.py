@@ -3,10 +3,11 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Unset
 
 
@@ -20,7 +21,7 @@ class Command:
     """The data set (default: as the run's config.yaml says)."""
     models: Unset[Path] = None
     """Folder of models (default: as config.yaml says)."""
-    model_unit: Unset[Literal["mm", "m"]] = None
+    model_unit: Unset[Unit] = None
     """Unit of the models (default: as config.yaml says)."""
     host: str = "127.0.0.1"
     """Address to serve at; 0.0.0.0 lets other machines in."""

@@ -12,7 +12,7 @@ from selfpose6d.geometry.camera import crop_intrinsics
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.network.estimator import NetworkInput
 
-# pixels near the median depth; with fewer, the rest of the mask is sampled too
+# pixels near the median depth; with fewer (a choice), the rest of the mask is sampled too
 _MIN_LEFT = 16
 
 
@@ -76,10 +76,10 @@ def sample_batch(
     images: CropImages,
     object_index_by_id: Mapping[int, int],
     diameter_m: Float[Tensor, "objects"],
-    points: int,
+    num_points: int,
     generator: torch.Generator,
 ) -> CropBatch:
-    """Draw `points` pixels of each instance and lift them into the crop frame.
+    """Draw `num_points` pixels of each instance and lift them into the crop frame.
 
     Pixels farther in depth from the mask's median than the object's diameter belong to something else and
     are left out, unless next to nothing would be left.
@@ -90,7 +90,7 @@ def sample_batch(
     known = images.mask & (images.depth_m > 0)
     near = known & ((images.depth_m - images.middle_m[:, None, None]).abs() <= reach_m[:, None, None])
     enough = near.flatten(1).sum(1) >= _MIN_LEFT
-    pixel = draw_pixels(torch.where(enough[:, None, None], near, known), points, generator)
+    pixel = draw_pixels(torch.where(enough[:, None, None], near, known), num_points, generator)
     points_cam_m = back_project_pixels(images, pixel)
     T_cam_crop = look_at(points_cam_m.median(dim=1).values)
     points_crop_m = transform_points(inverse(T_cam_crop), points_cam_m)

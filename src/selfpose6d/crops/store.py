@@ -17,15 +17,16 @@ import numpy as np
 from jaxtyping import Int
 from platformdirs import user_cache_path
 
-from selfpose6d.crops.crop import MARGIN, MIN_POINTS, NetworkCrop, crop_instance, pack_crop, record_dtype
+from selfpose6d.crops.crop import MARGIN, NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import read_skipped, skipped_row
 from selfpose6d.selection import FrameId
-from selfpose6d.types import InstanceKey, PoseEstimate
+from selfpose6d.types import MIN_POINTS, InstanceKey, PoseEstimate
 
 VERSION = 1
+"""Of the records; another one decodes the frames anew."""
 GIB = 1 << 30
 # limits the memory: a decoded frame takes some megabytes
 _FRAMES_AT_ONCE = 16

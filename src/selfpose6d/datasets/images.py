@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 
 from selfpose6d.errors import DataError
+from selfpose6d.meshes.units import METRES_PER_MM
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _RGB_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _RAW_FLAGS = cv2.IMREAD_UNCHANGED
-METRES_PER_MM = 1e-3
 
 
 def data_error(path: Path | str, reason: str, remedy: str) -> DataError:

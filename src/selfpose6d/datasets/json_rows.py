@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TextIO
 from selfpose6d.datasets.images import data_error
 
 CHUNK_BYTES = 1 << 20
+"""Read at once: some thousand rows with RLE masks, and little memory."""
 _SEPARATORS = " \t\r\n,\xef\xbb\xbf"
 
 

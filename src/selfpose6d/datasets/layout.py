@@ -1,6 +1,6 @@
 """What a data set layout is: one value that says how data sets of one kind are recognised, opened and checked."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.doctor.problems import Problem
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets
 from selfpose6d.datasets.masks import MaskSource
-from selfpose6d.datasets.model_files import ModelFiles, Unit, find_model_files
+from selfpose6d.datasets.model_files import ModelFiles, find_model_files
+from selfpose6d.meshes.units import Unit
 from selfpose6d.selection import Selection
 
 
@@ -37,9 +38,9 @@ class Layout:
     """Every annotated instance of each selected frame, see `true_poses.iterate_ground_truth`; None: it has none."""
     targets: Callable[[Path, str, Targets | None], Targets] = lambda root, split, targets: targets or "all"
     """Which instances of a split count, where the options leave it open."""
-    visible_fractions: Callable[[Path, str, int], Mapping[tuple[int, int], float]] = (
-        lambda root, split, scene_id: {}
+    visible_fractions: Callable[[Path, str, Iterable[int]], Mapping[tuple[int, int, int], float]] = (
+        lambda root, split, scene_ids: {}
     )
-    """Visible part of each silhouette of a scene by (`im_id`, index in the file), where the data set says it."""
+    """Visible part of each silhouette of these scenes by (scene, image, index in the file), where it is said."""
     checks: Callable[[Dataset, int | None], Iterator[Problem]] = lambda dataset, scene_id: iter(())
     """What can be wrong with the files of a scene beyond single frames; with None, of the split."""

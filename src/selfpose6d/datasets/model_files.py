@@ -5,12 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.units import Unit
 
-Unit = Literal["mm", "m"]
 _SUFFIXES = (".ply", ".obj", ".glb", ".gltf")
 _INNER_NAMES = ("textured", "textured_simple", "nontextured", "model", "mesh")
 

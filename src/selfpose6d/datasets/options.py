@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tyro.conf import OmitArgPrefixes, Positional
 
 from selfpose6d.errors import UsageError
+from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Unset
 from selfpose6d.runs.config import DataConfig, RunConfig
 from selfpose6d.selection import Selection
@@ -26,7 +27,7 @@ class DataOptions:
     selection: OmitArgPrefixes[Selection] = field(default_factory=Selection)
     models: Unset[Path] = None
     """Folder of mesh files, instead of the data set's own models/."""
-    model_unit: Unset[Literal["mm", "m"]] = None
+    model_unit: Unset[Unit] = None
     """Unit of the mesh files, where the layout does not say it."""
     detections: Unset[Path] = None
     """BOP detections file whose masks are taken instead of the data set's."""

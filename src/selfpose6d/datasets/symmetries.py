@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from selfpose6d.datasets.images import METRES_PER_MM
 from selfpose6d.datasets.model_files import read_models_info
 from selfpose6d.errors import DataError
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
+from selfpose6d.meshes.units import METRES_PER_MM
 
 
 def read_symmetries(models_folder: Path) -> dict[int, SymmetryGroup]:

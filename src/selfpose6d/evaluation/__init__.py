@@ -1,1 +1,1 @@
-"""Scores of a run, their tables and the report page."""
+"""Scores of a run: estimates meet true poses, errors by instance, metrics in all."""

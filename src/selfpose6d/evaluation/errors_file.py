@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.instances import UNKNOWN, Columns, Truths
-from selfpose6d.evaluation.score import Scores
+from selfpose6d.evaluation.score import ScoredTargets
 from selfpose6d.files import replacing
 from selfpose6d.types import InstanceKey
 
@@ -56,7 +56,11 @@ _TEXT, _INTEGERS = ("split", "name", "status"), ("scene_id", "im_id", "obj_id", 
 
 
 def instance_errors(
-    scores: Scores, truths: Truths, split: str, names: Mapping[int, str], diameters_m: Mapping[int, float]
+    scores: ScoredTargets,
+    truths: Truths,
+    split: str,
+    names: Mapping[int, str],
+    diameters_m: Mapping[int, float],
 ) -> InstanceErrors:
     """The scores as the file has them."""
     targets, obj_ids = truths.take(scores.truth), scores.obj_id.tolist()
@@ -80,6 +84,7 @@ def instance_errors(
 
 def write_instances(errors: InstanceErrors, path: Path) -> None:
     """Write the file, empty fields where nothing is known; it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     columns = {name: column.tolist() for name, column in vars(errors).items()}
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -96,8 +101,8 @@ def read_instances(path: Path) -> InstanceErrors:
     names = [column.name for column in fields(InstanceErrors)]
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return InstanceErrors(**{name: _column(name, [row[name] for row in rows]) for name in names})
+            columns = {name: values for name, *values in zip(*csv.reader(file), strict=True)}
+        return InstanceErrors(**{name: _column(name, columns[name]) for name in names})
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run evaluate first.") from None
     except (KeyError, ValueError, TypeError) as error:

@@ -1,6 +1,7 @@
 """Score one run against a data set: files in, metrics out."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import BopModel, Recalls, SensorImage, bop_recalls
 from selfpose6d.evaluation.errors_file import InstanceErrors, instance_errors, read_instances, write_instances
-from selfpose6d.evaluation.inputs import Reference, content_hash, predictions_path, read_estimates
+from selfpose6d.evaluation.inputs import Reference, ReferenceOptions, predictions_path, read_estimates
 from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.model_points import describe_sources
 from selfpose6d.evaluation.results import Results, read_results, summarise, write_results
@@ -63,7 +64,7 @@ def evaluate(
     )
     diameters_m = {obj_id: convex_diameter_m(points) for obj_id, points in points_m.items()}
     errors = instance_errors(scores, reference.truths, split, reference.names, diameters_m)
-    return Evaluation(replace(results, content=content_hash(source)), errors)
+    return Evaluation(replace(results, content=reference.options.content_hash(source)), errors)
 
 
 def results_path(source: Path) -> Path:
@@ -73,23 +74,22 @@ def results_path(source: Path) -> Path:
 
 def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Write the results to `path` and the errors beside it: `instances.csv`, or `<stem>_instances.csv`."""
-    write_results(evaluation.results, path)
+    path.unlink(missing_ok=True)  # written last: where results stand, the errors are theirs
     write_instances(evaluation.errors, _instances_path(path))
+    write_results(evaluation.results, path)
 
 
-def read_evaluation(source: Path) -> Evaluation | None:
-    """What `evaluate` wrote beside these predictions; None where it did not, or they have changed since.
+def read_evaluation(source: Path, options: ReferenceOptions) -> Evaluation | None:
+    """What `evaluate` wrote beside these predictions, of them as they are now and against this reference.
 
-    Raises:
-        DataError: a file is broken.
+    None where it wrote nothing of the kind, or a file is broken. `options` are a `Reference`'s, nothing left open.
     """
     path = results_path(source)
-    if not (path.is_file() and _instances_path(path).is_file()):
-        return None
-    results = read_results(path)
-    if results.content != content_hash(source):
-        return None
-    return Evaluation(results, read_instances(_instances_path(path)))
+    with suppress(DataError):
+        results = read_results(path)
+        if results.content == options.content_hash(source):
+            return Evaluation(results, read_instances(_instances_path(path)))
+    return None
 
 
 def _instances_path(results: Path) -> Path:

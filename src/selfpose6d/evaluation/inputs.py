@@ -1,9 +1,10 @@
 """From files to the tables that are scored: a run's predictions, and the data set's true poses and models."""
 
+import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,13 @@ from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.evaluation.instances import NO_CERTIFICATE, UNKNOWN, Estimates, Truths, object_keys
 from selfpose6d.evaluation.model_points import (
-    SURFACE_SEED,
     ModelPoints,
     PointsChoice,
     load_model_points,
     object_names,
     symmetric_object_ids,
 )
+from selfpose6d.options import SURFACE_SEED
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.predictions import read_predictions
@@ -45,12 +46,22 @@ class ReferenceOptions:
     @property
     def split(self) -> str:
         """The split whose true poses are read."""
-        return self.data.split or "test"
+        return self.data.split or detect_layout(self.data.dataset).only_split or "test"
+
+    def content_hash(self, source: Path) -> str:
+        """Names these options (of a data set its place), predictions and certificates, to know their scores by."""
+        path, data = predictions_path(source), self.data
+        models = data.models and data.models.resolve()
+        read = DataOptions(data.dataset.resolve(), self.split, data.selection, models, data.model_unit)
+        digest = hashlib.sha256(repr(replace(self, data=read)).encode())
+        for file in (path, _certificates_path(path)):
+            digest.update(file.read_bytes() if file is not None else b"-")
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """True poses and models of a data set, ready to score against."""
+    """True poses and models of a data set, ready to score against; in `options` nothing is left open."""
 
     options: ReferenceOptions
     truths: Truths
@@ -86,16 +97,14 @@ def load_reference(options: ReferenceOptions) -> Reference:
             f"no true poses to score in split {split} of {data.dataset} "
             f"({data.selection.describe() or 'nothing selected'}). Correct --split or the selection."
         )
-    visible = {
-        (scene_id, *key): fraction
-        for scene_id in sorted({pose.key.scene_id for pose in poses})
-        for key, fraction in layout.visible_fractions(data.dataset, split, scene_id).items()
-    }
+    scene_ids = sorted({pose.key.scene_id for pose in poses})
+    visible = layout.visible_fractions(data.dataset, split, scene_ids)
     truths = truths_of(poses, visible)
     points = load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed)
     symmetric_ids = symmetric_object_ids(models, options.symmetric_ids)
     targets = layout.targets(data.dataset, split, options.targets)
-    return Reference(options, truths, models, points, symmetric_ids, targets)
+    resolved = replace(options, targets=targets, symmetric_ids=symmetric_ids)
+    return Reference(resolved, truths, models, points, symmetric_ids, targets)
 
 
 def truths_of(
@@ -126,16 +135,8 @@ def predictions_path(source: Path) -> Path:
     return path
 
 
-def content_hash(source: Path) -> str:
-    """Names the predictions and certificates of a run folder or a predictions file, to know their scores by."""
-    path, digest = predictions_path(source), hashlib.sha256()
-    for file in (path, RunFiles(path.parent).certificates):
-        digest.update(file.read_bytes() if file.is_file() else b"-")
-    return digest.hexdigest()[:16]
-
-
 def read_estimates(source: Path) -> tuple[Estimates, bool]:
-    """The estimates of a run folder or a predictions file, and whether certificates stand beside them.
+    """The estimates of a run folder or a predictions file, and whether they have certificates.
 
     Raises:
         UsageError: there is no predictions file.
@@ -153,11 +154,24 @@ def read_estimates(source: Path) -> tuple[Estimates, bool]:
         status=np.full(len(rows), NO_CERTIFICATE, dtype=object),
         reason=np.full(len(rows), "", dtype=object),
     )
-    certificates = RunFiles(path.parent).certificates
-    if not certificates.is_file():
+    certificates = _certificates_path(path)
+    if certificates is None:
         return estimates, False
     _join_certificates(estimates, read_certificates(certificates), path)
     return estimates, True
+
+
+def _certificates_path(predictions: Path) -> Path | None:
+    """Those of a run's own predictions; another file beside them (refined poses) has none."""
+    run = RunFiles(predictions.parent)
+    return run.certificates if predictions == run.predictions and run.certificates.is_file() else None
+
+
+def _line_of(path: Path, row: int) -> int:
+    """Line of a row of the predictions; blank lines are no rows."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        return [reader.line_num for fields in reader if any(map(str.strip, fields))][row + 1]
 
 
 def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path: Path) -> None:
@@ -176,8 +190,8 @@ def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path
         same = [i for i, label in enumerate(group) if np.abs(label.T_cam_obj - T).max() < SAME_POSE]
         if not same:
             raise DataError(
-                f"{path}, line {row + 2}: its pose of scene {key[0]}, image {key[1]}, object {key[2]} is not in "
-                f"{RunFiles(path.parent).certificates.name}. Run the command that made both again."
+                f"{path}, line {_line_of(path, row)}: its pose of scene {key[0]}, image {key[1]}, object {key[2]} "
+                f"is not in {RunFiles(path.parent).certificates.name}. Run the command that made both again."
             )
         label = group.pop(same[0])
         estimates.status[row], estimates.reason[row] = label.certificate.status, label.certificate.reason

@@ -15,12 +15,13 @@ from jaxtyping import Float
 from selfpose6d.checks import require_plausible_object_size
 from selfpose6d.datasets.model_files import ModelFiles, declared_names, read_models_info
 from selfpose6d.errors import DataError
-from selfpose6d.meshes.io import METRES_PER_UNIT
 from selfpose6d.meshes.sampling import sample_surface
+from selfpose6d.meshes.units import METRES_PER_UNIT
+from selfpose6d.options import SURFACE_SEED
 
 PointsChoice = Literal["auto", "surface"]
 PointsSource = Literal["points file", "vertices", "surface"]
-SURFACE_POINTS, SURFACE_SEED = 2620, 0
+SURFACE_POINTS = 2620
 SYMMETRIC_YCB_NAMES = frozenset(
     {"024_bowl", "036_wood_block", "051_large_clamp", "052_extra_large_clamp", "061_foam_brick"}
 )

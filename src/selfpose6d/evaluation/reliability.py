@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from selfpose6d.evaluation.instances import NO_CERTIFICATE
-from selfpose6d.evaluation.score import Scores
+from selfpose6d.evaluation.score import ScoredTargets
 
 BINS = 10
 COVERAGES = np.arange(1, BINS + 1) / BINS
@@ -65,7 +65,7 @@ class Reliability:
         )
 
 
-def reliability(scores: Scores) -> Reliability:
+def reliability(scores: ScoredTargets) -> Reliability:
     """Measure over every estimate of a target and every spurious one; missed targets state no confidence."""
     confidence, correct, status = _stated(scores)
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -90,7 +90,7 @@ def reliability(scores: Scores) -> Reliability:
     )
 
 
-def _stated(scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _stated(scores: ScoredTargets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Confidence, correctness and certificate status of every estimate but those of other instances."""
     found, spurious = ~scores.missed, scores.spurious
     confidence = np.concatenate([scores.confidence[found], spurious.confidence]).clip(0, 1)

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import Recalls
 from selfpose6d.evaluation.reliability import Reliability, number_or_nan, reliability
-from selfpose6d.evaluation.score import Scores
+from selfpose6d.evaluation.score import ScoredTargets
 from selfpose6d.files import replacing
 from selfpose6d.metrics.auc import auc_exact, auc_toolbox, fraction_below
 from selfpose6d.runs.json_lines import without_nan
@@ -127,7 +127,7 @@ class Results:
 
 
 def summarise(
-    scores: Scores,
+    scores: ScoredTargets,
     symmetric_ids: tuple[int, ...],
     points: str,
     selection: Mapping[str, Any],
@@ -174,7 +174,7 @@ def read_results(path: Path) -> Results:
         raise DataError(f"{path}: not a results file ({error!r}). Run evaluate again.") from None
 
 
-def _metrics(scores: Scores, rows: Bool[np.ndarray, "targets"], recalls: Recalls | None) -> Metrics:
+def _metrics(scores: ScoredTargets, rows: Bool[np.ndarray, "targets"], recalls: Recalls | None) -> Metrics:
     columns = {"adds": scores.adds_m, "add": scores.add_m, "add_or_adds": scores.add_or_adds_m}
     scored = {}
     for name, distance_m in columns.items():
@@ -193,7 +193,7 @@ def _mean(rows: list[Metrics]) -> Metrics:
 
 
 def _counts(
-    scores: Scores, targets: Bool[np.ndarray, "targets"], spurious: Bool[np.ndarray, "spurious"]
+    scores: ScoredTargets, targets: Bool[np.ndarray, "targets"], spurious: Bool[np.ndarray, "spurious"]
 ) -> ObjectCounts:
     """Of the chosen targets and spurious estimates; precision is the fraction of correct ones among all certified."""
     certified = targets & (scores.status == CERTIFIED)

@@ -39,7 +39,7 @@ class Pairs(Columns):
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoredTargets:
     """One row a target. A missed one has infinite distances, NaN confidence, no status and `estimate` -1.
 
     `estimate` is the row in the estimates that were scored, `prediction_row` that in their file, `truth` the row in the
@@ -77,7 +77,7 @@ class Scores:
         return self.add_or_adds_m < CORRECT_BELOW_M
 
 
-def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_ids: Set[int]) -> Scores:
+def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_ids: Set[int]) -> ScoredTargets:
     """Match and measure. Estimates in images without any target are left out: nothing is asked there.
 
     Raises:
@@ -93,7 +93,7 @@ def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_id
     matched = candidates.take(pairs.estimate)
     taken = np.zeros(len(candidates), bool)
     taken[estimate_of[estimate_of != UNMATCHED]] = True
-    return Scores(
+    return ScoredTargets(
         obj_id=truths.obj_id[targets],
         add_m=_scatter(_measured(add, pairs, candidates, truths, points_m), is_found, np.inf),
         adds_m=_scatter(_measured(adds, pairs, candidates, truths, points_m), is_found, np.inf),

@@ -14,7 +14,9 @@ from torch import Tensor
 from selfpose6d.errors import MeshError
 
 DEFAULT_CELLS = 128
+"""A side: 2 million 16-bit indices, 4 MB an object, and cells of 3 mm on a cracker box with its margins."""
 DEFAULT_MARGIN = 0.35
+"""Of the longest extent on each side: start poses are off by less; farther points are looked up at the border."""
 
 
 class NearestGrid(NamedTuple):

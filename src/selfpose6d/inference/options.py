@@ -24,13 +24,13 @@ class PredictOptions:
     refine_steps: int | None = None
     """Steps of the refinement network, or ICP iterations with `icp` alone; None: 2 and 20."""
     verify: bool = False
-    """Render and refine the hypotheses; take the best if it scores higher than the network's pose."""
+    """Render, refine and certify the hypotheses; the pose that the image supports best is taken."""
     hypotheses: int = 5
     """Clusters of pixels whose poses are hypotheses."""
     bf16: bool = False
     """Run the network's layers in half precision."""
     seed: int = 0
-    """Seed of the sampled pixels."""
+    """Seed of the sampled pixels and, where poses are verified, of points and start rotations."""
 
     def __post_init__(self) -> None:
         if (self.refine_steps is not None and self.refine_steps < 0) or self.hypotheses < 1:

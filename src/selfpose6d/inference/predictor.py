@@ -15,7 +15,7 @@ from torch import Tensor
 from selfpose6d.checks import require_depth_in_metres, require_intrinsics
 from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
 from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop
-from selfpose6d.datasets.model_files import ModelFiles, Unit, find_model_files
+from selfpose6d.datasets.model_files import ModelFiles, find_model_files
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
@@ -26,12 +26,13 @@ from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.labeling.observation import observe
 from selfpose6d.labeling.verify import VerifyOptions, verify
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.units import Unit
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.pose_network import PoseNetwork
-from selfpose6d.objects.known_meshes import load_known_meshes, require_all_meshes
 from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.store import ObjectStore
+from selfpose6d.objects.table import load_known_meshes, require_all_meshes
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.types import (
@@ -295,6 +296,6 @@ def _make_verifier(
         if isinstance(observation, PoseEstimate):
             return observation
         T = T_cam_obj.to(model.device).float()
-        return verify(model, observation, T, VerifyOptions(options.search, options.certificate))
+        return verify(observation, T, VerifyOptions(options.search, options.certificate))
 
     return verifier

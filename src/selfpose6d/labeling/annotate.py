@@ -56,9 +56,7 @@ class AnnotateOptions:
 
 
 def annotate(
-    frame: Frame,
-    meshes: Mapping[int, Mesh | ObjectModel],
-    options: AnnotateOptions | None = None,
+    frame: Frame, meshes: Mapping[int, Mesh | ObjectModel], options: AnnotateOptions | None = None
 ) -> list[LabeledPose]:
     """Label every instance of a frame.
 
@@ -102,17 +100,13 @@ def _by_search(frame: Frame, instance: Instance, model: ObjectModel, options: An
 
     def searches() -> Iterator[ScoredPoses]:
         """Each with other points and start rotations than those before it."""
-        yield search(model, observation, options.search)
+        yield search(observation, options.search)
         for _ in range(options.attempts - 1):
             again = observation.resampled(generator)
-            yield search(model, again, options.search, random_rotation(generator).to(model.device))
+            yield search(again, options.search, random_rotation(generator).to(model.device))
 
     found = certify_after_searches(
-        model,
-        observation,
-        searches(),
-        lambda pose: pose.certificate.status != "rejected",
-        options.certificate,
+        observation, searches(), lambda pose: pose.certificate.status != "rejected", options.certificate
     )
     return _label(instance, found)
 

@@ -10,7 +10,7 @@ from selfpose6d.labeling.observation import ObservedCrop
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
-from selfpose6d.renderer.shade import mip_levels, shade
+from selfpose6d.renderer.shade import shade
 from selfpose6d.types import Rasterization
 
 
@@ -84,6 +84,5 @@ def shade_candidates(
     """What rasterised candidates show at each pixel."""
     covered, detail = raster.face_id >= 0, None
     if with_colour and candidates.model.has_colour:
-        posed = candidates.posed()
-        detail = high_pass(shade(posed.meshes, posed.mesh_index, raster, mip_levels(posed)), covered)
+        detail = high_pass(shade(candidates.posed(), raster), covered)
     return RenderedCandidates(candidates, raster.face_id, covered, raster.depth_m, detail)

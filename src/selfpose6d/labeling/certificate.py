@@ -73,32 +73,31 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """The winner among the candidates and its certificate."""
 
     winner: int
     certificate: Certificate
 
 
-def certify(
-    model: ObjectModel, observation: Observation, candidates: ScoredPoses, options: CertificateOptions
-) -> CertifiedPose:
+def certify(observation: Observation, candidates: ScoredPoses, options: CertificateOptions) -> CertifiedPose:
     """Measure the candidates in the whole image, then choose and certify the winner.
 
     Of candidates that came to the same pose the best-scored counts: the certificate weighs different answers.
     """
+    model = observation.model
     kept = distinct(model, candidates.T_cam_obj, candidates.total, SAME_REFINED, len(candidates))
     candidates = candidates.take(kept)
     T = candidates.T_cam_obj
     residual = align(model, observation.cloud_cam_m, T, ResolverOptions(iterations=0))
-    evidence = Evidence(residual.rms_m, *silhouette_fractions(model, observation, T))
-    verdict = decide(model, candidates, evidence, options)
-    return CertifiedPose(T[verdict.winner], verdict.certificate)
+    evidence = Evidence(residual.rms_m, *silhouette_fractions(observation, T))
+    decision = decide(model, candidates, evidence, options)
+    return CertifiedPose(T[decision.winner], decision.certificate)
 
 
 def decide(
     model: ObjectModel, candidates: ScoredPoses, evidence: Evidence, options: CertificateOptions
-) -> Verdict:
+) -> Decision:
     """Choose the winner and say what the evidence is worth."""
     scores, total = candidates.scores, candidates.total
     distance_m = pose_distances(model, candidates.T_cam_obj)
@@ -131,7 +130,7 @@ def decide(
         colour=float(scores.colour[winner]),
         alternatives=_alternatives(candidates, probability, others) if status == "ambiguous" else (),
     )
-    return Verdict(winner, certificate)
+    return Decision(winner, certificate)
 
 
 def pose_distances(model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"]) -> Float[Tensor, "poses poses"]:

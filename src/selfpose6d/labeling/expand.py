@@ -14,7 +14,7 @@ from selfpose6d.labeling.residuals import geometry_system
 from selfpose6d.objects.object_model import ObjectModel
 
 SLIPPABLE = 0.03
-"""A motion slides when its stiffness is below this ratio of the stiffest one's."""
+"""A motion slides when its stiffness is below this ratio of the stiffest one's (docs/results.md: a third, thrice)."""
 MIN_ROTATION = 0.5
 """Least norm of the rotation in a unit motion: others are shifts, which leave the mask."""
 STEP_RAD = math.radians(7.5)

@@ -13,6 +13,7 @@ from selfpose6d.resolver.icp import Direction, ResolverOptions
 from selfpose6d.types import Certificate
 
 ITERATIONS = 50
+"""The paper's PureICP baseline has as many."""
 
 
 def pure_icp(

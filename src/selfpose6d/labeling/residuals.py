@@ -31,7 +31,7 @@ GEOMETRY_SCALE_M = 0.003
 ROBUST_M = 0.01
 """Beyond about this a residual is another surface's."""
 COLOUR_SCALE_LAB = 16.0
-"""Difference of matching detail under another light, measured on the real sample."""
+"""Of matching detail under another light; half and twice of it score the same (docs/results.md)."""
 SILHOUETTE_SCALE_PX = 0.5
 """A rasterised outline is right to half a pixel."""
 

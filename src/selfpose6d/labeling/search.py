@@ -36,7 +36,8 @@ EXPANDED = 3
 MAX_EQUIVALENT = 128
 """Most poses that geometry cannot tell apart, after thinning: as many as are rendered at first."""
 RMS_RATIO, RMS_SLACK_M = 2.0, 0.002
-"""A pose fits as well as the best up to twice its residual and the noise of a camera at arm's length."""
+"""A pose fits as well as the best up to twice its residual and the noise of a camera at arm's length; scores hardly
+depend on either (docs/results.md)."""
 
 
 @dataclass(frozen=True)
@@ -97,27 +98,23 @@ class SearchOptions:
 
 
 def search(
-    model: ObjectModel,
-    observation: Observation,
-    options: SearchOptions,
-    R_offset: Float[Tensor, "3 3"] | None = None,
+    observation: Observation, options: SearchOptions, R_offset: Float[Tensor, "3 3"] | None = None
 ) -> ScoredPoses:
     """Refined candidates of one instance, best first; no pose is given, no label is read.
 
     `R_offset` rotates the start rotations.
     """
-    cloud = observation.cloud_cam_m
+    model, cloud = observation.model, observation.cloud_cam_m
     aligned = align(model, cloud, start_poses(model, cloud, options.rotations, R_offset), options.resolver)
     kept = distinct(model, aligned.T_cam_obj, -aligned.rms_m, SAME_CANDIDATE, options.rendered)
     T, total = score_and_expand(
-        model, observation, aligned.T_cam_obj[kept], float(aligned.rms_m.min()), EXPANDED, options
+        observation, aligned.T_cam_obj[kept], float(aligned.rms_m.min()), EXPANDED, options
     )
     kept = distinct(model, T, total, SAME_CANDIDATE, options.coarse_candidates)
-    return refine_candidates(model, observation, T[kept], options)
+    return refine_candidates(observation, T[kept], options)
 
 
 def score_and_expand(
-    model: ObjectModel,
     observation: Observation,
     T: Float[Tensor, "poses 4 4"],
     best_rms_m: float,
@@ -127,29 +124,28 @@ def score_and_expand(
     """Poses with their total score on the coarse crop, and beside them those that depth cannot tell from the `expanded`
     best of different kinds.
     """
-    total = score_coarse(model, observation, T, options)
+    model, total = observation.model, score_coarse(observation, T, options)
     best = T[distinct(model, T, total, SAME_KIND, expanded)]
     more = equivalent_poses(model, observation.cloud_cam_m, best, best_rms_m)
     if not len(more):
         return T, total
-    return torch.cat([T, more]), torch.cat([total, score_coarse(model, observation, more, options)])
+    return torch.cat([T, more]), torch.cat([total, score_coarse(observation, more, options)])
 
 
 def score_coarse(
-    model: ObjectModel, observation: Observation, T: Float[Tensor, "poses 4 4"], options: SearchOptions
+    observation: Observation, T: Float[Tensor, "poses 4 4"], options: SearchOptions
 ) -> Float[Tensor, "poses"]:
     """Total score of each pose on the coarse crop."""
-    return coarse_score(Candidates(model, observation.coarse, T), options.weights, options.coarse_gap)
+    return coarse_score(
+        Candidates(observation.model, observation.coarse, T), options.weights, options.coarse_gap
+    )
 
 
 def refine_candidates(
-    model: ObjectModel,
-    observation: Observation,
-    T_cam_obj: Float[Tensor, "poses 4 4"],
-    options: SearchOptions,
+    observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"], options: SearchOptions
 ) -> ScoredPoses:
     """Refine poses from anywhere (search, a network) on both crops; best first."""
-    cloud, weights = observation.cloud_cam_m, options.weights
+    model, cloud, weights = observation.model, observation.cloud_cam_m, options.weights
     coarse = refine(Candidates(model, observation.coarse, T_cam_obj), cloud, weights, options.coarse)
     kept = distinct(model, coarse.T_cam_obj, coarse.total, SAME_REFINED, options.fine_candidates)
     kept = kept[coarse.total[kept] > coarse.total.max() - options.fine_gap]

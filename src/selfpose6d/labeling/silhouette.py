@@ -11,13 +11,14 @@ from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 
 SIZE_PX = 64
+"""Of the rendered square: fractions of a silhouette to about a hundredth, as the coarse crop's."""
 
 
 def silhouette_fractions(
-    model: ObjectModel, observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"]
+    observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"]
 ) -> tuple[Float[Tensor, "poses"], Float[Tensor, "poses"]]:
     """(outside the image, mask area over silhouette area) of each pose, whole objects rendered."""
-    device, num_poses = T_cam_obj.device, len(T_cam_obj)
+    model, device, num_poses = observation.model, T_cam_obj.device, len(T_cam_obj)
     boxes = [_whole_object_box(observation.K, T, model) for T in T_cam_obj]
     K_crop = torch.stack([crop_intrinsics(observation.K, box, SIZE_PX) for box in boxes])
     index = torch.full((num_poses,), COARSE_MESH, device=device)

@@ -23,7 +23,6 @@ from selfpose6d.labeling.search import (
     score_and_expand,
     search,
 )
-from selfpose6d.objects.object_model import ObjectModel
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,6 @@ class VerifyOptions:
 
 
 def certify_after_searches(
-    model: ObjectModel,
     observation: Observation,
     searches: Iterable[ScoredPoses],
     is_enough: Callable[[CertifiedPose], bool],
@@ -55,7 +53,7 @@ def certify_after_searches(
     found, pose = None, None
     for more in searches:
         found = more if found is None else found.join(more)
-        pose = certify(model, observation, found, options)
+        pose = certify(observation, found, options)
         if is_enough(pose):
             break
     assert pose is not None, "at least one search"
@@ -63,42 +61,35 @@ def certify_after_searches(
 
 
 def verify(
-    model: ObjectModel,
-    observation: Observation,
-    T_cam_obj: Float[Tensor, "hypotheses 4 4"],
-    options: VerifyOptions,
+    observation: Observation, T_cam_obj: Float[Tensor, "hypotheses 4 4"], options: VerifyOptions
 ) -> CertifiedPose:
     """The pose that the image supports best, of hypotheses (the network's first) and what comes of them."""
 
     def searches() -> Iterator[ScoredPoses]:
-        refined = refine_candidates(
-            model, observation, _candidates(model, observation, T_cam_obj, options), options.search
-        )
-        own = Candidates(model, observation.fine, T_cam_obj[:1])
+        refined = refine_candidates(observation, _candidates(observation, T_cam_obj, options), options.search)
+        own = Candidates(observation.model, observation.fine, T_cam_obj[:1])
         yield refined.join(ScoredPoses(own.T_cam_obj, score(render_candidates(own), options.search.weights)))
         if options.search_doubtful:
-            yield search(model, observation, options.search)
+            yield search(observation, options.search)
 
     def is_enough(pose: CertifiedPose) -> bool:
         if pose.certificate.status != "certified":
             return False
-        return not len(sliding_poses(model, observation.cloud_cam_m, pose.T_cam_obj[None]))
+        return not len(sliding_poses(observation.model, observation.cloud_cam_m, pose.T_cam_obj[None]))
 
-    return certify_after_searches(model, observation, searches(), is_enough, options.certificate)
+    return certify_after_searches(observation, searches(), is_enough, options.certificate)
 
 
 def _candidates(
-    model: ObjectModel,
-    observation: Observation,
-    T_cam_obj: Float[Tensor, "hypotheses 4 4"],
-    options: VerifyOptions,
+    observation: Observation, T_cam_obj: Float[Tensor, "hypotheses 4 4"], options: VerifyOptions
 ) -> Float[Tensor, "candidates 4 4"]:
     """Of the hypotheses, before and after the resolver, and of what geometry cannot tell from the best of them: the
-    best, and the best of different kinds, so that the certificate knows what competes with the winner.
+    best, and the best of different kinds, so that the certificate sees what competes with the winner.
     """
+    model = observation.model
     aligned = align(model, observation.cloud_cam_m, T_cam_obj, options.search.resolver)
     T = torch.cat([T_cam_obj, aligned.T_cam_obj])
-    T, total = score_and_expand(model, observation, T, float(aligned.rms_m.min()), 1, options.search)
+    T, total = score_and_expand(observation, T, float(aligned.rms_m.min()), 1, options.search)
     kept = [
         distinct(model, T, total, spacing, options.max_candidates) for spacing in (SAME_CANDIDATE, SAME_KIND)
     ]

@@ -9,8 +9,9 @@ from selfpose6d.meshes.merge import weld
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
 
-# two triangles with their borders need six pixels; the texture stays near 1000 x 1000
+# two triangles with their borders need six pixels; 32 limits the texture where there are few faces
 MIN_CELL_PX, MAX_CELL_PX = 6, 32
+# of the new texture, about 1000 x 1000 (3 MB): cells of 10 pixels for 20,000 faces
 ATLAS_TEXELS = 1_000_000
 # points of the original whose colours are looked up: about 0.4 mm apart on an object of 10 cm
 COLOUR_SAMPLES = 400_000

@@ -5,7 +5,7 @@ Millimetres exist only here and at the other borders to files (`datasets/bop`, `
 
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -15,9 +15,8 @@ from selfpose6d.errors import MeshError
 from selfpose6d.files import write_whole
 from selfpose6d.meshes.merge import merge_meshes
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.units import METRES_PER_MM, METRES_PER_UNIT, Unit
 
-Unit = Literal["mm", "m"]
-METRES_PER_UNIT: dict[str, float] = {"mm": 1e-3, "m": 1.0}
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
 _POSITION_AND_NORMAL = tuple((name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz"))
 _TEXTURE_COORDINATES = (("texture_u", "<f4"), ("texture_v", "<f4"))
@@ -62,7 +61,7 @@ def _encode_ply(mesh: Mesh, texture_name: str | None) -> bytes:
     """Binary PLY in millimetres with normals; texture coordinates or vertex colours as the mesh has them."""
     position, uv, rgb, faces = _split_at_seams(mesh)
     columns = [*_POSITION_AND_NORMAL]
-    filled = [position * np.float32(1 / METRES_PER_UNIT["mm"]), _vertex_normals(position, faces)]
+    filled = [position * np.float32(1 / METRES_PER_MM), _vertex_normals(position, faces)]
     if uv is not None:
         columns, filled = [*columns, *_TEXTURE_COORDINATES], [*filled, uv]
     if rgb is not None:

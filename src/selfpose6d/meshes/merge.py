@@ -13,6 +13,7 @@ from selfpose6d.meshes.sampling import corner_to_vertex_rgb
 GUTTER_PX = 2
 # limits the memory: 64 times the texture at most
 MAX_TILES = 8
+# of what has no colour: halfway, so that it is wrong by little either way
 GREY = np.full(3, 128, np.uint8)
 
 

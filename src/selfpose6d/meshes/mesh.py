@@ -1,5 +1,6 @@
 """A triangle mesh in metres, and what is constant about it."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,6 +61,15 @@ class Mesh:
     def diameter_m(self) -> float:
         """Largest distance between two vertices (BOP's definition), through the convex hull."""
         return convex_diameter_m(self.vertices_m)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Names the mesh by its shape and colours."""
+        digest = hashlib.sha256()
+        for array in (self.vertices_m, self.faces, self.corner_uv, self.texture, self.vertex_rgb):
+            digest.update(b"-" if array is None else f"{array.shape}".encode())
+            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
 
 def convex_diameter_m(points_m: Float[np.ndarray, "points 3"]) -> float:

@@ -1,7 +1,7 @@
 """What is slow to compute of a mesh, kept in the user's cache directory by the mesh's content."""
 
 import hashlib
-import os
+import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
+from selfpose6d.files import write_whole
 from selfpose6d.meshes.mesh import Mesh
 
 VERSION = 3
@@ -20,15 +21,6 @@ VERSION = 3
 def default_cache_dir() -> Path:
     """Where constants of meshes are kept between runs, in the user's cache directory."""
     return Path(platformdirs.user_cache_dir("selfpose6d")) / "objects"
-
-
-def mesh_hash(mesh: Mesh) -> str:
-    """Names a mesh by its shape and colours."""
-    digest = hashlib.sha256()
-    for array in (mesh.vertices_m, mesh.faces, mesh.corner_uv, mesh.texture, mesh.vertex_rgb):
-        digest.update(b"-" if array is None else f"{array.shape}".encode())
-        digest.update(b"" if array is None else np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def cached_arrays(
@@ -44,18 +36,17 @@ def cached_arrays(
     """
     if cache_dir is None:
         return dict(compute())
-    key = hashlib.sha256(f"{VERSION} {what} {mesh_hash(mesh)}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{VERSION} {what} {mesh.content_hash}".encode()).hexdigest()[:24]
     path = cache_dir / f"{key}.npz"
     try:
         with np.load(path) as stored:
             return {name: torch.from_numpy(stored[name]) for name in names}
-    except (OSError, ValueError, EOFError, KeyError):
+    except Exception:  # numpy and zipfile raise many kinds for a broken file: it is written anew
         arrays = dict(compute())
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **{name: value.numpy() for name, value in arrays.items()})
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        np.savez(temporary, allow_pickle=False, **{name: value.numpy() for name, value in arrays.items()})
-        os.replace(temporary, path)
+        write_whole(path, content.getvalue())
     except OSError as error:
         warnings.warn(
             f"meshes are prepared anew each time: {cache_dir} cannot be written ({error})", stacklevel=2

@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid
+from selfpose6d.geometry.nearest import DEFAULT_CELLS, DEFAULT_MARGIN, NearestGrid, build_nearest_grid
 from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
 from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
 from selfpose6d.objects.mesh_cache import cached_arrays
-from selfpose6d.objects.self_similarity import SelfSimilarity, find_self_similarity
+from selfpose6d.objects.self_similarity import SelfSimilarity, find_self_similarity, parameters
 from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
@@ -81,7 +81,7 @@ def build_object_model(
     """Sample, index and study a mesh; with `cache_dir` the slow parts are kept there by content hash."""
     fine = decimate(mesh, FINE_FACES)
     coarse = decimate(mesh, COARSE_FACES)
-    what = f"grid and self-similarity {SURFACE_SAMPLES}"
+    what = f"grid and self-similarity {SURFACE_SAMPLES, DEFAULT_CELLS, DEFAULT_MARGIN, *parameters()}"
     names = (*NearestGrid._fields, *SelfSimilarity.__dataclass_fields__)
     constants = cached_arrays(mesh, what, names, lambda: _compute(mesh), cache_dir)
     grid = NearestGrid(*(constants[name] for name in NearestGrid._fields))

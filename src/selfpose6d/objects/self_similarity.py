@@ -18,7 +18,8 @@ from selfpose6d.geometry.so3 import pairwise_angle_rad, super_fibonacci
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
 STARTS = 2_000
-"""Rotations about 20 degrees apart, within reach of 40 ICP iterations."""
+"""Rotations about 20 degrees apart, within reach of `REGISTRATION`."""
+REGISTRATION = ResolverOptions(iterations=40)
 NUM_POINTS = 400
 """Of the surface, that are registered."""
 MAX_SHAPE_RMS = 0.025
@@ -27,6 +28,8 @@ SPACING_RAD = 0.1
 """Elements nearer than this (6 degrees) are one; between them refinement finds its way."""
 MAX_ELEMENTS = 256
 """A sphere's would not end."""
+COLOUR_QUANTILE = 0.9
+"""Fraction of the points whose colours count: the others may match across an edge of the print."""
 SAME_COLOUR_LAB = 25.0
 """Difference that nine tenths of the points stay under where colour is the same: set on overlays of the real sample and
 one rendered set."""
@@ -57,6 +60,11 @@ class SelfSimilarity:
         return self.T_obj_obj[same]
 
 
+def parameters() -> tuple[object, ...]:
+    """All that `find_self_similarity` depends on beside the mesh, for the key of a cache."""
+    return STARTS, REGISTRATION, NUM_POINTS, MAX_SHAPE_RMS, SPACING_RAD, MAX_ELEMENTS, COLOUR_QUANTILE
+
+
 def find_self_similarity(
     grid: NearestGrid, rgb: Float[np.ndarray, "samples 3"] | None, diameter_m: float
 ) -> SelfSimilarity:
@@ -68,7 +76,7 @@ def find_self_similarity(
     R = torch.cat([torch.eye(3, device=device)[None], super_fibonacci(STARTS).to(device)])
     T = make_transform(R, centre - R @ centre)
     zero = torch.zeros(len(T), dtype=torch.long, device=device)
-    result = resolve(T, cloud[None], zero, grid, zero, ResolverOptions(iterations=40))
+    result = resolve(T, cloud[None], zero, grid, zero, REGISTRATION)
     back = resolve(T[:1], cloud[None], zero[:1], grid, zero[:1], ResolverOptions(iterations=0))
     allowed_m = back.rms_m[0] + MAX_SHAPE_RMS * diameter_m
     order = result.rms_m.argsort()
@@ -106,4 +114,4 @@ def _colour_distance(
     lab = rgb_to_lab(torch.from_numpy(rgb).to(T.device))
     moved = transform_points(inverse(T), cloud.expand(len(T), -1, -1))
     matched = nearest_index(grid, torch.zeros(len(T), dtype=torch.long, device=T.device), moved)
-    return (lab[matched] - lab[chosen]).norm(dim=-1).quantile(0.9, -1)
+    return (lab[matched] - lab[chosen]).norm(dim=-1).quantile(COLOUR_QUANTILE, -1)

@@ -9,7 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.geometry.nearest import DEFAULT_CELLS, NearestGrid, build_nearest_grid, stack_nearest_grids
+from selfpose6d.geometry.nearest import (
+    DEFAULT_CELLS,
+    DEFAULT_MARGIN,
+    NearestGrid,
+    build_nearest_grid,
+    stack_nearest_grids,
+)
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
 from selfpose6d.objects.mesh_cache import cached_arrays, default_cache_dir
@@ -19,6 +25,7 @@ NUM_POINTS = 500
 GRID_SAMPLES = 8_000
 """Of the nearest-point grid: half of the annotator's, for many objects at once."""
 GRID_CELLS = DEFAULT_CELLS
+"""Along each edge of the grid's cube."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ def build_object_shapes(meshes: Iterable[Mesh]) -> ObjectShapes:
     """Sample and index the meshes; the same meshes give the same shapes. What is slow is kept in the cache."""
     grids = []
     for mesh in meshes:
-        what = f"grid {GRID_SAMPLES} {GRID_CELLS}"
+        what = f"grid {GRID_SAMPLES, GRID_CELLS, DEFAULT_MARGIN}"
         arrays = cached_arrays(
             mesh, what, NearestGrid._fields, partial(_grid_arrays, mesh), default_cache_dir()
         )

@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
+from threading import Lock
 
 from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.objects.mesh_cache import default_cache_dir, mesh_hash
+from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
 
 MAX_MODELS = 48
@@ -14,19 +15,21 @@ MAX_MODELS = 48
 
 
 class _RecentModels:
-    """The models used last, at most `MAX_MODELS`."""
+    """The models used last, at most `MAX_MODELS`. Safe among threads, which make one model at a time."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[Hashable, ObjectModel] = OrderedDict()
+        self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], ObjectModel]) -> ObjectModel:
         """The model of this key, made if it is not there."""
-        if key not in self._models:
-            self._models[key] = make()
-            if len(self._models) > MAX_MODELS:
-                self._models.popitem(last=False)
-        self._models.move_to_end(key)
-        return self._models[key]
+        with self._lock:
+            if key not in self._models:
+                self._models[key] = make()
+                if len(self._models) > MAX_MODELS:
+                    self._models.popitem(last=False)
+            self._models.move_to_end(key)
+            return self._models[key]
 
 
 _PREPARED = _RecentModels()
@@ -36,7 +39,7 @@ def prepared(mesh: Mesh | ObjectModel) -> ObjectModel:
     """The object model of a mesh: prepared at its first use, then remembered by its content, on disk too."""
     if isinstance(mesh, ObjectModel):
         return mesh
-    return _PREPARED.get(mesh_hash(mesh), lambda: build_object_model(mesh, cache_dir=default_cache_dir()))
+    return _PREPARED.get(mesh.content_hash, lambda: build_object_model(mesh, cache_dir=default_cache_dir()))
 
 
 class ObjectStore(Mapping[int, ObjectModel]):

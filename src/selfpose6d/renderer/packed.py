@@ -13,6 +13,7 @@ from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.meshes.mesh import Mesh
 
 MIP_LEVELS = 6
+"""The last has a thirty-second of the texture's side: a 4,096 texture on an object 128 px large."""
 
 
 @dataclass(frozen=True)

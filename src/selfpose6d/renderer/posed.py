@@ -46,13 +46,10 @@ class PosedMeshes:
         index = torch.full((count,), mesh_index, device=device)
         return cls(meshes, index, T_cam_obj, K.expand(count, 3, 3), *shape)
 
-    def detached(self) -> "PosedMeshes":
-        """The same without gradient."""
-        return replace(self, T_cam_obj=self.T_cam_obj.detach(), K=self.K.detach())
-
-    def supersampled(self, s: int) -> "PosedMeshes":
-        """The same images with s x s samples a pixel."""
-        K = self.K.clone()
+    def samples(self, s: int) -> "PosedMeshes":
+        """The same images with s x s samples a pixel, without gradient."""
+        K = self.K.detach().clone()
         K[:, :2] *= s
         K[:, :2, 2] += (s - 1) / 2
-        return replace(self, K=K, height=self.height * s, width=self.width * s)
+        T_cam_obj = self.T_cam_obj.detach()
+        return replace(self, T_cam_obj=T_cam_obj, K=K, height=self.height * s, width=self.width * s)

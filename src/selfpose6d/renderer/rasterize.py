@@ -27,7 +27,7 @@ def rasterize(posed: PosedMeshes, backend: Backend = "auto") -> Rasterization:
     """
     run = _rasterize_numba if runs_numba(backend, posed.meshes.vertices_m.device) else _rasterize_torch
     with torch.no_grad():
-        return run(posed.detached())
+        return run(posed)
 
 
 def _rasterize_numba(posed: PosedMeshes) -> Rasterization:
@@ -40,8 +40,8 @@ def _rasterize_numba(posed: PosedMeshes) -> Rasterization:
         meshes.vertex_start.numpy(),
         meshes.face_start.numpy(),
         posed.mesh_index.numpy(),
-        posed.T_cam_obj.double().numpy(),
-        posed.K.double().numpy(),
+        posed.T_cam_obj.detach().double().numpy(),
+        posed.K.detach().double().numpy(),
         face_id,
         barycentric,
         depth_m,

@@ -9,7 +9,7 @@ from selfpose6d.backend import Backend
 from selfpose6d.renderer.pose_gradient import ImageGradient, RenderedPixels, pose_gradient
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
-from selfpose6d.renderer.shade import mip_levels, shade
+from selfpose6d.renderer.shade import shade
 from selfpose6d.types import Rendering
 
 
@@ -20,7 +20,7 @@ def render(posed: PosedMeshes, supersample: int = 1, backend: Backend = "auto") 
     Gradients reach `T_cam_obj` from all three images, across silhouettes too, as if pixels were small areas. They do
     not reach `K` or the meshes.
     """
-    return Rendering(*_RenderImages.apply(posed.T_cam_obj, posed.detached(), supersample, backend))
+    return Rendering(*_RenderImages.apply(posed.T_cam_obj, posed, supersample, backend))
 
 
 class _RenderImages(torch.autograd.Function):
@@ -28,9 +28,9 @@ class _RenderImages(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, T_cam_obj, posed, s, backend):
-        posed = posed.supersampled(s)
+        posed = posed.samples(s)
         raster = rasterize(posed, backend)
-        rgb = shade(posed.meshes, posed.mesh_index, raster, mip_levels(posed), backend)
+        rgb = shade(posed, raster, backend)
         ctx.backend, ctx.supersample = backend, s
         ctx.samples = RenderedPixels(posed, raster.face_id, rgb, raster.depth_m)
         images = torch.cat([rgb, (raster.face_id >= 0).to(rgb)[..., None], raster.depth_m[..., None]], -1)

@@ -25,22 +25,25 @@ def mip_levels(posed: PosedMeshes) -> Int[Tensor, "images"]:
 
 
 def shade(
-    meshes: PackedMeshes,
-    mesh_index: Int[Tensor, "images"],
+    posed: PosedMeshes,
     raster: Rasterization,
-    level: Int[Tensor, "images"],
     backend: Backend = "auto",
+    level: Int[Tensor, "images"] | None = None,
 ) -> Float[Tensor, "images height width 3"]:
-    """Unlit colour of every pixel, 0 off the object. The numba back end carries no gradient.
+    """Unlit colour of every pixel of what was rasterised, 0 off the object. The numba back end carries no gradient.
+
+    `level` overrules the mip level that the object's distance gives.
 
     Raises:
-        UsageError: the lengths differ, or there is no such mesh or level.
+        UsageError: the lengths differ, or there is no such level.
     """
-    require_equal_lengths(raster=raster.face_id, mesh_index=mesh_index, level=level)
-    require_indices(mesh_index, len(meshes), "mesh_index")
-    require_indices(level, MIP_LEVELS, "level")
-    run = _shade_numba if runs_numba(backend, meshes.vertices_m.device) else _shade_torch
-    return run(meshes, mesh_index, raster, level)
+    if level is None:
+        level = mip_levels(posed)
+    else:
+        require_indices(level, MIP_LEVELS, "level")
+    require_equal_lengths(raster=raster.face_id, posed=posed, level=level)
+    run = _shade_numba if runs_numba(backend, posed.meshes.vertices_m.device) else _shade_torch
+    return run(posed.meshes, posed.mesh_index, raster, level)
 
 
 def _shade_numba(

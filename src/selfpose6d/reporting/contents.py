@@ -84,22 +84,21 @@ def _metadata(sources: RunSources) -> dict[str, str]:
 
 
 def _evaluations(sources: RunSources, compare: Sequence[Path]) -> tuple[dict[str, Evaluation], list[str]]:
-    """What `evaluate` wrote of each run; where it has not run yet, it does now. Else why there are no scores."""
+    """Every run against one reference: as `evaluate` wrote it, else evaluated now. Or why there are no scores."""
     runs, reference = [sources.run, *compare], sources.reference
+    if reference is None:
+        return {}, ["Not scored and no pictures: the run does not say its data set; pass --dataset DIR."]
     loaded: Reference | None = None
     evaluations = {}
     try:
         for run in runs:
-            evaluation = read_evaluation(run)
+            evaluation = read_evaluation(run, loaded.options if loaded else reference)
             if evaluation is None:
-                if reference is None:
-                    return {}, [
-                        "Not scored and no pictures: the run does not say its data set; pass --dataset DIR."
-                    ]
                 loaded = loaded or load_reference(reference)
                 evaluation = evaluate(run, loaded)
-                with suppress(OSError):  # a folder that cannot be written is scored again next time
-                    write_evaluation(evaluation, results_path(run))
+                if run == sources.run and sources.results is None:  # an evaluation of other choice stays
+                    with suppress(OSError):  # a folder that cannot be written is scored again next time
+                        write_evaluation(evaluation, results_path(run))
             evaluations[_title(run, runs)] = evaluation
     except SelfPose6DError as error:
         return {}, [f"Not scored: {error}"]
@@ -163,14 +162,16 @@ def _galleries(
     """Frames, the worst and the rejected; contact sheets of these are written beside the page."""
     if sources.data is None or not count or not len(estimates):
         return [], []
+    errors = evaluation.errors if evaluation else None
+    chosen = [(name, title, rows[:count]) for name, title, rows in _chosen(estimates, errors)]
+    outlined = estimates.take(np.concatenate([rows for _, _, rows in chosen]))
     try:
-        renderer = open_renderer(sources.open_dataset(), estimates, names)
+        renderer = open_renderer(sources.open_dataset(), estimates, names, outlined)
     except SelfPose6DError as error:
         return [], [f"No pictures: {error}"]
     galleries = [Gallery("Frames", "", frame_pictures(renderer, estimates, count))]
-    errors = evaluation.errors if evaluation else None
-    for name, title, rows in _chosen(estimates, errors):
-        entries = instance_entries(renderer, estimates, rows[:count].tolist(), errors)
+    for name, title, rows in chosen:
+        entries = instance_entries(renderer, estimates, rows.tolist(), errors)
         if entries:
             write_png(sources.files.contact_sheet(name), draw_contact_sheet(renderer.meshes, entries))
             galleries.append(

@@ -15,7 +15,7 @@ from selfpose6d.image_files import to_jpeg
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.reporting.page import Picture
 from selfpose6d.runs.predictions import MM_PER_M
-from selfpose6d.selection import FrameId
+from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
 from selfpose6d.viz.contact_sheet import SheetEntry, draw_strip
 from selfpose6d.viz.overlay import DrawnPose, draw_overlay
@@ -32,7 +32,7 @@ class RunRenderer:
     mesh_index: Mapping[int, int]
     names: Mapping[int, str]
     T_true: Mapping[InstanceKey, np.ndarray]
-    """True poses by key, where they are known."""
+    """True poses by key, where they are known and asked for."""
 
     def pose(self, estimates: Estimates, row: int) -> DrawnPose:
         """One estimate as it is drawn."""
@@ -41,8 +41,10 @@ class RunRenderer:
         return DrawnPose(self.mesh_index[obj_id], estimates.T_cam_obj[row], " ".join(label.split()), status)
 
 
-def open_renderer(dataset: Dataset, estimates: Estimates, names: Mapping[int, str]) -> RunRenderer:
-    """Load the meshes of the estimated objects, and the true poses where there are any.
+def open_renderer(
+    dataset: Dataset, estimates: Estimates, names: Mapping[int, str], outlined: Estimates
+) -> RunRenderer:
+    """Load the meshes of the estimated objects, and the true poses in the images of the outlined ones, if any.
 
     Raises:
         SelfPose6DError: a mesh is missing or broken.
@@ -50,9 +52,11 @@ def open_renderer(dataset: Dataset, estimates: Estimates, names: Mapping[int, st
     obj_ids = np.unique(estimates.obj_id).tolist()
     meshes = pack_meshes([dataset.load_mesh(obj_id) for obj_id in obj_ids])
     mesh_index = {obj_id: index for index, obj_id in enumerate(obj_ids)}
-    T_true = {}
+    scenes, frames = (tuple(np.unique(ids).tolist()) for ids in (outlined.scene_id, outlined.im_id))
+    T_true, shown = {}, Selection(scenes, frames)
     with suppress(SelfPose6DError):
-        T_true = {pose.key: pose.T_cam_obj for pose in iterate_ground_truth(dataset.root, dataset.split)}
+        poses = iterate_ground_truth(dataset.root, dataset.split, shown) if len(outlined) else ()
+        T_true = {pose.key: pose.T_cam_obj for pose in poses}
     return RunRenderer(dataset, meshes, mesh_index, names, T_true)
 
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.evaluation.evaluate import results_path
 from selfpose6d.evaluation.inputs import ReferenceOptions
-from selfpose6d.evaluation.results import read_results
+from selfpose6d.evaluation.results import Results, read_results
+from selfpose6d.meshes.units import Unit
 from selfpose6d.runs.config import RunConfig, read_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.selection import Selection
@@ -40,13 +40,19 @@ class RunSources:
         return self.files if model is None else RunFiles(model.parent.parent)
 
     @property
+    def results(self) -> Results | None:
+        """What `evaluate` wrote last, of whatever reference; None where it wrote nothing that can be read."""
+        try:
+            return read_results(results_path(self.run))
+        except (UsageError, DataError):
+            return None
+
+    @property
     def reference(self) -> ReferenceOptions | None:
         """What the run is scored against: as `evaluate` did last, if it did."""
         if self.data is None:
             return None
-        try:
-            earlier = read_results(results_path(self.run))
-        except (UsageError, DataError):
+        if (earlier := self.results) is None:
             return ReferenceOptions(self.data)
         targets = earlier.selection.get("targets")
         points = "surface" if earlier.points == "surface" else "auto"
@@ -64,10 +70,7 @@ class RunSources:
 
 
 def resolve_sources(
-    run: Path,
-    dataset: Path | None = None,
-    models: Path | None = None,
-    model_unit: Literal["mm", "m"] | None = None,
+    run: Path, dataset: Path | None = None, models: Path | None = None, model_unit: Unit | None = None
 ) -> RunSources:
     """Fill in from the run's files what the options leave open.
 

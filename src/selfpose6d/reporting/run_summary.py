@@ -13,7 +13,7 @@ from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.reporting.tables import TextTable
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
-from selfpose6d.runs.predictions import read_predictions, read_skipped
+from selfpose6d.runs.predictions import read_skipped
 from selfpose6d.types import PoseEstimate, Status
 
 MOST_REASONS = 20
@@ -93,7 +93,8 @@ def print_estimates(run: RunFiles, dataset: Path, times_s: Mapping[str, float], 
     Raises:
         DataError: there is not one pose.
     """
-    estimated = len(read_predictions(run.predictions))
+    with run.predictions.open(encoding="utf-8") as file:
+        estimated = sum(1 for _ in file) - 1  # below its header
     reasons = Counter(pose.reason for pose in read_run_skipped(run))
     if not estimated:
         shown = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))

@@ -23,6 +23,7 @@ from selfpose6d.resolver.icp_numba import resolve_poses
 from selfpose6d.types import Direction, ResolverResult
 
 MAX_DISTANCES = 32_000_000
+"""Of the torch back end's distance matrices at a time: 128 MB of float32."""
 
 
 @dataclass(frozen=True)

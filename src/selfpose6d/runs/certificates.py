@@ -12,14 +12,7 @@ from selfpose6d.runs.config import read_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.runs.predictions import MM_PER_M, key_of, transform_of
-from selfpose6d.types import (
-    Alternative,
-    Certificate,
-    InstanceKey,
-    LabeledPose,
-    PoseEstimate,
-    Status,
-)
+from selfpose6d.types import Alternative, Certificate, InstanceKey, LabeledPose, PoseEstimate, Status
 
 Verdict = Literal["accept", "reject"]
 _MEASURES = ("margin", "rms_m", "coverage", "free_space", "colour")

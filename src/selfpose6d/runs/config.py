@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from selfpose6d.errors import UsageError
 from selfpose6d.files import replacing
+from selfpose6d.meshes.units import Unit
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.selection import Selection
 from selfpose6d.version import __version__
@@ -32,7 +33,7 @@ class DataConfig:
     fingerprint: str
     selection: Selection = field(default_factory=Selection)
     models: Path | None = None
-    model_unit: Literal["mm", "m"] | None = None
+    model_unit: Unit | None = None
     detections: Path | None = None
 
 

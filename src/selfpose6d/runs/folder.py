@@ -28,30 +28,10 @@ class RunFolder:
         Raises:
             UsageError: the folder was made with other options; each is named, with its value there and now.
         """
-        files = RunFiles(path)
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"--out {path} is a file, expected a folder. Choose another --out.")
-        if files.config.is_file():
-            there = read_config(path)
-            if different := differences(there, config):
-                raise UsageError(
-                    f"{path} was made with other options: {'; '.join(different)}. "
-                    "Choose another --out, or use the same options to continue."
-                )
-            config = replace(there, context=config.context)
-        elif present := files.existing_outputs():
-            raise UsageError(
-                f"{path} holds {', '.join(present)} but no {files.config.name}: they would be overwritten. "
-                "Choose another --out."
-            )
+        config = require_same_run(path, config)
         path.mkdir(parents=True, exist_ok=True)
         write_config(path, config)
-        return cls(files, config)
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        return self.files.folder
+        return cls(RunFiles(path), config)
 
     @cached_property
     def journal(self) -> Journal:
@@ -75,3 +55,28 @@ class RunFolder:
         if names:
             with replacing(self.files.frame_names) as file:
                 json.dump({str(im_id): name for im_id, name in names.items()}, file, indent=1)
+
+
+def require_same_run(path: Path, config: RunConfig) -> RunConfig:
+    """The configuration that a run of `config` in this folder has: an earlier one's stays. Nothing is written.
+
+    Raises:
+        UsageError: what `RunFolder.open` says.
+    """
+    files = RunFiles(path)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"--out {path} is a file, expected a folder. Choose another --out.")
+    if files.config.is_file():
+        there = read_config(path)
+        if different := differences(there, config):
+            raise UsageError(
+                f"{path} was made with other options: {'; '.join(different)}. "
+                "Choose another --out, or use the same options to continue."
+            )
+        return replace(there, context=config.context)
+    if present := files.existing_outputs():
+        raise UsageError(
+            f"{path} holds {', '.join(present)} but no {files.config.name}: they would be overwritten. "
+            "Choose another --out."
+        )
+    return config

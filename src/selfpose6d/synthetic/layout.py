@@ -11,11 +11,13 @@ from selfpose6d.synthetic.compose import Placed, compose
 from selfpose6d.synthetic.resting import draw_resting, heading
 from selfpose6d.synthetic.scene_assets import SceneAssets
 
+# in the mean, one more or less in each
 OBJECTS_PER_SCENE = 5
 # random positions, farther from the middle with each, before the table counts as full
 PLACEMENT_TRIES = 80
 # each renders two small images; the best of them is taken where none fits
 OCCLUDER_TRIES = 12
+# between outlines, so that no two surfaces touch
 CLEARANCE_M = 0.002
 # less hides nothing that matters, more leaves too little of the one object
 OCCLUDED_RATIO = (0.1, 0.5)

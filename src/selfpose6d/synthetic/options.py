@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selfpose6d.errors import UsageError
-from selfpose6d.meshes.io import Unit
 from selfpose6d.meshes.primitives.catalogue import CATALOGUE
+from selfpose6d.meshes.units import Unit
 
 Preset = Literal["tabletop", "single-upright"]
 Split = Literal["train", "test"]

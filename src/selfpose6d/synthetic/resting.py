@@ -8,8 +8,11 @@ from scipy.spatial import ConvexHull
 
 from selfpose6d.meshes.mesh import Mesh
 
+# a choice: an object hardly ever comes to rest in rarer ones
 MIN_PROBABILITY = 0.01
+# round sides of the built-in objects are facets of under 6 degrees: each counts with two on either side
 NEIGHBOUR_ANGLE_RAD = np.radians(12.0)
+# of the object's z axis from the vertical; a choice that lets hulls be slightly uneven below
 UPRIGHT_ANGLE_RAD = np.radians(15.0)
 # people put objects down upright; by chance alone tall objects would nearly always lie
 UPRIGHT_PROBABILITY = 0.6

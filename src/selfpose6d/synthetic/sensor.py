@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int16, UInt8, UInt16
 # by which the noise fields exceed the image: windows at 192 x 192 positions hardly repeat within a scene
 MARGIN_PX = 192
 DEPTH_UNITS_PER_M = 10_000
+# about what consumer depth cameras reach; 16 bits would hold 6.5 m
 MAX_RANGE_M = 4.0
 
 

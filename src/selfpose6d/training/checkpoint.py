@@ -12,6 +12,7 @@ from selfpose6d.files import write_whole
 from selfpose6d.runs.files import RunFiles
 
 FORMAT = 3
+"""Of the state's file; another one is not gone on from."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,19 @@ def load_state(run: Path) -> TrainingState:
     """The state to go on from.
 
     Raises:
-        CheckpointError: it is corrupt.
+        CheckpointError: it is corrupt, or another version wrote it.
     """
     path = RunFiles(run).training_state
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-        if stored.pop("format") != FORMAT:
-            raise ValueError("another format")
+        if (found := stored.pop("format")) != FORMAT:
+            raise CheckpointError(
+                f"{path} was made by another version: it has format {found}, this version reads {FORMAT}. "
+                "Go on with the version that made it, or train again with another --out."
+            )
         return TrainingState(**stored)
+    except CheckpointError:
+        raise
     except Exception as error:  # torch raises many kinds for a broken file
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(

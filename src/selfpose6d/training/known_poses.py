@@ -62,8 +62,7 @@ def label_poses(
 
 
 def _weighted_poses(
-    keys: Int[np.ndarray, "samples 4"],
-    known: Iterable[tuple[InstanceKey, Float[np.ndarray, "4 4"], float]],
+    keys: Int[np.ndarray, "samples 4"], known: Iterable[tuple[InstanceKey, Float[np.ndarray, "4 4"], float]]
 ) -> WeightedPoses:
     """Put (key, pose, weight) where `keys` (scene, image, object, instance) has that key; others are left out."""
     index_of = {tuple(key): index for index, key in enumerate(keys.tolist())}

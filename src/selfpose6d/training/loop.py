@@ -20,7 +20,7 @@ from selfpose6d.training.step import require_finite, step_loss
 from selfpose6d.training.validation import validate
 
 VALIDATIONS = 10
-"""In a whole training, at even intervals."""
+"""In a whole training, at even intervals: enough for the rule of patience to act within a stage."""
 _SAVE_EVERY_S = 300.0
 """Seconds of training that a kill loses at most."""
 

@@ -25,8 +25,8 @@ from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.runs.config import RunContext, new_config
-from selfpose6d.runs.folder import RunFolder
-from selfpose6d.training.checkpoint import has_state
+from selfpose6d.runs.folder import RunFolder, require_same_run
+from selfpose6d.training.checkpoint import has_state, load_state
 from selfpose6d.training.known_poses import certified_labels, ground_truth_poses, label_poses
 from selfpose6d.training.loader import split_frames
 from selfpose6d.training.loop import fit
@@ -38,13 +38,6 @@ from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable, 
 from selfpose6d.types import InstanceKey, LabeledPose
 
 Labels = Mapping[InstanceKey, LabeledPose]
-_STORED_NAMES = {
-    "num_poses": "poses",
-    "fraction": "share",
-    "occluder_fraction": "occluder_share",
-    "background_fraction": "background_share",
-}
-"""Settings that `config.yaml` knows by another name: a run is continued by the same settings only."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +67,8 @@ class TrainOptions:
             "size": self.size,
             "labels": str(self.labels.resolve()) if self.labels else None,
             "seed": self.seed,
-            "recipe_settings": asdict(self.recipe, dict_factory=_stored),
-            "network": self.config.to_json(),
+            "recipe_settings": asdict(self.recipe),
+            "network": asdict(self.config),
         }
 
 
@@ -120,10 +113,14 @@ def train(
         dataset.root.resolve(), str(fabric.device), precision=str(fabric.strategy.precision.precision)
     )
     config = new_config("train", options.data.config(dataset), options.describe(), context)
+    resume = resume and has_state(out)
+    require_same_run(out, config)
+    if resume:
+        load_state(out)  # whatever forbids to go on is said before the slow work begins
     labels = _labels(dataset, options)
     with fabric.rank_zero_first():
         store = open_crop_store(dataset, options.config.crop_px, options.cache, on_frame)
-    plan = _plan(dataset, options, labels, store, out, fabric.device, resume and has_state(out))
+    plan = _plan(dataset, options, labels, store, out, fabric.device, resume)
     if fabric.is_global_zero:
         RunFolder.open(out, config)
         _warn_of_plain_meshes(plan.context)
@@ -199,7 +196,3 @@ def _labels(dataset: Dataset, options: TrainOptions) -> Labels:
             f"--labels: recipe {options.recipe.name} does not learn from labels. Use --recipe verified."
         )
     return {}
-
-
-def _stored(settings: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {_STORED_NAMES.get(name, name): value for name, value in settings}

@@ -24,7 +24,7 @@ from selfpose6d.training.render_loss import rendered_joint_loss
 from selfpose6d.training.targets import TargetSource
 
 _LOSS_POINTS = 200
-"""Model points of an object that a step's distances are means over; drawn anew in every step."""
+"""Model points of an object that a step's distances are means over: of its 500, drawn anew in every step."""
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,8 @@ class IterativeAnnotationResolver(TargetSource):
         self, batch: CropBatch, index: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
     ) -> Targets:
         """Resolve every pose against its own instance's points."""
-        count, poses = T_pred.shape[:2]
-        cloud = torch.arange(count, device=T_pred.device).repeat_interleave(poses)
+        count, num_poses = T_pred.shape[:2]
+        cloud = torch.arange(count, device=T_pred.device).repeat_interleave(num_poses)
         grid = self.shapes.grid
         if self.options.direction == "model-to-observed":  # every model point searches: fewer of them will do
             every = max(1, grid.points_m.shape[1] // self.shapes.points_m.shape[1])
@@ -66,7 +66,7 @@ class IterativeAnnotationResolver(TargetSource):
             batch.object_index[cloud],
             self.options,
         )
-        T = result.T_cam_obj.unflatten(0, (count, poses))
+        T = result.T_cam_obj.unflatten(0, (count, num_poses))
         return Targets(T, torch.ones(count, device=T.device))
 
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from selfpose6d.datasets.bop.checks import check_files
 from selfpose6d.datasets.bop.dataset import BopDataset
 from selfpose6d.datasets.bop.scene import scene_folders
-from selfpose6d.datasets.bop.true_poses import resolve_targets, true_poses, visible_fractions
 from selfpose6d.datasets.layout import Layout
 
 
@@ -13,13 +12,20 @@ def _has_scenes(root: Path) -> bool:
     return root.is_dir() and any(path.is_dir() and scene_folders(path) for path in root.iterdir())
 
 
+def _poses():
+    """The module that reads true poses, imported where one is asked for: annotating never loads it."""
+    from selfpose6d.datasets.bop import true_poses
+
+    return true_poses
+
+
 BOP = Layout(
     BopDataset.layout,
     "a BOP root (models/, <split>/NNNNNN/)",
     matches=_has_scenes,
     open=BopDataset,
-    true_poses=true_poses,
-    targets=resolve_targets,
-    visible_fractions=visible_fractions,
+    true_poses=lambda *split: _poses().true_poses(*split),
+    targets=lambda *split: _poses().resolve_targets(*split),
+    visible_fractions=lambda *scenes: _poses().visible_fractions(*scenes),
     checks=check_files,
 )

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def true_poses(
     wanted = _read_targets(root) if resolve_targets(root, split, targets) == "bop19" else None
     scenes = {i: path for i, path in find_scenes(root, split).items() if selection.keeps_scene(i)}
     frame_ids = (FrameId(i, im_id) for i, path in scenes.items() for im_id in list_frames(path))
-    scene_gt = FileCache(_read_scene_gt)
+    scene_gt = FileCache(_read_scene_gt, max_items=0)
     for frame_id in selection.select(frame_ids):
         scene = scenes[frame_id.scene_id]
         entries = scene_gt.get(scene / "scene_gt.json").get(str(frame_id.im_id), ())
@@ -106,20 +106,22 @@ def _visible_px(scene: Path, key: InstanceKey) -> int:
     return count_or_one(path) if path.is_file() else 0
 
 
-def visible_fractions(root: Path, split: str, scene_id: int) -> dict[tuple[int, int], float]:
-    """`visib_fract` of every entry of `scene_gt_info.json` by (`im_id`, index); empty where there is no such file.
+def visible_fractions(root: Path, split: str, scene_ids: Iterable[int]) -> dict[tuple[int, int, int], float]:
+    """`visib_fract` of every entry of the scenes' `scene_gt_info.json` by (scene, image, index), where there is one.
 
     Raises:
-        DataError: it is not BOP's.
+        DataError: a file is not BOP's.
     """
-    path = find_scenes(root, split)[scene_id] / "scene_gt_info.json"
-    if not path.is_file():
-        return {}
-    try:
-        return {
-            (int(im_id), index): float(entry.get("visib_fract", math.nan))
-            for im_id, entries in json.loads(path.read_text(encoding="utf-8")).items()
-            for index, entry in enumerate(entries)
-        }
-    except (ValueError, TypeError, AttributeError) as error:
-        raise data_error(path, f"not BOP's form ({error!r})", "Restore it, or remove it.") from None
+    scenes = find_scenes(root, split)
+    fractions = {}
+    for scene_id in scene_ids:
+        path = scenes[scene_id] / "scene_gt_info.json"
+        if not path.is_file():
+            continue
+        try:
+            for im_id, entries in json.loads(path.read_text(encoding="utf-8")).items():
+                for index, entry in enumerate(entries):
+                    fractions[scene_id, int(im_id), index] = float(entry.get("visib_fract", math.nan))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise data_error(path, f"not BOP's form ({error!r})", "Restore it, or remove it.") from None
+    return fractions

@@ -14,12 +14,10 @@ from selfpose6d.datasets.doctor.problems import Problem, error, warning
 from selfpose6d.datasets.images import require_shape
 from selfpose6d.errors import DataError
 from selfpose6d.selection import FrameId
-from selfpose6d.types import Instance
+from selfpose6d.types import MIN_POINTS, Instance
 
 MIN_DEPTH_MEDIAN_M = 0.02
 """Nearer than the range of any depth camera: a sign of a wrong unit."""
-MIN_POINTS = 50
-"""Mask pixels with depth."""
 OTHER_RESOLUTION = 0.2
 """Relative distance of the principal point from the image centre that a real camera stays below."""
 Content = TypeVar("Content")
@@ -110,11 +108,11 @@ def check_intrinsics(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterat
 
 def check_mask_depth(instance: Instance, depth_m: np.ndarray, name: str) -> Iterator[Problem]:
     """A mask with too little depth to estimate a pose from."""
-    points = int(np.count_nonzero(instance.mask & (depth_m > 0)))
-    if points < MIN_POINTS:
+    num_points = int(np.count_nonzero(instance.mask & (depth_m > 0)))
+    if num_points < MIN_POINTS:
         yield warning(
             f"{name}: object {instance.key.obj_id}, instance {instance.key.inst_id}",
-            f"{points} mask pixels have depth, {MIN_POINTS} are needed",
+            f"{num_points} mask pixels have depth, {MIN_POINTS} are needed",
             "It will be skipped; correct the mask or the depth if it should not be.",
         )
 

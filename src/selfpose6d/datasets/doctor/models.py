@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from selfpose6d.datasets.doctor.problems import Problem, error, repeated, shared_ids, warning
-from selfpose6d.datasets.images import METRES_PER_MM
 from selfpose6d.datasets.model_files import ModelFile, ModelFiles, numbered_meshes
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.units import METRES_PER_MM
 
 MAX_DIAMETER_MISMATCH = 0.05
-"""Relative, of the mesh's diameter to the stated one."""
+"""Relative, of the mesh's diameter to the stated one. A choice: wide enough for simplified meshes."""
 
 
 def check_models(models: ModelFiles, selected: tuple[int, ...]) -> tuple[list[Problem], dict[int, float]]:

@@ -16,7 +16,8 @@ from selfpose6d.selection import FrameId
 
 POOLED_SIZE_RATIO = (0.55, 1.25)
 OBJECT_SIZE_RATIO = (0.3, 1.4)
-"""Bounds of the median mask size over the model's diameter: 0.75 to 1 where little is hidden."""
+"""Bounds of the median mask size over the model's diameter: 0.75 to 1 where little is hidden. Choices: a wrong unit is
+far outside; of one object more may be hidden than of all."""
 MAX_SIZES_AN_OBJECT = 2000
 """For its median; bounds the memory."""
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.images import data_error, find_image
-from selfpose6d.datasets.model_files import ModelFiles, Unit, describe_folder, find_model_files
+from selfpose6d.datasets.model_files import ModelFiles, describe_folder, find_model_files
 from selfpose6d.errors import UsageError
+from selfpose6d.meshes.units import Unit
 from selfpose6d.selection import FrameId
 
 SYNTHETIC_SPLIT = "data_syn"

@@ -14,6 +14,8 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the face's width and height."""
 
+# 0.3 mm a texel: finer than a pixel at the nearest distance, 0.6 m
+PX_PER_M = 3000.0
 SYLLABLES = "ka ro mi ve lu tan dor sel bri no pal chi zu gra fe mo"
 WHITE: Colour = (244, 243, 238)
 BLACK: Colour = (24, 22, 26)

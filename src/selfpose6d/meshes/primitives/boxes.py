@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.artwork import (
+    PX_PER_M,
     Brand,
     draw_back,
     draw_front,
@@ -18,8 +19,6 @@ from selfpose6d.meshes.primitives.artwork import (
 from selfpose6d.meshes.primitives.shapes import Paint, assemble, box_corners, prism, quad_patch, revolve
 
 LABEL_BOX_M = (0.060, 0.160, 0.210)
-# 0.3 mm a texel: finer than a pixel at the nearest distance, 0.6 m
-PX_PER_M = 3000.0
 FOAM_RED = (186, 62, 52)
 STEEL = (138, 142, 148)
 

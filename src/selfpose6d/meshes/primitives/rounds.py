@@ -3,11 +3,11 @@
 import numpy as np
 
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.primitives.artwork import draw_wrap, random_brand
+from selfpose6d.meshes.primitives.artwork import PX_PER_M, draw_wrap, random_brand
 from selfpose6d.meshes.primitives.shapes import arc, assemble, revolve, tube
 
+# about a circle: corners of under 6 degrees
 SEGMENTS = 64
-PX_PER_M = 3000
 TIN = (186, 188, 190)
 BOWL_BLUE = (92, 128, 172)
 
