@@ -116,7 +116,7 @@ class Command:
 def _closing_line(reference: "Reference", results: "Results") -> str:
     chosen = reference.options.data.selection.describe()
     selection = f"only {chosen} (the run's selection unless given)" if chosen else "the whole split"
-    return f"scored: {results.instances} instances, targets {reference.targets}, {selection}"
+    return f"scored: {results.instances} instances, targets {reference.options.targets}, {selection}"
 
 
 def _tracked(items: Sequence) -> Iterable:

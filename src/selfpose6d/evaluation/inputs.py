@@ -67,8 +67,11 @@ class Reference:
     truths: Truths
     models: ModelFiles
     points: Mapping[int, ModelPoints]
-    symmetric_ids: tuple[int, ...]
-    targets: Targets
+
+    @property
+    def symmetric_ids(self) -> tuple[int, ...]:
+        """The objects whose ADD(-S) is ADD-S."""
+        return self.options.symmetric_ids or ()
 
     @property
     def names(self) -> dict[int, str]:
@@ -78,7 +81,7 @@ class Reference:
     def describe_selection(self) -> dict[str, object]:
         """What was scored, for `results.json`."""
         chosen = {name: value for name, value in vars(self.options.data.selection).items() if value}
-        return {"split": self.options.split, "targets": self.targets, **chosen}
+        return {"split": self.options.split, "targets": self.options.targets, **chosen}
 
 
 def load_reference(options: ReferenceOptions) -> Reference:
@@ -101,10 +104,13 @@ def load_reference(options: ReferenceOptions) -> Reference:
     visible = layout.visible_fractions(data.dataset, split, scene_ids)
     truths = truths_of(poses, visible)
     points = load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed)
-    symmetric_ids = symmetric_object_ids(models, options.symmetric_ids)
-    targets = layout.targets(data.dataset, split, options.targets)
-    resolved = replace(options, targets=targets, symmetric_ids=symmetric_ids)
-    return Reference(resolved, truths, models, points, symmetric_ids, targets)
+    resolved = replace(
+        options,
+        data=replace(data, split=split),
+        targets=layout.targets(data.dataset, split, options.targets),
+        symmetric_ids=symmetric_object_ids(models, options.symmetric_ids),
+    )
+    return Reference(resolved, truths, models, points)
 
 
 def truths_of(

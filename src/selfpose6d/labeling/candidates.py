@@ -1,6 +1,7 @@
 """Candidate poses of one object before one crop, and their renderings there."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -25,11 +26,12 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.T_cam_obj)
 
-    @property
+    @cached_property
     def centre_cam_m(self) -> Float[Tensor, "poses 3"]:
         """Where each pose puts the object's centre."""
         return self.model.centre_at(self.T_cam_obj)
 
+    @cached_property
     def posed(self) -> PosedMeshes:
         """One image a pose, as the crop's camera sees it."""
         crop = self.crop
@@ -75,7 +77,7 @@ class RenderedCandidates:
 
 def render_candidates(candidates: Candidates) -> RenderedCandidates:
     """Render candidates into the crop, with colour where the mesh has any."""
-    return shade_candidates(candidates, rasterize(candidates.posed()))
+    return shade_candidates(candidates, rasterize(candidates.posed))
 
 
 def shade_candidates(
@@ -84,5 +86,5 @@ def shade_candidates(
     """What rasterised candidates show at each pixel."""
     covered, detail = raster.face_id >= 0, None
     if with_colour and candidates.model.has_colour:
-        detail = high_pass(shade(candidates.posed(), raster), covered)
+        detail = high_pass(shade(candidates.posed, raster), covered)
     return RenderedCandidates(candidates, raster.face_id, covered, raster.depth_m, detail)

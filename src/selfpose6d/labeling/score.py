@@ -105,7 +105,7 @@ def coarse_score(candidates: Candidates, weights: ScoreWeights, max_gap: float) 
 
     The others keep their score without it.
     """
-    raster = rasterize(candidates.posed())
+    raster = rasterize(candidates.posed)
     total = score(shade_candidates(candidates, raster, with_colour=False), weights).total
     chance = total > total.max() - max_gap - MAX_COARSE_COLOUR * weights.colour
     if candidates.model.has_colour:

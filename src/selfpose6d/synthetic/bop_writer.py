@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float
 from selfpose6d.files import write_json
 from selfpose6d.image_files import to_png
 from selfpose6d.runs.predictions import MM_PER_M
-from selfpose6d.synthetic.compose import overlap
 from selfpose6d.synthetic.scene import RenderedFrame, TrueInstance
 from selfpose6d.synthetic.sensor import DEPTH_UNITS_PER_M
 
@@ -69,8 +68,10 @@ def write_targets(root: Path, split: str) -> None:
 def whole_mask(instance: TrueInstance, shape: tuple[int, ...]) -> Bool[np.ndarray, "height width"]:
     """The part of the silhouette that lies in the image."""
     outline, mask = instance.silhouette, np.zeros(shape, bool)
-    at, cut = overlap(outline.left_px, outline.top_px, outline.mask.shape, shape)
-    mask[at] = outline.mask[cut]
+    (rows, columns), (height, width) = outline.mask.shape, shape
+    left, top = outline.left_px, outline.top_px
+    inside = outline.mask[max(0, -top) : max(0, height - top), max(0, -left) : max(0, width - left)]
+    mask[max(0, top) : max(0, top + rows), max(0, left) : max(0, left + columns)] = inside
     return mask
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int16, Int32
 
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
+from selfpose6d.synthetic.compose_kernels import keep_nearest
 from selfpose6d.synthetic.scene_assets import SceneAssets
 
 # nearest depth of a vertex; a safeguard, as cameras stand 0.6 m away and more
@@ -60,19 +61,13 @@ def compose(
     for index, item in enumerate(placed):
         T_cam_obj = T_cam_world @ item.T_world_obj
         left, top, columns, rows = window(assets.resting[item.mesh_index].hull_m, T_cam_obj, K, height, width)
-        K_window = K - np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
-        T, K_window = torch.from_numpy(T_cam_obj)[None], torch.from_numpy(K_window)
+        K_window = torch.from_numpy(K - np.array([[0, 0, left], [0, 0, top], [0, 0, 0]]))
+        T = torch.from_numpy(T_cam_obj)[None]
         posed = PosedMeshes.of_one(assets.packed, item.mesh_index, T, K_window, (rows, columns))
         raster = rasterize(posed, "numba")
-        window_face = raster.face_id[0].numpy()
-        silhouettes.append(Silhouette(left, top, window_face >= 0))
-        at, cut = overlap(left, top, (rows, columns), (height, width))
-        window_m = raster.depth_m[0].numpy()[cut]
-        nearer = (window_face[cut] >= 0) & (window_m < nearest_m[at])
-        np.copyto(owner[at], index, where=nearer)
-        np.copyto(face_id[at], window_face[cut], where=nearer)
-        np.copyto(nearest_m[at], window_m, where=nearer)
-        np.copyto(barycentric[at], raster.barycentric[0].numpy()[cut], where=nearer[..., None])
+        face, weights, z_m = (x[0].numpy() for x in (raster.face_id, raster.barycentric, raster.depth_m))
+        silhouettes.append(Silhouette(left, top, face >= 0))
+        keep_nearest(index, left, top, face, weights, z_m, owner, face_id, barycentric, nearest_m)
     nearest_m[owner < 0] = 0.0
     return Surfaces(owner, face_id, barycentric, nearest_m, tuple(silhouettes))
 
@@ -95,14 +90,3 @@ def window(
     low = np.clip(np.floor(uv.min(axis=0)), (-width, -height), (2 * width - 1, 2 * height - 1)).astype(int)
     high = np.clip(np.ceil(uv.max(axis=0)), (-width, -height), (2 * width - 1, 2 * height - 1)).astype(int)
     return int(low[0]), int(low[1]), int(high[0] - low[0] + 1), int(high[1] - low[1] + 1)
-
-
-def overlap(
-    left: int, top: int, window_shape: tuple[int, ...], shape: tuple[int, ...]
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part of a window that lies in the image, as slices of the image and of the window."""
-    (rows, columns), (height, width) = window_shape, shape
-    return (
-        np.s_[max(0, top) : max(0, top + rows), max(0, left) : max(0, left + columns)],
-        np.s_[max(0, -top) : max(0, height - top), max(0, -left) : max(0, width - left)],
-    )
