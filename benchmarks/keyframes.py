@@ -47,6 +47,8 @@ def read_source(folder: Path, source: str) -> Estimates:
         T_cam_obj=np.concatenate([part[3] for part in parts]),
         status=np.full(count, ""),
         reason=np.full(count, ""),
+        mask_quality=np.full(count, ""),
+        claim=np.full(count, None),
     )
 
 
@@ -60,8 +62,8 @@ def read_truths(folder: Path) -> Truths:
     """Every annotated instance, all of them targets."""
     poses = read_source(folder, GROUND_TRUTH)
     counts = np.ones(len(poses), bool)
-    inst_id, visible = np.arange(len(poses)), np.full(len(poses), np.nan)
-    return Truths(poses.scene_id, poses.im_id, poses.obj_id, inst_id, poses.T_cam_obj, counts, visible)
+    inst_id, visible, kind = np.arange(len(poses)), np.full(len(poses), np.nan), np.full(len(poses), "")
+    return Truths(poses.scene_id, poses.im_id, poses.obj_id, inst_id, poses.T_cam_obj, counts, visible, kind)
 
 
 def score_source(folder: Path, models_dir: Path, source: str) -> Results:

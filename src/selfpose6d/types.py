@@ -32,10 +32,14 @@ class InstanceKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Instance:
-    """One object to estimate: its key and its visible mask."""
+    """One object to estimate: its key and its visible mask.
+
+    With `region` the mask holds the object and is not its outline: a filled box.
+    """
 
     key: InstanceKey
     mask: Bool[np.ndarray, "height width"]
+    region: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class PoseEstimate:
 
 
 Status = Literal["certified", "ambiguous", "rejected"]
+MaskQuality = Literal["exact", "rough", "box"]
+"""Of an instance's mask: its outline, an outline with errors, or a region that holds the object."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,13 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Why a label may be trusted or not. Ratios are 0-1; NaN where there is nothing to measure."""
+    """Why a label may be trusted or not. Ratios are 0-1; NaN (or no text) where there is nothing to measure.
+
+    `confidence` is the calibrated probability that ADD(-S) is below a tenth of the diameter; `calibration` the content
+    hash of the calibration that says so. At `risk` it certifies poses of which, with 95 % confidence, no more than
+    `bound` are wrong. `noise_m` is the sensor's at the object's distance, `inlier_ratio` the fraction of measured
+    points that fit the pose under it, `score` what the calibration rates the certificate's terms with.
+    """
 
     status: Status
     reason: str
@@ -105,6 +117,13 @@ class Certificate:
     coverage: float
     free_space: float
     colour: float
+    inlier_ratio: float = math.nan
+    noise_m: float = math.nan
+    score: float = math.nan
+    mask_quality: MaskQuality | None = None
+    risk: float = math.nan
+    bound: float = math.nan
+    calibration: str = ""
     alternatives: tuple[Alternative, ...] = ()
 
     @classmethod

@@ -10,11 +10,12 @@ from selfpose6d.runs.config import RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import finished_record
 from selfpose6d.selection import FrameId, Selection
-from selfpose6d.types import Certificate, LabeledPose, PoseEstimate
+from selfpose6d.types import Certificate, LabeledPose, MaskQuality, PoseEstimate
 
 SHIFT_M = {8: 0.005, 14: 0.03}
 """Translation error by object; others have none."""
 STATUS = {8: "certified", 14: "rejected"}
+MASK_QUALITY: dict[int, MaskQuality] = {8: "exact", 14: "box"}
 SKIPPED_ID = 21
 
 
@@ -33,7 +34,7 @@ def make_run(root: Path, run: Path, scenes: tuple[int, ...] = (0,), limit: int |
             PoseEstimate.none(t.key, "12 pixels with depth") for t in truths if t.key.obj_id == SKIPPED_ID
         ]
         folder.journal.append(finished_record(frame_id, labels, skipped, 0.5))
-    folder.finalise()
+    folder.finalise(names={8: "009_gelatin_box"})
     return run
 
 
@@ -44,5 +45,18 @@ def _label(true) -> LabeledPose:
     status = STATUS.get(obj_id, "certified")
     confidence = 0.9 if status == "certified" else 0.2
     reason = "" if status == "certified" else "runner-up too close (margin 0.01)"
-    certificate = Certificate(status, reason, confidence, 0.1, 0.001, 0.9, 0.0, np.nan)
+    certificate = Certificate(
+        status,
+        reason,
+        confidence,
+        0.1,
+        0.001,
+        0.9,
+        0.0,
+        np.nan,
+        mask_quality=MASK_QUALITY.get(obj_id),
+        risk=0.01,
+        bound=0.009,
+        calibration="c0ffee",
+    )
     return LabeledPose(true.key, T_cam_obj, confidence, certificate=certificate, time_s=0.2)

@@ -70,7 +70,10 @@ def test_every_file_of_the_contract_is_written(finished, rendered):
         "rms_m",
     }
     wanted |= {"coverage", "free_space", "colour", "R", "t_mm", "alternatives", "time_s"}
+    wanted |= {"name", "inlier_ratio", "noise_m", "score", "risk", "bound", "calibration", "mask_quality"}
     assert all(set(row) == wanted for row in certificates)
+    info = json.loads((rendered / "models" / "models_info.json").read_text())
+    assert all(row["name"] == info[str(row["obj_id"])].get("name") for row in certificates)
     assert (finished / "skipped.jsonl").exists()
     assert list((finished / "overlays").glob("*.png"))
     certified = {

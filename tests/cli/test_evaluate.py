@@ -1,9 +1,13 @@
 """`selfpose6d evaluate`: statistics of a run with known errors, its options, and one-line errors."""
 
+import csv
 import json
 import re
+import shutil
 from pathlib import Path
+from unittest.mock import ANY
 
+import numpy as np
 import pytest
 from scored_run import make_run
 
@@ -35,13 +39,103 @@ def test_known_errors_give_known_figures(run, ycbv_sample, capsys):
     assert results["metrics"]["pooled"]["add_auc"] == pytest.approx((95 + 70 + 0) / 3, abs=0.01)
     assert (results["instances"], results["missed"]) == (6, 2)
     assert results["certified_share"] == pytest.approx(1 / 3)
-    assert results["certified_precision"] == 1
+    assert results["certified_precision"] == results["certified_precision_below_10pct"] == 1
+    assert results["precision_objects_below_10pct"] == {"8": 1, "14": None, "21": None}
     assert results["symmetric_ids"] == [13, 16, 19, 20, 21]
     assert results["points"] == "points file"
     printed = capsys.readouterr().out
     assert "8 009_gelatin_box" in printed
     assert "95.00" in printed
     assert "scenes 0 --limit 2" in printed
+
+
+def test_reliability_both_ways_and_by_mask_quality(run, ycbv_sample, capsys):
+    evaluated(run, ycbv_sample)
+    reliability = read(run / "results.json")["reliability"]
+    for measured in (reliability, reliability["below_10pct"]):
+        assert measured["all"]["certified"] == {"count": 2, "right": 2, "correct": 1, "interval": ANY}
+        exact, box = measured["by_mask_quality"]["exact"], measured["by_mask_quality"]["box"]
+        assert (exact["count"], exact["right"], box["count"], box["right"]) == (2, 2, 2, 0)
+        assert measured["coverage_of"] == "all targets"
+        # Six targets, two of them missed: the two right ones reach a third, all four estimates two thirds.
+        precision = dict(zip(measured["coverage"], measured["precision"], strict=True))
+        assert (precision[0.3], precision[0.7]) == (1, None)
+    (claim,) = reliability["claims"]
+    assert (claim["risk"], claim["bound"], claim["calibration"]) == (0.01, 0.009, "c0ffee")
+    assert (claim["below_10pct"]["within"], claim["below_10pct"]["verdict"]) == (True, "not contradicted")
+    printed = capsys.readouterr().out
+    assert "mask exact" in printed
+    assert "certified at risk 0.01, with 95 % confidence at most 0.9 % wrong (calibration c0ffee)" in printed
+
+
+def with_symmetries(root: Path, to: Path) -> Path:
+    """The sample's models, the gelatin box (8) declared to be the same after half a turn about its z axis."""
+    shutil.copytree(root / "models", to)
+    info = json.loads((to / "models_info.json").read_text())
+    info["8"]["symmetries_discrete"] = [[-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]
+    (to / "models_info.json").chmod(0o644)
+    (to / "models_info.json").write_text(json.dumps(info))
+    return to
+
+
+def turned(run: Path, to: Path) -> Path:
+    """The run's poses, those of object 8 half a turn about z away."""
+    lines = (run / "predictions.csv").read_text().splitlines()
+    for i, line in enumerate(lines):
+        fields = line.split(",")
+        if fields[2] == "8":
+            R = np.array(fields[4].split(), float).reshape(3, 3) @ np.diag([-1, -1, 1])
+            lines[i] = ",".join([*fields[:4], " ".join(map(str, R.reshape(-1))), *fields[5:]])
+    to.write_text("\n".join(lines))
+    return to
+
+
+def test_right_may_be_measured_by_the_written_symmetries(run, ycbv_sample, tmp_path, capsys):
+    models = with_symmetries(ycbv_sample, tmp_path / "models")
+    poses, out = turned(run, tmp_path / "turned.csv"), tmp_path / "results.json"
+    options = ["--models", models, "--objects", 8, "--limit", 2, "--out", out, "--symmetric-ids", 13]
+    evaluated(poses, ycbv_sample, *options)
+    by_add = read(out)
+    evaluated(poses, ycbv_sample, *options, "--right", "least-add")
+    by_least = read(out)
+    assert (by_add["right"], by_least["right"]) == ("add-or-adds", "least-add")
+    assert (
+        by_add["metrics"] == by_least["metrics"]
+    )  # CONTRACT's ADD(-S), whatever is written into models_info.json
+    assert by_least["metrics"]["pooled"]["add_or_adds_below_2cm"] == 0
+    assert (by_add["reliability"]["all"]["right"], by_least["reliability"]["all"]["right"]) == (0, 2)
+    assert "least ADD over the written symmetries" in " ".join(capsys.readouterr().out.split())
+    rows = list(csv.DictReader((tmp_path / "instances.csv").open()))
+    assert [float(row["right_m"]) < 0.006 < float(row["add_or_adds_m"]) for row in rows] == [True] * 2
+
+
+def test_least_add_without_a_written_symmetry_is_one_line(run, ycbv_sample, capsys):
+    assert main(["evaluate", str(run), str(ycbv_sample), "--right", "least-add"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "models_info.json has none" in error
+
+
+def test_what_synth_did_to_the_masks_is_told_apart(run, ycbv_sample, tmp_path):
+    root = tmp_path / "root"
+    for name in ("models", "test/000000/scene_gt.json", "test/000000/scene_gt_info.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ycbv_sample / name).is_dir() else shutil.copyfile
+        copy(ycbv_sample / name, root / name)
+    path = root / "test/000000/scene_gt_info.json"
+    info = json.loads(path.read_text())
+    for entries in info.values():
+        for entry, kind in zip(entries, ("exact", "eroded", "eroded"), strict=True):
+            entry["mask_kind"] = kind
+    path.write_text(json.dumps(info))
+    evaluated(run, root, "--scenes", 0, "--limit", 2, "--out", tmp_path / "results.json")
+    kinds = read(tmp_path / "results.json")["reliability"]["by_mask_kind"]
+    assert {name: (kind["right"], kind["count"], kind["missed"]) for name, kind in kinds.items()} == {
+        "exact": (2, 2, 0),
+        "eroded": (0, 2, 2),
+    }
+    rows = csv.DictReader((tmp_path / "instances.csv").open())
+    assert [row["mask_kind"] for row in rows] == ["exact", "eroded", "eroded"] * 2
 
 
 def test_the_runs_selection_is_taken_unless_another_is_given(run, ycbv_sample, tmp_path):

@@ -56,6 +56,7 @@ def test_page_of_a_scored_run(run):
     outline = _Outline(text)
     assert outline.headings == [
         "Scores by object",
+        "Reliability",
         "Certificates",
         "Why instances are not certified",
         "Curves",
@@ -69,6 +70,11 @@ def test_page_of_a_scored_run(run):
     assert outline.images == 8
     gelatin = next(row for row in outline.rows if row and row[0] == "8 009_gelatin_box")
     assert (gelatin[1], gelatin[3]) == ("2", "95.00")
+    exact = next(row for row in outline.rows if row and row[0] == "mask exact")
+    assert exact[1:4] == ["2", "100.0 [15.8 100.0]", "100.0 [15.8 100.0]"]
+    assert "certified at risk 0.01" in text
+    assert "right: &lt; 10 % of the diameter" in text
+    assert "of certified within 10 % of d" in text
     assert ["runner-up too close (margin #)", "rejected", "2"] in outline.rows
     assert ["# pixels with depth", "skipped", "2"] in outline.rows
     assert "ADD-S" in text
@@ -91,7 +97,7 @@ def test_several_runs_share_the_curves(run, ycbv_sample, tmp_path):
     other = make_run(ycbv_sample, tmp_path / "other-run")
     text = page(run, "--compare", other, "--pictures", 0)
     outline = _Outline(text)
-    assert "Runs side by side" in outline.headings
+    assert {"Runs side by side", "Reliability of my-run", "Reliability of other-run"} <= set(outline.headings)
     assert {"my-run (pooled)", "other-run (mean)"} <= {row[0] for row in outline.rows if row}
     assert text.count(">other-run<") >= 2
 
@@ -116,6 +122,24 @@ def test_scores_of_the_same_reference_are_taken_over(run, ycbv_sample, monkeypat
     assert main(["evaluate", str(run), str(ycbv_sample), *options]) == 0
     monkeypatch.setattr("selfpose6d.reporting.contents.evaluate", None)
     assert "Scores by object" in page(run, "--pictures", 0)
+
+
+def test_the_way_to_be_right_is_taken_over(run, ycbv_sample, tmp_path, monkeypatch):
+    models = tmp_path / "models"
+    shutil.copytree(ycbv_sample / "models", models)
+    info = json.loads((models / "models_info.json").read_text())
+    info["8"]["symmetries_continuous"] = [{"axis": [0, 0, 1], "offset": [0, 0, 0]}]
+    (models / "models_info.json").chmod(0o644)
+    (models / "models_info.json").write_text(json.dumps(info))
+    options = ["--right", "least-add", "--models", str(models)]
+    assert main(["evaluate", str(run), str(ycbv_sample), *options]) == 0
+    page(run, "--pictures", 0, "--models", models)
+    assert json.loads((run / "results.json").read_text())["right"] == "least-add"
+    info["8"]["symmetries_continuous"][0]["axis"] = [1, 0, 0]
+    (models / "models_info.json").write_text(json.dumps(info))
+    monkeypatch.setattr("selfpose6d.reporting.contents.evaluate", None)
+    with pytest.raises(TypeError):  # other symmetries: what was evaluated before does not hold
+        page(run, "--pictures", 0, "--models", models)
 
 
 def test_broken_results_are_made_again(run):

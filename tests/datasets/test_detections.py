@@ -9,7 +9,7 @@ from pycocotools import mask as coco
 from small_roots import masks, write_bop
 
 from selfpose6d.datasets import json_rows
-from selfpose6d.datasets.detections import DetectionMasks, decode_segmentation
+from selfpose6d.datasets.detections import DetectionMasks, decode_segmentation, fill_box
 from selfpose6d.datasets.json_rows import iterate_rows, read_row
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError
@@ -60,7 +60,7 @@ def test_polygon():
 @pytest.mark.parametrize(
     ("segmentation", "reason"),
     [
-        (None, "no segmentation, only a box"),
+        (None, "no segmentation and no bbox"),
         ({"counts": [3], "size": [48, 64]}, "counts sum to 3, size says 3072"),
         ({"counts": "e4?Q1000000000000", "size": [48, 64]}, "neither RLE"),
         ({"size": [48, 64]}, "neither RLE"),
@@ -81,7 +81,7 @@ def test_instances_come_from_the_file(tmp_path):
         row(2, 2, compressed(second)),
         row(1, 1, [POLYGON]),
         row(1, 9, [POLYGON]),
-        row(1, 2, None),
+        {**row(1, 2, None), "bbox": None},
         row(1, 1, uncompressed(first > 0)),
         row(1, 1, [POLYGON], scene_id=8),
     ]
@@ -94,10 +94,56 @@ def test_instances_come_from_the_file(tmp_path):
         InstanceKey("test", 0, 1, 1, 4),
     ]
     assert [s.key.inst_id for s in frame.skipped] == [2, 3]
+    assert "no segmentation and no bbox" in frame.skipped[1].reason
+    assert not any(instance.region for instance in frame.instances)
     np.testing.assert_array_equal(dataset.load_frame(FrameId(0, 2)).instances[0].mask, second > 0)
     before = dataset.fingerprint()
     path.write_text(json.dumps(rows[::-1]))
     assert DataOptions(root, detections=path).open().fingerprint() != before
+
+
+@pytest.mark.parametrize("segmentation", [{}, {"segmentation": None}, {"segmentation": []}])
+def test_a_row_with_a_box_only_is_a_region(tmp_path, segmentation):
+    root = write_bop(tmp_path / "set", {0: 1})
+    box = {**row(1, 1, None), "bbox": [22.4, 14, 19.0, 19]}
+    del box["segmentation"]
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps([row(1, 2, [POLYGON]), box | segmentation]))
+    masked, region = DataOptions(root, detections=path).open().load_frame(FrameId(0, 1)).instances
+    assert (masked.region, region.region, region.key.inst_id) == (False, True, 1)
+    assert region.mask.sum() == 20 * 20
+    assert region.mask[14:34, 22:42].all()
+
+
+@pytest.mark.parametrize(
+    ("bbox", "pixels"),
+    [
+        ([3, 2, 4, 5], 5 * 6),  # last row and column included
+        ([-10.5, -10, 12, 11], 2 * 2),  # cut by the image
+        ([60, 40, 900, 900], 4 * 8),
+        ([5.9, 5.9, 0.2, 0.2], 2 * 2),
+    ],
+)
+def test_boxes_are_filled_as_far_as_the_image_goes(bbox, pixels):
+    assert fill_box(bbox, (48, 64), "d").sum() == pixels
+
+
+@pytest.mark.parametrize(
+    ("bbox", "reason"),
+    [
+        ([1, 2, 3], "is no box"),
+        ("1 2 3 4", "is no box"),
+        ({"x": 1, "y": 2, "w": 3, "h": 4}, "is no box"),
+        ([1, 2, 0, 4], "not finite, or without extent"),
+        ([1, 2, float("nan"), 4], "is no box"),
+        ([1, 2, float("inf"), 4], "is no box"),
+        ([64, 2, 3, 4], "outside the image of 64x48 pixels"),
+        ([-9, 2, 3, 4], "outside the image"),
+    ],
+)
+def test_boxes_that_are_none(bbox, reason):
+    with pytest.raises(DataError, match=f"detection 4: .*{reason}"):
+        fill_box(bbox, (48, 64), "detection 4")
 
 
 @pytest.mark.parametrize(
@@ -107,6 +153,7 @@ def test_instances_come_from_the_file(tmp_path):
         ("", "not a JSON list"),
         ('[{"scene_id": 0, "image_id": 1}]', "row 0 needs integers scene_id, image_id, category_id"),
         ('[{"scene_id": 0, "image_id": ', "broken JSON near byte 1"),
+        ('[{"scene_id": 0, "image_id": "a.png", "category_id": 1}]', r"row 0 needs .*'image_id': 'a.png'"),
         ("[3]", "broken JSON near byte 1"),
         ("[{}", "row 0 needs integers"),
     ],

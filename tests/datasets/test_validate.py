@@ -238,7 +238,7 @@ def warn_no_depth_in_mask(root):
 
 WARNINGS = {
     warn_origin: "the origin is 1.73 m off the object's centre",
-    warn_colour: "neither texture nor colours",
+    warn_colour: "object 1: the mesh has no texture; its shape looks the same 24 ways round",
     warn_scale: r"masks: at their depth they are 0\.\d+ times as large as the models",
     warn_no_depth_in_mask: "object 1, instance 0: 0 mask pixels have depth, 50 are needed",
 }
@@ -291,6 +291,22 @@ def test_real_models_in_a_wrong_unit_or_with_a_wrong_depth_scale(ycbv_sample, tm
     [problem] = problems_of(root, selection=Selection(frames=(1, 2)))
     assert problem.level == "warning"
     assert "times as large as the models" in problem.message
+
+
+def test_detections_with_a_box_only_are_fine_and_say_nothing_of_sizes(root, tmp_path):
+    """Boxes of twice the object's width: as outlines they would say that the models are too small."""
+    rows = [
+        {"scene_id": 2, "image_id": i, "category_id": 1, "score": 1, "bbox": [2, 4, 58, 40]}
+        for i in (1, 2, 3)
+    ]
+    write_json(tmp_path / "d.json", rows)
+    validation = Validation(DataOptions(root, detections=tmp_path / "d.json").open())
+    assert [problem for found in validation.run() for problem in found] == []
+    assert validation.instances == 3
+    write_json(tmp_path / "d.json", [rows[0] | {"bbox": [2, 4, 0, 40]}, rows[1] | {"bbox": None}])
+    found = [problem.message for problem in problems_of(root, detections=tmp_path / "d.json")]
+    assert any("detection 0: bbox is no box" in message for message in found)
+    assert any("detection 1: no segmentation and no bbox" in message for message in found)
 
 
 def test_detections(root, tmp_path):

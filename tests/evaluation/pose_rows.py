@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from selfpose6d.evaluation.instances import UNKNOWN, Estimates, Truths
+from selfpose6d.evaluation.instances import UNKNOWN, Claim, Estimates, Truths
 
 
 def pose(x_m: float = 0.0, z_m: float = 1.0) -> np.ndarray:
@@ -13,8 +13,10 @@ def pose(x_m: float = 0.0, z_m: float = 1.0) -> np.ndarray:
     return T_cam_obj
 
 
-def make_estimates(rows: Sequence[tuple]) -> Estimates:
-    """Rows (scene, image, object, confidence, x in metres, status)."""
+def make_estimates(
+    rows: Sequence[tuple], qualities: Sequence[str] = (), claim: Claim | None = None
+) -> Estimates:
+    """Rows (scene, image, object, confidence, x in metres, status); the mask quality of each, one claim for all."""
     scene, image, obj, confidence, x_m, status = zip(*rows, strict=True) if rows else ([],) * 6
     return Estimates(
         np.arange(len(rows)),
@@ -26,11 +28,21 @@ def make_estimates(rows: Sequence[tuple]) -> Estimates:
         np.array([pose(x) for x in x_m]).reshape(-1, 4, 4),
         np.array(status, dtype=object),
         np.full(len(rows), "", dtype=object),
+        np.array(qualities or [""] * len(rows), dtype=object),
+        claims_of(claim, len(rows)),
     )
 
 
-def make_truths(rows: Sequence[tuple]) -> Truths:
-    """Rows (scene, image, object, x in metres, counts)."""
+def claims_of(claim: Claim | None, count: int) -> np.ndarray:
+    """The same for every row; an array of objects, not of numbers."""
+    claims = np.full(count, None, dtype=object)
+    for row in range(count):
+        claims[row] = claim
+    return claims
+
+
+def make_truths(rows: Sequence[tuple], kinds: Sequence[str] = ()) -> Truths:
+    """Rows (scene, image, object, x in metres, counts), and the mask kind of each."""
     scene, image, obj, x_m, counts = zip(*rows, strict=True) if rows else ([],) * 5
     return Truths(
         np.array(scene, int),
@@ -40,4 +52,5 @@ def make_truths(rows: Sequence[tuple]) -> Truths:
         np.array([pose(x) for x in x_m]).reshape(-1, 4, 4),
         np.array(counts, bool),
         np.full(len(rows), np.nan),
+        np.array(kinds or [""] * len(rows), dtype=object),
     )

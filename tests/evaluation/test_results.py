@@ -7,11 +7,17 @@ import pytest
 from pose_rows import make_estimates, make_truths
 
 from selfpose6d.evaluation.bop_recall import Recalls
-from selfpose6d.evaluation.results import Results, summarise, write_results
+from selfpose6d.evaluation.claims import ClaimCheck
+from selfpose6d.evaluation.instances import Claim
+from selfpose6d.evaluation.results import Results, read_results, summarise, write_results
 from selfpose6d.evaluation.score import ScoredTargets, score
+from selfpose6d.evaluation.shares import Share
 
 AUC_KEYS = {f"{name}_auc{mode}" for name in ("adds", "add", "add_or_adds") for mode in ("", "_toolbox")}
-METRIC_KEYS = AUC_KEYS | {"adds_below_2cm", "add_below_2cm", "add_or_adds_below_2cm"}
+BELOW_KEYS = {
+    f"{name}_below_{limit}" for name in ("adds", "add", "add_or_adds") for limit in ("2cm", "10pct")
+}
+METRIC_KEYS = AUC_KEYS | BELOW_KEYS
 
 
 def scored(points_m, extra=()) -> ScoredTargets:
@@ -40,6 +46,8 @@ def test_pooled_and_mean_by_hand(points_m):
     assert results.pooled.add_auc == pytest.approx(100 * (0.9 + 0.5 + 0 + 1) / 4)
     assert results.mean.add_auc == pytest.approx((100 * 1.4 / 3 + 100) / 2)
     assert results.pooled.add_below_2cm == 0.5
+    # A tenth of the diameter: 2 cm of the line, 1 cm of the square.
+    assert results.pooled.add_below_10pct == 0.5
     assert (results.instances, results.missed) == (4, 1)
 
 
@@ -77,7 +85,12 @@ def test_file_has_the_agreed_keys_and_no_infinite_number(points_m, tmp_path):
     assert content["symmetric_ids"] == [2]
     assert content["points"] == "vertices"
     assert content["selection"] == {"split": "test"}
-    assert content["reliability"]["status"]["certified"] == {"count": 2, "correct": 0.5}
+    certified = content["reliability"]["status"]["certified"]
+    assert (certified["count"], certified["right"], certified["correct"]) == (2, 1, 0.5)
+    assert certified["interval"] == pytest.approx([0.0126, 0.9874], abs=1e-4)
+    assert content["certified_precision_below_10pct"] == 0.5
+    assert content["precision_objects_below_10pct"] == {"1": 0.5, "2": None}
+    assert content["right"] == "add-or-adds"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["results.json"]
 
 
@@ -102,3 +115,27 @@ def test_no_targets(points_m):
     assert content["instances"] == 0
     assert content["metrics"]["pooled"]["adds_auc"] is None
     assert content["metrics"]["objects"] == {}
+
+
+def test_the_file_is_read_as_it_was_written(points_m, tmp_path):
+    scores = scored(points_m)
+    claims = (
+        ClaimCheck(Claim(0.01, 0.008, "a1"), {below: Share(2, 2) for below in ("below_2cm", "below_10pct")}),
+    )
+    written = summarise(scores, (2,), "vertices", {"split": "test"}, True, claims=claims)
+    write_results(written, tmp_path / "results.json")
+    read = read_results(tmp_path / "results.json")
+    assert read.claims == claims
+    assert read.to_json() == written.to_json()
+    assert read.to_json()["reliability"]["claims"][0]["below_10pct"]["verdict"] == "not contradicted"
+    assert set(read.to_json()["reliability"]) >= {"bins", "below_10pct", "by_mask_quality", "by_mask_kind"}
+
+
+def test_a_small_object_is_right_by_2_cm_and_wrong_by_a_tenth(points_m):
+    truths = make_truths([(0, 1, 2, 0.0, True)])
+    scores = score(make_estimates([(0, 1, 2, 0.9, 0.015, "certified")]), truths, points_m, set())
+    content = summarised(scores).to_json()
+    assert (content["certified_precision"], content["certified_precision_below_10pct"]) == (1, 0)
+    assert (content["precision_objects"], content["precision_objects_below_10pct"]) == ({"2": 1}, {"2": 0})
+    pooled = content["metrics"]["pooled"]
+    assert (pooled["add_below_2cm"], pooled["add_below_10pct"], pooled["adds_below_10pct"]) == (1, 0, 0)

@@ -17,7 +17,7 @@ def test_one_instance_each(points_m):
     np.testing.assert_allclose(scores.adds_m, [(4 * 0.02 + 0.03) / 5, 0.01, np.inf])
     np.testing.assert_allclose(scores.add_or_adds_m, [0.03, 0.01, np.inf])
     assert scores.missed.tolist() == [False, False, True]
-    assert scores.correct.tolist() == [False, True, False]
+    assert scores.right("below_2cm").tolist() == [False, True, False]
     assert scores.estimate.tolist() == [1, 0, -1]
     assert scores.status.tolist() == ["rejected", "certified", ""]
     assert np.isnan(scores.confidence[2])
@@ -89,3 +89,26 @@ def test_many_instances_agree_with_a_plain_loop(points_m):
 def test_a_target_without_model_is_an_error(points_m):
     with pytest.raises(DataError, match=r"objects \[7\].*--models"):
         score(make_estimates([]), make_truths([(0, 1, 7, 0.0, True)]), points_m, set())
+
+
+def test_right_may_go_by_the_least_add_over_symmetries(points_m):
+    """A half turn of the square: ADD is 10 cm, ADD-S 0; right by the least ADD only where the half turn is declared."""
+    half_turn = np.diag([-1.0, -1, 1, 1])
+    estimates = make_estimates([(0, 1, 2, 0.9, 0.0, "certified")])
+    estimates.T_cam_obj[0] = estimates.T_cam_obj[0] @ half_turn
+    truths = make_truths([(0, 1, 2, 0.0, True)])
+    declared = {2: np.stack([np.eye(4), half_turn])}
+    by_least = score(estimates, truths, points_m, set(), declared)
+    assert (by_least.add_or_adds_m.tolist(), by_least.right("below_2cm").tolist()) == ([0.1], [True])
+    undeclared = score(estimates, truths, points_m, {2}, {})
+    assert undeclared.right_m.tolist() == [0.1]
+    assert (undeclared.right("below_10pct").tolist(), undeclared.add_or_adds_m.tolist()) == ([False], [0.0])
+    assert score(estimates, truths, points_m, {2}).right("below_10pct").tolist() == [True]
+
+
+def test_a_missed_target_is_never_right(points_m):
+    truths = make_truths([(0, 1, 1, 0.0, True)])
+    for symmetries in (None, {1: np.eye(4)[None]}):
+        scores = score(make_estimates([]), truths, points_m, set(), symmetries)
+        assert not scores.right("below_2cm").any()
+        assert not scores.right("below_10pct").any()

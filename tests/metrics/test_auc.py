@@ -80,3 +80,8 @@ def test_nothing_to_measure_is_nan():
 def test_all_missing_is_zero():
     missing = np.full(3, np.inf)
     assert (auc_exact(missing), auc_toolbox(missing), fraction_below(missing)) == (0, 0, 0)
+
+
+def test_every_instance_may_have_its_own_threshold():
+    distances_m = np.array([0.01, 0.01, np.inf])
+    assert fraction_below(distances_m, np.array([0.02, 0.005, 0.1])) == pytest.approx(1 / 3)

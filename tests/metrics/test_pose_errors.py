@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from selfpose6d.metrics.pose_errors import POSES_PER_CHUNK, add, adds
+from selfpose6d.metrics.pose_errors import POSES_PER_CHUNK, add, adds, least_add
 
 CORNERS_M = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]) * 0.05
 
@@ -92,3 +92,35 @@ def test_single_precision_is_accepted():
     T_est = T_true.copy()
     T_est[0, 0, 3] = 0.01
     assert adds(T_est, T_true, CORNERS_M.astype(np.float32)) == pytest.approx([0.01], rel=1e-5)
+
+
+def quarter_turns() -> np.ndarray:
+    T_obj_sym = np.tile(np.eye(4), (4, 1, 1))
+    T_obj_sym[:, :3, :3] = Rotation.from_euler("z", [[0], [90], [180], [270]], degrees=True).as_matrix()
+    return T_obj_sym
+
+
+def test_a_declared_turn_costs_nothing_another_one_its_least():
+    T_obj_sym, T_true = quarter_turns(), np.eye(4)[None]
+    assert least_add(T_obj_sym[1:2], T_true, CORNERS_M, T_obj_sym) == pytest.approx([0], abs=1e-12)
+    T_est = np.eye(4)[None].copy()
+    T_est[0, :3, :3] = Rotation.from_euler("z", 100, degrees=True).as_matrix()
+    # 10 degrees from the nearest: every corner, 5 cm out, moves by a chord.
+    assert least_add(T_est, T_true, CORNERS_M, T_obj_sym) == pytest.approx([0.1 * np.sin(np.radians(5))])
+    # Half turns alone leave 80 degrees.
+    assert least_add(T_est, T_true, CORNERS_M, T_obj_sym[::2]) == pytest.approx(
+        [0.1 * np.sin(np.radians(40))]
+    )
+
+
+def test_least_add_is_between_adds_and_add_and_add_for_the_identity_alone():
+    rng = np.random.default_rng(7)
+    T_est, T_true = random_poses(rng, 9), random_poses(rng, 9)
+    T_est[4, 0, 0] = np.nan
+    least = least_add(T_est, T_true, CORNERS_M, quarter_turns())
+    assert (adds(T_est, T_true, CORNERS_M) <= least + 1e-12).all()
+    assert (least <= add(T_est, T_true, CORNERS_M)).all()
+    assert least[4] == np.inf
+    np.testing.assert_array_equal(
+        least_add(T_est, T_true, CORNERS_M, np.eye(4)[None]), add(T_est, T_true, CORNERS_M)
+    )

@@ -25,6 +25,8 @@ def estimates(ycbv_sample: Path) -> Estimates:
         T_cam_obj=np.array([true.T_cam_obj for true in truths]),
         status=text,
         reason=text,
+        mask_quality=text,
+        claim=np.full(len(truths), None, dtype=object),
     )
 
 

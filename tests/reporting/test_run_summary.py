@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from pose_rows import make_estimates
 
-from runs.written import write_predictions
+from runs.written import write_certificates, write_predictions
 from selfpose6d.errors import DataError
-from selfpose6d.reporting.run_summary import print_estimates, read_run_skipped, reason_table, status_table
+from selfpose6d.reporting.run_summary import (
+    print_estimates,
+    print_summary,
+    read_run_skipped,
+    reason_table,
+    status_table,
+)
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import Prediction
-from selfpose6d.types import InstanceKey, PoseEstimate
+from selfpose6d.types import Certificate, InstanceKey, LabeledPose, PoseEstimate
 
 ROWS = [
     (0, 1, 1, 0.9, 0.0, "certified"),
@@ -68,3 +74,48 @@ def test_estimates_are_counted(tmp_path, capsys):
     write_predictions(run.predictions, [])
     with pytest.raises(DataError, match="no instance of"):
         print_estimates(run, tmp_path, {}, 0)
+
+
+def summary(tmp_path, capsys, labels, skipped=()) -> list[str]:
+    run = RunFiles(tmp_path)
+    write_certificates(run.certificates, labels)
+    rows = (to_line({**pose.key._asdict(), "reason": pose.reason}) for pose in skipped)
+    run.skipped.write_text("".join(rows))
+    print_summary(run)
+    return capsys.readouterr().out.splitlines()
+
+
+def certified(im_id: int, **fields) -> LabeledPose:
+    certificate = Certificate("certified", "", 0.9, 0.1, 0.001, 0.9, 0.0, 0.5, **fields)
+    return LabeledPose(InstanceKey("test", 0, im_id, 1, 0), np.eye(4), 0.9, certificate=certificate)
+
+
+def test_the_summary_says_what_the_certificates_promise(tmp_path, capsys):
+    claim = {"risk": 0.01, "bound": 0.0085, "calibration": "a1b2"}
+    labels = [certified(i, mask_quality=kind, **claim) for i, kind in enumerate(("box", "exact", "box"))]
+    lines = summary(tmp_path, capsys, labels)
+    assert lines[0] == "3 instances: 3 certified, 0 ambiguous, 0 rejected, 0 skipped"
+    assert lines[1] == "masks: 1 exact, 2 box"
+    assert lines[2] == "certified at risk 0.01, with 95 % confidence at most 0.85 % wrong (calibration a1b2)"
+
+
+def test_an_older_runs_summary_promises_nothing(tmp_path, capsys):
+    lines = summary(tmp_path, capsys, [certified(1)])
+    assert not [line for line in lines if "masks" in line or "risk" in line]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        (
+            "/data/12-dets.json: detection 0: 160x120 pixels, expected others. Export it",
+            "160x120 pixels, expected",
+        ),
+        ("dets.json: detection 3: no segmentation and no bbox. Use", "no segmentation and no bbox"),
+        ("observed points do not fit: rms 12 mm", "observed points do not fit"),
+        ("no model for object 9 in /data/models: found ids 1", "no model for object"),
+    ],
+)
+def test_reasons_are_counted_without_the_file_that_they_name(tmp_path, capsys, reason, kind):
+    lines = summary(tmp_path, capsys, [], [PoseEstimate.none(InstanceKey("test", 0, 4, 1, 0), reason)])
+    assert lines[1].strip().startswith(f"1  {kind}")

@@ -1,6 +1,7 @@
 """The table shows the statistics that results.json holds."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from pose_rows import make_estimates, make_truths
@@ -28,8 +29,21 @@ def test_rows_by_hand(results):
     table = scores_by_object(results, {1: "line"})
     rows = {row[0]: row[1:] for row in table.rows}
     # Object 1: 1 cm and a miss. Object 2 (symmetric): 3 cm.
-    assert rows["1 line"] == ("2", "45.00", "45.00", "45.00", "50.0", "50.0", "50.0", "1", "50.0", "100.0")
-    assert rows["2"] == ("1", "70.00", "70.00", "70.00", "0.0", "0.0", "0.0", "0", "0.0", "-")
+    assert rows["1 line"] == (
+        "2",
+        "45.00",
+        "45.00",
+        "45.00",
+        "50.0",
+        "50.0",
+        "50.0",
+        "50.0",
+        "1",
+        "50.0",
+        "100.0",
+        "100.0",
+    )
+    assert rows["2"] == ("1", "70.00", "70.00", "70.00", "0.0", "0.0", "0.0", "0.0", "0", "0.0", "-", "-")
     assert rows["pooled"][:4] == ("3", "53.33", "53.33", "53.33")
     assert rows["mean"][:4] == ("", "57.50", "57.50", "57.50")
     assert table.total_rows == 2
@@ -42,8 +56,8 @@ def test_a_run_without_certificates_has_no_share_of_them(points_m):
         make_estimates([(0, 1, 1, 0.9, 0.01, "")]), make_truths([(0, 1, 1, 0.0, True)]), points_m, set()
     )
     results = summarise(scores, (), "vertices", {}, False)
-    assert [row[-3:] for row in scores_by_object(results, {}).rows[:2]] == [("0", "-", "-")] * 2
-    assert comparison_table({"only": results}).rows[0][-3:] == ("0", "-", "-")
+    assert [row[-4:] for row in scores_by_object(results, {}).rows[:2]] == [("0", "-", "-", "-")] * 2
+    assert comparison_table({"only": results}).rows[0][-4:] == ("0", "-", "-", "-")
 
 
 def test_toolbox_columns_on_request(results):
@@ -51,6 +65,29 @@ def test_toolbox_columns_on_request(results):
     table = scores_by_object(results, {}, toolbox=True)
     column = table.headings.index("ADD-S\ntoolbox")
     assert table.rows[0][column] == f"{results.objects[1].adds_auc_toolbox:.2f}"
+
+
+def test_all_metrics_below_a_tenth_on_request(results):
+    assert [h for h in scores_by_object(results, {}).headings if "<10%d" in h] == [
+        "ADD(-S)\n<10%d",
+        "cert.\n<10%d",
+    ]
+    wide = scores_by_object(results, {}, wide=True)
+    column = wide.headings.index("ADD\n<10%d")
+    # 1 cm on a line of 20 cm, 3 cm on a square of 10 cm.
+    assert [row[column] for row in wide.rows[:2]] == ["50.0", "0.0"]
+
+
+def test_the_whole_table_fits_110_columns(results):
+    table = scores_by_object(results, {1: "052_extra_large_clamp"})
+    assert "1 052_extra_large_clamp" in printed(table, 110)
+    assert max(map(len, printed(table, 110).splitlines())) <= 110
+
+
+def test_the_note_says_by_what_certified_poses_are_right(results):
+    assert "right by ADD(-S)." in scores_by_object(results, {}).note
+    note = scores_by_object(replace(results, right="least-add"), {}).note
+    assert "right by least ADD over the written symmetries." in note
 
 
 def test_every_row_fits_the_headings(results):

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from selfpose6d.runs.certificates import (
     read_review,
     reviewed,
 )
-from selfpose6d.types import InstanceKey, PoseEstimate
+from selfpose6d.types import Certificate, InstanceKey, PoseEstimate
 
 KEY = {"split": "test", "scene_id": 1, "im_id": 2, "obj_id": 3, "inst_id": 4}
 
@@ -31,12 +32,22 @@ def test_the_row_is_the_contracts(tmp_path):
         "confidence": 0.75,
         "margin": None,
         "rms_m": 0.002,
+        "inlier_ratio": 0.95,
+        "noise_m": 0.0015,
         "coverage": 0.9,
         "free_space": 0.01,
         "colour": 0.8,
+        "score": 2.5,
+        "risk": 0.01,
+        "bound": 0.008,
+        "calibration": "a1b2",
+        "mask_quality": "rough",
         "R": [1, 0, 0, 0, 1, 0, 0, 0, 1],
         "t_mm": [100, 200, 500],
-        "alternatives": [{"R": [1, 0, 0, 0, 1, 0, 0, 0, 1], "t_mm": [0, 0, 600], "confidence": 0.4}],
+        "alternatives": [
+            {"R": [1, 0, 0, 0, 1, 0, 0, 0, 1], "t_mm": [100, 200, 500], "confidence": 0.6},
+            {"R": [1, 0, 0, 0, 1, 0, 0, 0, 1], "t_mm": [0, 0, 600], "confidence": 0.4},
+        ],
         "time_s": 0.3,
     }
 
@@ -48,8 +59,43 @@ def test_round_trip(tmp_path):
     assert [r.key for r in read] == [w.key for w in written]
     np.testing.assert_allclose(read[0].T_cam_obj, written[0].T_cam_obj)
     assert math.isnan(read[0].certificate.margin)
-    assert read[1].certificate.colour == 0.8
-    np.testing.assert_allclose(read[1].certificate.alternatives[0].T_cam_obj[:3, 3], [0, 0, 0.6])
+    for name in (
+        "colour",
+        "inlier_ratio",
+        "noise_m",
+        "score",
+        "mask_quality",
+        "risk",
+        "bound",
+        "calibration",
+    ):
+        assert getattr(read[1].certificate, name) == getattr(written[1].certificate, name)
+    winner, other = read[1].certificate.alternatives
+    np.testing.assert_allclose(winner.T_cam_obj, read[1].T_cam_obj)
+    np.testing.assert_allclose(other.T_cam_obj[:3, 3], [0, 0, 0.6])
+    assert winner.confidence + other.confidence == 1
+
+
+def test_what_is_not_known_is_null_and_comes_back(tmp_path):
+    unknown = label(1, 2, 3, 4)
+    certificate = Certificate.not_verified("no rendering")
+    write_certificates(tmp_path / "c.jsonl", [replace(unknown, certificate=certificate)])
+    row = json.loads((tmp_path / "c.jsonl").read_text())
+    new = ("inlier_ratio", "noise_m", "score", "risk", "bound", "calibration", "mask_quality")
+    assert [row[name] for name in new] == [None] * 7
+    (read,) = read_certificates(tmp_path / "c.jsonl")
+    np.testing.assert_equal(vars(read.certificate), vars(certificate) | {"confidence": 0.75})
+
+
+def test_lines_of_older_runs_are_read(tmp_path):
+    new = ("inlier_ratio", "noise_m", "score", "risk", "bound", "calibration", "mask_quality")
+    write_certificates(tmp_path / "c.jsonl", [label(1, 2, 3, 4)])
+    row = json.loads((tmp_path / "c.jsonl").read_text())
+    (tmp_path / "c.jsonl").write_text(json.dumps({k: v for k, v in row.items() if k not in new}) + "\n")
+    (read,) = read_certificates(tmp_path / "c.jsonl")
+    assert (read.certificate.rms_m, read.certificate.calibration) == (0.002, "")
+    assert read.certificate.mask_quality is None
+    assert math.isnan(read.certificate.risk)
 
 
 def test_pose_without_certificate_and_without_pose():
@@ -68,6 +114,7 @@ def test_pose_without_certificate_and_without_pose():
     [
         ({"status": "perfect"}, "'perfect' is none of certified, ambiguous, rejected"),
         ({"R": [1, 2]}, "cannot reshape"),
+        ({"mask_quality": "fine"}, "'fine' is none of exact, rough, box"),
         ({"inst_id": None}, "expected the key"),
     ],
 )

@@ -253,6 +253,15 @@ def test_labels_of_other_data_are_refused(annotated, tmp_path):
         load_labels(empty.files.folder, "abc", "test")
 
 
+def test_certificates_have_the_objects_names(tmp_path):
+    run = open_run(tmp_path / "run")
+    run.journal.append(finished_record(FrameId(0, 1), [label(0, 1, 5), label(0, 1, 6)], [], 0.1))
+    run.finalise(names={5: "mug"})
+    rows = [json.loads(line) for line in run.files.certificates.read_text().splitlines()]
+    assert [(row["obj_id"], row["name"]) for row in rows] == [(5, "mug"), (6, None)]
+    assert list(rows[0])[:6] == ["split", "scene_id", "im_id", "obj_id", "inst_id", "name"]
+
+
 class WatchedJournal(Journal):
     """Counts how many of its records are alive at once."""
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from selfpose6d.errors import DataError, MeshError, UsageError
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.synthetic.generate import prepare, render_all
-from selfpose6d.synthetic.options import SynthOptions
+from selfpose6d.synthetic.options import SensorOption, SynthOptions
 
 OPTIONS = SynthOptions(train_frames=9, test_frames=2, objects=(1, 2, 6, 7), seed=11)
 
@@ -112,6 +113,53 @@ def test_models_declare_their_true_symmetries(made: Path) -> None:
         np.testing.assert_allclose(symmetries[obj_id].expand(8), expected, atol=1e-12)
 
 
+def test_other_sensors_and_masks_leave_the_scenes_as_they_are(made: Path, tmp_path: Path) -> None:
+    varied = replace(OPTIONS, sensor="mixed", masks="mixed")
+    make(tmp_path / "set", varied)
+    before, after = digests(made), digests(tmp_path / "set")
+    changed = {name for name in before if before[name] != after[name]}
+    kinds = {Path(name).parent.name if name.endswith(".png") else Path(name).name for name in changed}
+    # of the colours only the noise
+    assert kinds == {"rgb", "depth", "mask_visib", "scene_gt_info.json", "synth.json"}
+    assert {name for name in before if "/depth/" in name} <= changed
+    record = json.loads((tmp_path / "set" / "synth.json").read_text())
+    assert (record["sensor"], record["masks"]) == ("mixed", "mixed")
+    scene = Path("train") / "000000" / "scene_gt_info.json"
+    true, noted = (json.loads((root / scene).read_text()) for root in (made, tmp_path / "set"))
+    found = []
+    for im_id, entries in noted.items():
+        for inst_id, (info, entry) in enumerate(zip(true[im_id], entries, strict=True)):
+            found.append(entry.pop("mask_kind"))
+            # how many pixels have depth is the sensor's doing, all else is true as before
+            assert {**entry, "px_count_valid": 0} == {**info, "px_count_valid": 0}
+            name = scene.with_name("mask_visib") / f"{int(im_id):06d}_{inst_id:06d}.png"
+            assert (before[str(name)] == after[str(name)]) == (found[-1] == "exact")
+    assert set(found) == {"exact", "eroded", "dilated", "shifted", "foreign", "box"}
+    with pytest.raises(UsageError, match="masks None there, 'box' now"):
+        prepare(made, replace(OPTIONS, masks="box"))
+
+
+@pytest.mark.parametrize("sensor", ["structured-light", "stereo", "time-of-flight"])
+def test_each_option_set_follows_its_seed(tmp_path: Path, sensor: SensorOption) -> None:
+    options = SynthOptions(train_frames=2, test_frames=0, objects=(1, 7), sensor=sensor, masks="mixed")
+    for name, again in (("one", options), ("same", options), ("other", replace(options, seed=1))):
+        make(tmp_path / name, again)
+    one, same, other = (digests(tmp_path / name) for name in ("one", "same", "other"))
+    assert one == same
+    depth = next(name for name in one if "/depth/" in name)
+    assert one[depth] != other[depth]
+
+
+def test_masks_alone_leave_the_images(made: Path, tmp_path: Path) -> None:
+    make(tmp_path / "set", replace(OPTIONS, train_frames=0, masks="box"))
+    before, after = digests(made), digests(tmp_path / "set")
+    shared = [name for name in after if name.startswith("test/") and ("/rgb/" in name or "/depth/" in name)]
+    assert len(shared) == 4
+    assert all(before[name] == after[name] for name in shared)
+    assert "mask_kind" in (tmp_path / "set" / "test" / "000000" / "scene_gt_info.json").read_text()
+    assert "mask_kind" not in (made / "test" / "000000" / "scene_gt_info.json").read_text()
+
+
 def test_the_reader_opens_it_without_poses(made: Path) -> None:
     dataset = DataOptions(made, split="test").open()
     frame = dataset.load_frame(next(iter(dataset.frame_ids())))
@@ -173,3 +221,6 @@ def test_command_renders_and_says_what_is_next(tmp_path: Path, capsys: pytest.Ca
     assert "seed 5 there, 6 now" in error
     assert main(["synth", str(tmp_path / "other"), "--frames", "-4"]) == 2
     assert main(["synth", str(tmp_path / "other"), "--preset", "underwater"]) == 2
+    assert main(["synth", str(tmp_path / "other"), "--sensor", "sonar"]) == 2
+    assert main(["synth", str(tmp_path / "other"), "--masks", "none"]) == 2
+    assert not (tmp_path / "other").exists()

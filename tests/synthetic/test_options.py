@@ -34,3 +34,10 @@ def test_scene_lengths_add_up() -> None:
 
 def test_objects_of_a_folder_are_not_checked_against_the_built_in_ones() -> None:
     assert SynthOptions(models=Path("models"), objects=(77,)).objects == (77,)
+
+
+def test_the_record_names_sensor_and_masks_where_they_are_not_the_usual_ones() -> None:
+    assert not {"sensor", "masks"} & set(SynthOptions().record())
+    varied = SynthOptions(sensor="mixed", masks="box").record()
+    assert varied["sensor"] == "mixed"
+    assert varied["masks"] == "box"

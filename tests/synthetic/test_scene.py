@@ -11,8 +11,9 @@ from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.render import render
 from selfpose6d.synthetic.bop_writer import bounding_box, whole_mask
+from selfpose6d.synthetic.frame import RenderedFrame, TrueInstance
 from selfpose6d.synthetic.options import SynthOptions
-from selfpose6d.synthetic.scene import RenderedFrame, TrueInstance, render_scene
+from selfpose6d.synthetic.scene import render_scene
 from selfpose6d.synthetic.scene_assets import SceneAssets
 from selfpose6d.synthetic.sensor import DEPTH_UNITS_PER_M
 

@@ -12,8 +12,9 @@ from small_roots import cube, write_json
 from selfpose6d.crops.batch import decode_records, sample_batch
 from selfpose6d.crops.store import open_crop_store
 from selfpose6d.datasets.true_poses import load_ground_truth
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import DataError, UsageError
 from selfpose6d.geometry.se3 import inverse, make_transform
+from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.resolver.icp import ResolverOptions
@@ -63,7 +64,7 @@ def test_true_poses_are_found_by_the_whole_key(dataset, store, truth):
 
 
 def test_known_poses_are_given_in_the_crop_frame(dataset, store, batch, shapes, truth):
-    symmetries = load_symmetries(dataset.models.folder, (2,))
+    symmetries = load_symmetries(dataset.models.folder, (2,), dataset.load_mesh)
     table = PoseTable(truth, torch.ones(len(store)), symmetries, shapes)
     index = torch.arange(len(store))
     targets = table.targets(batch, index, torch.eye(4).expand(len(store), 3, 4, 4))
@@ -77,7 +78,9 @@ def test_of_symmetric_poses_the_nearest_is_the_target(tmp_path, store, batch, sh
     write_json(
         tmp_path / "models_info.json", {"2": {"symmetries_discrete": [half_rotation.reshape(-1).tolist()]}}
     )
-    table = PoseTable(truth, torch.ones(len(store)), load_symmetries(tmp_path, (2,)), shapes)
+    table = PoseTable(
+        truth, torch.ones(len(store)), load_symmetries(tmp_path, (2,), lambda _: cube()), shapes
+    )
     predicted = (inverse(batch.T_cam_crop) @ near(truth @ torch.from_numpy(half_rotation).float()))[:, None]
     targets = table.targets(batch, torch.arange(len(store)), predicted).T_crop_obj
     assert torch.allclose(
@@ -88,9 +91,19 @@ def test_of_symmetric_poses_the_nearest_is_the_target(tmp_path, store, batch, sh
 def test_continuous_symmetries_and_objects_without_any_share_a_table(tmp_path):
     axis = {"axis": [0, 0, 1], "offset": [0, 0, 0]}
     write_json(tmp_path / "models_info.json", {"1": {"symmetries_continuous": [axis]}, "2": {"diameter": 1}})
-    symmetries = load_symmetries(tmp_path, (2, 1, 7))
+    bowl = CATALOGUE[6].mesh()
+    symmetries = load_symmetries(tmp_path, (2, 1, 7), {1: bowl}.__getitem__)
     assert symmetries.allowed.sum(1).tolist() == [1, 36, 1]
     assert torch.allclose(symmetries.T_obj_sym[:, 0], torch.eye(4).expand(3, 4, 4), atol=1e-6)
+
+
+def test_declared_symmetries_that_the_mesh_does_not_have_stop_training(tmp_path):
+    axis = {"axis": [0, 0, 1], "offset": [200, 0, 0]}
+    write_json(tmp_path / "models_info.json", {"2": {"symmetries_continuous": [axis]}})
+    with pytest.raises(
+        DataError, match=r"object 2: symmetries_continuous\[0\].*does not map the mesh onto itself"
+    ):
+        load_symmetries(tmp_path, (2,), lambda _: cube())
 
 
 def test_the_resolver_brings_poses_nearer_to_what_was_seen(batch, shapes, truth):

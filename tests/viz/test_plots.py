@@ -22,9 +22,22 @@ def test_accuracy_has_a_panel_a_metric_and_a_line_a_run():
 
 
 def test_reliability_and_coverage():
-    runs = {"mine": Curve([0.1, 0.9], [0.2, 1.0], "mine", True)}
-    assert {"stated confidence", "mine"} <= texts(reliability_chart(runs, {"mine": [3] + [0] * 9}))
-    assert "fraction of estimates kept" in texts(coverage_chart(runs))
+    interval = np.array([[0.1, 0.3], [0.8, 1.0]])
+    panels = {
+        right: {"mine": Curve([0.1, 0.9], [0.2, 1.0], "mine", True, interval)} for right in ("near", "tenth")
+    }
+    shown = texts(reliability_chart(panels, {"mine": [3] + [0] * 9}))
+    assert {"stated confidence", "mine", "right: near", "right: tenth", "how often it is stated"} <= shown
+    assert {"coverage: fraction of all targets", "right: near", "right: tenth"} <= texts(
+        coverage_chart(panels)
+    )
+
+
+def test_intervals_are_drawn():
+    with_bars = {"": {"mine": Curve([0.1], [0.2], "mine", True, np.array([[0.1, 0.3]]))}}
+    without = {"": {"mine": Curve([0.1], [0.2], "mine", True)}}
+    drawn, plain = (reliability_chart(panels, {"mine": [1] * 10}) for panels in (with_bars, without))
+    assert drawn.count("LineCollection") == plain.count("LineCollection") + 1
 
 
 def test_learning_has_a_panel_a_quantity():
@@ -33,8 +46,8 @@ def test_learning_has_a_panel_a_quantity():
 
 
 def test_gaps_and_empty_curves_are_no_error():
-    assert "mine" in texts(coverage_chart({"mine": Curve([0.5, 1.0], [np.nan, np.nan], "mine")}))
-    texts(reliability_chart({"none": Curve([], [], "none")}, {"none": [0] * 10}))
+    assert "mine" in texts(coverage_chart({"near": {"mine": Curve([0.5, 1.0], [np.nan, np.nan], "mine")}}))
+    texts(reliability_chart({"near": {"none": Curve([], [], "none")}}, {"none": [0] * 10}))
 
 
 def test_same_data_gives_the_same_bytes():

@@ -1,7 +1,7 @@
 """`selfpose6d annotate DATASET --out RUN`: automatic labels with certificates, resumable."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +10,7 @@ from tyro.conf import OmitArgPrefixes
 
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
+from selfpose6d.labeling.options import CertifyingOptions
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
@@ -40,6 +41,7 @@ class Command:
     """Matching direction of --method icp."""
     refinement: Literal["gauss-newton", "joint-loss"] = "gauss-newton"
     """Last refinement of --method verified: on the score's own residuals, or on the paper's joint loss (slower)."""
+    certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     workers: int = 0
     """Processes that label (0: one a core for many frames on a CPU, else this one); each holds the meshes in memory."""
     overlays: int = 24
@@ -61,7 +63,7 @@ class Command:
         dataset = self.data.open("test")
         run = self._open_run(dataset)
         self._label_frames(dataset, run, device)
-        run.finalise()
+        run.finalise(names=dataset.object_names())
         run.write_annotations()
         run.write_frame_names(dataset.frame_names())
         draw_overlays(run.files, dataset, self.overlays)
@@ -74,14 +76,17 @@ class Command:
         from selfpose6d.labeling.search import SearchOptions
 
         search = SearchOptions(refinement=self.refinement)
-        return AnnotateOptions(method=self.method, direction=self.direction, seed=self.seed, search=search)
+        options = AnnotateOptions(method=self.method, direction=self.direction, seed=self.seed, search=search)
+        return self.certifying.applied(options)
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
+        from selfpose6d.labeling.settings import resolved_options
         from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.folder import RunFolder
 
         context = RunContext(dataset.root.resolve(), self.device)
-        config = new_config("annotate", self.data.config(dataset), asdict(self.options()), context)
+        options = resolved_options(self.options())
+        config = new_config("annotate", self.data.config(dataset), options, context)
         return RunFolder.open(self.out, config)
 
     def _label_frames(self, dataset: "Dataset", run: "RunFolder", device: str) -> None:

@@ -1,7 +1,7 @@
 """`selfpose6d estimate MODEL DATASET --out RUN`: run a trained model on a data set."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,11 +9,13 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
+from selfpose6d.labeling.options import CertifyingOptions
 from selfpose6d.options import Unset
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
     from selfpose6d.inference.predictor import Predictor
+    from selfpose6d.labeling.annotate import AnnotateOptions
     from selfpose6d.runs.folder import RunFolder
 
 OPTIONS_THAT_CHANGE_POSES = ("refine", "refine_steps", "verify", "precision", "seed")
@@ -40,6 +42,7 @@ class Command:
     verify: bool = False
     """Render and refine the hypotheses (where that leaves doubt, search as annotate does); take the pose that the image
     supports best, with its certificate."""
+    certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of the network's layers; auto: bf16 on CUDA and on CPUs with AMX, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -59,7 +62,7 @@ class Command:
         left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
         records = (process_frame(dataset, frame_id, predictor.predict) for frame_id in left)
         keep_records(run, records, len(left), "estimate")
-        run.finalise(with_certificates=self.verify)
+        run.finalise(with_certificates=self.verify, names=dataset.object_names())
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())
@@ -74,7 +77,9 @@ class Command:
 
         device = resolve_device(self.device)
         bf16 = use_bf16(device, self.precision)
-        options = PredictOptions(self.refine, self.refine_steps, self.verify, bf16=bf16, seed=self.seed)
+        options = PredictOptions(
+            self.refine, self.refine_steps, self.verify, self._certifying(), bf16=bf16, seed=self.seed
+        )
         predictor = Predictor.load(self.model, dataset.models, options, device=device)
         known = predictor.network.objects.obj_ids
         if unknown := [obj_id for obj_id in self.data.selection.objects if obj_id not in known]:
@@ -84,7 +89,17 @@ class Command:
             )
         return predictor
 
+    def _certifying(self) -> "AnnotateOptions":
+        from selfpose6d.labeling.annotate import AnnotateOptions
+
+        if self.certifying != CertifyingOptions() and not self.verify:
+            raise UsageError(
+                "--risk, --calibration, --mask-quality and --depth-noise-mm say what --verify certifies. Add --verify."
+            )
+        return self.certifying.applied(AnnotateOptions(seed=self.seed))
+
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
+        from selfpose6d.labeling.settings import resolved_options
         from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.files import find_checkpoint
         from selfpose6d.runs.folder import RunFolder
@@ -92,5 +107,7 @@ class Command:
         checkpoint = find_checkpoint(self.model)
         options = {"model": hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]}
         options |= {name: getattr(self, name) for name in OPTIONS_THAT_CHANGE_POSES}
+        if self.verify:
+            options |= {"annotate": resolved_options(self._certifying())}
         context = RunContext(dataset.root.resolve(), self.device, checkpoint.resolve())
         return RunFolder.open(self.out, new_config("estimate", self.data.config(dataset), options, context))

@@ -34,7 +34,7 @@ class ScoredData(DataOptions):
 
 @dataclass(frozen=True)
 class Command:
-    """Score predictions: ADD-S, ADD and ADD(-S) side by side, certified fraction and precision.
+    """Score predictions: ADD-S, ADD and ADD(-S) side by side, certified fraction and precision, reliability.
 
     Misses count as failures. Needs the true poses and the models of the data set; images only for --bop. Writes
     results.json and, by instance, instances.csv.
@@ -53,6 +53,9 @@ class Command:
     symmetric_ids: Unset[tuple[int, ...]] = None
     """Objects for which ADD(-S) takes ADD-S (default: those that models_info.json declares symmetric, else
     YCB-Video's five)."""
+    right: Literal["add-or-adds", "least-add"] = "add-or-adds"
+    """Distance by which certified poses are right or wrong: ADD(-S), or the least ADD over the symmetries that
+    models_info.json declares (of an object without any: ADD). The metrics stay as they are."""
     bop: bool = False
     """Also measure BOP's average recall: VSD, MSSD, MSPD."""
     toolbox: bool = False
@@ -71,6 +74,7 @@ class Command:
         from selfpose6d.backend import resolve_device
         from selfpose6d.evaluation.evaluate import evaluate, results_path, write_evaluation
         from selfpose6d.evaluation.inputs import load_reference, predictions_path
+        from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table
         from selfpose6d.reporting.tables import comparison_table, scores_by_object, to_rich
 
         console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
@@ -88,6 +92,9 @@ class Command:
         for run, result in results.items():
             table = scores_by_object(result, reference.names, self.toolbox)
             console.print(to_rich(table, str(run), console.width))
+            console.print(to_rich(reliability_table(result), "reliability", console.width))
+            for line in claim_lines(result):
+                console.print(line, highlight=False)
         if len(results) > 1:
             console.print(to_rich(comparison_table(results, self.toolbox), "side by side", console.width))
         console.print(_closing_line(reference, results[str(runs[0])]), highlight=False)
@@ -110,7 +117,7 @@ class Command:
                 models=data.models or of_run.models,
                 model_unit=data.model_unit or of_run.model_unit,
             )
-        return ReferenceOptions(data, self.targets, self.points, self.symmetric_ids, self.seed)
+        return ReferenceOptions(data, self.targets, self.points, self.symmetric_ids, self.seed, self.right)
 
 
 def _closing_line(reference: "Reference", results: "Results") -> str:

@@ -21,6 +21,8 @@ COMMANDS = {
     "estimate": "run a trained model",
     "evaluate": "score predictions: ADD-S, ADD, ADD(-S), AUC, certified precision",
     "report": "write one self-contained page: tables, curves, overlays, worst cases",
+    "symmetries": "find the symmetries of meshes, show and declare them",
+    "calibrate": "measure on rendered scenes what a certificate is worth",
     "validate": "check a data set: what is wrong, where, and how to mend it",
     "view": "show a run in 3-D in the browser",
 }

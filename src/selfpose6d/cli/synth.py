@@ -14,7 +14,8 @@ from selfpose6d.options import Several, Unset
 class Command:
     """Render an unannotated RGB-D data set as a BOP root: train/, test/, models/ with models_info.json.
 
-    640x480 with YCB-Video's intrinsics. True poses are written for `evaluate`; nothing else reads them.
+    640x480 with YCB-Video's intrinsics; camera distances, table and clutter follow the objects' size.
+    True poses are written for `evaluate`; nothing else reads them.
     The same options give the same bytes; a run that was stopped continues with the same command.
     """
 
@@ -35,6 +36,12 @@ class Command:
     """Ids of the objects to use (default: all)."""
     seed: int = 0
     """Arrangement, light, camera path and noise all follow it."""
+    sensor: Literal["simple", "structured-light", "stereo", "time-of-flight", "mixed"] = "simple"
+    """Depth noise: simple (grows with the square of the distance), structured-light (Kinect v1, Xtion), stereo
+    (RealSense), time-of-flight (Azure Kinect); mixed draws one of the last three per scene."""
+    masks: Literal["exact", "eroded", "dilated", "shifted", "foreign", "box", "mixed"] = "exact"
+    """What mask_visib/ holds: the visible pixels, or what a detector makes of them; mixed draws a kind per
+    instance and notes it as mask_kind in scene_gt_info.json."""
     workers: int = 0
     """Processes; 0 takes one per core. Does not change the result."""
 
@@ -45,7 +52,15 @@ class Command:
         from selfpose6d.synthetic.options import SynthOptions
 
         options = SynthOptions(
-            self.preset, self.frames, self.test_frames, self.models, self.model_unit, self.objects, self.seed
+            self.preset,
+            self.frames,
+            self.test_frames,
+            self.models,
+            self.model_unit,
+            self.objects,
+            self.seed,
+            self.sensor,
+            self.masks,
         )
         tasks = prepare(self.out, options)
         with progress_bar() as progress:

@@ -21,13 +21,21 @@ class Command:
         from selfpose6d.datasets.doctor.problems import Problem
         from selfpose6d.datasets.doctor.validate import Validation
         from selfpose6d.errors import DataError
+        from selfpose6d.objects.mesh_cache import default_cache_dir
+        from selfpose6d.objects.object_model import build_object_model
+        from selfpose6d.objects.warnings import object_warnings
 
         try:
             dataset = self.data.open("test", require_model_files=False)
         except DataError as error:
             print(Problem("error", str(error)))
             return 1
-        validation = Validation(dataset)
+        validation = Validation(
+            dataset,
+            lambda obj_id, mesh, declared: object_warnings(
+                build_object_model(mesh, declared, default_cache_dir(), f"object {obj_id}"), obj_id
+            ),
+        )
         with Progress(console=Console(stderr=True), transient=True) as progress:
             for problems in progress.track(
                 validation.run(), total=len(dataset.frame_ids()) + 2, description="validate"

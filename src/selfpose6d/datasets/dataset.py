@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from selfpose6d.checks import require_depth_in_metres, require_intrinsics
 from selfpose6d.datasets.images import data_error, read_rgb, require_shape
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
-from selfpose6d.datasets.model_files import ModelFiles
+from selfpose6d.datasets.model_files import ModelFiles, object_names
 from selfpose6d.errors import DataError
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
@@ -88,6 +88,10 @@ class Dataset(ABC):
         """Ids of the selected objects that have a mesh, ascending."""
         return tuple(filter(self.selection.keeps_object, self.models.object_ids))
 
+    def object_names(self) -> dict[int, str]:
+        """Object names by id, where `models_info.json` or the model folders say one."""
+        return object_names(self.models)
+
     def load_mesh(self, obj_id: int) -> Mesh:
         """One object's mesh, in metres; read from disk at every call. Raises what `ModelFiles.load` does."""
         return self.models.load(obj_id)
@@ -119,7 +123,8 @@ class Dataset(ABC):
         for entry in self._entries(frame_id):
             key = self._key(frame_id, entry)
             try:
-                instances.append(Instance(key, self._load_mask(frame_id, entry, shape)))
+                mask = self._load_mask(frame_id, entry, shape)
+                instances.append(Instance(key, mask, self.masks.is_region(frame_id, entry)))
             except DataError as error:
                 skipped.append(PoseEstimate.none(key, str(error)))
         return tuple(instances), tuple(skipped)

@@ -1,6 +1,6 @@
-"""Masks from a detections file in BOP's form: one JSON row a detection, RLE or polygon segmentation.
+"""Masks from a detections file in BOP's form: one JSON row a detection, RLE or polygon segmentation, or a box only.
 
-Only an index stays in memory (six integers a detection); rows are read again when their frame is asked for.
+Only an index stays in memory (seven integers a detection); rows are read again when their frame is asked for.
 """
 
 import hashlib
@@ -18,10 +18,15 @@ from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.selection import FrameId
 
 _KEYS = ("scene_id", "image_id", "category_id")
+_COLUMNS = 7
+"""Of the index: the three keys, the row's number, its place and length in the file, and whether it has a box only."""
 
 
 class DetectionMasks(MaskSource):
-    """Instances of a detections file; `inst_id` is the index in the file."""
+    """Instances of a detections file; `inst_id` is the index in the file.
+
+    A detection without segmentation is a region: its box, filled.
+    """
 
     def __init__(self, path: Path) -> None:
         """Index the file.
@@ -31,7 +36,7 @@ class DetectionMasks(MaskSource):
         """
         self.path = path
         indexed = (_index_row(path, index, row) for index, row in enumerate(iterate_rows(path)))
-        rows = np.fromiter(chain.from_iterable(indexed), np.int64).reshape(-1, 6)
+        rows = np.fromiter(chain.from_iterable(indexed), np.int64).reshape(-1, _COLUMNS)
         self._rows = rows[np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0]))]
         self._frames = self._rows[:, 0] * (1 << 32) + self._rows[:, 1]
 
@@ -47,20 +52,29 @@ class DetectionMasks(MaskSource):
         return [MaskEntry(int(row[2]), int(row[3])) for row in self._of_frame(frame_id)]
 
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-        """The mask of a detection, decoded."""
-        segmentation = self.read(frame_id, entry.inst_id).get("segmentation")
-        return decode_segmentation(segmentation, shape, f"{self.path}: detection {entry.inst_id}")
+        """The mask of a detection, decoded; of one with a box only, the box."""
+        row, name = self.read(frame_id, entry.inst_id), f"{self.path}: detection {entry.inst_id}"
+        if self.is_region(frame_id, entry):
+            return fill_box(row["bbox"], shape, name)
+        return decode_segmentation(row.get("segmentation"), shape, name)
+
+    def is_region(self, frame_id: FrameId, entry: MaskEntry) -> bool:
+        """Whether the detection has a box only."""
+        return bool(self._indexed(frame_id, entry.inst_id)[6])
 
     def read(self, frame_id: FrameId, inst_id: int) -> dict[str, Any]:
         """A detection's whole row."""
-        rows = self._of_frame(frame_id)
-        offset, length = rows[rows[:, 3] == inst_id][0, 4:]
-        return read_row(self.path, int(offset), int(length))
+        offset, length = self._indexed(frame_id, inst_id)[4:6].tolist()
+        return read_row(self.path, offset, length)
 
     def content_key(self) -> str:
         """A hash of the file: another file has other instances."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _indexed(self, frame_id: FrameId, inst_id: int) -> np.ndarray:
+        rows = self._of_frame(frame_id)
+        return rows[rows[:, 3] == inst_id][0]
 
     def _of_frame(self, frame_id: FrameId) -> np.ndarray:
         wanted = frame_id.scene_id * (1 << 32) + frame_id.im_id
@@ -79,7 +93,7 @@ def decode_segmentation(
     from pycocotools import mask as coco
 
     if not segmentation:
-        raise data_error(name, "no segmentation, only a box", "Use a detector that gives masks.")
+        raise data_error(name, "no segmentation and no bbox", "Use a detector that gives masks or boxes.")
     try:
         rle = _compressed(segmentation, shape)
         decoded = coco.decode(rle)
@@ -90,6 +104,36 @@ def decode_segmentation(
         reason = f"segmentation is neither RLE (counts, size) nor a list of polygons ({error})"
         raise data_error(name, reason, "Export it as COCO has it.") from None
     return require_shape(decoded, shape, name).astype(bool)
+
+
+def fill_box(bbox: Any, shape: tuple[int, int], name: str) -> Bool[np.ndarray, "height width"]:
+    """A mask of `shape` (height, width) that holds the box [x, y, width, height] in pixels, as far as the image goes.
+
+    The last row and column of a box count for some tools and not for others; here they do: a region may be a pixel too
+    large, never too small.
+
+    Raises:
+        DataError: it is no box, or outside the image; `name` says which.
+    """
+    try:
+        x_px, y_px, width_px, height_px = (float(number) for number in bbox)
+        first_px = np.floor([y_px, x_px])
+        last_px = np.floor([y_px + height_px, x_px + width_px])
+        if not (np.isfinite([*first_px, *last_px]).all() and width_px > 0 and height_px > 0):
+            raise ValueError("not finite, or without extent")
+    except (ValueError, TypeError) as error:
+        reason = f"bbox is no box [x, y, width, height] ({error}): {str(bbox)[:60]}"
+        raise data_error(name, reason, "Export it as COCO has it.") from None
+    (top, left), (bottom, right) = (
+        first_px.clip(0, shape).astype(int),
+        (last_px + 1).clip(0, shape).astype(int),
+    )
+    mask = np.zeros(shape, bool)
+    mask[top:bottom, left:right] = True
+    if not mask.any():
+        size = f"{shape[1]}x{shape[0]}"
+        raise data_error(name, f"bbox {list(bbox)} is outside the image of {size} pixels", "Correct the box.")
+    return mask
 
 
 def _compressed(segmentation: Any, shape: tuple[int, int]) -> Any:
@@ -113,6 +157,9 @@ def _index_row(path: Path, index: int, row: Any) -> tuple[int, ...]:
     try:
         scene_id, image_id, category_id = (int(row.value[key]) for key in _KEYS)
     except (KeyError, TypeError, ValueError):
-        reason = f"row {index} needs integers {', '.join(_KEYS)}, got {sorted(row.value)}"
+        given = {key: row.value[key] for key in _KEYS if key in row.value}
+        got = given if len(given) == len(_KEYS) else sorted(row.value)
+        reason = f"row {index} needs integers {', '.join(_KEYS)}, got {got}"
         raise data_error(path, reason, "Add them as BOP does.") from None
-    return scene_id, image_id, category_id, index, row.offset, row.length
+    box_only = not row.value.get("segmentation") and row.value.get("bbox") is not None
+    return scene_id, image_id, category_id, index, row.offset, row.length, box_only

@@ -42,5 +42,9 @@ class Layout:
         lambda root, split, scene_ids: {}
     )
     """Visible part of each silhouette of these scenes by (scene, image, index in the file), where it is said."""
+    mask_kinds: Callable[[Path, str, Iterable[int]], Mapping[tuple[int, int, int], str]] = (
+        lambda root, split, scene_ids: {}
+    )
+    """What a synthetic data set did to these scenes' masks by (scene, image, index in the file), where it is said."""
     checks: Callable[[Dataset, int | None], Iterator[Problem]] = lambda dataset, scene_id: iter(())
     """What can be wrong with the files of a scene beyond single frames; with None, of the split."""

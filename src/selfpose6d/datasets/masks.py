@@ -39,6 +39,10 @@ class MaskSource(ABC):
             DataError: there is no mask, it is unreadable, or of another size.
         """
 
+    def is_region(self, frame_id: FrameId, entry: MaskEntry) -> bool:
+        """Whether the mask is a region that holds the object, not its outline."""
+        return False
+
     def content_key(self) -> str:
         """What the ids depend on beside the image files, for fingerprints."""
         return ""

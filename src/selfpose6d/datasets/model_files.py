@@ -143,6 +143,12 @@ def _bop_names(folder: Path, files: Mapping[int, Path]) -> dict[str, int]:
     return names | {name: obj_id for obj_id, name in declared_names(folder).items()}
 
 
+def object_names(models: ModelFiles) -> dict[int, str]:
+    """Object names by id, as `models_info.json` or the folders say them; needs no mesh file."""
+    named = {i: name for name, i in models.names.items() if name != f"obj_{i:06d}"}
+    return named | declared_names(models.folder)
+
+
 def declared_names(folder: Path) -> dict[int, str]:
     """Object names by id as `models_info.json` says them."""
     info = read_models_info(folder)

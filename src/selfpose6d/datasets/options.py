@@ -30,7 +30,7 @@ class DataOptions:
     model_unit: Unset[Unit] = None
     """Unit of the mesh files, where the layout does not say it."""
     detections: Unset[Path] = None
-    """BOP detections file whose masks are taken instead of the data set's."""
+    """BOP detections file whose masks are taken instead of the data set's; a row with a box only is a region."""
 
     def open(self, default_split: str = "test", require_model_files: bool = True) -> "Dataset":
         """Open it.

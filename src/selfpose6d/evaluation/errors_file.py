@@ -23,7 +23,9 @@ MISSED = "missed"
 class InstanceErrors(Columns):
     """One row a target: its key, and how far its estimate is off. Infinite errors and no confidence where it is missed.
 
-    `prediction_row` counts the rows of `predictions.csv` from 0. Columns of the file by their names.
+    `right_m` is the distance by which the evaluation says what is right: ADD(-S) unless it was asked for another.
+    `mask_quality` is the certificate's, `mask_kind` the data set's. `prediction_row` counts the rows of
+    `predictions.csv` from 0. Columns of the file by their names.
     """
 
     split: Shaped[np.ndarray, "targets"]
@@ -35,10 +37,13 @@ class InstanceErrors(Columns):
     add_m: Float[np.ndarray, "targets"]
     adds_m: Float[np.ndarray, "targets"]
     add_or_adds_m: Float[np.ndarray, "targets"]
+    right_m: Float[np.ndarray, "targets"]
     diameter_m: Float[np.ndarray, "targets"]
     status: Shaped[np.ndarray, "targets"]
     confidence: Float[np.ndarray, "targets"]
     visible_fraction: Float[np.ndarray, "targets"]
+    mask_quality: Shaped[np.ndarray, "targets"]
+    mask_kind: Shaped[np.ndarray, "targets"]
     prediction_row: Int[np.ndarray, "targets"]
 
     @property
@@ -52,7 +57,8 @@ class InstanceErrors(Columns):
         return InstanceKey(str(self.split[target]), *ids)
 
 
-_TEXT, _INTEGERS = ("split", "name", "status"), ("scene_id", "im_id", "obj_id", "inst_id", "prediction_row")
+_TEXT = ("split", "name", "status", "mask_quality", "mask_kind")
+_INTEGERS = ("scene_id", "im_id", "obj_id", "inst_id", "prediction_row")
 
 
 def instance_errors(
@@ -60,7 +66,6 @@ def instance_errors(
     truths: Truths,
     split: str,
     names: Mapping[int, str],
-    diameters_m: Mapping[int, float],
 ) -> InstanceErrors:
     """The scores as the file has them."""
     targets, obj_ids = truths.take(scores.truth), scores.obj_id.tolist()
@@ -74,10 +79,13 @@ def instance_errors(
         add_m=scores.add_m,
         adds_m=scores.adds_m,
         add_or_adds_m=scores.add_or_adds_m,
-        diameter_m=np.array([diameters_m.get(obj_id, math.nan) for obj_id in obj_ids], dtype=np.float64),
+        right_m=scores.right_m,
+        diameter_m=scores.diameter_m,
         status=np.where(scores.missed, MISSED, scores.status),
         confidence=scores.confidence,
         visible_fraction=targets.visible_fraction,
+        mask_quality=scores.mask_quality,
+        mask_kind=scores.mask_kind,
         prediction_row=scores.prediction_row,
     )
 

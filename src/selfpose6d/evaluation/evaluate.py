@@ -10,6 +10,7 @@ import numpy as np
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import BopModel, Recalls, SensorImage, bop_recalls
+from selfpose6d.evaluation.claims import check_claims
 from selfpose6d.evaluation.errors_file import InstanceErrors, instance_errors, read_instances, write_instances
 from selfpose6d.evaluation.inputs import Reference, ReferenceOptions, predictions_path, read_estimates
 from selfpose6d.evaluation.instances import Estimates
@@ -17,7 +18,6 @@ from selfpose6d.evaluation.model_points import describe_sources
 from selfpose6d.evaluation.results import Results, read_results, summarise, write_results
 from selfpose6d.evaluation.score import score
 from selfpose6d.geometry.symmetry import SymmetryGroup
-from selfpose6d.meshes.mesh import convex_diameter_m
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.selection import FrameId
 
@@ -48,7 +48,7 @@ def evaluate(
     keeps, split = reference.options.data.selection.keeps_object, reference.options.split
     estimates = estimates.take(np.array([keeps(obj_id) for obj_id in estimates.obj_id.tolist()], dtype=bool))
     points_m = {obj_id: model.points_m for obj_id, model in reference.points.items()}
-    scores = score(estimates, reference.truths, points_m, set(reference.symmetric_ids))
+    scores = score(estimates, reference.truths, points_m, set(reference.symmetric_ids), reference.symmetries)
     if len(estimates) and scores.missed.all() and not len(scores.spurious):
         raise DataError(
             f"{source}: none of its {len(estimates)} predictions lies in an image with a target, in split "
@@ -61,9 +61,9 @@ def evaluate(
         reference.describe_selection(),
         has_certificates,
         measure_recalls(estimates, reference, recalls_on, track) if recalls_on else None,
+        check_claims(estimates, scores),
     )
-    diameters_m = {obj_id: convex_diameter_m(points) for obj_id, points in points_m.items()}
-    errors = instance_errors(scores, reference.truths, split, reference.names, diameters_m)
+    errors = instance_errors(scores, reference.truths, split, reference.names)
     return Evaluation(replace(results, content=reference.options.content_hash(source)), errors)
 
 

@@ -11,24 +11,35 @@ import numpy as np
 
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets
 from selfpose6d.datasets.layouts import detect_layout
-from selfpose6d.datasets.model_files import ModelFiles
+from selfpose6d.datasets.model_files import ModelFiles, object_names, read_models_info
 from selfpose6d.datasets.options import DataOptions
+from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.evaluation.instances import NO_CERTIFICATE, UNKNOWN, Estimates, Truths, object_keys
+from selfpose6d.evaluation.instances import (
+    NO_CERTIFICATE,
+    UNKNOWN,
+    Estimates,
+    Truths,
+    claim_of,
+    object_keys,
+)
 from selfpose6d.evaluation.model_points import (
     ModelPoints,
     PointsChoice,
     load_model_points,
-    object_names,
     symmetric_object_ids,
 )
+from selfpose6d.evaluation.results import RightBy
+from selfpose6d.evaluation.score import SymmetriesOf
 from selfpose6d.options import SURFACE_SEED
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.predictions import read_predictions
 from selfpose6d.types import LabeledPose
 
+SYMMETRY_STEPS = 72
+"""Of an axis: half a step (2.5 degrees) moves no surface point by more than 2.2 % of the diameter."""
 SAME_POSE = 1e-5
 """Of matrix entries (metres): `predictions.csv` has 9 digits."""
 
@@ -42,11 +53,17 @@ class ReferenceOptions:
     points: PointsChoice = "auto"
     symmetric_ids: tuple[int, ...] | None = None
     surface_seed: int = SURFACE_SEED
+    right: RightBy = "add-or-adds"
 
     @property
     def split(self) -> str:
         """The split whose true poses are read."""
         return self.data.split or detect_layout(self.data.dataset).only_split or "test"
+
+    def model_files(self) -> ModelFiles:
+        """The models of the data set."""
+        data = self.data
+        return detect_layout(data.dataset).models(data.dataset, data.models, data.model_unit)
 
     def content_hash(self, source: Path) -> str:
         """Names these options (of a data set its place), predictions and certificates, to know their scores by."""
@@ -54,6 +71,8 @@ class ReferenceOptions:
         models = data.models and data.models.resolve()
         read = DataOptions(data.dataset.resolve(), self.split, data.selection, models, data.model_unit)
         digest = hashlib.sha256(repr(replace(self, data=read)).encode())
+        if self.right == "least-add":
+            digest.update(repr(read_models_info(self.model_files().folder)).encode())
         for file in (path, _certificates_path(path)):
             digest.update(file.read_bytes() if file is not None else b"-")
         return digest.hexdigest()[:16]
@@ -67,6 +86,8 @@ class Reference:
     truths: Truths
     models: ModelFiles
     points: Mapping[int, ModelPoints]
+    symmetries: SymmetriesOf | None = None
+    """The motions over which the least ADD says what is right; None where ADD(-S) says it."""
 
     @property
     def symmetric_ids(self) -> tuple[int, ...]:
@@ -88,12 +109,11 @@ def load_reference(options: ReferenceOptions) -> Reference:
     """Read the true poses and the model points of every annotated object; images are not needed.
 
     Raises:
-        UsageError: the data set or split does not exist, or has no true poses.
+        UsageError: the data set or split does not exist, or has no true poses, or no symmetries where they are needed.
         DataError: a file is missing or broken.
     """
     data, split = options.data, options.split
-    layout = detect_layout(data.dataset)
-    models = layout.models(data.dataset, data.models, data.model_unit)
+    layout, models = detect_layout(data.dataset), options.model_files()
     poses = load_ground_truth(data.dataset, split, data.selection, options.targets)
     if not any(pose.counts for pose in poses):
         raise UsageError(
@@ -102,7 +122,7 @@ def load_reference(options: ReferenceOptions) -> Reference:
         )
     scene_ids = sorted({pose.key.scene_id for pose in poses})
     visible = layout.visible_fractions(data.dataset, split, scene_ids)
-    truths = truths_of(poses, visible)
+    truths = truths_of(poses, visible, layout.mask_kinds(data.dataset, split, scene_ids))
     points = load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed)
     resolved = replace(
         options,
@@ -110,20 +130,34 @@ def load_reference(options: ReferenceOptions) -> Reference:
         targets=layout.targets(data.dataset, split, options.targets),
         symmetric_ids=symmetric_object_ids(models, options.symmetric_ids),
     )
-    return Reference(resolved, truths, models, points)
+    symmetries = _written_symmetries(models) if options.right == "least-add" else None
+    return Reference(resolved, truths, models, points, symmetries)
+
+
+def _written_symmetries(models: ModelFiles) -> SymmetriesOf:
+    symmetries = {i: group.expand(SYMMETRY_STEPS) for i, group in read_symmetries(models.folder).items()}
+    if all(len(T_obj_sym) == 1 for T_obj_sym in symmetries.values()):
+        raise UsageError(
+            f"--right least-add needs symmetries, and {models.folder}/models_info.json has none. "
+            "Write them with selfpose6d symmetries MODELS --write, or leave --right out."
+        )
+    return symmetries
 
 
 def truths_of(
-    poses: Sequence[GroundTruthPose], visible_fraction: Mapping[tuple[int, int, int], float]
+    poses: Sequence[GroundTruthPose],
+    visible_fraction: Mapping[tuple[int, int, int], float],
+    mask_kind: Mapping[tuple[int, int, int], str],
 ) -> Truths:
-    """The true poses as a table; visible fractions by (scene, image, instance), NaN where not known."""
+    """The true poses as a table; visible fractions and mask kinds by (scene, image, instance), where they are known."""
+    places = [(pose.key.scene_id, pose.key.im_id, pose.key.inst_id) for pose in poses]
     keys = np.array([pose.key[1:] for pose in poses], dtype=np.int64).reshape(-1, 4)
-    visible = [visible_fraction.get((p.key.scene_id, p.key.im_id, p.key.inst_id), np.nan) for p in poses]
     return Truths(
         *keys.T,
         T_cam_obj=np.array([pose.T_cam_obj for pose in poses], dtype=np.float64).reshape(-1, 4, 4),
         counts=np.array([pose.counts for pose in poses], dtype=bool),
-        visible_fraction=np.array(visible, dtype=np.float64),
+        visible_fraction=np.array([visible_fraction.get(place, np.nan) for place in places], np.float64),
+        mask_kind=np.array([mask_kind.get(place, "") for place in places], dtype=object),
     )
 
 
@@ -159,6 +193,8 @@ def read_estimates(source: Path) -> tuple[Estimates, bool]:
         T_cam_obj=np.array([row.T_cam_obj for row in rows], dtype=np.float64).reshape(-1, 4, 4),
         status=np.full(len(rows), NO_CERTIFICATE, dtype=object),
         reason=np.full(len(rows), "", dtype=object),
+        mask_quality=np.full(len(rows), "", dtype=object),
+        claim=np.full(len(rows), None, dtype=object),
     )
     certificates = _certificates_path(path)
     if certificates is None:
@@ -181,7 +217,7 @@ def _line_of(path: Path, row: int) -> int:
 
 
 def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path: Path) -> None:
-    """Write each certificate's status, reason and instance to its estimate.
+    """Write each certificate's status, reason, instance, mask quality and claim to its estimate.
 
     BOP's form has no `inst_id`: of several instances of one object in an image, a certificate's row is the one with
     its pose.
@@ -200,5 +236,10 @@ def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path
                 f"is not in {RunFiles(path.parent).certificates.name}. Run the command that made both again."
             )
         label = group.pop(same[0])
-        estimates.status[row], estimates.reason[row] = label.certificate.status, label.certificate.reason
+        certificate = label.certificate
+        estimates.status[row], estimates.reason[row] = certificate.status, certificate.reason
         estimates.inst_id[row] = label.key.inst_id
+        estimates.mask_quality[row], estimates.claim[row] = (
+            certificate.mask_quality or "",
+            claim_of(certificate),
+        )

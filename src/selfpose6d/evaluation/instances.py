@@ -1,12 +1,16 @@
 """What is scored, as columns: estimates and true poses, one row an instance. Metres, camera frame."""
 
+import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from selfpose6d.types import Certificate
+
 NO_CERTIFICATE = ""
+CERTIFIED = "certified"
 UNKNOWN = -1
 """An index that nothing says."""
 
@@ -26,12 +30,31 @@ class Columns:
         return type(self)(**{name: column[rows] for name, column in vars(self).items()})
 
 
+class Claim(NamedTuple):
+    """What a certificate promises: at this risk, by this calibration, no more than `bound` of the certified are wrong.
+
+    `bound` is NaN where the calibration says none.
+    """
+
+    risk: float
+    bound: float
+    calibration: str
+
+
+def claim_of(certificate: Certificate) -> Claim | None:
+    """What a certificate promises, if it names a calibration or a risk."""
+    if not certificate.calibration and math.isnan(certificate.risk):
+        return None
+    risk, bound = (math.nan if math.isnan(x) else x for x in (certificate.risk, certificate.bound))
+    return Claim(risk, bound, certificate.calibration)  # one NaN object: equal claims compare equal
+
+
 @dataclass(frozen=True)
 class Estimates(Columns):
     """Estimated poses. `confidence` 0-1 orders them.
 
-    `status`, `reason` and `inst_id` are the certificate's; "" and `UNKNOWN` where there is none. `row` counts the rows
-    of the predictions file.
+    `status`, `reason`, `inst_id`, `mask_quality` and `claim` are the certificate's; "", `UNKNOWN` and None where there
+    is none. `row` counts the rows of the predictions file.
     """
 
     row: Int[np.ndarray, "estimates"]
@@ -43,6 +66,8 @@ class Estimates(Columns):
     T_cam_obj: Float[np.ndarray, "estimates 4 4"]
     status: Shaped[np.ndarray, "estimates"]
     reason: Shaped[np.ndarray, "estimates"]
+    mask_quality: Shaped[np.ndarray, "estimates"]
+    claim: Shaped[np.ndarray, "estimates"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +82,8 @@ class Truths(Columns):
     counts: Bool[np.ndarray, "truths"]
     visible_fraction: Float[np.ndarray, "truths"]
     """NaN where the data set does not say it."""
+    mask_kind: Shaped[np.ndarray, "truths"]
+    """What a synthetic data set did to the mask ("exact", "eroded", ...), "" where it does not say it."""
 
 
 def image_keys(rows: Estimates | Truths) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.checks import require_plausible_object_size
-from selfpose6d.datasets.model_files import ModelFiles, declared_names, read_models_info
+from selfpose6d.datasets.model_files import ModelFiles, object_names, read_models_info
 from selfpose6d.errors import DataError
 from selfpose6d.meshes.sampling import sample_surface
 from selfpose6d.meshes.units import METRES_PER_UNIT
@@ -57,12 +57,6 @@ def describe_sources(points: Mapping[int, ModelPoints]) -> str:
     if len(by_source) == 1:
         return next(iter(by_source))
     return ", ".join(f"{source} ({' '.join(map(str, ids))})" for source, ids in sorted(by_source.items()))
-
-
-def object_names(models: ModelFiles) -> dict[int, str]:
-    """Object names by id, as `models_info.json` or the folders say them; needs no mesh file."""
-    named = {i: name for name, i in models.names.items() if name != f"obj_{i:06d}"}
-    return named | declared_names(models.folder)
 
 
 def symmetric_object_ids(models: ModelFiles, requested: Iterable[int] | None = None) -> tuple[int, ...]:

@@ -5,20 +5,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
 
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import Recalls
-from selfpose6d.evaluation.reliability import Reliability, number_or_nan, reliability
-from selfpose6d.evaluation.score import ScoredTargets
+from selfpose6d.evaluation.claims import ClaimCheck
+from selfpose6d.evaluation.instances import CERTIFIED
+from selfpose6d.evaluation.reliability import Reliability, reliability
+from selfpose6d.evaluation.score import RIGHT_BELOW, RightBelow, ScoredTargets
+from selfpose6d.evaluation.shares import number_or_nan
 from selfpose6d.files import replacing
 from selfpose6d.metrics.auc import auc_exact, auc_toolbox, fraction_below
 from selfpose6d.runs.json_lines import without_nan
 
-CERTIFIED = "certified"
+RightBy = Literal["add-or-adds", "least-add"]
+"""The distance that says whether a pose is right: ADD(-S), or the least ADD over the symmetries of models_info.json."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class Metrics:
     adds_below_2cm: float
     add_below_2cm: float
     add_or_adds_below_2cm: float
+    adds_below_10pct: float
+    add_below_10pct: float
+    add_or_adds_below_10pct: float
     ar: float | None = None
     ar_vsd: float | None = None
     ar_mssd: float | None = None
@@ -51,17 +58,21 @@ class Metrics:
 
 @dataclass(frozen=True)
 class ObjectCounts:
-    """How many targets one object has, and what became of them."""
+    """How many targets one object has, and what became of them. Precision NaN where nothing is certified."""
 
     instances: int
     missed: int
     certified: int
     certified_precision: float
+    certified_precision_below_10pct: float
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything `results.json` says. What is certified is NaN where the run has no certificates."""
+    """Everything `results.json` says. What is certified is NaN where the run has no certificates.
+
+    `right` says by which distance certified poses and the reliability are right or wrong; the metrics have their own.
+    """
 
     pooled: Metrics
     mean: Metrics
@@ -71,10 +82,13 @@ class Results:
     missed: int
     certified_share: float
     certified_precision: float
+    certified_precision_below_10pct: float
+    right: RightBy
     symmetric_ids: tuple[int, ...]
     points: str
     selection: Mapping[str, Any]
-    reliability: Reliability
+    reliability: Mapping[RightBelow, Reliability]
+    claims: tuple[ClaimCheck, ...] = ()
     content: str = ""
     """Names the predictions that were scored."""
 
@@ -88,11 +102,18 @@ class Results:
             "missed": self.missed,
             "certified_share": self.certified_share,
             "certified_precision": self.certified_precision,
+            "certified_precision_below_10pct": self.certified_precision_below_10pct,
             "precision_objects": {i: count.pop("certified_precision") for i, count in counts.items()},
+            "precision_objects_below_10pct": {
+                i: count.pop("certified_precision_below_10pct") for i, count in counts.items()
+            },
+            "right": self.right,
             "symmetric_ids": list(self.symmetric_ids),
             "points": self.points,
             "selection": dict(self.selection),
-            "reliability": self.reliability.to_json(),
+            "reliability": self.reliability["below_2cm"].to_json()
+            | {"below_10pct": self.reliability["below_10pct"].to_json()}
+            | {"claims": [check.to_json() for check in self.claims]},
             "counts_objects": counts,
             "content": self.content,
         }
@@ -105,23 +126,34 @@ class Results:
         Raises:
             KeyError, TypeError: it is something else.
         """
-        metrics, precision = content["metrics"], content["precision_objects"]
+        metrics, measured = content["metrics"], content["reliability"]
+        near, tenth = content["precision_objects"], content["precision_objects_below_10pct"]
         return cls(
             pooled=Metrics.from_json(metrics["pooled"]),
             mean=Metrics.from_json(metrics["mean"]),
             objects={int(obj_id): Metrics.from_json(row) for obj_id, row in metrics["objects"].items()},
             counts={
-                int(obj_id): ObjectCounts(**counts, certified_precision=number_or_nan(precision[obj_id]))
+                int(obj_id): ObjectCounts(
+                    **counts,
+                    certified_precision=number_or_nan(near[obj_id]),
+                    certified_precision_below_10pct=number_or_nan(tenth[obj_id]),
+                )
                 for obj_id, counts in content["counts_objects"].items()
             },
             instances=int(content["instances"]),
             missed=int(content["missed"]),
             certified_share=number_or_nan(content["certified_share"]),
             certified_precision=number_or_nan(content["certified_precision"]),
+            certified_precision_below_10pct=number_or_nan(content["certified_precision_below_10pct"]),
+            right=content["right"],
             symmetric_ids=tuple(content["symmetric_ids"]),
             points=str(content["points"]),
             selection=dict(content["selection"]),
-            reliability=Reliability.from_json(content["reliability"]),
+            reliability={
+                "below_2cm": Reliability.from_json(measured),
+                "below_10pct": Reliability.from_json(measured["below_10pct"]),
+            },
+            claims=tuple(ClaimCheck.from_json(row) for row in measured["claims"]),
             content=str(content["content"]),
         )
 
@@ -133,6 +165,7 @@ def summarise(
     selection: Mapping[str, Any],
     has_certificates: bool,
     recalls: Recalls | None = None,
+    claims: tuple[ClaimCheck, ...] = (),
 ) -> Results:
     """Scores per object, pooled over instances and as plain mean over objects."""
     obj_ids = np.unique(scores.obj_id).tolist()
@@ -148,10 +181,15 @@ def summarise(
         missed=total.missed,
         certified_share=total.certified / len(scores) if has_certificates and len(scores) else math.nan,
         certified_precision=total.certified_precision if has_certificates else math.nan,
+        certified_precision_below_10pct=total.certified_precision_below_10pct
+        if has_certificates
+        else math.nan,
+        right="add-or-adds" if scores.least_add_m is None else "least-add",
         symmetric_ids=symmetric_ids,
         points=points,
         selection=selection,
-        reliability=reliability(scores),
+        reliability={below: reliability(scores, below) for below in RIGHT_BELOW},
+        claims=claims,
     )
 
 
@@ -180,7 +218,8 @@ def _metrics(scores: ScoredTargets, rows: Bool[np.ndarray, "targets"], recalls: 
     for name, distance_m in columns.items():
         scored[f"{name}_auc"] = auc_exact(distance_m[rows])
         scored[f"{name}_auc_toolbox"] = auc_toolbox(distance_m[rows])
-        scored[f"{name}_below_2cm"] = fraction_below(distance_m[rows])
+        for below in RIGHT_BELOW:
+            scored[f"{name}_{below}"] = fraction_below(distance_m[rows], scores.limit_m(below)[rows])
     return Metrics(**scored, **(recalls.average(rows) if recalls else {}))
 
 
@@ -195,12 +234,15 @@ def _mean(rows: list[Metrics]) -> Metrics:
 def _counts(
     scores: ScoredTargets, targets: Bool[np.ndarray, "targets"], spurious: Bool[np.ndarray, "spurious"]
 ) -> ObjectCounts:
-    """Of the chosen targets and spurious estimates; precision is the fraction of correct ones among all certified."""
+    """Of the chosen targets and spurious estimates; precision is the fraction of right ones among all certified."""
     certified = targets & (scores.status == CERTIFIED)
     claimed = certified.sum() + (spurious & (scores.spurious.status == CERTIFIED)).sum()
+    right = (int((certified & scores.right(below)).sum()) for below in RIGHT_BELOW)
+    below_2cm, below_10pct = (count / int(claimed) if claimed else math.nan for count in right)
     return ObjectCounts(
         instances=int(targets.sum()),
         missed=int((scores.missed & targets).sum()),
         certified=int(certified.sum()),
-        certified_precision=float((certified & scores.correct).sum() / claimed) if claimed else math.nan,
+        certified_precision=below_2cm,
+        certified_precision_below_10pct=below_10pct,
     )

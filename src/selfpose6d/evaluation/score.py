@@ -8,6 +8,7 @@ another's true pose.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -22,11 +23,17 @@ from selfpose6d.evaluation.instances import (
     image_keys,
     object_keys,
 )
-from selfpose6d.metrics.auc import CORRECT_BELOW_M
-from selfpose6d.metrics.pose_errors import add, adds
+from selfpose6d.meshes.mesh import convex_diameter_m
+from selfpose6d.metrics.auc import CORRECT_BELOW_DIAMETERS, CORRECT_BELOW_M
+from selfpose6d.metrics.pose_errors import add, adds, least_add
 
 PointsOf = Mapping[int, Float[np.ndarray, "points 3"]]
 """Model points in metres by object id."""
+SymmetriesOf = Mapping[int, Float[np.ndarray, "symmetries 4 4"]]
+"""Motions that map an object onto itself (metres, the identity among them) by object id."""
+RightBelow = Literal["below_2cm", "below_10pct"]
+"""What counts as right: within 2 cm, or within a tenth of the object's diameter. Everything is reported both ways."""
+RIGHT_BELOW: tuple[RightBelow, ...] = get_args(RightBelow)
 UNMATCHED = -1
 
 
@@ -49,9 +56,14 @@ class ScoredTargets:
     obj_id: Int[np.ndarray, "targets"]
     add_m: Float[np.ndarray, "targets"]
     adds_m: Float[np.ndarray, "targets"]
+    least_add_m: Float[np.ndarray, "targets"] | None
+    """ADD to the nearest of the true poses that the declared symmetries allow; None where that is not asked for."""
+    diameter_m: Float[np.ndarray, "targets"]
     symmetric: Bool[np.ndarray, "targets"]
     confidence: Float[np.ndarray, "targets"]
     status: Shaped[np.ndarray, "targets"]
+    mask_quality: Shaped[np.ndarray, "targets"]
+    mask_kind: Shaped[np.ndarray, "targets"]
     estimate: Int[np.ndarray, "targets"]
     prediction_row: Int[np.ndarray, "targets"]
     truth: Int[np.ndarray, "targets"]
@@ -72,13 +84,32 @@ class ScoredTargets:
         return self.estimate == UNMATCHED
 
     @property
-    def correct(self) -> Bool[np.ndarray, "targets"]:
-        """ADD(-S) under 2 cm."""
-        return self.add_or_adds_m < CORRECT_BELOW_M
+    def right_m(self) -> Float[np.ndarray, "targets"]:
+        """The distance that says what is right: ADD(-S), or the least ADD where that is asked for."""
+        return self.add_or_adds_m if self.least_add_m is None else self.least_add_m
+
+    def right(self, below: RightBelow) -> Bool[np.ndarray, "targets"]:
+        """Which estimates are near enough. A missed target is not, nor one of unknown diameter below a part of it."""
+        return self.right_m < self.limit_m(below)
+
+    def limit_m(self, below: RightBelow) -> Float[np.ndarray, "targets"]:
+        """How far each estimate may be off."""
+        if below == "below_2cm":
+            return np.full(len(self), CORRECT_BELOW_M)
+        return CORRECT_BELOW_DIAMETERS * self.diameter_m
 
 
-def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_ids: Set[int]) -> ScoredTargets:
+def score(
+    estimates: Estimates,
+    truths: Truths,
+    points_m: PointsOf,
+    symmetric_ids: Set[int],
+    symmetries: SymmetriesOf | None = None,
+) -> ScoredTargets:
     """Match and measure. Estimates in images without any target are left out: nothing is asked there.
+
+    With `symmetries` what is right goes by the least ADD over them (of an object without any: ADD); without, by
+    ADD(-S). The assignment is by ADD(-S) in both cases.
 
     Raises:
         DataError: an object has no model points.
@@ -93,13 +124,20 @@ def score(estimates: Estimates, truths: Truths, points_m: PointsOf, symmetric_id
     matched = candidates.take(pairs.estimate)
     taken = np.zeros(len(candidates), bool)
     taken[estimate_of[estimate_of != UNMATCHED]] = True
+    least_m = None
+    if symmetries is not None:
+        least_m = _measured(least_add, pairs, candidates, truths, points_m, symmetries)
     return ScoredTargets(
         obj_id=truths.obj_id[targets],
         add_m=_scatter(_measured(add, pairs, candidates, truths, points_m), is_found, np.inf),
         adds_m=_scatter(_measured(adds, pairs, candidates, truths, points_m), is_found, np.inf),
+        least_add_m=None if least_m is None else _scatter(least_m, is_found, np.inf),
+        diameter_m=_by_object(truths.obj_id[targets], lambda obj_id: convex_diameter_m(points_m[obj_id])),
         symmetric=np.isin(truths.obj_id[targets], sorted(symmetric_ids)),
         confidence=_scatter(matched.confidence, is_found, np.nan),
         status=_scatter(matched.status.astype(object), is_found, NO_CERTIFICATE),
+        mask_quality=_scatter(matched.mask_quality.astype(object), is_found, ""),
+        mask_kind=truths.mask_kind[targets],
         estimate=_scatter(inside[pairs.estimate], is_found, UNMATCHED),
         prediction_row=_scatter(matched.row, is_found, UNKNOWN),
         truth=targets,
@@ -166,15 +204,26 @@ def _assign(
 
 
 def _measured(
-    metric: Callable[..., np.ndarray], pairs: Pairs, estimates: Estimates, truths: Truths, points_m: PointsOf
+    metric: Callable[..., np.ndarray],
+    pairs: Pairs,
+    estimates: Estimates,
+    truths: Truths,
+    points_m: PointsOf,
+    symmetries: SymmetriesOf | None = None,
 ) -> Float[np.ndarray, "pairs"]:
     distance_m = np.full(len(pairs), np.inf)
     obj_id = truths.obj_id[pairs.truth]
     for obj in np.unique(obj_id).tolist():
         rows = np.flatnonzero(obj_id == obj)
         T_est = estimates.T_cam_obj[pairs.estimate[rows]]
-        distance_m[rows] = metric(T_est, truths.T_cam_obj[pairs.truth[rows]], points_m[obj])
+        more = () if symmetries is None else (symmetries.get(obj, np.eye(4)[None]),)
+        distance_m[rows] = metric(T_est, truths.T_cam_obj[pairs.truth[rows]], points_m[obj], *more)
     return distance_m
+
+
+def _by_object(obj_id: Int[np.ndarray, "rows"], value: Callable[[int], float]) -> Float[np.ndarray, "rows"]:
+    values = {obj: value(obj) for obj in np.unique(obj_id).tolist()}
+    return np.array([values[obj] for obj in obj_id.tolist()], dtype=np.float64)
 
 
 def _scatter(values: np.ndarray, is_found: np.ndarray, missing: object) -> np.ndarray:

@@ -1,11 +1,12 @@
 """How a trained network is used."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 
 from selfpose6d.errors import UsageError
+from selfpose6d.labeling.annotate import AnnotateOptions
 
 Refine = Literal["none", "icp", "network", "network+icp"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -25,6 +26,8 @@ class PredictOptions:
     """Steps of the refinement network, or ICP iterations with `icp` alone; None: 2 and 20."""
     verify: bool = False
     """Render, refine and certify the hypotheses; the pose that the image supports best is taken."""
+    annotate: AnnotateOptions = field(default_factory=AnnotateOptions)
+    """How the hypotheses are verified, searched for where they leave doubt, and certified."""
     hypotheses: int = 5
     """Clusters of pixels whose poses are hypotheses."""
     bf16: bool = False

@@ -21,10 +21,9 @@ from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.inference.clustering import cluster_poses
 from selfpose6d.inference.options import PredictOptions
-from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.labeling.certificate import CertifiedPose
-from selfpose6d.labeling.observation import observe
-from selfpose6d.labeling.verify import VerifyOptions, verify
+from selfpose6d.labeling.observation import ObservedFrame
+from selfpose6d.labeling.verify import VerifyOptions, observations, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import Unit
 from selfpose6d.network.checkpoint import load_network
@@ -45,9 +44,9 @@ from selfpose6d.types import (
     RefinementStep,
 )
 
-Verifier = Callable[[Frame, Instance, Tensor], CertifiedPose | PoseEstimate]
-"""Takes a frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), the network's pose first; no pose where it cannot
-render and compare."""
+Verifier = Callable[[ObservedFrame, Instance, Tensor], CertifiedPose | PoseEstimate]
+"""Takes an observed frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), the network's pose first; no pose where it
+cannot render and compare."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ class Predictor:
         if options.refine == "none" and not options.verify:
             return cls(network, options)
         shapes = build_object_shapes(require_all_meshes(network.objects, meshes)).to(device)
-        verifier = _make_verifier(models, meshes, device, options.seed) if options.verify else None
+        verifier = _make_verifier(models, meshes, device, options) if options.verify else None
         return cls(network, options, shapes, verifier)
 
     def __call__(
@@ -169,8 +168,9 @@ class Predictor:
             self.num_instances += len(crops)
             found = self._refine(batch, self._estimate(batch))
             kept = [instance for instance in frame.instances if instance.key not in estimates]
+            seen = self._observed(frame)
             for index, instance in enumerate(kept):
-                estimates[instance.key] = self._finish(frame, instance, found, index)
+                estimates[instance.key] = self._finish(seen, instance, found, index)
         return [estimates[instance.key] for instance in frame.instances]
 
     @contextmanager
@@ -255,15 +255,24 @@ class Predictor:
         result = resolve(T_cam_obj.flatten(0, 1), points_cam_m, cloud, self.shapes.grid, model, options)
         return result.T_cam_obj.unflatten(0, T_cam_obj.shape[:2])
 
-    def _finish(self, frame: Frame, instance: Instance, found: _Hypotheses, index: int) -> PoseEstimate:
+    def _observed(self, frame: Frame) -> ObservedFrame | None:
+        """What verification needs of the frame, made once."""
+        if not self.options.verify:
+            return None
+        with self._timed("verify"):
+            return ObservedFrame.of(frame, self.options.annotate.depth_noise_m)
+
+    def _finish(
+        self, seen: ObservedFrame | None, instance: Instance, found: _Hypotheses, index: int
+    ) -> PoseEstimate:
         T_cam_obj, confidence = found.T_cam_obj[index], float(found.confidence[index, 0])
         path = tuple(RefinementStep(name, _as_numpy(T[index])) for name, T in found.path)
-        if not self.options.verify:
+        if seen is None:
             return PoseEstimate(instance.key, _as_numpy(T_cam_obj[0]), confidence, path=path)
         assert self.verifier is not None
         start_s = time.perf_counter()
         with self._timed("verify"):
-            best = self.verifier(frame, instance, T_cam_obj)
+            best = self.verifier(seen, instance, T_cam_obj)
         if isinstance(best, PoseEstimate):  # nothing to verify by: the network's pose stands, uncertified
             best = CertifiedPose(T_cam_obj[0], Certificate.not_verified(best.reason, confidence))
         path = (*path, RefinementStep("verified", _as_numpy(best.T_cam_obj))) if path else ()
@@ -282,20 +291,30 @@ def _as_numpy(T_cam_obj: Float[Tensor, "4 4"]) -> Float[np.ndarray, "4 4"]:
 
 
 def _make_verifier(
-    models: ModelFiles | Mapping[int, Mesh], meshes: Mapping[int, Mesh], device: torch.device | str, seed: int
+    models: ModelFiles | Mapping[int, Mesh],
+    meshes: Mapping[int, Mesh],
+    device: torch.device | str,
+    predicting: PredictOptions,
 ) -> Verifier:
     symmetries = read_symmetries(models.folder) if isinstance(models, ModelFiles) else {}
     store = ObjectStore(tuple(meshes), meshes.__getitem__, symmetries, default_cache_dir(), str(device))
-    options = AnnotateOptions(seed=seed)
+    options = replace(predicting.annotate, seed=predicting.seed)
 
     def verifier(
-        frame: Frame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
+        seen: ObservedFrame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
     ) -> CertifiedPose | PoseEstimate:
         model = store[instance.key.obj_id]
-        observation = observe(frame, instance, model, options.observation, options.generator(instance))
-        if isinstance(observation, PoseEstimate):
-            return observation
+        found = observations(
+            seen,
+            instance,
+            model,
+            options.mask_quality,
+            options.observation,
+            options.generator(instance),
+        )
+        if isinstance(found, PoseEstimate):
+            return found
         T = T_cam_obj.to(model.device).float()
-        return verify(observation, T, VerifyOptions(options.search, options.certificate))
+        return verify(found, T, VerifyOptions(options.search, options.certificate))
 
     return verifier

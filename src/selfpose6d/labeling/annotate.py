@@ -13,16 +13,21 @@ import numpy as np
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.so3 import random_rotation
 from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose
-from selfpose6d.labeling.observation import ObservationOptions, observe, sample_points, visible_surface
+from selfpose6d.labeling.observation import ObservationOptions, ObservedFrame, sample_points, visible_surface
 from selfpose6d.labeling.pure_icp import pure_icp
-from selfpose6d.labeling.score import ScoredPoses
-from selfpose6d.labeling.search import SearchOptions, search
-from selfpose6d.labeling.verify import certify_after_searches
+from selfpose6d.labeling.search import SearchOptions
+from selfpose6d.labeling.verify import (
+    Found,
+    certify_after_searches,
+    is_plausible,
+    observations,
+    search_observations,
+)
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.objects.store import prepared
 from selfpose6d.resolver.icp import Direction
-from selfpose6d.types import Frame, Instance, LabeledPose
+from selfpose6d.types import Frame, Instance, LabeledPose, MaskQuality
 
 Method = Literal["verified", "icp"]
 
@@ -45,10 +50,19 @@ class AnnotateOptions:
     """How hard the annotator searches."""
     certificate: CertificateOptions = field(default_factory=CertificateOptions)
     """When a pose is certified."""
+    mask_quality: MaskQuality | None = None
+    """What masks are: outlines, outlines with errors, or regions that hold the object; None: found out per instance."""
+    depth_noise_m: float | None = None
+    """Standard deviation of the depth; None: measured on every frame."""
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise UsageError(f"attempts must be at least 1, got {self.attempts}.")
+        if self.depth_noise_m is not None and not 0 < self.depth_noise_m < 0.2:
+            raise UsageError(
+                f"the depth noise must be between 0 and 200 mm, got {1e3 * self.depth_noise_m:g} mm. "
+                "Give a standard deviation in millimetres, as in --depth-noise-mm 2."
+            )
 
     def generator(self, instance: Instance) -> np.random.Generator:
         """The random numbers of one instance: the same whatever else is labelled."""
@@ -69,49 +83,58 @@ def annotate(
         One entry per instance, in their order; `valid=False` with a reason where no pose can be given.
     """
     options = options or AnnotateOptions()
-    return [_annotate_instance(frame, instance, meshes, options) for instance in frame.instances]
+    seen = ObservedFrame.of(frame, options.depth_noise_m)
+    return [_annotate_instance(seen, instance, meshes, options) for instance in frame.instances]
 
 
 def _annotate_instance(
-    frame: Frame, instance: Instance, meshes: Mapping[int, Mesh | ObjectModel], options: AnnotateOptions
+    seen: ObservedFrame,
+    instance: Instance,
+    meshes: Mapping[int, Mesh | ObjectModel],
+    options: AnnotateOptions,
 ) -> LabeledPose:
     obj_id = instance.key.obj_id
     if obj_id not in meshes:
         return LabeledPose.none(instance.key, f"no model for object {obj_id}")
     model = prepared(meshes[obj_id])
     start_s = time.perf_counter()
-    label = (_by_icp if options.method == "icp" else _by_search)(frame, instance, model, options)
-    return replace(label, time_s=time.perf_counter() - start_s)
+    found = (_by_icp if options.method == "icp" else find_pose)(seen, instance, model, options)
+    return replace(_label(instance, found), time_s=time.perf_counter() - start_s)
 
 
-def _by_icp(frame: Frame, instance: Instance, model: ObjectModel, options: AnnotateOptions) -> LabeledPose:
-    surface, generator = visible_surface(frame, instance, model.diameter_m), options.generator(instance)
+def find_pose(
+    seen: ObservedFrame, instance: Instance, model: ObjectModel, options: AnnotateOptions
+) -> CertifiedPose | LabeledPose:
+    """Search, render, certify one instance; or no pose, because."""
+    generator = options.generator(instance)
+    found = observations(seen, instance, model, options.mask_quality, options.observation, generator)
+    if isinstance(found, LabeledPose):
+        return found
+
+    def searches() -> Iterator[Found]:
+        """Each with other points and start rotations than those before it."""
+        yield search_observations(found, options.search)
+        for _ in range(options.attempts - 1):
+            again = [one.resampled(generator) for one in found]
+            R_offset = random_rotation(generator).to(model.device)
+            yield search_observations(again, options.search, R_offset)
+
+    return certify_after_searches(searches(), is_plausible, options.search, options.certificate)
+
+
+def _by_icp(
+    seen: ObservedFrame, instance: Instance, model: ObjectModel, options: AnnotateOptions
+) -> CertifiedPose | LabeledPose:
+    surface, generator = visible_surface(seen.frame, instance, model.diameter_m), options.generator(instance)
     if isinstance(surface, LabeledPose):
         return surface
     cloud = sample_points(surface, options.observation.num_points, generator).to(model.device)
-    return _label(instance, pure_icp(model, cloud, options.direction, generator))
+    return pure_icp(model, cloud, options.direction, generator)
 
 
-def _by_search(frame: Frame, instance: Instance, model: ObjectModel, options: AnnotateOptions) -> LabeledPose:
-    generator = options.generator(instance)
-    observation = observe(frame, instance, model, options.observation, generator)
-    if isinstance(observation, LabeledPose):
-        return observation
-
-    def searches() -> Iterator[ScoredPoses]:
-        """Each with other points and start rotations than those before it."""
-        yield search(observation, options.search)
-        for _ in range(options.attempts - 1):
-            again = observation.resampled(generator)
-            yield search(again, options.search, random_rotation(generator).to(model.device))
-
-    found = certify_after_searches(
-        observation, searches(), lambda pose: pose.certificate.status != "rejected", options.certificate
-    )
-    return _label(instance, found)
-
-
-def _label(instance: Instance, found: CertifiedPose) -> LabeledPose:
+def _label(instance: Instance, found: CertifiedPose | LabeledPose) -> LabeledPose:
+    if isinstance(found, LabeledPose):
+        return found
     return LabeledPose(
         instance.key,
         found.T_cam_obj.double().cpu().numpy(),

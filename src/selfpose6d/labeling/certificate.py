@@ -1,55 +1,63 @@
-"""Accept, doubt or reject: what the refined candidates' scores say about the winner.
+"""Accept, doubt or reject: what the evidence says about the best of the refined candidates.
 
-The scores become a distribution over the candidates; the winner is the pose of least expected error, its confidence
-the part of that distribution that agrees with it (within 2 cm, symmetries of the object considered) times what a
-pose of that quality is worth.
+The candidates' scores, corrected by direct comparison with the best, become a distribution; the winner is the pose of
+least expected error. What is measured of it is rated by a calibration, which knows how often a pose so rated is right.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import transform_points
-from selfpose6d.labeling.hypotheses import align, distinct
-from selfpose6d.labeling.observation import Observation
+from selfpose6d.labeling.calibration import Calibration, Threshold, default_calibration
+from selfpose6d.labeling.candidates import Candidates, render_candidates
+from selfpose6d.labeling.compete import compare_first
+from selfpose6d.labeling.lengths import Lengths
 from selfpose6d.labeling.score import ScoredPoses
-from selfpose6d.labeling.search import SAME_REFINED
-from selfpose6d.labeling.silhouette import silhouette_fractions
+from selfpose6d.labeling.terms import Terms
 from selfpose6d.objects.object_model import ObjectModel
-from selfpose6d.resolver.icp import ResolverOptions
-from selfpose6d.types import Alternative, Certificate
+from selfpose6d.types import Alternative, Certificate, MaskQuality
 
-AGREEMENT_M = 0.02
-"""Poses whose model points are this near agree: what `evaluate` calls right."""
 COMPARED_POINTS = 200
 """Of the model; the mean distance of more differs by less than a tenth of a millimetre."""
-QUALITY_SCORE, QUALITY_WIDTH = 0.7, 0.06
-"""Logistic of how often a pose of a total score is right: set by hand on the real sample and one rendered set."""
+MAX_COMPARED = 5
+"""Competing candidates that are compared with the best one directly: each costs some milliseconds."""
+COMPARED_GAP = 0.2
+"""Candidates that fall this much behind do not compete."""
+COLOUR_WEIGHT, SHAPE_WEIGHT = 1.0, 1.0
+"""Of an advantage in direct comparison, beside the difference of the total scores."""
+EQUAL_RATIO = 0.1
+"""Poses whose points are this near (rms, of the diameter) after a self-similarity are equals by shape."""
+MAX_OUTSIDE_IMAGE = 0.2
+"""Most of the predicted silhouette that may lie outside the image."""
+LISTED = 0.02
+"""Least weight of an alternative that is listed: less than 2 % is no rival."""
 
 
 @dataclass(frozen=True)
 class CertificateOptions:
     """When a pose is certified."""
 
+    risk: float = 0.01
+    """Most of the certified poses that may be wrong."""
     temperature: float = 0.025
     """Difference of total score that makes a candidate e times less likely."""
-    min_score: float = 0.85
-    """Least total score."""
-    min_coverage: float = 0.85
-    """Least part of the mask that the rendering covers."""
-    max_free_space: float = 0.03
-    """Most rendered area in measured free space, as a part of the mask."""
-    max_rms_m: float = 0.012
-    """Most rms distance of the observed points from the model, metres."""
-    min_agreement: float = 0.8
-    """Least part of the distribution that agrees with the winner; below, the pose is ambiguous."""
-    max_outside_image: float = 0.2
-    """Most of the predicted silhouette that may lie outside the image."""
-    min_visible: float = 0.15
-    """Least part of the predicted silhouette that the mask shows."""
+    min_agreement: float = 0.5
+    """Least part of the distribution that agrees with the winner; below, no score certifies the pose."""
+    no_rival: float = 0.9
+    """Part above which nothing competes: what is not certified then is rejected, else ambiguous."""
+    calibration: Calibration = field(default_factory=default_calibration)
+    """What evidence is worth."""
+
+    def __post_init__(self) -> None:
+        self.calibration.threshold(self.risk)
+
+    @property
+    def threshold(self) -> Threshold:
+        """Of the score, at this risk."""
+        return self.calibration.threshold(self.risk)
 
 
 @dataclass(frozen=True)
@@ -58,85 +66,92 @@ class CertifiedPose:
 
     T_cam_obj: Float[Tensor, "4 4"]
     certificate: Certificate
+    terms: Terms | None = None
+    """What the certificate rests on; None where no rendering was compared."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What is measured of each candidate beside its score."""
-
-    rms_m: Float[Tensor, "poses"]
-    """Residual of the observed points."""
-    outside_image: Float[Tensor, "poses"]
-    """Part of the predicted silhouette outside the image."""
-    visible_fraction: Float[Tensor, "poses"]
-    """Part of it that the mask shows."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The winner among the candidates and its certificate."""
+class Standing:
+    """How the candidates stand to each other."""
 
     winner: int
-    certificate: Certificate
+    probability: Float[Tensor, "poses"]
+    distance_m: Float[Tensor, "poses poses"]
+    """Between every two candidates."""
+    same: Bool[Tensor, "poses"]
+    """Which are the same pose as the winner: a tenth of the diameter apart at most, symmetries considered."""
+    margin: float
+    """Advantage of the winner and its like over the strongest of the others."""
+
+    @property
+    def agreement(self) -> float:
+        """Part of the distribution that is the same pose as the winner."""
+        return float(self.probability[self.same].sum())
 
 
-def certify(observation: Observation, candidates: ScoredPoses, options: CertificateOptions) -> CertifiedPose:
-    """Measure the candidates in the whole image, then choose and certify the winner.
+def weigh(candidates: ScoredPoses, fine: Candidates, options: CertificateOptions) -> Standing:
+    """Compare the strongest different candidates with the best one, then choose the winner.
 
-    Of candidates that came to the same pose the best-scored counts: the certificate weighs different answers.
+    Among poses that the object's shape makes equals the choice is by a rule, so that near duplicates of a frame choose
+    alike.
     """
-    model = observation.model
-    kept = distinct(model, candidates.T_cam_obj, candidates.total, SAME_REFINED, len(candidates))
-    candidates = candidates.take(kept)
-    T = candidates.T_cam_obj
-    residual = align(model, observation.cloud_cam_m, T, ResolverOptions(iterations=0))
-    evidence = Evidence(residual.rms_m, *silhouette_fractions(observation, T))
-    decision = decide(model, candidates, evidence, options)
-    return CertifiedPose(T[decision.winner], decision.certificate)
-
-
-def decide(
-    model: ObjectModel, candidates: ScoredPoses, evidence: Evidence, options: CertificateOptions
-) -> Decision:
-    """Choose the winner and say what the evidence is worth."""
-    scores, total = candidates.scores, candidates.total
+    model, lengths = fine.model, fine.crop.lengths
     distance_m = pose_distances(model, candidates.T_cam_obj)
+    total = _compared(candidates, fine, distance_m > lengths.right_m)
     probability = torch.softmax(total / options.temperature, 0)
-    expected_error_m = (distance_m.clamp_max(5 * AGREEMENT_M) * probability).sum(1)
+    expected_error_m = (distance_m.clamp_max(5 * lengths.right_m) * probability).sum(1)
     plausible = total > total.max() - 2 * options.temperature
     winner = int(torch.where(plausible, expected_error_m, torch.inf).argmin())
-    agrees = distance_m[winner] < AGREEMENT_M
-    agreement = float((probability * agrees).sum())
-    competing = total[~agrees].max() if bool((~agrees).any()) else total.new_tensor(-1.0)
-    margin = float(total[agrees].max() - competing)
-    fault = _fault(candidates, evidence, winner, options)
-    status, reason = "certified", ""
-    if fault:
-        status, reason = "rejected", fault
-    elif agreement < options.min_agreement:
-        status = "ambiguous"
-        reason = (
-            f"runner-up too close: another pose scores {abs(margin):.3f} {'below' if margin > 0 else 'above'}"
-        )
-    others = (plausible | (probability > 0.05)) & ~agrees
-    certificate = Certificate(
-        status=status,
-        reason=reason,
-        confidence=agreement * _quality(float(total[winner])),
-        margin=margin,
-        rms_m=float(evidence.rms_m[winner]),
-        coverage=float(scores.coverage[winner]),
-        free_space=float(scores.free_space[winner]),
-        colour=float(scores.colour[winner]),
-        alternatives=_alternatives(candidates, probability, others) if status == "ambiguous" else (),
-    )
-    return Decision(winner, certificate)
+    if float(probability[distance_m[winner] < lengths.right_m].sum()) < options.no_rival:
+        winner = _canonical(model, candidates.T_cam_obj, winner, plausible)
+    same = distance_m[winner] < lengths.right_m
+    margin = COMPARED_GAP
+    if bool((~same).any()):
+        margin = min(margin, float(total[same].max() - total[~same].max()))
+    return Standing(winner, probability, distance_m, same, margin)
+
+
+def _canonical(
+    model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"], winner: int, plausible: Tensor
+) -> int:
+    """Of the winner and the plausible poses that its shape cannot tell from it, the one turned least from the camera's
+    own axes.
+    """
+    variants = T_cam_obj[winner] @ model.similarity.T_obj_obj
+    points = _compared_points(model)
+    placed = transform_points(T_cam_obj, points.expand(len(T_cam_obj), -1, -1))
+    moved = transform_points(variants, points.expand(len(variants), -1, -1))
+    apart_m = torch.cdist(placed.flatten(1), moved.flatten(1)).amin(1) / len(points) ** 0.5
+    equal = plausible & (apart_m < EQUAL_RATIO * model.diameter_m)
+    equal[winner] = True
+    trace = T_cam_obj[:, :3, :3].diagonal(dim1=1, dim2=2).sum(-1)
+    return int(torch.where(equal, trace, -torch.inf).argmax())
+
+
+def _compared_points(model: ObjectModel) -> Float[Tensor, "points 3"]:
+    points = model.grid.points_m[0]
+    return points[torch.linspace(0, len(points) - 1, COMPARED_POINTS, device=points.device).long()]
+
+
+def _compared(candidates: ScoredPoses, fine: Candidates, different: Tensor) -> Float[Tensor, "poses"]:
+    """Total scores, of the strongest candidates that differ from the best less what direct comparison says."""
+    total = candidates.total.clone()
+    best = int(total.argmax())
+    chance = different[best] & (total > total[best] - COMPARED_GAP)
+    order = total.argsort(descending=True, stable=True)
+    others = order[chance[order]][:MAX_COMPARED]
+    if not len(others):
+        return total
+    which = torch.cat([order.new_tensor([best]), others])
+    chosen = candidates.take(which)
+    advantage = compare_first(render_candidates(fine.at(chosen.T_cam_obj)), chosen.scores.shift)
+    total[others] -= COLOUR_WEIGHT * advantage.colour + SHAPE_WEIGHT * advantage.shape
+    return total
 
 
 def pose_distances(model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"]) -> Float[Tensor, "poses poses"]:
     """Mean distance of model points between every two poses (ADD), the least over the object's symmetries, metres."""
-    points, count = model.grid.points_m[0], len(T_cam_obj)
-    points = points[torch.linspace(0, len(points) - 1, COMPARED_POINTS, device=points.device).long()]
+    points, count = _compared_points(model), len(T_cam_obj)
     placed = transform_points(T_cam_obj, points.expand(count, -1, -1))
     variants = (T_cam_obj[:, None] @ model.symmetries).flatten(0, 1)
     moved = transform_points(variants, points.expand(len(variants), -1, -1))
@@ -144,36 +159,90 @@ def pose_distances(model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"]) ->
     return distance.reshape(count, count, -1).amin(-1)
 
 
-def _quality(total: float) -> float:
-    """How often a pose of this total score is right when nothing competes with it."""
-    return 1 / (1 + math.exp(-(total - QUALITY_SCORE) / QUALITY_WIDTH))
-
-
-def _fault(candidates: ScoredPoses, evidence: Evidence, winner: int, options: CertificateOptions) -> str:
-    total, coverage = float(candidates.total[winner]), float(candidates.scores.coverage[winner])
-    free_space, rms_m = float(candidates.scores.free_space[winner]), float(evidence.rms_m[winner])
-    outside, visible = float(evidence.outside_image[winner]), float(evidence.visible_fraction[winner])
-    checks = (
-        (
-            outside > options.max_outside_image,
-            f"{outside:.0%} of the predicted silhouette is outside the image",
-        ),
-        (
-            visible < options.min_visible,
-            f"mostly hidden: only {visible:.0%} of the predicted silhouette is visible",
-        ),
-        (rms_m > options.max_rms_m, f"observed points do not fit: rms {1e3 * rms_m:.1f} mm"),
-        (coverage < options.min_coverage, f"only {coverage:.0%} of the mask is covered"),
-        (free_space > options.max_free_space, f"{free_space:.1%} of the mask's area lies in free space"),
-        (total < options.min_score, f"score too low: {total:.2f}"),
+def decide(
+    candidates: ScoredPoses,
+    standing: Standing,
+    terms: Terms,
+    quality: MaskQuality,
+    lengths: Lengths,
+    rms_m: float,
+    why_ambiguous: str,
+    options: CertificateOptions,
+) -> CertifiedPose:
+    """The certificate of the winner."""
+    threshold, rating = options.threshold, options.calibration.rate(terms, quality)
+    certificate = Certificate(
+        status="certified",
+        reason="",
+        confidence=options.calibration.probability(rating),
+        margin=standing.margin,
+        rms_m=rms_m,
+        coverage=terms.coverage,
+        free_space=1 - terms.free,
+        colour=terms.colour,
+        inlier_ratio=terms.inlier_ratio,
+        noise_m=lengths.noise_m,
+        score=rating,
+        mask_quality=quality,
+        risk=options.risk,
+        bound=threshold.bound,
+        calibration=options.calibration.content_hash,
     )
-    return next((text for failed, text in checks if failed), "")
+    rivals = standing.agreement < options.no_rival
+    certified = may_certify(terms, options) and rating >= threshold.score
+    if rivals and not certified:
+        alternatives = _alternatives(candidates, standing, lengths.right_m)
+        reason = f"{len(alternatives)} poses fit about as well (margin {standing.margin:.3f}){why_ambiguous}"
+        certificate = replace(certificate, status="ambiguous", reason=reason, alternatives=alternatives)
+    elif terms.inside < 1 - MAX_OUTSIDE_IMAGE:
+        reason = f"{1 - terms.inside:.0%} of the predicted silhouette is outside the image"
+        certificate = replace(certificate, status="rejected", reason=reason)
+    elif not certified:
+        certificate = replace(certificate, status="rejected", reason=_shortfall(terms, options, lengths))
+    return CertifiedPose(candidates.T_cam_obj[standing.winner], certificate, terms)
 
 
-def _alternatives(
-    candidates: ScoredPoses, probability: Float[Tensor, "poses"], which: Tensor
-) -> tuple[Alternative, ...]:
+def may_certify(terms: Terms, options: CertificateOptions) -> bool:
+    """Whether a high score is enough: no other pose has as much weight, and most of the silhouette is in the image."""
+    return terms.agreement >= options.min_agreement and terms.inside >= 1 - MAX_OUTSIDE_IMAGE
+
+
+def _shortfall(terms: Terms, options: CertificateOptions, lengths: Lengths) -> str:
+    """What the evidence lacks most."""
+    name = options.calibration.weakest(terms)
+    text = {
+        "total": f"the rendering differs from the image: total score {terms.total:.2f}",
+        "coverage": f"only {terms.coverage:.0%} of the mask is covered",
+        "depth": f"depth does not fit: mean error {1e3 * (1 - terms.depth) * lengths.depth_cap_m:.1f} mm",
+        "free": f"{1 - terms.free:.1%} of the mask's area lies in free space",
+        "colour": f"colours hardly agree: correlation {terms.colour:.2f}",
+        "inlier_ratio": f"observed points do not fit: only {terms.inlier_ratio:.0%} within the noise",
+        "explained": f"only {terms.explained:.0%} of the mask is explained",
+        "outline": f"the outline differs from the mask: overlap {terms.outline:.0%}",
+        "margin": f"another pose is too close: margin {terms.margin:.3f}",
+        "agreement": f"another pose is too close: {terms.agreement:.0%} of the weight agrees with the best",
+        "firmness": "the visible surface slides along itself: nothing holds the pose",
+        "visible": f"mostly hidden: only {terms.visible:.0%} of the predicted silhouette is visible",
+        "inside": f"{1 - terms.inside:.0%} of the predicted silhouette is outside the image",
+        "size": f"few pixels: {2**terms.size:.0f} show the object",
+        "known": f"depth is missing: measured at only {terms.known:.0%} of the mask",
+        "sharpness": f"the noise is large for the object: {1e3 * lengths.noise_m:.1f} mm of {lengths.diameter_m:.3g} m",
+    }[name]
+    return f"evidence too weak for a risk of {options.risk:g}: {text}"
+
+
+def _alternatives(candidates: ScoredPoses, standing: Standing, right_m: float) -> tuple[Alternative, ...]:
+    """Every different pose that the evidence allows, the winner first, weights adding to 1."""
+    probability, left = standing.probability, torch.ones_like(standing.same)
+    found = []
+    for index in [standing.winner, *probability.argsort(descending=True, stable=True).tolist()]:
+        like = left & (standing.distance_m[index] < right_m)
+        weight = float(probability[like].sum())
+        if left[index] and (not found or weight > LISTED):
+            found.append((index, weight))
+        left &= ~like
+    whole = sum(weight for _, weight in found)
     return tuple(
-        Alternative(candidates.T_cam_obj[i].double().cpu().numpy(), float(probability[i]))
-        for i in which.nonzero().squeeze(-1).tolist()
+        Alternative(candidates.T_cam_obj[index].double().cpu().numpy(), weight / whole)
+        for index, weight in found
     )

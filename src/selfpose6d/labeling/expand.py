@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from selfpose6d.labeling.lengths import Lengths
 from selfpose6d.labeling.residuals import geometry_system
 from selfpose6d.objects.object_model import ObjectModel
 
@@ -32,7 +33,10 @@ def similar_poses(model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"]) -> 
 
 
 def sliding_poses(
-    model: ObjectModel, cloud_cam_m: Float[Tensor, "points 3"], T_cam_obj: Float[Tensor, "poses 4 4"]
+    model: ObjectModel,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    lengths: Lengths,
 ) -> Float[Tensor, "more 4 4"]:
     """Every pose rotated once around along the motion that changes the point-to-plane residuals least.
 
@@ -42,7 +46,7 @@ def sliding_poses(
     Reference: Gelfand and Guibas, Shape segmentation using local slippage analysis, 2004.
     """
     centre = model.centre_at(T_cam_obj)
-    H, _ = geometry_system(model, cloud_cam_m, T_cam_obj)
+    H, _ = geometry_system(model, cloud_cam_m, T_cam_obj, lengths)
     scale = H.new_tensor([1.0] * 3 + [2 / model.diameter_m] * 3)
     values, vectors = torch.linalg.eigh(H * scale[:, None] * scale)
     slides = values[:, :3] < SLIPPABLE * values[:, -1:]

@@ -1,7 +1,8 @@
 """What was observed of one instance, prepared once: two crops, the visible surface, the camera. The frame ends here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import cv2
 import numpy as np
@@ -15,8 +16,10 @@ from selfpose6d.errors import UsageError
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
 from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.labeling.detail import erode, high_pass, image_gradient
+from selfpose6d.labeling.lengths import Lengths
+from selfpose6d.labeling.noise import DepthNoise, known_noise, measure_noise
 from selfpose6d.objects.object_model import COARSE_MESH, FINE_MESH, ObjectModel
-from selfpose6d.types import MIN_POINTS, Frame, Instance, LabeledPose
+from selfpose6d.types import MIN_POINTS, Frame, Instance, LabeledPose, MaskQuality
 
 CROP_MARGIN = 0.15
 """Fraction of the mask's side added on each side of it: room for poses that stick out."""
@@ -54,6 +57,29 @@ class ObservationOptions:
 
 
 @dataclass(frozen=True)
+class ObservedFrame:
+    """A frame with what is constant about it: its depth without sentinels (0 is unknown), and that depth's noise."""
+
+    frame: Frame
+    depth_m: Float[np.ndarray, "height width"]
+    noise: DepthNoise
+
+    @classmethod
+    def of(cls, frame: Frame, noise_m: float | None = None) -> "ObservedFrame":
+        """`noise_m`: standard deviation of the depth where it is known; None: measured on the frame."""
+        depth_m = np.nan_to_num(frame.depth_m.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        return cls(frame, depth_m, measure_noise(depth_m) if noise_m is None else known_noise(noise_m))
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A mask as it was given, and what is known of its quality; None: to be found out (an outline, exact or not)."""
+
+    mask: Bool[np.ndarray, "height width"]
+    quality: MaskQuality | None = None
+
+
+@dataclass(frozen=True)
 class ObservedCrop:
     """A square crop about the instance, resized, with all that is constant about it. Depth 0 is unknown.
 
@@ -61,7 +87,8 @@ class ObservedCrop:
     the best of `shifts` = (2 * max_shift_px + 1) squared. `padded_detail` is the high-pass LAB with as many pixels of
     zeros around it; `inner` the mask without its border, `inner_px` the flat indices of its pixels, `shifted` their
     high-pass LAB and its square at each shift. `outside_px` is the distance of each pixel from the mask (0 inside),
-    capped, and its gradients along u and v. `mesh_index` names the level of detail of `ObjectModel.packed` that fits.
+    capped, and its gradients along u and v. `mesh_index` names the level of detail of `ObjectModel.packed` that fits,
+    `lengths` what is near and far for the object at its distance.
     """
 
     rgb: Float[Tensor, "size size 3"]
@@ -70,6 +97,7 @@ class ObservedCrop:
     in_image: Bool[Tensor, "size size"]
     K: Float[Tensor, "3 3"]
     mesh_index: int
+    lengths: Lengths
     max_shift_px: int
     padded_detail: Float[Tensor, "3 padded padded"]
     inner: Bool[Tensor, "size size"]
@@ -100,9 +128,26 @@ class Observation:
     cloud_cam_m: Float[Tensor, "points 3"]
     K: Float[Tensor, "3 3"]
     """Camera matrix of the whole image."""
-    image_shape: tuple[int, int]
-    """(height, width)."""
-    mask_area_px: int
+    mask: Bool[np.ndarray, "height width"]
+    """Of the instance, in the whole image."""
+    prompt: Prompt
+    """The mask that was given; `mask` may be a part of it, or grown from it."""
+    depth_m: Float[np.ndarray, "height width"]
+    """Of the whole image; 0 is unknown."""
+    lengths: Lengths
+    """What is near and far for the object at its distance."""
+    again: Callable[[Bool[np.ndarray, "height width"]], "Observation | LabeledPose"]
+    """The same instance by another mask."""
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return (self.mask.shape[0], self.mask.shape[1])
+
+    @cached_property
+    def mask_area_px(self) -> int:
+        """Pixels of the mask."""
+        return int(self.mask.sum())
 
     def resampled(self, generator: np.random.Generator) -> "Observation":
         """The same with other points of the surface."""
@@ -111,27 +156,36 @@ class Observation:
 
 
 def observe(
-    frame: Frame,
+    seen: ObservedFrame,
     instance: Instance,
     model: ObjectModel,
     options: ObservationOptions,
     generator: np.random.Generator,
+    prompt: Prompt | None = None,
 ) -> Observation | LabeledPose:
-    """Everything that scoring and refining need of an instance, on the model's device; or no pose, because."""
-    surface = visible_surface(frame, instance, model.diameter_m)
+    """Everything that scoring and refining need of an instance, on the model's device; or no pose, because.
+
+    `prompt`: what was given, where the instance's mask is another.
+    """
+    prompt = prompt or Prompt(instance.mask)
+    surface = visible_surface(seen.frame, instance, model.diameter_m)
     if isinstance(surface, LabeledPose):
         return surface
     box, device = square_box(instance.mask, CROP_MARGIN), model.device
-    crop = partial(observe_crop, frame, instance.mask, box, device)
+    lengths = Lengths(model.diameter_m, seen.noise.at(float(np.median(surface[:, 2]))))
+    crop = partial(observe_crop, seen, instance.mask, box, device, lengths)
     return Observation(
         model=model,
         coarse=crop(options.coarse_px, COARSE_MESH, max_shift_px=int(options.coarse_px * COARSE_SHIFT_RATIO)),
         fine=crop(options.fine_px, FINE_MESH, max_shift_px=int(options.fine_px * FINE_SHIFT_RATIO)),
         surface_cam_m=surface,
         cloud_cam_m=sample_points(surface, options.num_points, generator).to(device),
-        K=torch.from_numpy(frame.K).to(device, torch.float32),
-        image_shape=(instance.mask.shape[0], instance.mask.shape[1]),
-        mask_area_px=int(instance.mask.sum()),
+        K=torch.from_numpy(seen.frame.K).to(device, torch.float32),
+        mask=instance.mask,
+        prompt=prompt,
+        depth_m=seen.depth_m,
+        lengths=lengths,
+        again=lambda mask: observe(seen, replace(instance, mask=mask), model, options, generator, prompt),
     )
 
 
@@ -173,16 +227,19 @@ def sample_points(
 
 
 def observe_crop(
-    frame: Frame,
+    seen: ObservedFrame,
     mask: Bool[np.ndarray, "height width"],
     box: CropBox,
     device: torch.device,
+    lengths: Lengths,
     size_px: int,
     mesh_index: int,
     max_shift_px: int,
 ) -> ObservedCrop:
     """Resample the frame to the crop (colours by area, depth and mask by the nearest pixel) and prepare it."""
-    rgb = torch.from_numpy(_warp(frame.rgb, box, size_px, smooth=True).astype(np.float32) / 255.0).to(device)
+    rgb = torch.from_numpy(_warp(seen.frame.rgb, box, size_px, smooth=True).astype(np.float32) / 255.0).to(
+        device
+    )
     in_image = _warp(np.ones(mask.shape, np.uint8), box, size_px, smooth=False).astype(bool)
     mask = _warp(mask.astype(np.uint8), box, size_px, smooth=False).astype(bool)
     mask_px = torch.from_numpy(mask).to(device)
@@ -191,13 +248,12 @@ def observe_crop(
     row, column = inner.nonzero().unbind(1)
     return ObservedCrop(
         rgb=rgb,
-        depth_m=torch.from_numpy(_warp(frame.depth_m.astype(np.float32), box, size_px, smooth=False)).to(
-            device
-        ),
+        depth_m=torch.from_numpy(_warp(seen.depth_m, box, size_px, smooth=False)).to(device),
         mask=mask_px,
         in_image=torch.from_numpy(in_image).to(device),
-        K=crop_intrinsics(torch.from_numpy(frame.K.astype(np.float32)), box, size_px).to(device),
+        K=crop_intrinsics(torch.from_numpy(seen.frame.K.astype(np.float32)), box, size_px).to(device),
         mesh_index=mesh_index,
+        lengths=lengths,
         max_shift_px=max_shift_px,
         padded_detail=detail,
         inner=inner,

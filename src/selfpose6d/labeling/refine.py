@@ -9,13 +9,11 @@ from torch import Tensor
 
 from selfpose6d.geometry.se3 import rotate_about
 from selfpose6d.labeling.candidates import Candidates, RenderedCandidates, render_candidates
-from selfpose6d.labeling.residuals import GEOMETRY_SCALE_M, geometry_system, rendered_system
+from selfpose6d.labeling.residuals import geometry_system, rendered_system
 from selfpose6d.labeling.score import ScoredPoses, Scores, ScoreWeights, score
 
 DAMPING = 1e-2
-"""Of the normal equations, as a fraction of a point's weight at `GEOMETRY_SCALE_M`: keeps slippable motions at rest."""
-MAX_STEP_M = 0.02
-"""Longest step: beyond it the residuals are not linear."""
+"""Of the normal equations, as a fraction of a point's weight at the geometry scale: keeps slippable motions at rest."""
 NEAREST_WEIGHT = 0.3
 """Of the nearest-sample residuals beside the rendered ones: they reach farther, but through thin walls."""
 
@@ -63,11 +61,13 @@ def gauss_newton_step(
 ) -> Float[Tensor, "poses 4 4"]:
     """One damped step of all candidates."""
     model, T = rendered.candidates.model, rendered.candidates.T_cam_obj
-    H, g = geometry_system(model, cloud_cam_m, T)
+    lengths = rendered.crop.lengths
+    H, g = geometry_system(model, cloud_cam_m, T, lengths)
     H_rendered, g_rendered = rendered_system(rendered, scores.shift if steer_by_colour else None)
     radius = 0.5 * model.diameter_m
-    damping = DAMPING * torch.diag(T.new_tensor([1.0] * 3 + [radius**2] * 3)) / GEOMETRY_SCALE_M**2
+    damping = DAMPING * torch.diag(T.new_tensor([1.0] * 3 + [radius**2] * 3))
+    damping = damping / lengths.geometry_scale_m**2
     twist = torch.linalg.solve(NEAREST_WEIGHT * H + H_rendered + damping, NEAREST_WEIGHT * g + g_rendered)
-    limit = T.new_tensor([MAX_STEP_M] * 3 + [MAX_STEP_M / radius] * 3)
+    limit = T.new_tensor([lengths.max_step_m] * 3 + [lengths.max_step_m / radius] * 3)
     twist = twist * (limit / twist.abs().clamp_min(1e-12)).amin(-1, keepdim=True).clamp_max(1.0)
     return rotate_about(T, rendered.candidates.centre_cam_m, twist)

@@ -22,14 +22,10 @@ from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.labeling.candidates import RenderedCandidates
 from selfpose6d.labeling.detail import erode, image_gradient
+from selfpose6d.labeling.lengths import Lengths
 from selfpose6d.labeling.residuals_numba import accumulate_systems
-from selfpose6d.labeling.score import FREE_SPACE_M
 from selfpose6d.objects.object_model import ObjectModel
 
-GEOMETRY_SCALE_M = 0.003
-"""Depth noise of a structured-light camera at arm's length."""
-ROBUST_M = 0.01
-"""Beyond about this a residual is another surface's."""
 COLOUR_SCALE_LAB = 16.0
 """Of matching detail under another light; half and twice of it score the same (docs/results.md)."""
 SILHOUETTE_SCALE_PX = 0.5
@@ -45,14 +41,22 @@ class ResidualScales(NamedTuple):
     silhouette_px: float
     free_space_m: float
 
+    @classmethod
+    def of(cls, lengths: Lengths) -> "ResidualScales":
+        """For one object at one distance."""
+        lengths_m = lengths.geometry_scale_m, lengths.robust_m, lengths.free_space_m
+        return cls(lengths_m[0], lengths_m[1], COLOUR_SCALE_LAB, SILHOUETTE_SCALE_PX, lengths_m[2])
 
-SCALES = ResidualScales(GEOMETRY_SCALE_M, ROBUST_M, COLOUR_SCALE_LAB, SILHOUETTE_SCALE_PX, FREE_SPACE_M)
+
 System = tuple[Float[Tensor, "poses 6 6"], Float[Tensor, "poses 6"]]
 """Normal equations H, g of every pose."""
 
 
 def geometry_system(
-    model: ObjectModel, cloud_cam_m: Float[Tensor, "points 3"], T: Float[Tensor, "poses 4 4"]
+    model: ObjectModel,
+    cloud_cam_m: Float[Tensor, "points 3"],
+    T: Float[Tensor, "poses 4 4"],
+    lengths: Lengths,
 ) -> System:
     """Observed points against the planes of their nearest samples, Geman-McClure weights."""
     num_poses, num_points, centre = len(T), len(cloud_cam_m), model.centre_at(T)
@@ -63,8 +67,9 @@ def geometry_system(
     normal = model.grid.normals[0][index] @ T[:, :3, :3].mT
     offset = cloud_cam_m - nearest
     J = torch.cat([normal, torch.linalg.cross(nearest - centre[:, None], normal)], -1)
-    robust = (ROBUST_M**2 / (ROBUST_M**2 + offset.square().sum(-1))).square()
-    weighted = (J * (robust / (num_points * GEOMETRY_SCALE_M**2))[..., None]).mT
+    robust_m2 = lengths.robust_m**2
+    robust = (robust_m2 / (robust_m2 + offset.square().sum(-1))).square()
+    weighted = (J * (robust / (num_points * lengths.geometry_scale_m**2))[..., None]).mT
     return weighted @ J, (weighted @ (normal * offset).sum(-1)[..., None]).squeeze(-1)
 
 
@@ -102,7 +107,7 @@ def _rendered_system_numba(rendered: RenderedCandidates, shift: Int[Tensor, "pos
         T.double().numpy(),
         candidates.centre_cam_m.double().numpy(),
         corner,
-        SCALES,
+        ResidualScales.of(crop.lengths),
         H,
         g,
     )
@@ -133,7 +138,8 @@ def depth_system(rendered: RenderedCandidates) -> System:
     normal = normal @ T[:, :3, :3].mT
     ray = X / X[..., 2:].clamp_min(1e-3)
     r = (normal * ray).sum(-1) * gap_m.flatten(1)
-    w = measured / (1 + (gap_m / ROBUST_M).square()).square() / (crop.area_px * GEOMETRY_SCALE_M**2)
+    w = measured / (1 + (gap_m / crop.lengths.robust_m).square()).square()
+    w = w / (crop.area_px * crop.lengths.geometry_scale_m**2)
     J = torch.cat([normal, torch.linalg.cross(X - candidates.centre_cam_m[:, None], normal)], -1)
     weighted = (J * w.flatten(1)[..., None]).mT
     return weighted @ J, (weighted @ r[..., None]).squeeze(-1)
@@ -161,7 +167,7 @@ def free_space_terms(rendered: RenderedCandidates) -> Float[Tensor, "poses 5 siz
     """Rendered pixels that hide measured background, down the mask's distance field."""
     crop, (distance, du, dv) = rendered.crop, rendered.crop.outside_px
     wrong = rendered.covered & (~crop.mask & (crop.depth_m > 0) & crop.in_image)
-    wrong = wrong & (crop.depth_m - rendered.depth_m > FREE_SPACE_M)
+    wrong = wrong & (crop.depth_m - rendered.depth_m > crop.lengths.free_space_m)
     terms = torch.stack([du * du, du * dv, dv * dv, -du * distance, -dv * distance])
     return terms * (wrong / (crop.area_px * SILHOUETTE_SCALE_PX**2))[:, None]
 

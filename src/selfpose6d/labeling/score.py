@@ -17,10 +17,6 @@ from selfpose6d.labeling.score_numba import count_shapes, pick_covered
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.types import Rasterization
 
-DEPTH_CAP_M = 0.02
-"""Depth errors count up to here, so that an occluder in the mask is not worse than a miss."""
-FREE_SPACE_M = 0.015
-"""Measured this far behind the rendering, the space is free: BOP's visibility tolerance."""
 NOISE_LAB = 4.0
 """Detail weaker than this is camera noise; as a floor of the correlation it keeps plain surfaces near 0."""
 MAX_COARSE_COLOUR = 0.5
@@ -91,7 +87,7 @@ def score(rendered: RenderedCandidates, weights: ScoreWeights, backend: Backend 
     compiled = runs_numba(backend, rendered.depth_m.device)
     seen, measured, gap_m, hiding = (_count_numba if compiled else _count_torch)(rendered)
     coverage, free_space = seen / rendered.crop.area_px, hiding / rendered.crop.area_px
-    depth = gap_m / (DEPTH_CAP_M * measured.clamp_min(1))
+    depth = gap_m / (rendered.crop.lengths.depth_cap_m * measured.clamp_min(1))
     if rendered.detail is not None:
         colour, shift = colour_correlation(rendered, compiled)
     else:
@@ -144,8 +140,8 @@ def _count_numba(rendered: RenderedCandidates) -> Float[Tensor, "4 poses"]:
         crop.in_image.numpy(),
         rendered.covered.numpy(),
         rendered.depth_m.numpy(),
-        DEPTH_CAP_M,
-        FREE_SPACE_M,
+        crop.lengths.depth_cap_m,
+        crop.lengths.free_space_m,
         counts,
     )
     return torch.from_numpy(counts)
@@ -160,8 +156,8 @@ def _count_torch(rendered: RenderedCandidates) -> Float[Tensor, "4 poses"]:
     gap_m = crop.depth_m - rendered.depth_m
     seen = covered & crop.mask
     measured = seen & known
-    error_m = gap_m.abs().clamp_max(DEPTH_CAP_M) * measured
-    hiding = covered & (~crop.mask & known & crop.in_image) & (gap_m > FREE_SPACE_M)
+    error_m = gap_m.abs().clamp_max(crop.lengths.depth_cap_m) * measured
+    hiding = covered & (~crop.mask & known & crop.in_image) & (gap_m > crop.lengths.free_space_m)
     return torch.stack([value.sum((1, 2)).to(gap_m) for value in (seen, measured, error_m, hiding)])
 
 

@@ -5,7 +5,7 @@
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
@@ -15,29 +15,22 @@ from torch import Tensor
 from selfpose6d.errors import UsageError
 from selfpose6d.labeling.candidates import Candidates
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
-from selfpose6d.labeling.hypotheses import PoseSpacing, align, distinct, start_poses
+from selfpose6d.labeling.hypotheses import align, distinct, start_poses
 from selfpose6d.labeling.joint_refine import JointRefineOptions, joint_refine
 from selfpose6d.labeling.observation import Observation
 from selfpose6d.labeling.refine import RefineOptions, refine
 from selfpose6d.labeling.score import ScoredPoses, ScoreWeights, coarse_score
-from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.resolver.icp import ResolverOptions
 
 Refinement = Literal["gauss-newton", "joint-loss"]
 
-SAME_CANDIDATE = PoseSpacing(math.radians(6), 0.01)
-"""Candidates this near refine to one pose: the basin of a few Gauss-Newton steps."""
-SAME_REFINED = PoseSpacing(math.radians(8), 0.01)
-"""The same for refined candidates, which have moved towards each other."""
-SAME_KIND = PoseSpacing(math.radians(20), 0.02)
-"""Poses this far apart are different explanations, not variants of one."""
 EXPANDED = 3
 """Best poses of different kinds that are multiplied by what geometry cannot tell apart."""
 MAX_EQUIVALENT = 128
 """Most poses that geometry cannot tell apart, after thinning: as many as are rendered at first."""
-RMS_RATIO, RMS_SLACK_M = 2.0, 0.002
-"""A pose fits as well as the best up to twice its residual and the noise of a camera at arm's length; scores hardly
-depend on either (docs/results.md)."""
+RMS_RATIO = 2.0
+"""A pose fits as well as the best up to twice its residual, and some slack; scores hardly depend on either
+(docs/results.md)."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +47,8 @@ class SearchOptions:
     """Candidates refined on the coarse crop."""
     fine_candidates: int = 10
     """Candidates refined on the fine crop."""
+    challengers: int = 6
+    """Poses that geometry cannot tell from the best candidate, of different kinds, that are refined against it."""
     coarse_steps: int = 4
     """Gauss-Newton steps on the coarse crop."""
     fine_steps: int = 3
@@ -71,7 +66,7 @@ class SearchOptions:
     """Weights of the score's terms."""
 
     def __post_init__(self) -> None:
-        for name in ("rotations", "rendered", "coarse_candidates", "fine_candidates"):
+        for name in ("rotations", "rendered", "coarse_candidates", "fine_candidates", "challengers"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}.")
         for name in ("coarse_steps", "fine_steps"):
@@ -106,12 +101,48 @@ def search(
     """
     model, cloud = observation.model, observation.cloud_cam_m
     aligned = align(model, cloud, start_poses(model, cloud, options.rotations, R_offset), options.resolver)
-    kept = distinct(model, aligned.T_cam_obj, -aligned.rms_m, SAME_CANDIDATE, options.rendered)
+    kept = distinct(
+        model, aligned.T_cam_obj, -aligned.rms_m, observation.lengths.same_candidate, options.rendered
+    )
     T, total = score_and_expand(
         observation, aligned.T_cam_obj[kept], float(aligned.rms_m.min()), EXPANDED, options
     )
-    kept = distinct(model, T, total, SAME_CANDIDATE, options.coarse_candidates)
+    kept = distinct(model, T, total, observation.lengths.same_candidate, options.coarse_candidates)
     return refine_candidates(observation, T[kept], options)
+
+
+def search_again(
+    observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"], options: SearchOptions
+) -> ScoredPoses:
+    """Candidates of an instance whose poses by another mask are known: these, and what depth cannot tell from them."""
+    model, cloud = observation.model, observation.cloud_cam_m
+    aligned = align(model, cloud, T_cam_obj, options.resolver)
+    T = torch.cat([T_cam_obj, aligned.T_cam_obj])
+    T, total = score_and_expand(observation, T, float(aligned.rms_m.min()), EXPANDED, options)
+    kept = distinct(model, T, total, observation.lengths.same_candidate, options.coarse_candidates)
+    return refine_candidates(observation, T[kept], options)
+
+
+def challenge(observation: Observation, found: ScoredPoses, options: SearchOptions) -> ScoredPoses:
+    """The candidates, and what geometry cannot tell from the best of them, refined like them.
+
+    The search looks for such poses too, but from rough ones, whose colours do not lie on each other yet: there the right
+    one of two can fall behind. Beside a refined pose its equals are nearly refined.
+    """
+    model, lengths = observation.model, observation.lengths
+    best = found.T_cam_obj[found.total.argmax()][None]
+    cloud = observation.cloud_cam_m
+    best_rms_m = float(align(model, cloud, best, ResolverOptions(iterations=0)).rms_m[0])
+    more = equivalent_poses(observation, best, best_rms_m)
+    if not len(more):
+        return found
+    total = score_coarse(observation, more, options)
+    kept = distinct(model, more, total, lengths.same_kind, options.challengers)
+    fine = Candidates(model, observation.fine, more[kept])
+    refined = refine(fine, cloud, options.weights, replace(options.fine, max_gap=math.inf))
+    joined = found.join(refined)
+    same = distinct(model, joined.T_cam_obj, joined.total, lengths.same_refined, len(joined))
+    return joined.take(same)
 
 
 def score_and_expand(
@@ -125,8 +156,8 @@ def score_and_expand(
     best of different kinds.
     """
     model, total = observation.model, score_coarse(observation, T, options)
-    best = T[distinct(model, T, total, SAME_KIND, expanded)]
-    more = equivalent_poses(model, observation.cloud_cam_m, best, best_rms_m)
+    best = T[distinct(model, T, total, observation.lengths.same_kind, expanded)]
+    more = equivalent_poses(observation, best, best_rms_m)
     if not len(more):
         return T, total
     return torch.cat([T, more]), torch.cat([total, score_coarse(observation, more, options)])
@@ -147,7 +178,12 @@ def refine_candidates(
     """Refine poses from anywhere (search, a network) on both crops; best first."""
     model, cloud, weights = observation.model, observation.cloud_cam_m, options.weights
     coarse = refine(Candidates(model, observation.coarse, T_cam_obj), cloud, weights, options.coarse)
-    kept = distinct(model, coarse.T_cam_obj, coarse.total, SAME_REFINED, options.fine_candidates)
+    lengths, most = observation.lengths, options.fine_candidates
+    kept = [
+        distinct(model, coarse.T_cam_obj, coarse.total, spacing, count)
+        for spacing, count in ((lengths.same_refined, most), (lengths.same_kind, most // 2 + 1))
+    ]
+    kept = torch.cat(kept).unique()
     kept = kept[coarse.total[kept] > coarse.total.max() - options.fine_gap]
     fine = Candidates(model, observation.fine, coarse.T_cam_obj[kept])
     if options.refinement == "joint-loss":
@@ -156,17 +192,17 @@ def refine_candidates(
 
 
 def equivalent_poses(
-    model: ObjectModel,
-    cloud_cam_m: Float[Tensor, "points 3"],
-    T: Float[Tensor, "poses 4 4"],
-    best_rms_m: float,
+    observation: Observation, T: Float[Tensor, "poses 4 4"], best_rms_m: float
 ) -> Float[Tensor, "more 4 4"]:
     """Poses that depth cannot tell from `T`, aligned; those that do not fit the cloud after all are dropped."""
-    more = torch.cat([similar_poses(model, T), sliding_poses(model, cloud_cam_m, T)])
+    model, cloud_cam_m, lengths = observation.model, observation.cloud_cam_m, observation.lengths
+    more = torch.cat([similar_poses(model, T), sliding_poses(model, cloud_cam_m, T, lengths)])
     if not len(more):
         return more
     aligned = align(model, cloud_cam_m, more, ResolverOptions(iterations=3))
-    fits = aligned.T_cam_obj[aligned.rms_m < RMS_RATIO * best_rms_m + RMS_SLACK_M]
+    fits = aligned.T_cam_obj[aligned.rms_m < RMS_RATIO * best_rms_m + lengths.rms_slack_m]
     if not len(fits):
         return fits
-    return fits[distinct(model, fits, fits.new_zeros(len(fits)), SAME_CANDIDATE, MAX_EQUIVALENT)]
+    return fits[
+        distinct(model, fits, fits.new_zeros(len(fits)), observation.lengths.same_candidate, MAX_EQUIVALENT)
+    ]

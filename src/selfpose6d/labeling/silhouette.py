@@ -19,7 +19,7 @@ def silhouette_fractions(
 ) -> tuple[Float[Tensor, "poses"], Float[Tensor, "poses"]]:
     """(outside the image, mask area over silhouette area) of each pose, whole objects rendered."""
     model, device, num_poses = observation.model, T_cam_obj.device, len(T_cam_obj)
-    boxes = [_whole_object_box(observation.K, T, model) for T in T_cam_obj]
+    boxes = [whole_object_box(observation.K, T, model) for T in T_cam_obj]
     K_crop = torch.stack([crop_intrinsics(observation.K, box, SIZE_PX) for box in boxes])
     index = torch.full((num_poses,), COARSE_MESH, device=device)
     posed = PosedMeshes(model.packed, index, T_cam_obj, K_crop, SIZE_PX, SIZE_PX)
@@ -39,7 +39,8 @@ def silhouette_fractions(
     return outside, (observation.mask_area_px / area_px).clamp_max(1.0)
 
 
-def _whole_object_box(K: Float[Tensor, "3 3"], T: Float[Tensor, "4 4"], model: ObjectModel) -> CropBox:
+def whole_object_box(K: Float[Tensor, "3 3"], T: Float[Tensor, "4 4"], model: ObjectModel) -> CropBox:
+    """The square of the image that holds the object's silhouette at a pose, with a margin of 5 %."""
     centre = model.centre_at(T[None])[0]
     u, v = ((K @ centre) / centre[2])[:2].tolist()
     # 5 % of margin; 5 cm keep the box finite where the object reaches the camera

@@ -1,28 +1,35 @@
-"""From refined candidates to a certified pose: search and certify, again while it is in doubt; and verification at test
-time, which starts from a network's hypotheses. The network's own pose competes as it is.
+"""From an instance to a certified pose: observe, search and certify, again while it is in doubt; and verification at
+test time, which starts from a network's hypotheses. The network's own pose competes as it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.labeling.candidates import Candidates, render_candidates
-from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose, certify
+from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose
+from selfpose6d.labeling.certify import agreement_with_prompt, certify
 from selfpose6d.labeling.expand import sliding_poses
 from selfpose6d.labeling.hypotheses import align, distinct
-from selfpose6d.labeling.observation import Observation
+from selfpose6d.labeling.lengths import Lengths
+from selfpose6d.labeling.observation import Observation, ObservationOptions, ObservedFrame, Prompt, observe
+from selfpose6d.labeling.region import is_box, segments
+from selfpose6d.labeling.regrow import explain
 from selfpose6d.labeling.score import ScoredPoses, score
-from selfpose6d.labeling.search import (
-    SAME_CANDIDATE,
-    SAME_KIND,
-    SearchOptions,
-    refine_candidates,
-    score_and_expand,
-    search,
-)
+from selfpose6d.labeling.search import SearchOptions, refine_candidates, score_and_expand, search
+from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.types import Instance, LabeledPose, MaskQuality
+
+PLAUSIBLE = 0.8
+"""Of coverage, explained mask and inliers: right poses mostly have more; less may be a search that failed."""
+SEARCHED_POSES = 4
+"""Of each surface of a region that compete to be the object."""
+Found = tuple[Observation, ScoredPoses]
+"""What a search found, and of which observation."""
 
 
 @dataclass(frozen=True)
@@ -40,44 +47,133 @@ class VerifyOptions:
     slide on itself: then a few hypotheses do not show all competing poses."""
 
 
+def observations(
+    seen: ObservedFrame,
+    instance: Instance,
+    model: ObjectModel,
+    quality: MaskQuality | None,
+    options: ObservationOptions,
+    generator: np.random.Generator,
+) -> list[Observation] | LabeledPose:
+    """The instance as its mask shows it; of a region, one for each surface in it. Or no pose, because.
+
+    `quality` None: a region where the instance says so or its mask is a box, else an outline.
+    """
+    mask = instance.mask
+    if quality is None and (instance.region or is_box(mask)):
+        quality = "box"
+    prompt = Prompt(mask, quality)
+    if quality != "box":
+        found = observe(seen, instance, model, options, generator, prompt)
+        return [found] if isinstance(found, Observation) else found
+    known_m = seen.depth_m[mask & (seen.depth_m > 0)]
+    if not len(known_m):
+        return LabeledPose.none(instance.key, "too few points: no depth in the region")
+    lengths = Lengths(model.diameter_m, seen.noise.at(float(np.median(known_m))))
+    parts = segments(mask, seen.depth_m, seen.frame.K, lengths)
+    tried = [observe(seen, replace(instance, mask=part), model, options, generator, prompt) for part in parts]
+    found = [one for one in tried if isinstance(one, Observation)]
+    if found:
+        return found
+    return LabeledPose.none(instance.key, "no surface of the object's size in the region")
+
+
+def search_observations(
+    observations: list[Observation], options: SearchOptions, R_offset: Float[Tensor, "3 3"] | None = None
+) -> Found:
+    """Candidates of the likeliest surface, and those of the others after them."""
+    found = [(one, search(one, options, R_offset)) for one in observations]
+    if len(found) == 1:
+        return found[0]
+    support = [
+        [_support(one, candidates, index) for index in range(min(SEARCHED_POSES, len(candidates)))]
+        for one, candidates in found
+    ]
+    best = max(range(len(found)), key=lambda index: max(support[index]))
+    observation, candidates = found[best]
+    likeliest = torch.zeros(len(candidates), dtype=torch.bool)
+    likeliest[int(np.argmax(support[best]))] = True
+    total = torch.where(
+        likeliest.to(candidates.total.device), candidates.total.max() + 1e-3, candidates.total
+    )
+    joined = replace(candidates, scores=replace(candidates.scores, total=total))
+    for index, (_, others) in enumerate(found):
+        if index != best:
+            strongest = others.take(torch.arange(min(SEARCHED_POSES, len(others))))
+            behind = strongest.total - strongest.total.max() + total.min()
+            joined = joined.join(replace(strongest, scores=replace(strongest.scores, total=behind)))
+    return observation, joined
+
+
+def _support(observation: Observation, candidates: ScoredPoses, index: int) -> float:
+    """What speaks for a pose whatever surface it was found on: its own fit, and that it fills the region."""
+    explained, outline = agreement_with_prompt(
+        explain(observation, candidates.T_cam_obj[index][None]), observation.prompt, "box"
+    )
+    scores = candidates.scores
+    fit = 0.5 * scores.colour[index] - scores.depth[index] - 2 * scores.free_space[index]
+    return explained + outline + float(fit)
+
+
 def certify_after_searches(
-    observation: Observation,
-    searches: Iterable[ScoredPoses],
+    searches: Iterable[Found],
     is_enough: Callable[[CertifiedPose], bool],
+    search: SearchOptions,
     options: CertificateOptions,
 ) -> CertifiedPose:
     """Certify what the first search found, and while that is not enough, what it and those after it found together.
 
-    `searches` makes candidates when asked for them; the first is always asked.
+    `searches` makes candidates when asked for them; the first is always asked. Searches of different surfaces of a
+    region are not joined: the better-rated pose stands.
     """
-    found, pose = None, None
-    for more in searches:
-        found = more if found is None else found.join(more)
-        pose = certify(observation, found, options)
-        if is_enough(pose):
+    best: CertifiedPose | None = None
+    before: Found | None = None
+    for observation, candidates in searches:
+        joins = before is not None and before[0].mask is observation.mask
+        if before is not None and joins:
+            candidates = before[1].join(candidates)
+        before = observation, candidates
+        pose = certify(observation, candidates, search, options)
+        if best is None or joins or _fit(pose) > _fit(best):
+            best = pose
+        if is_enough(best):
             break
-    assert pose is not None, "at least one search"
-    return pose
+    assert best is not None, "at least one search"
+    return best
+
+
+def _fit(pose: CertifiedPose) -> float:
+    assert pose.terms is not None
+    return pose.terms.total + pose.terms.explained + pose.terms.outline
+
+
+def is_plausible(pose: CertifiedPose) -> bool:
+    """Whether searching again is not worth it. Does not depend on the calibration, which is made with it."""
+    terms = pose.terms
+    return terms is not None and min(terms.coverage, terms.explained, terms.inlier_ratio) > PLAUSIBLE
 
 
 def verify(
-    observation: Observation, T_cam_obj: Float[Tensor, "hypotheses 4 4"], options: VerifyOptions
+    observations: list[Observation], T_cam_obj: Float[Tensor, "hypotheses 4 4"], options: VerifyOptions
 ) -> CertifiedPose:
     """The pose that the image supports best, of hypotheses (the network's first) and what comes of them."""
+    first = observations[0]
 
-    def searches() -> Iterator[ScoredPoses]:
-        refined = refine_candidates(observation, _candidates(observation, T_cam_obj, options), options.search)
-        own = Candidates(observation.model, observation.fine, T_cam_obj[:1])
-        yield refined.join(ScoredPoses(own.T_cam_obj, score(render_candidates(own), options.search.weights)))
+    def searches() -> Iterator[Found]:
+        refined = refine_candidates(first, _candidates(first, T_cam_obj, options), options.search)
+        own = Candidates(first.model, first.fine, T_cam_obj[:1])
+        scored = ScoredPoses(own.T_cam_obj, score(render_candidates(own), options.search.weights))
+        yield first, refined.join(scored)
         if options.search_doubtful:
-            yield search(observation, options.search)
+            yield search_observations(observations, options.search)
 
     def is_enough(pose: CertifiedPose) -> bool:
         if pose.certificate.status != "certified":
             return False
-        return not len(sliding_poses(observation.model, observation.cloud_cam_m, pose.T_cam_obj[None]))
+        T = pose.T_cam_obj[None]
+        return not len(sliding_poses(first.model, first.cloud_cam_m, T, first.lengths))
 
-    return certify_after_searches(observation, searches(), is_enough, options.certificate)
+    return certify_after_searches(searches(), is_enough, options.search, options.certificate)
 
 
 def _candidates(
@@ -91,6 +187,7 @@ def _candidates(
     T = torch.cat([T_cam_obj, aligned.T_cam_obj])
     T, total = score_and_expand(observation, T, float(aligned.rms_m.min()), 1, options.search)
     kept = [
-        distinct(model, T, total, spacing, options.max_candidates) for spacing in (SAME_CANDIDATE, SAME_KIND)
+        distinct(model, T, total, spacing, options.max_candidates)
+        for spacing in (observation.lengths.same_candidate, observation.lengths.same_kind)
     ]
     return T[torch.cat(kept).unique()]

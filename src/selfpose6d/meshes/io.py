@@ -4,6 +4,7 @@ Millimetres exist only here and at the other borders to files (`datasets/bop`, `
 """
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import METRES_PER_MM, METRES_PER_UNIT, Unit
 
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp", ".ktx2")
 _POSITION_AND_NORMAL = tuple((name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz"))
 _TEXTURE_COORDINATES = (("texture_u", "<f4"), ("texture_v", "<f4"))
 _COLOUR = (("red", "u1"), ("green", "u1"), ("blue", "u1"))
@@ -40,8 +42,10 @@ def load_mesh(path: Path | str, unit: Unit) -> Mesh:
         raise MeshError(
             f"{path}: cannot read {path.suffix or 'files without a suffix'}, expected {', '.join(SUFFIXES)}."
         )
-    parts = [_to_mesh(part, METRES_PER_UNIT[unit], path) for part in _read_parts(path)]
+    read, names_texture = _read_parts(path)
+    parts = [_to_mesh(part, METRES_PER_UNIT[unit], path) for part in read]
     mesh = merge_meshes(parts, source=path.name)
+    mesh = replace(mesh, lacks_texture=names_texture and mesh.texture is None)
     require_plausible_object_size(float(np.ptp(mesh.vertices_m, axis=0).max()), str(path))
     return mesh
 
@@ -120,8 +124,10 @@ class _AssetLog:
         self._files = FilePathResolver(str(path), allow_anywhere=True)
         self.file_name = path.name
         self.missing: list[str] = []
+        self.names_texture = False
 
     def get(self, name: str) -> bytes:
+        self.names_texture |= Path(name).suffix.lower() in _IMAGE_SUFFIXES
         try:
             return self._files.get(name)
         except OSError:
@@ -131,8 +137,8 @@ class _AssetLog:
     __getitem__ = get
 
 
-def _read_parts(path: Path) -> list[Any]:
-    """trimesh's meshes in the file, moved by their scene graph's transforms."""
+def _read_parts(path: Path) -> tuple[list[Any], bool]:
+    """trimesh's meshes in the file, moved by their scene graph's transforms; whether it names a texture file."""
     import trimesh
     from trimesh.constants import log as logger
 
@@ -151,7 +157,7 @@ def _read_parts(path: Path) -> list[Any]:
         raise MeshError(f"{path}: no faces, expected a triangle mesh; a point cloud cannot be rendered.")
     for name in dict.fromkeys(assets.missing):
         warnings.warn(f"{path}: {name} is named but not there; using the colours without it", stacklevel=4)
-    return [part for part in parts if len(part.faces)]
+    return [part for part in parts if len(part.faces)], assets.names_texture
 
 
 def _to_mesh(part: Any, metres_per_unit: float, path: Path) -> Mesh:

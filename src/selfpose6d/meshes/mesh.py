@@ -7,13 +7,19 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+COLOUR_SAMPLES = 4000
+"""Points inside faces whose texture is looked at, at least: a print of a thousandth of a box has four of them."""
+SAME_LEVEL = 3
+"""Difference of two levels, 0-255, that a JPEG leaves in an even white."""
+
 
 @dataclass(frozen=True)
 class Mesh:
     """One object's surface, in its own frame, metres.
 
     Colour comes from `texture` at `corner_uv` (OBJ convention: v upwards, image row = (1 - v) * height), else
-    from `vertex_rgb`, else there is none. `source` names the file in messages.
+    from `vertex_rgb`, else there is none. `source` names the file in messages. `lacks_texture`: the file names a
+    texture that could not be read, so that a plain colour only stands in for it.
     """
 
     vertices_m: Float[np.ndarray, "vertices 3"]
@@ -22,11 +28,38 @@ class Mesh:
     texture: UInt8[np.ndarray, "rows columns 3"] | None = None
     vertex_rgb: UInt8[np.ndarray, "vertices 3"] | None = None
     source: str = "mesh"
+    lacks_texture: bool = False
 
     @property
     def has_colour(self) -> bool:
         """Whether colour can be rendered at all."""
         return self.vertex_rgb is not None or (self.texture is not None and self.corner_uv is not None)
+
+    @cached_property
+    def has_known_colour(self) -> bool:
+        """Whether its colour may prove that two poses are the same.
+
+        It may not where there is none, where a plain colour stands in for an unreadable texture, and where the whole
+        mesh is one grey or white: exporters' defaults look so. A plain red brick has a known colour.
+        """
+        if not self.has_colour or not len(self.faces):
+            return False
+        rgb = self._looked_at_rgb()
+        if np.ptp(rgb, axis=0).max() > SAME_LEVEL:
+            return True
+        return not self.lacks_texture and bool(np.ptp(rgb, axis=1).max() > SAME_LEVEL)
+
+    def _looked_at_rgb(self) -> UInt8[np.ndarray, "points 3"]:
+        """Colours of all corners, and of points inside every face where a texture tells more than the corners."""
+        if self.texture is None or self.corner_uv is None:
+            assert self.vertex_rgb is not None
+            return self.vertex_rgb[np.unique(self.faces)]
+        inside = np.random.default_rng(0).dirichlet(np.ones(3), 1 + COLOUR_SAMPLES // len(self.faces))
+        weights = np.concatenate([np.eye(3), inside])
+        uv = np.einsum("pk,fkd->fpd", weights, self.corner_uv).reshape(-1, 2)
+        rows, columns = self.texture.shape[:2]
+        row, column = ((1 - uv[:, 1]) * rows).astype(int), (uv[:, 0] * columns).astype(int)
+        return self.texture[row.clip(0, rows - 1), column.clip(0, columns - 1)]
 
     @cached_property
     def triangles_m(self) -> Float[np.ndarray, "faces 3 3"]:
@@ -69,6 +102,7 @@ class Mesh:
         for array in (self.vertices_m, self.faces, self.corner_uv, self.texture, self.vertex_rgb):
             digest.update(b"-" if array is None else f"{array.shape}".encode())
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+        digest.update(b"lacks texture" if self.lacks_texture else b"")
         return digest.hexdigest()
 
 

@@ -27,6 +27,20 @@ def sample_surface(mesh: Mesh, count: int, generator: np.random.Generator) -> Su
     Raises:
         MeshError: the mesh has no area.
     """
+    face, barycentric = surface_positions(mesh, count, generator)
+    points_m = np.einsum("pk,pkd->pd", barycentric, mesh.triangles_m[face].astype(np.float64))
+    rgb = surface_rgb(mesh, face, barycentric)
+    return SurfaceSamples(points_m.astype(np.float32), mesh.face_normals[face], rgb)
+
+
+def surface_positions(
+    mesh: Mesh, count: int, generator: np.random.Generator
+) -> tuple[Int[np.ndarray, "points"], Float[np.ndarray, "points 3"]]:
+    """Face and barycentric coordinates of points with a density that is the same everywhere on the surface.
+
+    Raises:
+        MeshError: the mesh has no area.
+    """
     cumulative = np.cumsum(mesh.face_areas_m2)
     if cumulative[-1] <= 0:
         raise MeshError(f"{mesh.source}: the surface has no area. Export the mesh again.")
@@ -34,10 +48,7 @@ def sample_surface(mesh: Mesh, count: int, generator: np.random.Generator) -> Su
     position = (np.arange(count) + generator.random(count)) / count * cumulative[-1]
     face = np.minimum(np.searchsorted(cumulative, position, side="right"), len(cumulative) - 1)
     root, along = np.sqrt(generator.random(count)), generator.random(count)
-    barycentric = np.stack([1 - root, root * (1 - along), root * along], axis=1)
-    points_m = np.einsum("pk,pkd->pd", barycentric, mesh.triangles_m[face].astype(np.float64))
-    rgb = surface_rgb(mesh, face, barycentric)
-    return SurfaceSamples(points_m.astype(np.float32), mesh.face_normals[face], rgb)
+    return face, np.stack([1 - root, root * (1 - along), root * along], axis=1)
 
 
 def surface_rgb(

@@ -9,6 +9,8 @@ from jaxtyping import Float
 MAX_DISTANCE_M = 0.1
 CORRECT_BELOW_M = 0.02
 """YCB-Video's: the curve ends at 10 cm, and a gripper tolerates 2 cm (PoseCNN, Xiang et al. 2018; DenseFusion 2019)."""
+CORRECT_BELOW_DIAMETERS = 0.1
+"""LINEMOD's: a tenth of the diameter is close enough, whatever the object's size (Hinterstoisser et al. 2012)."""
 
 
 def auc_exact(distances_m: Float[np.ndarray, "instances"], max_distance_m: float = MAX_DISTANCE_M) -> float:
@@ -39,9 +41,10 @@ def auc_toolbox(distances_m: Float[np.ndarray, "instances"], max_distance_m: flo
 
 
 def fraction_below(
-    distances_m: Float[np.ndarray, "instances"], threshold_m: float = CORRECT_BELOW_M
+    distances_m: Float[np.ndarray, "instances"],
+    threshold_m: float | Float[np.ndarray, "instances"] = CORRECT_BELOW_M,
 ) -> float:
-    """Fraction of instances closer than `threshold_m`, 0-1; NaN without instances."""
+    """Fraction of instances closer than `threshold_m` (one for all, or each its own), 0-1; NaN without instances."""
     return float(np.mean(distances_m < threshold_m)) if len(distances_m) else float("nan")
 
 

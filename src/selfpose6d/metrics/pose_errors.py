@@ -1,4 +1,4 @@
-"""Distances between an estimated and a true pose, over the points of a model: ADD and ADD-S.
+"""Distances between an estimated and a true pose, over the points of a model: ADD, ADD-S, and ADD up to symmetries.
 
 An estimate that is missing is a matrix of NaN; its distance is infinite.
 """
@@ -50,9 +50,25 @@ def adds(
     return distance_m
 
 
+def least_add(
+    T_cam_obj_est: Float[np.ndarray, "poses 4 4"],
+    T_cam_obj_true: Float[np.ndarray, "poses 4 4"],
+    points_m: Float[np.ndarray, "points 3"],
+    T_obj_sym: Float[np.ndarray, "symmetries 4 4"],
+) -> Float[np.ndarray, "poses"]:
+    """ADD in metres to the nearest of the true poses `T_cam_obj_true @ T_obj_sym`; inf where a pose is not finite.
+
+    `T_obj_sym` are the motions that map the object onto itself, the identity among them: alone it gives ADD.
+    """
+    distance_m = np.full(len(T_cam_obj_est), np.inf)
+    for T in T_obj_sym:
+        np.minimum(distance_m, add(T_cam_obj_est, T_cam_obj_true @ T, points_m), out=distance_m)
+    return distance_m
+
+
 def _add_chunk(difference: np.ndarray, points_m: np.ndarray) -> np.ndarray:
-    offset_m = points_m @ difference[:, :, :3].swapaxes(1, 2) + difference[:, None, :, 3]
-    return np.linalg.norm(offset_m, axis=-1).mean(axis=-1)
+    offset_m = difference[:, :, :3] @ points_m.T + difference[:, :, 3:]
+    return np.sqrt(np.square(offset_m, out=offset_m).sum(axis=1)).mean(axis=-1)
 
 
 def _adds_chunk(T_est_true: np.ndarray, queries_m: np.ndarray, tree: KDTree, workers: int) -> np.ndarray:

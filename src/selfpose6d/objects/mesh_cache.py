@@ -14,7 +14,7 @@ from torch import Tensor
 from selfpose6d.files import write_whole
 from selfpose6d.meshes.mesh import Mesh
 
-VERSION = 3
+VERSION = 4
 """Of the arrays that are kept; another one makes them anew."""
 
 

@@ -1,5 +1,6 @@
 """What is constant about an object: computed once per mesh, cached, used for every instance of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,14 +9,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from selfpose6d.datasets.declared_symmetries import require_declared_symmetries
 from selfpose6d.geometry.nearest import DEFAULT_CELLS, DEFAULT_MARGIN, NearestGrid, build_nearest_grid
-from selfpose6d.geometry.symmetry import SymmetryGroup
+from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
+from selfpose6d.meshes import self_comparison
 from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import sample_surface
+from selfpose6d.meshes.self_comparison import COMPARED_POINTS, SelfComparison
+from selfpose6d.objects import exposed, find_symmetries, self_similarity
+from selfpose6d.objects.exposed import exposed_samples
+from selfpose6d.objects.find_symmetries import SymmetryGroups
 from selfpose6d.objects.mesh_cache import cached_arrays
-from selfpose6d.objects.self_similarity import SelfSimilarity, find_self_similarity, parameters
+from selfpose6d.objects.self_similarity import SelfSimilarity, find_self_similarity
 from selfpose6d.renderer.packed import PackedMeshes, in_lab, pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
@@ -31,7 +38,9 @@ FINE_MESH, COARSE_MESH = 0, 1
 VIEWS = 256
 """Directions that the visible surface is tabulated for, 13 degrees apart."""
 SYMMETRY_STEPS = 36
-"""Rotations that stand for a declared axis: no pose is more than 5 degrees from one of them."""
+"""Rotations that stand for an axis: no pose is more than 5 degrees from one of them."""
+SYMMETRY_ARRAYS = ("shape_discrete", "shape_axes", "textured_discrete", "textured_axes", "shape_colour_lab")
+"""What is kept of the symmetries that were found; an axis is its direction and a point."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,9 @@ class ObjectModel:
     `packed` holds two meshes in LAB colours: `FINE_MESH`, and `COARSE_MESH` of few faces for the search.
     `view_direction` are unit vectors from the object to the camera, object frame; `visible_centre_m` the mean
     visible surface point from there.
-    `symmetries` are the motions that change neither shape nor colour, declared or found, the identity first.
+    `symmetries` are the motions that count as the same pose, the identity first: declared, or proven by shape and
+    known colour. `shape_symmetries` are the exact ones of the shape alone, an axis in `SYMMETRY_STEPS` rotations, the
+    identity first; `shape_colour_lab` the colour difference of each, infinite where no colour is known.
     """
 
     mesh: Mesh
@@ -54,6 +65,8 @@ class ObjectModel:
     visible_centre_m: Float[Tensor, "views 3"]
     similarity: SelfSimilarity
     symmetries: Float[Tensor, "symmetries 4 4"]
+    shape_symmetries: Float[Tensor, "motions 4 4"]
+    shape_colour_lab: Float[Tensor, "motions"]
 
     @property
     def has_colour(self) -> bool:
@@ -76,21 +89,29 @@ class ObjectModel:
 
 
 def build_object_model(
-    mesh: Mesh, declared: SymmetryGroup | None = None, cache_dir: Path | None = None
+    mesh: Mesh,
+    declared: SymmetryGroup | None = None,
+    cache_dir: Path | None = None,
+    name: str | None = None,
 ) -> ObjectModel:
-    """Sample, index and study a mesh; with `cache_dir` the slow parts are kept there by content hash."""
+    """Sample, index and study a mesh; with `cache_dir` the slow parts are kept there by content hash.
+
+    Raises:
+        DataError: declared symmetries do not map the mesh onto itself; `name` (default: the mesh's file) says whose.
+    """
+    if declared is not None:
+        require_declared_symmetries(mesh, declared, name or mesh.source)
     fine = decimate(mesh, FINE_FACES)
     coarse = decimate(mesh, COARSE_FACES)
-    what = f"grid and self-similarity {SURFACE_SAMPLES, DEFAULT_CELLS, DEFAULT_MARGIN, *parameters()}"
-    names = (*NearestGrid._fields, *SelfSimilarity.__dataclass_fields__)
-    constants = cached_arrays(mesh, what, names, lambda: _compute(mesh), cache_dir)
+    constants = object_constants(mesh, cache_dir)
     grid = NearestGrid(*(constants[name] for name in NearestGrid._fields))
     packed = in_lab(pack_meshes([fine, coarse]))
     direction = fibonacci_sphere(VIEWS)
     similarity = SelfSimilarity(*(constants[name] for name in SelfSimilarity.__dataclass_fields__))
-    symmetries = [similarity.symmetries()]
+    groups = found_groups(constants)
+    symmetries = [groups.textured.expand(SYMMETRY_STEPS)]
     if declared is not None:
-        symmetries.append(torch.from_numpy(declared.expand(SYMMETRY_STEPS)[1:].astype(np.float32)))
+        symmetries.append(declared.expand(SYMMETRY_STEPS)[1:])
     return ObjectModel(
         mesh=mesh,
         packed=packed,
@@ -101,7 +122,9 @@ def build_object_model(
         view_direction=direction,
         visible_centre_m=visible_centres(packed, COARSE_MESH, mesh, direction),
         similarity=similarity,
-        symmetries=torch.cat(symmetries),
+        symmetries=torch.from_numpy(np.concatenate(symmetries)).float(),
+        shape_symmetries=torch.from_numpy(groups.shape.expand(SYMMETRY_STEPS)).float(),
+        shape_colour_lab=constants["shape_colour_lab"].float(),
     )
 
 
@@ -122,8 +145,42 @@ def visible_centres(
     return points.sum((1, 2)) / covered.sum((1, 2)).clamp_min(1)[:, None]
 
 
+def object_constants(mesh: Mesh, cache_dir: Path | None) -> dict[str, Tensor]:
+    """What is slow to compute of a mesh: the grid, its self-similarity and its symmetries, or what the cache has."""
+    grid_parameters = (SURFACE_SAMPLES, DEFAULT_CELLS, DEFAULT_MARGIN)
+    symmetry_parameters = (*self_similarity.parameters(), *find_symmetries.parameters(), SYMMETRY_STEPS)
+    what = f"grid and symmetries {*grid_parameters, *symmetry_parameters, *self_comparison.parameters()}, {exposed.parameters()}"
+    names = (*NearestGrid._fields, *SelfSimilarity.__dataclass_fields__, *SYMMETRY_ARRAYS)
+    return cached_arrays(mesh, what, names, lambda: _compute(mesh), cache_dir)
+
+
+def found_groups(constants: Mapping[str, Tensor]) -> SymmetryGroups:
+    """The symmetries among `object_constants`."""
+    groups = []
+    for kind in ("shape", "textured"):
+        axes = constants[f"{kind}_axes"].double().numpy()
+        continuous = tuple(ContinuousSymmetry(axis, offset_m) for axis, offset_m in axes)
+        groups.append(SymmetryGroup(constants[f"{kind}_discrete"].double().numpy(), continuous))
+    return SymmetryGroups(*groups)
+
+
 def _compute(mesh: Mesh) -> dict[str, Tensor]:
     samples = sample_surface(mesh, SURFACE_SAMPLES, np.random.default_rng(0))
     grid = build_nearest_grid(samples.points_m, samples.normals)
-    similarity = find_self_similarity(grid, samples.rgb, mesh.diameter_m)
-    return {**grid._asdict(), **vars(similarity)}
+    comparison = as_seen(mesh)
+    similarity = find_self_similarity(grid, comparison)
+    groups = find_symmetries.find_symmetries(comparison, similarity)
+    colour_lab = comparison.residuals(groups.shape.expand(SYMMETRY_STEPS)).colour_lab
+    arrays = (*_arrays(groups.shape), *_arrays(groups.textured), np.concatenate([[0.0], colour_lab[1:]]))
+    symmetries = {name: torch.from_numpy(array) for name, array in zip(SYMMETRY_ARRAYS, arrays, strict=True)}
+    return {**grid._asdict(), **vars(similarity), **symmetries}
+
+
+def as_seen(mesh: Mesh) -> SelfComparison:
+    """The mesh ready to be compared with itself, at the points that cameras see."""
+    return SelfComparison(mesh, exposed_samples(mesh, COMPARED_POINTS, np.random.default_rng(2)))
+
+
+def _arrays(group: SymmetryGroup) -> tuple[Float[np.ndarray, "n 4 4"], Float[np.ndarray, "axes 2 3"]]:
+    axes = [(axis.axis, axis.offset_m) for axis in group.continuous]
+    return group.discrete, np.array(axes, np.float64).reshape(-1, 2, 3)

@@ -70,7 +70,8 @@ class ObjectStore(Mapping[int, ObjectModel]):
 
     def _make(self, obj_id: int) -> ObjectModel:
         mesh = self._load_mesh(obj_id)
-        return build_object_model(mesh, self._symmetries.get(obj_id), self._cache_dir).to(self._device)
+        declared = self._symmetries.get(obj_id)
+        return build_object_model(mesh, declared, self._cache_dir, f"object {obj_id}").to(self._device)
 
     def __iter__(self):
         return iter(self._object_ids)

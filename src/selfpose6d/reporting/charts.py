@@ -6,8 +6,10 @@ import numpy as np
 
 from selfpose6d.evaluation.evaluate import Evaluation
 from selfpose6d.evaluation.reliability import Reliability
+from selfpose6d.evaluation.results import Results
 from selfpose6d.metrics.auc import MAX_DISTANCE_M, accuracy_curve
 from selfpose6d.reporting.page import Chart
+from selfpose6d.reporting.reliability_tables import BELOW_TITLES
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.viz.plots import Curve, accuracy_panels, coverage_chart, learning_chart, reliability_chart
@@ -31,19 +33,28 @@ def accuracy_chart(evaluations: Mapping[str, Evaluation]) -> Chart:
 
 
 def reliability_charts(evaluations: Mapping[str, Evaluation]) -> list[Chart]:
-    """Whether the stated confidence holds, and what is gained by keeping the best-rated only."""
-    measured = {name: run.results.reliability for name, run in evaluations.items()}
-    calibration = {name: _calibration(curve, name) for name, curve in measured.items()}
-    errors = ", ".join(f"{name} {curve.expected_calibration_error:.3f}" for name, curve in measured.items())
-    counts = {name: curve.bin_count.tolist() for name, curve in measured.items()}
-    coverage = {name: Curve(curve.coverage, curve.precision, name, True) for name, curve in measured.items()}
+    """Whether the stated confidence holds, and what is gained by keeping the best-rated only; both ways to be right."""
+    results = {name: run.results for name, run in evaluations.items()}
+    calibration, coverage = {}, {}
+    for below, title in BELOW_TITLES.items():
+        measured = {name: result.reliability[below] for name, result in results.items()}
+        calibration[title] = {name: _calibration(curve, name) for name, curve in measured.items()}
+        coverage[title] = {
+            n: Curve(curve.coverage, curve.precision, n, True) for n, curve in measured.items()
+        }
+    counts = {name: result.reliability["below_2cm"].bin_count.tolist() for name, result in results.items()}
+    errors = "; ".join(f"{name} {_errors(result)}" for name, result in results.items())
     return [
         Chart(
             "Stated confidence against measured correctness",
             reliability_chart(calibration, counts),
-            f"Expected calibration error: {errors}.",
+            f"Expected calibration error: {errors}. Bars: exact 95 % intervals.",
         ),
-        Chart("What is left when only the best-rated are kept", coverage_chart(coverage)),
+        Chart(
+            "What is left when only the best-rated are kept",
+            coverage_chart(coverage),
+            "Coverage counts all targets, missed ones too: a curve ends where the estimates do.",
+        ),
     ]
 
 
@@ -66,4 +77,12 @@ def _accuracy(distances_m: np.ndarray, name: str) -> Curve:
 
 def _calibration(curve: Reliability, name: str) -> Curve:
     filled = curve.bin_count > 0
-    return Curve(curve.bin_confidence[filled], curve.bin_correct[filled], name, True)
+    interval = np.array([share.interval for share in curve.bins])[filled]
+    return Curve(curve.bin_confidence[filled], curve.bin_correct[filled], name, True, interval)
+
+
+def _errors(results: Results) -> str:
+    measured = results.reliability
+    return ", ".join(
+        f"{measured[below].expected_calibration_error:.3f} ({title})" for below, title in BELOW_TITLES.items()
+    )

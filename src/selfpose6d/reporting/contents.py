@@ -18,10 +18,12 @@ from selfpose6d.evaluation.evaluate import (
 )
 from selfpose6d.evaluation.inputs import Reference, load_reference, read_estimates
 from selfpose6d.evaluation.instances import Estimates
+from selfpose6d.evaluation.results import Results
 from selfpose6d.image_files import write_png
 from selfpose6d.reporting.charts import accuracy_chart, learning_charts, reliability_charts
 from selfpose6d.reporting.page import Gallery, Report, Statistic
 from selfpose6d.reporting.pictures import entry_picture, frame_pictures, instance_entries, open_renderer
+from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table
 from selfpose6d.reporting.run_sources import RunSources
 from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
 from selfpose6d.reporting.tables import TextTable, comparison_table, scores_by_object
@@ -65,8 +67,14 @@ def _with_predictions(report: Report, sources: RunSources, compare: Sequence[Pat
         tables=_tables(evaluations, estimates, read_run_skipped(sources.files), names),
         charts=[*charts, *report.charts],
         galleries=galleries,
-        notes=[*notes, *missing],
+        notes=[*notes, *missing, *_claims(main)],
     )
+
+
+def _claims(evaluation: Evaluation | None) -> list[str]:
+    """What the run's certificates promise and what was measured of it, one note a claim."""
+    lines = claim_lines(evaluation.results) if evaluation else []
+    return [" ".join(lines)] if lines else []
 
 
 def _metadata(sources: RunSources) -> dict[str, str]:
@@ -130,7 +138,9 @@ def _statistics(evaluation: Evaluation) -> list[Statistic]:
     if np.isfinite(results.certified_share):
         statistics.append(Statistic(f"{100 * results.certified_share:.0f} %", "certified"))
     if np.isfinite(results.certified_precision):
-        statistics.append(Statistic(f"{100 * results.certified_precision:.1f} %", "of certified within 2 cm"))
+        below = {"2 cm": results.certified_precision, "10 % of d": results.certified_precision_below_10pct}
+        for limit, precision in below.items():
+            statistics.append(Statistic(f"{100 * precision:.1f} %", f"of certified within {limit}"))
     return statistics
 
 
@@ -142,14 +152,20 @@ def _tables(
 ) -> list[tuple[str, TextTable]]:
     results = {title: evaluation.results for title, evaluation in evaluations.items()}
     tables = [
-        ("Scores by object", scores_by_object(run, names, toolbox=True)) for run in list(results.values())[:1]
+        ("Scores by object", scores_by_object(run, names, True, wide=True))
+        for run in list(results.values())[:1]
     ]
     if len(results) > 1:
-        tables.append(("Runs side by side", comparison_table(results, toolbox=True)))
+        tables.append(("Runs side by side", comparison_table(results, toolbox=True, wide=True)))
+    tables += [(_reliability_title(title, results), reliability_table(run)) for title, run in results.items()]
     if estimates.status.any() or skipped:
         tables.append(("Certificates", status_table(estimates, skipped, names)))
     reasons = reason_table(estimates, skipped)
     return [*tables, ("Why instances are not certified", reasons)] if reasons.rows else tables
+
+
+def _reliability_title(title: str, results: Mapping[str, Results]) -> str:
+    return "Reliability" if len(results) == 1 else f"Reliability of {title}"
 
 
 def _galleries(

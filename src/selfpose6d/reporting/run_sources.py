@@ -56,7 +56,7 @@ class RunSources:
             return ReferenceOptions(self.data)
         targets = earlier.selection.get("targets")
         points = "surface" if earlier.points == "surface" else "auto"
-        return ReferenceOptions(self.data, targets, points, earlier.symmetric_ids)
+        return ReferenceOptions(self.data, targets, points, earlier.symmetric_ids, right=earlier.right)
 
     def open_dataset(self) -> Dataset:
         """The images and meshes of the whole split.

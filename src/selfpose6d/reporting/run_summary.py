@@ -9,17 +9,23 @@ from typing import get_args
 import numpy as np
 
 from selfpose6d.errors import DataError
-from selfpose6d.evaluation.instances import Estimates
+from selfpose6d.evaluation.instances import Claim, Estimates, claim_of
+from selfpose6d.reporting.reliability_tables import claim_text
 from selfpose6d.reporting.tables import TextTable
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.predictions import read_skipped
-from selfpose6d.types import PoseEstimate, Status
+from selfpose6d.types import MaskQuality, PoseEstimate, Status
 
 MOST_REASONS = 20
 """Rows of the page's table; `annotate` prints the first `MOST_PRINTED` only."""
 MOST_PRINTED = 6
 STATUSES = get_args(Status)
+MASK_QUALITIES = get_args(MaskQuality)
+
+
+_PLACE = re.compile(r"^\S*[/\\]\S*$|\.\w{2,5}$|^detection \d+$|^(mask|image) of ")
+"""How a reason names the file, row or image that it is about."""
 
 
 def read_run_skipped(run: RunFiles) -> list[PoseEstimate]:
@@ -66,11 +72,15 @@ def _without_numbers(reason: str) -> str:
 
 
 def print_summary(run: RunFiles) -> None:
-    """Statuses, the most frequent reasons, and where the files of an annotate run are."""
+    """Statuses, the most frequent reasons, what the certificates promise, and where an annotate run's files are."""
     statuses, reasons, times_s = Counter[str](), Counter[str](), []
+    qualities, claims = Counter[str](), Counter[Claim]()
     for label in read_certificates(run.certificates):
         statuses[label.certificate.status] += 1
         times_s.append(label.time_s)
+        qualities[label.certificate.mask_quality or ""] += 1
+        if (claim := claim_of(label.certificate)) is not None:
+            claims[claim] += 1
         if label.certificate.reason:
             reasons[_kind(label.certificate.reason)] += 1
     skipped = [instance.reason for instance in read_run_skipped(run)]
@@ -80,6 +90,10 @@ def print_summary(run: RunFiles) -> None:
     print(f"{total} instances: {', '.join(parts)}, {len(skipped)} skipped")
     for reason, count in reasons.most_common(MOST_PRINTED):
         print(f"  {count:5d}  {reason}")
+    if known := [f"{qualities[quality]} {quality}" for quality in MASK_QUALITIES if qualities[quality]]:
+        print(f"masks: {', '.join(known)}")
+    for claim in claims:
+        print(claim_text(claim))
     if times_s:
         print(f"median {1e3 * float(np.median(times_s)):.0f} ms an instance")
     files, folders = (run.certificates, run.skipped), (run.annotations, run.overlays)
@@ -111,5 +125,7 @@ def print_estimates(run: RunFiles, dataset: Path, times_s: Mapping[str, float], 
 
 
 def _kind(reason: str) -> str:
-    """A reason without its details, so that like ones are counted together."""
-    return _without_numbers(reason.split(":")[0])
+    """A reason without its details and the file that it begins with, so that like ones are counted together."""
+    parts = reason.split(": ")
+    said = [part for part in parts[:-1] if not _PLACE.search(part)] or parts[-1:]
+    return _without_numbers(said[0])

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from selfpose6d.evaluation.results import Metrics, ObjectCounts, Results
+from selfpose6d.evaluation.results import Metrics, ObjectCounts, Results, RightBy
 
 _METRIC_NAMES = {"ADD-S": "adds", "ADD": "add", "ADD(-S)": "add_or_adds"}
 AUC_COLUMNS = {f"{title}\nAUC": f"{name}_auc" for title, name in _METRIC_NAMES.items()}
 TOOLBOX_COLUMNS = {f"{title}\ntoolbox": f"{name}_auc_toolbox" for title, name in _METRIC_NAMES.items()}
 BELOW_COLUMNS = {f"{title}\n<2cm": f"{name}_below_2cm" for title, name in _METRIC_NAMES.items()}
+BELOW_TENTH_COLUMNS = {f"{title}\n<10%d": f"{name}_below_10pct" for title, name in _METRIC_NAMES.items()}
+BELOW_TENTH_COLUMN = dict(list(BELOW_TENTH_COLUMNS.items())[-1:])
+"""ADD(-S) alone, where 110 columns must do; `results.json` and the page have all three."""
 RECALL_COLUMNS = {"\nAR": "ar", "\nVSD": "ar_vsd", "\nMSSD": "ar_mssd", "\nMSPD": "ar_mspd"}
-COUNT_COLUMNS = ("\nmissed", "cert.\n%", "cert.\nright")
+COUNT_COLUMNS = ("\nmissed", "cert.\n%", "cert.\n<2cm", "cert.\n<10%d")
+RIGHT_TITLES: dict[RightBy, str] = {
+    "add-or-adds": "ADD(-S)",
+    "least-add": "least ADD over the written symmetries",
+}
 ABSENT = "-"
 SHORTEST_NAME = 6
 """Characters that a narrow terminal leaves of a row's name."""
@@ -30,9 +37,14 @@ class TextTable:
     note: str
 
 
-def scores_by_object(results: Results, names: Mapping[int, str], toolbox: bool = False) -> TextTable:
-    """One row an object, then pooled over instances and the plain mean over objects."""
-    columns, has_certificates = _metric_columns(results, toolbox), math.isfinite(results.certified_share)
+def scores_by_object(
+    results: Results, names: Mapping[int, str], toolbox: bool = False, wide: bool = False
+) -> TextTable:
+    """One row an object, then pooled over instances and the plain mean over objects; `wide` shows every metric."""
+    columns, has_certificates = (
+        _metric_columns(results, toolbox, wide),
+        math.isfinite(results.certified_share),
+    )
     rows = [
         _row(
             f"{obj_id} {names.get(obj_id, '')}".strip(),
@@ -48,19 +60,20 @@ def scores_by_object(results: Results, names: Mapping[int, str], toolbox: bool =
     return TextTable(headings, tuple(rows), 2, _note(results))
 
 
-def comparison_table(runs: Mapping[str, Results], toolbox: bool = False) -> TextTable:
-    """Two rows a run: pooled over instances, and the plain mean over objects."""
-    columns, rows = _metric_columns(next(iter(runs.values())), toolbox), []
+def comparison_table(runs: Mapping[str, Results], toolbox: bool = False, wide: bool = False) -> TextTable:
+    """Two rows a run: pooled over instances, and the plain mean over objects; `wide` shows every metric."""
+    columns, rows = _metric_columns(next(iter(runs.values())), toolbox, wide), []
     for name, results in runs.items():
         rows += _total_rows(results, columns, f"{name} (pooled)", f"{name} (mean)")
     notes = dict.fromkeys(_note(results) for results in runs.values())
     return TextTable(("\nrun", "\nn", *columns, *COUNT_COLUMNS), tuple(rows), 0, " | ".join(notes))
 
 
-def _metric_columns(results: Results, toolbox: bool) -> dict[str, str]:
+def _metric_columns(results: Results, toolbox: bool, wide: bool) -> dict[str, str]:
     """Metric attribute by heading."""
     recalls = RECALL_COLUMNS if results.pooled.ar is not None else {}
-    return {**AUC_COLUMNS, **(TOOLBOX_COLUMNS if toolbox else {}), **BELOW_COLUMNS, **recalls}
+    tenth = BELOW_TENTH_COLUMNS if wide else BELOW_TENTH_COLUMN
+    return {**AUC_COLUMNS, **(TOOLBOX_COLUMNS if toolbox else {}), **BELOW_COLUMNS, **tenth, **recalls}
 
 
 def to_rich(table: TextTable, title: str, width: int) -> Table:
@@ -89,7 +102,8 @@ def _total_rows(
     results: Results, columns: Mapping[str, str], pooled: str, mean: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     certified = sum(count.certified for count in results.counts.values())
-    total = ObjectCounts(results.instances, results.missed, certified, results.certified_precision)
+    precision = results.certified_precision, results.certified_precision_below_10pct
+    total = ObjectCounts(results.instances, results.missed, certified, *precision)
     has_certificates = math.isfinite(results.certified_share)
     return _row(pooled, results.pooled, columns, total, has_certificates), _row(mean, results.mean, columns)
 
@@ -103,9 +117,10 @@ def _row(
 ) -> tuple[str, ...]:
     cells = [_cell(name, metrics) for name in columns.values()]
     if counts is None:
-        return (title, "", *cells, "", "", "")
+        return (title, "", *cells, *[""] * len(COUNT_COLUMNS))
     certified = counts.certified / counts.instances if has_certificates and counts.instances else math.nan
-    percents = (_percent(fraction) for fraction in (certified, counts.certified_precision))
+    precision = counts.certified_precision, counts.certified_precision_below_10pct
+    percents = (percent(fraction) for fraction in (certified, *precision))
     return (title, str(counts.instances), *cells, str(counts.missed), *percents)
 
 
@@ -116,7 +131,8 @@ def _cell(name: str, metrics: Metrics) -> str:
     return f"{value:.2f}" if "_auc" in name else f"{100 * value:.1f}"
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float) -> str:
+    """A fraction in percent, or that it is absent."""
     return f"{100 * fraction:.1f}" if math.isfinite(fraction) else ABSENT
 
 
@@ -124,6 +140,7 @@ def _note(results: Results) -> str:
     symmetric = " ".join(map(str, results.symmetric_ids)) or "none"
     recalls = "" if results.pooled.ar is None else " Recalls know the symmetries of models_info.json only."
     return (
-        f"AUC up to 10 cm, 0-100; fractions in %; missed count as failures. Model points: {results.points}. "
-        f"ADD(-S) takes ADD-S for objects: {symmetric}.{recalls}"
+        f"AUC up to 10 cm, 0-100; fractions in %; missed count as failures; d: diameter. Model points: "
+        f"{results.points}. ADD(-S) takes ADD-S for objects: {symmetric}. Certified (cert.) ones right by "
+        f"{RIGHT_TITLES[results.right]}.{recalls}"
     )

@@ -12,10 +12,19 @@ from selfpose6d.runs.config import read_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.runs.predictions import MM_PER_M, key_of, transform_of
-from selfpose6d.types import Alternative, Certificate, InstanceKey, LabeledPose, PoseEstimate, Status
+from selfpose6d.types import (
+    Alternative,
+    Certificate,
+    InstanceKey,
+    LabeledPose,
+    MaskQuality,
+    PoseEstimate,
+    Status,
+)
 
 Verdict = Literal["accept", "reject"]
-_MEASURES = ("margin", "rms_m", "coverage", "free_space", "colour")
+_MEASURES = ("margin", "rms_m", "inlier_ratio", "noise_m", "coverage", "free_space", "colour", "score")
+_CLAIM = ("risk", "bound")
 
 
 def pose_row(pose: PoseEstimate) -> dict[str, Any]:
@@ -34,7 +43,8 @@ def pose_row(pose: PoseEstimate) -> dict[str, Any]:
         return row | {"confidence": float(pose.confidence)} | _pose_fields(pose.T_cam_obj) | path
     certificate = pose.certificate
     row |= {"status": certificate.status, "reason": certificate.reason, "confidence": float(pose.confidence)}
-    row |= {name: float(getattr(certificate, name)) for name in _MEASURES}
+    row |= {name: float(getattr(certificate, name)) for name in (*_MEASURES, *_CLAIM)}
+    row |= {"calibration": certificate.calibration or None, "mask_quality": certificate.mask_quality}
     row |= _pose_fields(pose.T_cam_obj)
     row["alternatives"] = [
         _pose_fields(other.T_cam_obj) | {"confidence": float(other.confidence)}
@@ -44,7 +54,7 @@ def pose_row(pose: PoseEstimate) -> dict[str, Any]:
 
 
 def read_certificates(path: Path) -> Iterator[LabeledPose]:
-    """The labels of a `certificates.jsonl`, one by one; null measures become NaN.
+    """The labels of a `certificates.jsonl`, one by one; measures that are null or, in older runs, absent become NaN.
 
     Raises:
         DataError: the file is missing or a line is not of its form (with its line number).
@@ -94,14 +104,21 @@ def _label(row: dict[str, Any], name: str) -> LabeledPose:
     try:
         if row["status"] not in get_args(Status):
             raise ValueError(f"status {row['status']!r} is none of {', '.join(get_args(Status))}")
+        if (mask_quality := row.get("mask_quality")) not in (None, *get_args(MaskQuality)):
+            raise ValueError(f"mask_quality {mask_quality!r} is none of {', '.join(get_args(MaskQuality))}")
         confidence = _number(row["confidence"])
         alternatives = tuple(
             Alternative(transform_of(other["R"], other["t_mm"]), _number(other["confidence"]))
             for other in row.get("alternatives") or ()
         )
-        measures = {field: _number(row.get(field)) for field in _MEASURES}
         certificate = Certificate(
-            row["status"], str(row.get("reason") or ""), confidence, **measures, alternatives=alternatives
+            row["status"],
+            str(row.get("reason") or ""),
+            confidence,
+            **{field: _number(row.get(field)) for field in (*_MEASURES, *_CLAIM)},
+            calibration=str(row.get("calibration") or ""),
+            mask_quality=mask_quality,
+            alternatives=alternatives,
         )
         T_cam_obj = transform_of(row["R"], row["t_mm"])
     except (KeyError, TypeError, ValueError) as error:

@@ -38,9 +38,12 @@ class RunFolder:
         """The record of finished frames."""
         return Journal(self.files.journal)
 
-    def finalise(self, with_certificates: bool = True) -> None:
-        """Write the result files from the journal, sorted by key; memory stays flat."""
-        write_outputs(self.files, self.journal, with_certificates)
+    def finalise(self, with_certificates: bool = True, names: Mapping[int, str] | None = None) -> None:
+        """Write the result files from the journal, sorted by key; memory stays flat.
+
+        `names` are the objects' by id, as `Dataset.object_names` has them, for the certificates.
+        """
+        write_outputs(self.files, self.journal, with_certificates, names)
 
     def write_annotations(self) -> None:
         """Write the certified poses into `annotations/`."""

@@ -1,7 +1,7 @@
 """From a run's journal to its result files, one frame in memory at a time."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain, groupby
 from pathlib import Path
@@ -12,10 +12,13 @@ from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.journal import Journal, JournalRecord
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import HEADER_LINE, Prediction, prediction_line, transform_of
+from selfpose6d.types import InstanceKey
 
 
-def write_outputs(run: RunFiles, journal: Journal, with_certificates: bool) -> None:
-    """Write `predictions.csv`, `skipped.jsonl` and, on demand, `certificates.jsonl`.
+def write_outputs(
+    run: RunFiles, journal: Journal, with_certificates: bool, names: Mapping[int, str] | None = None
+) -> None:
+    """Write `predictions.csv`, `skipped.jsonl` and, on demand, `certificates.jsonl` with the `names` by object id.
 
     Rows are sorted by scene, image, object and instance. Each file appears whole or not at all.
     """
@@ -29,8 +32,7 @@ def write_outputs(run: RunFiles, journal: Journal, with_certificates: bool) -> N
             predictions.writelines(prediction_line(_prediction(row, record.time_s)) for row in labels)
             skipped.writelines(to_line(row) for row in sorted(record.skipped, key=_instance))
             if certificates is not None:
-                rows = ({name: value for name, value in row.items() if name != "steps"} for row in labels)
-                certificates.writelines(map(to_line, rows))
+                certificates.writelines(to_line(_certificate(row, names or {})) for row in labels)
 
 
 def write_steps(folder: Path, journal: Journal) -> None:
@@ -78,6 +80,13 @@ def _certified(records: Iterable[JournalRecord]) -> Iterator[tuple[int, list[dic
 def _scene_gt_entry(row: dict[str, Any]) -> dict[str, Any]:
     names = {"cam_R_m2c": "R", "cam_t_m2c": "t_mm", "obj_id": "obj_id", "inst_id": "inst_id"}
     return {name: row[ours] for name, ours in names.items()}
+
+
+def _certificate(row: dict[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
+    """A journal's row as `certificates.jsonl` has it: the object's name (null without one) behind the key."""
+    key = {field: row[field] for field in InstanceKey._fields}
+    evidence = {field: value for field, value in row.items() if field not in key and field != "steps"}
+    return key | {"name": names.get(row["obj_id"])} | evidence
 
 
 def _prediction(row: dict[str, Any], time_s: float) -> Prediction:

@@ -23,18 +23,27 @@ class Backdrop:
     room_half_m: float
     floor_z_m: float
     table_gloss: float
+    scale: float = 1.0
+    """Of the textures: 2 makes every plank twice as wide."""
 
 
-def make_backdrop(generator: np.random.Generator) -> Backdrop:
-    """A table of wood, stone, cloth or lacquer and a room with floor, and walls with posters and boxes."""
+def make_backdrop(generator: np.random.Generator, scale: float = 1.0) -> Backdrop:
+    """A table of wood, stone, cloth or lacquer and a room with floor, and walls with posters and boxes.
+
+    `scale` multiplies every length: 1 makes a table of 0.9 to 1.6 m.
+    """
     draw = (_wood, _stone, _cloth, _lacquer)[generator.integers(4)]
     return Backdrop(
         table_rgb=draw(TABLE_TILE_PX, generator),
         room_rgb=_room(ROOM_TILE_PX, generator),
-        table_half_m=(float(generator.uniform(0.45, 0.8)), float(generator.uniform(0.45, 0.8))),
-        room_half_m=float(generator.uniform(1.6, 2.6)),
-        floor_z_m=-float(generator.uniform(0.6, 0.8)),
+        table_half_m=(
+            scale * float(generator.uniform(0.45, 0.8)),
+            scale * float(generator.uniform(0.45, 0.8)),
+        ),
+        room_half_m=scale * float(generator.uniform(1.6, 2.6)),
+        floor_z_m=-scale * float(generator.uniform(0.6, 0.8)),
         table_gloss=float(generator.uniform(0.0, 0.25)),
+        scale=scale,
     )
 
 

@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float
 from selfpose6d.files import write_json
 from selfpose6d.image_files import to_png
 from selfpose6d.runs.predictions import MM_PER_M
-from selfpose6d.synthetic.scene import RenderedFrame, TrueInstance
-from selfpose6d.synthetic.sensor import DEPTH_UNITS_PER_M
+from selfpose6d.synthetic.frame import RenderedFrame, TrueInstance
 
 FOLDERS = ("rgb", "depth", "mask", "mask_visib")
 # BOP 2019: an object counts as a target where at least a tenth of it is visible
@@ -21,7 +20,7 @@ TARGET_VISIBLE_FRACTION = 0.1
 
 
 def write_scene(folder: Path, frames: Iterable[RenderedFrame]) -> None:
-    """Write one scene folder, image ids counted from 0."""
+    """Write one scene folder, image ids counted from 0; `mask_visib` holds the masks that a detector would give."""
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     cameras, poses, infos = {}, {}, {}
@@ -32,11 +31,11 @@ def write_scene(folder: Path, frames: Iterable[RenderedFrame]) -> None:
         for inst_id, instance in enumerate(frame.instances):
             name = f"{im_id:06d}_{inst_id:06d}.png"
             whole = whole_mask(instance, frame.depth.shape)
-            (folder / "mask_visib" / name).write_bytes(to_png(np.uint8(255) * instance.visible))
+            (folder / "mask_visib" / name).write_bytes(to_png(np.uint8(255) * instance.mask))
             (folder / "mask" / name).write_bytes(to_png(np.uint8(255) * whole))
             infos[str(im_id)].append(_info(instance, int((whole & (frame.depth > 0)).sum())))
         camera = {"cam_K": frame.K.ravel().tolist(), **_transform(frame.T_cam_world, "w2c")}
-        cameras[str(im_id)] = {**camera, "depth_scale": MM_PER_M / DEPTH_UNITS_PER_M}
+        cameras[str(im_id)] = {**camera, "depth_scale": MM_PER_M / frame.depth_units_per_m}
         poses[str(im_id)] = [
             {**_transform(instance.T_cam_obj, "m2c"), "obj_id": instance.obj_id}
             for instance in frame.instances
@@ -88,6 +87,7 @@ def _transform(T: Float[np.ndarray, "4 4"], suffix: str) -> dict[str, Any]:
 def _info(instance: TrueInstance, num_valid: int) -> dict[str, Any]:
     outline = instance.silhouette
     total, visible = int(outline.mask.sum()), int(instance.visible.sum())
+    kind = {} if instance.mask_kind is None else {"mask_kind": instance.mask_kind}
     return {
         "bbox_obj": bounding_box(outline.mask, outline.left_px, outline.top_px),
         "bbox_visib": bounding_box(instance.visible),
@@ -95,4 +95,5 @@ def _info(instance: TrueInstance, num_valid: int) -> dict[str, Any]:
         "px_count_valid": num_valid,
         "px_count_visib": visible,
         "visib_fract": visible / total,
+        **kind,
     }

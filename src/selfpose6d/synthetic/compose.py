@@ -18,7 +18,7 @@ NEAR_M = 0.05
 
 @dataclass(frozen=True)
 class Placed:
-    """A mesh of the scene assets at a pose in the world (metres)."""
+    """A mesh of the scene assets at a pose in the world (metres); a distractor's rotation may hold a scale factor."""
 
     mesh_index: int
     T_world_obj: Float[np.ndarray, "4 4"]

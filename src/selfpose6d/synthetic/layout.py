@@ -1,7 +1,7 @@
 """Where objects stand: arrangements on the table without overlap, and occluders for single frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,9 +10,12 @@ from jaxtyping import Float
 from selfpose6d.synthetic.compose import Placed, compose
 from selfpose6d.synthetic.resting import draw_resting, heading
 from selfpose6d.synthetic.scene_assets import SceneAssets
+from selfpose6d.synthetic.scene_scale import MAX_SIZE_RATIO, ORDINARY, SceneScale, scene_scale
 
 # in the mean, one more or less in each
 OBJECTS_PER_SCENE = 5
+# from the middle, times the scene scale: the first try, and what is added until the last
+REACH_M = (0.04, 0.26)
 # random positions, farther from the middle with each, before the table counts as full
 PLACEMENT_TRIES = 80
 # each renders two small images; the best of them is taken where none fits
@@ -29,6 +32,7 @@ class Arrangement:
 
     placed: tuple[Placed, ...]
     labelled: int
+    scale: SceneScale = ORDINARY
 
     @property
     def centre_m(self) -> Float[np.ndarray, "3"]:
@@ -41,21 +45,38 @@ def arrange_tabletop(assets: SceneAssets, generator: np.random.Generator) -> Arr
     most = len(assets.object_ids)
     wanted = min(most, OBJECTS_PER_SCENE + int(generator.integers(-1, 2)))
     objects = generator.choice(most, wanted, replace=False).tolist()
+    objects = of_similar_size(assets, objects, generator)
+    scale = scene_scale([assets.diameters_m[index] for index in objects])
     distractors = generator.choice(assets.distractors, generator.integers(2, 5), replace=False).tolist()
     placed, footprints, labelled = [], [], 0
     for count, mesh_index in enumerate([*objects, *distractors]):
-        found = _place(assets, mesh_index, footprints, generator)
+        found = place(assets, mesh_index, footprints, generator, scale)
         if found is not None:
             placed.append(found)
             footprints.append(footprint(assets, found))
             labelled += count < len(objects)
-    return Arrangement(tuple(placed), labelled)
+    return Arrangement(tuple(placed), labelled, scale)
+
+
+def of_similar_size(
+    assets: SceneAssets, objects: Sequence[int], generator: np.random.Generator
+) -> Sequence[int]:
+    """The same mesh indices where all labelled objects are of similar size, else the first and others of its size."""
+    diameters_m = np.array(assets.diameters_m)
+    if diameters_m.max() <= MAX_SIZE_RATIO * diameters_m.min():
+        return objects
+    # half the ratio to either side, so that no two of them differ by more than all of it
+    ratio = np.abs(np.log(diameters_m / diameters_m[objects[0]]))
+    similar = np.flatnonzero(ratio <= np.log(MAX_SIZE_RATIO) / 2)
+    others = generator.permutation(similar[similar != objects[0]])[: len(objects) - 1]
+    return [objects[0], *others.tolist()]
 
 
 def arrange_single_upright(assets: SceneAssets, generator: np.random.Generator) -> Arrangement:
     """The one object standing on the table, any heading."""
     R = heading(generator.uniform(0, 2 * np.pi))
-    return Arrangement((_on_table(assets, 0, R, np.zeros(2)),), labelled=1)
+    scale = scene_scale(assets.diameters_m[:1])
+    return Arrangement((on_table(assets, 0, R, np.zeros(2)),), 1, scale)
 
 
 def add_occluder(
@@ -71,7 +92,7 @@ def add_occluder(
         occluder = _towards_camera(assets, arrangement, T_cam_world, generator)
         if overlaps(footprint(assets, occluder), [footprint(assets, arrangement.placed[0])]):
             continue
-        candidate = Arrangement((*arrangement.placed, occluder), arrangement.labelled)
+        candidate = replace(arrangement, placed=(*arrangement.placed, occluder))
         hidden = _hidden_ratio(assets, candidate, T_cam_world, K)
         if OCCLUDED_RATIO[0] <= hidden <= OCCLUDED_RATIO[1]:
             return candidate
@@ -88,27 +109,38 @@ def footprint(assets: SceneAssets, placed: Placed) -> Float[np.ndarray, "corners
     return cv2.convexHull(ground.astype(np.float32))[:, 0]
 
 
-def _place(
-    assets: SceneAssets, mesh_index: int, taken: Sequence[np.ndarray], generator: np.random.Generator
+def place(
+    assets: SceneAssets,
+    mesh_index: int,
+    taken: Sequence[np.ndarray],
+    generator: np.random.Generator,
+    scale: SceneScale,
+    reach: tuple[float, float] = REACH_M,
 ) -> Placed | None:
     """A free position as near the middle as chance allows, or None when the table is full."""
     R = draw_resting(assets.resting[mesh_index], generator)
-    outline = footprint(assets, _on_table(assets, mesh_index, R, np.zeros(2)))
+    size = scale.size if mesh_index in assets.distractors else 1.0
+    outline = footprint(assets, on_table(assets, mesh_index, R, np.zeros(2), size))
     for attempt in range(PLACEMENT_TRIES):
-        reach_m = 0.04 + 0.26 * attempt / PLACEMENT_TRIES
+        reach_m = scale.size * (reach[0] + reach[1] * attempt / PLACEMENT_TRIES)
         angle = generator.uniform(0, 2 * np.pi)
         at_m = reach_m * np.sqrt(generator.random()) * np.array([np.cos(angle), np.sin(angle)])
         if not overlaps(outline + at_m, taken):
-            return _on_table(assets, mesh_index, R, at_m)
+            return on_table(assets, mesh_index, R, at_m, size)
     return None
 
 
-def _on_table(
-    assets: SceneAssets, mesh_index: int, R_world_obj: Float[np.ndarray, "3 3"], at_m: Float[np.ndarray, "2"]
+def on_table(
+    assets: SceneAssets,
+    mesh_index: int,
+    R_world_obj: Float[np.ndarray, "3 3"],
+    at_m: Float[np.ndarray, "2"],
+    size: float = 1.0,
 ) -> Placed:
-    rotated = assets.resting[mesh_index].hull_m @ R_world_obj.T
+    """The object, `size` times as large, with the middle of its outline at a point of the table."""
+    rotated = assets.resting[mesh_index].hull_m @ (size * R_world_obj).T
     T_world_obj = np.eye(4)
-    T_world_obj[:3, :3] = R_world_obj
+    T_world_obj[:3, :3] = size * R_world_obj
     middle = 0.5 * (rotated[:, :2].min(axis=0) + rotated[:, :2].max(axis=0))
     T_world_obj[:3, 3] = (*(at_m - middle), -rotated[:, 2].min())
     return Placed(mesh_index, T_world_obj)
@@ -143,10 +175,11 @@ def _towards_camera(
     eye_m = -T_cam_world[:3, :3].T @ T_cam_world[:3, 3]
     ahead = eye_m[:2] / np.linalg.norm(eye_m[:2])
     aside = np.array([-ahead[1], ahead[0]])
-    offset_m = generator.uniform(0.07, 0.2) * ahead
-    at_m = arrangement.centre_m[:2] + offset_m + generator.uniform(-0.1, 0.1) * aside
+    size = arrangement.scale.size
+    offset_m = size * generator.uniform(0.07, 0.2) * ahead
+    at_m = arrangement.centre_m[:2] + offset_m + size * generator.uniform(-0.1, 0.1) * aside
     mesh_index = int(generator.choice(assets.distractors))
-    return _on_table(assets, mesh_index, heading(generator.uniform(0, 2 * np.pi)), at_m)
+    return on_table(assets, mesh_index, heading(generator.uniform(0, 2 * np.pi)), at_m, size)
 
 
 def _hidden_ratio(

@@ -11,9 +11,9 @@ from selfpose6d.synthetic.cameras import direction, look_at
 from selfpose6d.synthetic.compose import Placed, compose
 from selfpose6d.synthetic.scene_assets import SceneAssets
 
-# about 2 mm a pixel on the table
+# about 2 mm a pixel on the table of a scene of scale 1
 SHADOW_MAP_PX = 640
-# about the table's middle, where the objects stand; outside, nothing is in shadow
+# times the scene scale, about the table's middle, where the objects stand; outside, nothing is in shadow
 LIT_RADIUS_M = 0.6
 
 
@@ -40,13 +40,13 @@ class ShadowMap:
     T_light_world: Float[np.ndarray, "4 4"]
 
 
-def draw_lights(generator: np.random.Generator) -> Lights:
-    """A lamp 1.2 to 2.5 m away and not too low, warm or cold; more or less even light from elsewhere."""
+def draw_lights(generator: np.random.Generator, scale: float = 1.0) -> Lights:
+    """A lamp 1.2 to 2.5 m (times the scene scale) away, not too low, warm or cold; more or less even light around."""
     towards_key = direction(generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(35, 75)))
     ambient, key, fill = generator.uniform((0.25, 0.5, 0.05), (0.5, 1.0, 0.3))
     total = ambient + 0.7 * key + 0.3 * fill
     return Lights(
-        key_position_m=generator.uniform(1.2, 2.5) * towards_key,
+        key_position_m=scale * generator.uniform(1.2, 2.5) * towards_key,
         key_rgb=key / total * _tint(generator, 0.12),
         fill_direction=direction(generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(15, 60))),
         fill_rgb=fill / total * _tint(generator, 0.08),
@@ -55,14 +55,20 @@ def draw_lights(generator: np.random.Generator) -> Lights:
     )
 
 
-def cast_shadows(assets: SceneAssets, placed: Sequence[Placed], lights: Lights) -> ShadowMap:
-    """What the lamp sees, by the same rasteriser as the camera's image."""
+def cast_shadows(
+    assets: SceneAssets,
+    placed: Sequence[Placed],
+    lights: Lights,
+    scale: float = 1.0,
+    size_px: int = SHADOW_MAP_PX,
+) -> ShadowMap:
+    """What the lamp sees, by the same rasteriser as the camera's image; `scale` is the scene's."""
     distance_m = float(np.linalg.norm(lights.key_position_m))
-    focal_px = 0.5 * SHADOW_MAP_PX * distance_m / LIT_RADIUS_M
-    middle_px = 0.5 * (SHADOW_MAP_PX - 1)
+    focal_px = 0.5 * size_px * distance_m / (LIT_RADIUS_M * scale)
+    middle_px = 0.5 * (size_px - 1)
     K = np.array([[focal_px, 0.0, middle_px], [0.0, focal_px, middle_px], [0.0, 0.0, 1.0]])
     T_light_world = look_at(lights.key_position_m, np.zeros(3))
-    surfaces = compose(assets, placed, T_light_world, K, SHADOW_MAP_PX, SHADOW_MAP_PX)
+    surfaces = compose(assets, placed, T_light_world, K, size_px, size_px)
     depth_m = np.where(surfaces.owner >= 0, surfaces.depth_m, np.float32(np.inf))
     reach_px = 2 * int(np.ceil(lights.softness_px + 0.5)) + 1
     nearest_m = cv2.erode(depth_m, np.ones((reach_px, reach_px), np.uint8))

@@ -10,13 +10,18 @@ from selfpose6d.meshes.units import Unit
 
 Preset = Literal["tabletop", "single-upright"]
 Split = Literal["train", "test"]
+SensorOption = Literal["simple", "structured-light", "stereo", "time-of-flight", "mixed"]
+MaskOption = Literal["exact", "eroded", "dilated", "shifted", "foreign", "box", "mixed"]
 FRAMES_PER_SCENE = 8
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
 class SynthOptions:
-    """Options of `synth`. `objects` empty means all; `models` None means the built-in objects."""
+    """Options of `synth`. `objects` empty means all; `models` None means the built-in objects.
+
+    `sensor` and `masks`: "mixed" draws a sensor per scene, a mask kind per instance.
+    """
 
     preset: Preset = "tabletop"
     train_frames: int = 200
@@ -25,6 +30,8 @@ class SynthOptions:
     model_unit: Unit | None = None
     objects: tuple[int, ...] = ()
     seed: int = 0
+    sensor: SensorOption = "simple"
+    masks: MaskOption = "exact"
 
     def __post_init__(self) -> None:
         if self.train_frames < 0 or self.test_frames < 0 or self.train_frames + self.test_frames == 0:
@@ -53,7 +60,9 @@ class SynthOptions:
         return [FRAMES_PER_SCENE] * whole + ([rest] if rest else [])
 
     def record(self) -> dict[str, Any]:
-        """The options as JSON, to recognise the data set by."""
+        """The options as JSON, to recognise the data set by; sensor and masks where they are not the usual ones."""
+        varied = {"sensor": self.sensor} if self.sensor != "simple" else {}
+        varied |= {"masks": self.masks} if self.masks != "exact" else {}
         return {
             "format_version": FORMAT_VERSION,
             "preset": self.preset,
@@ -63,4 +72,5 @@ class SynthOptions:
             "model_unit": self.model_unit,
             "objects": list(self.objects),
             "seed": self.seed,
+            **varied,
         }

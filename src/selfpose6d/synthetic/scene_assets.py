@@ -1,5 +1,6 @@
 """Everything that can stand in a scene, made ready once per process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from selfpose6d.errors import UsageError
 from selfpose6d.meshes.io import load_mesh
-from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.mesh import Mesh, convex_diameter_m
 from selfpose6d.meshes.primitives.artwork import random_brand
 from selfpose6d.meshes.primitives.boxes import label_box
 from selfpose6d.meshes.primitives.rounds import can
@@ -33,6 +35,8 @@ class SceneAssets:
     resting: tuple[RestingPoses, ...]
     corner_normals: Float[np.ndarray, "faces 3 3"]
     gloss: Float[np.ndarray, "meshes"]
+    diameters_m: tuple[float, ...]
+    """Of the labelled objects."""
 
     @property
     def distractors(self) -> range:
@@ -43,16 +47,30 @@ class SceneAssets:
 @cache
 def load_scene_assets(models_dir: Path, object_ids: tuple[int, ...], seed: int) -> SceneAssets:
     """Read the written models back and add the distractors that follow `seed`."""
+    paths = {obj_id: models_dir / f"obj_{obj_id:06d}.ply" for obj_id in object_ids}
+    return make_scene_assets({obj_id: load_mesh(path, "mm") for obj_id, path in paths.items()}, seed)
+
+
+def make_scene_assets(objects: Mapping[int, Mesh], seed: int) -> SceneAssets:
+    """Labelled objects by id, and the distractors that follow `seed`.
+
+    Raises:
+        UsageError: there is no object.
+    """
+    if not objects:
+        raise UsageError("a scene needs at least one mesh, got none. Pass {obj_id: mesh}.")
     generator = np.random.default_rng([seed, 0xD157])
-    meshes = [load_mesh(models_dir / f"obj_{obj_id:06d}.ply", "mm") for obj_id in object_ids]
+    meshes = list(objects.values())
     builders = (_random_box, _random_can, _random_box, _random_ball)
     meshes += [builders[index % len(builders)](generator) for index in range(NUM_DISTRACTORS)]
+    resting = tuple(find_resting_poses(mesh) for mesh in meshes)
     return SceneAssets(
-        object_ids=object_ids,
+        object_ids=tuple(objects),
         packed=pack_meshes(meshes),
-        resting=tuple(find_resting_poses(mesh) for mesh in meshes),
+        resting=resting,
         corner_normals=np.concatenate([smooth_normals(mesh) for mesh in meshes]),
         gloss=generator.uniform(0.02, 0.35, len(meshes)).astype(np.float32),
+        diameters_m=tuple(convex_diameter_m(poses.hull_m) for poses in resting[: len(objects)]),
     )
 
 

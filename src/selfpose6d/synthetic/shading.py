@@ -30,11 +30,12 @@ class Camera:
 
 @dataclass(frozen=True)
 class LitImage:
-    """Image without blur and noise, true depth, and the cosine between surface normal and viewing ray."""
+    """Image without blur and noise, true depth, cosine between normal and viewing ray, reflected fraction 0-1."""
 
     rgb: UInt8[np.ndarray, "height width 3"]
     depth_m: Float[np.ndarray, "height width"]
     incidence: Float[np.ndarray, "height width"]
+    reflectance: Float[np.ndarray, "height width"]
 
 
 def shade_surfaces(
@@ -53,9 +54,19 @@ def shade_surfaces(
     height, width = surfaces.depth_m.shape
     rgb = np.empty((height, width, 3), np.uint8)
     depth_m, incidence = surfaces.depth_m.copy(), np.empty((height, width), np.float32)
+    reflectance = np.empty((height, width), np.float32)
     mesh = np.array([item.mesh_index for item in placed])
     T_world_obj = np.array([item.T_world_obj for item in placed])
     strengths = np.stack([lights.key_rgb, lights.fill_rgb, lights.ambient_rgb]) * camera.gain_rgb
+    room = np.array(
+        [
+            *backdrop.table_half_m,
+            backdrop.room_half_m,
+            backdrop.floor_z_m,
+            backdrop.table_gloss,
+            backdrop.scale,
+        ]
+    )
     packed = assets.packed
     T_cam_obj, K = torch.from_numpy(camera.T_cam_world @ T_world_obj), torch.from_numpy(camera.K)
     posed = PosedMeshes(packed, torch.from_numpy(mesh), T_cam_obj, K.expand(len(mesh), 3, 3), height, width)
@@ -63,6 +74,7 @@ def shade_surfaces(
         rgb,
         depth_m,
         incidence,
+        reflectance,
         surfaces.owner,
         surfaces.face_id,
         surfaces.barycentric,
@@ -81,7 +93,7 @@ def shade_surfaces(
         packed.texture_size.numpy(),
         backdrop.table_rgb.reshape(-1, 3),
         backdrop.room_rgb.reshape(-1, 3),
-        np.array([*backdrop.table_half_m, backdrop.room_half_m, backdrop.floor_z_m, backdrop.table_gloss]),
+        room,
         np.stack([lights.key_position_m, lights.fill_direction, *strengths]),
         lights.softness_px,
         TONE,
@@ -90,4 +102,4 @@ def shade_surfaces(
         shadows.K,
         shadows.T_light_world,
     )
-    return LitImage(rgb, depth_m, incidence)
+    return LitImage(rgb, depth_m, incidence, reflectance)

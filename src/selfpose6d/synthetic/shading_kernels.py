@@ -12,7 +12,7 @@ import numpy as np
 
 from selfpose6d.synthetic.backdrop import ROOM_TILE_M, ROOM_TILE_PX, TABLE_TILE_M, TABLE_TILE_PX
 
-# depths of the shadow map are that coarse: without it, lit surfaces would shade themselves
+# depths of the shadow map are that coarse (times the scene scale): without it, lit surfaces would shade themselves
 SHADOW_BIAS_M = 0.003
 # the highlight's exponent is 2 to this power
 SHININESS_DOUBLINGS = 5
@@ -24,12 +24,13 @@ INLINED: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": FA
 
 @numba.njit(cache=True, error_model="numpy", fastmath=FAST)
 def shade_pixels(
-    rgb, depth_m, incidence, owner, face_id, barycentric, T_world_cam, K, mesh, R_world_obj, level, gloss,
+    rgb, depth_m, incidence, reflectance, owner, face_id, barycentric, T_world_cam, K, mesh, R_world_obj, level, gloss,
     corner_normals, faces, vertex_rgb, corner_uv, texels, texture_start, texture_size, table_rgb, room_rgb,
     room, lights, softness_px, tone, shadow_m, nearest_m, shadow_K, T_light_world,
 ):  # fmt: skip  # pragma: no cover - compiled
     height, width = owner.shape
-    T = T_world_cam
+    T, scale_of_scene = T_world_cam, room[5]
+    per_scale, bias_m = 1.0 / scale_of_scene, SHADOW_BIAS_M * scale_of_scene
     for row in range(height):
         for column in range(width):
             x, y = (column - K[0, 2]) / K[0, 0], (row - K[1, 2]) / K[1, 1]
@@ -53,13 +54,16 @@ def shade_pixels(
                 nx, ny, nz = 1.0 * (axis == 0), 1.0 * (axis == 1), 1.0 * (axis == 2)
                 shine = room[4] if on_table else 0.0
                 if on_table:
-                    a, b = px / TABLE_TILE_M, py / TABLE_TILE_M
+                    a, b = px * per_scale / TABLE_TILE_M, py * per_scale / TABLE_TILE_M
                     red, green, blue = _tile_colour(table_rgb, TABLE_TILE_PX, a, b)
                 else:
                     a, b = (py if axis == 0 else px), (py if axis == 2 else pz)
-                    a, b = a / ROOM_TILE_M + 0.3 * axis, b / ROOM_TILE_M
+                    a, b = a * per_scale / ROOM_TILE_M + 0.3 * axis, b * per_scale / ROOM_TILE_M
                     red, green, blue = _tile_colour(room_rgb, ROOM_TILE_PX, a, b)
                 depth_m[row, column] = z
+            # most dyes are bright in infrared: what is dark in every channel is dark there too
+            brightest = max(red, green, blue)
+            reflectance[row, column] = brightest * brightest
             px, py, pz = T[0, 3] + z * rx, T[1, 3] + z * ry, T[2, 3] + z * rz
             along = nx * rx + ny * ry + nz * rz
             length = math.sqrt(rx * rx + ry * ry + rz * rz)
@@ -72,7 +76,9 @@ def shade_pixels(
             kx, ky, kz = kx / away, ky / away, kz / away
             key, highlight = nx * kx + ny * ky + nz * kz, 0.0
             if key > 0:
-                lit = _lit_ratio(px, py, pz, key, softness_px, shadow_m, nearest_m, shadow_K, T_light_world)
+                lit = _lit_ratio(
+                    px, py, pz, key, softness_px, bias_m, shadow_m, nearest_m, shadow_K, T_light_world
+                )  # fmt: skip
                 key *= lit
                 if shine > 0 and lit > 0:
                     hx, hy, hz = kx - rx / length, ky - ry / length, kz - rz / length
@@ -174,7 +180,9 @@ def _tile_colour(tile, size, a, b):  # pragma: no cover - compiled
 
 
 @numba.njit(**INLINED)
-def _lit_ratio(px, py, pz, key, softness_px, shadow_m, nearest_m, K, T):  # pragma: no cover - compiled
+def _lit_ratio(
+    px, py, pz, key, softness_px, bias_m, shadow_m, nearest_m, K, T
+):  # pragma: no cover - compiled
     """Ratio of 3x3 shadow-map samples around the point that the lamp reaches; 1 outside the map."""
     x = T[0, 0] * px + T[0, 1] * py + T[0, 2] * pz + T[0, 3]
     y = T[1, 0] * px + T[1, 1] * py + T[1, 2] * pz + T[1, 3]
@@ -183,7 +191,7 @@ def _lit_ratio(px, py, pz, key, softness_px, shadow_m, nearest_m, K, T):  # prag
     size = shadow_m.shape[0]
     if not (softness_px < column < size - softness_px and softness_px < row < size - softness_px):
         return 1.0
-    behind = z - SHADOW_BIAS_M * (1.0 + softness_px * (1.0 - key))
+    behind = z - bias_m * (1.0 + softness_px * (1.0 - key))
     if nearest_m[int(row), int(column)] > behind:
         return 1.0
     lit = 0

@@ -179,8 +179,8 @@ def make_target_source(
         T_cam_obj, weight = label_poses(labels, store.keys)
     else:
         T_cam_obj, weight = ground_truth_poses(dataset, store.keys)
-    symmetries = load_symmetries(dataset.models.folder, store.obj_ids).to(shapes.points_m.device)
-    return PoseTable(T_cam_obj, weight, symmetries, shapes)
+    symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh)
+    return PoseTable(T_cam_obj, weight, symmetries.to(shapes.points_m.device), shapes)
 
 
 def _labels(dataset: Dataset, options: TrainOptions) -> Labels:

@@ -35,12 +35,13 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart; `marked` draws its points."""
+    """One line of a chart; `marked` draws its points, `interval` bars from low to high at each."""
 
     x: Sequence[float | int] | Float[np.ndarray, "points"]
     y: Sequence[float | int] | Float[np.ndarray, "points"]
     label: str = ""
     marked: bool = False
+    interval: Float[np.ndarray, "points 2"] | None = None
 
 
 @rc_context(_STYLE)
@@ -57,26 +58,39 @@ def accuracy_panels(panels: Mapping[str, Mapping[str, Curve]]) -> str:
 
 
 @rc_context(_STYLE)
-def reliability_chart(runs: Mapping[str, Curve], counts: Mapping[str, Sequence[int]]) -> str:
-    """Stated confidence against measured correctness (honest is the diagonal), and how often it is stated."""
-    figure, (curve_ax, count_ax) = _figure(2)
-    curve_ax.plot([0, 1], [0, 1], color="#9aa0aa", linestyle="--", linewidth=1)
-    _draw(curve_ax, runs.values())
-    curve_ax.set(title="reliability", xlabel="stated confidence", ylabel="fraction correct (ADD(-S) < 2 cm)")
-    curve_ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
-    _legend(curve_ax, "upper left")
-    _draw_counts(count_ax, counts)
+def reliability_chart(panels: Mapping[str, Mapping[str, Curve]], counts: Mapping[str, Sequence[int]]) -> str:
+    """Stated confidence against measured correctness (honest is the diagonal), and how often it is stated.
+
+    One panel a meaning of right, one curve a run, with the interval of every fraction where the curve has one.
+    """
+    figure, axes = _figure(len(panels) + 1)
+    for ax, (right, runs) in zip(axes, panels.items(), strict=False):
+        ax.plot([0, 1], [0, 1], color="#9aa0aa", linestyle="--", linewidth=1)
+        _draw(ax, runs.values())
+        ax.set(title=f"right: {right}", xlabel="stated confidence", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes[0].set_ylabel("fraction right")
+    _legend(axes[0], "upper left")
+    _draw_counts(axes[-1], counts)
     return _svg(figure)
 
 
 @rc_context(_STYLE)
-def coverage_chart(runs: Mapping[str, Curve]) -> str:
-    """Fraction of correct poses among the best-rated ones, against how many are kept."""
-    figure, (ax,) = _figure(1)
-    _draw(ax, runs.values())
-    ax.set(xlabel="fraction of estimates kept", ylabel="fraction correct")
-    ax.set(title="precision of the best-rated", xlim=(0, 1.02), ylim=(0, 1.02))
-    _legend(ax, "lower left")
+def coverage_chart(panels: Mapping[str, Mapping[str, Curve]]) -> str:
+    """Fraction of right poses among the best-rated ones, against how many targets these cover.
+
+    One panel a meaning of right, one curve a run.
+    """
+    figure, axes = _figure(len(panels))
+    for ax, (right, runs) in zip(axes, panels.items(), strict=True):
+        _draw(ax, runs.values())
+        ax.set(
+            title=f"right: {right}",
+            xlabel="coverage: fraction of all targets",
+            xlim=(0, 1.02),
+            ylim=(0, 1.02),
+        )
+    axes[0].set_ylabel("precision of the best-rated")
+    _legend(axes[0], "lower left")
     return _svg(figure)
 
 
@@ -102,6 +116,8 @@ def _draw(ax: Axes, curves: Iterable[Curve]) -> None:
     for curve, colour in zip(curves, itertools.cycle(RUN_COLOURS), strict=False):
         marker = "o" if curve.marked else None
         ax.plot(curve.x, curve.y, color=colour, label=curve.label or None, marker=marker)
+        if curve.interval is not None:
+            ax.vlines(curve.x, *curve.interval.T, color=colour, linewidth=1, alpha=0.5)
 
 
 def _draw_counts(ax: Axes, counts: Mapping[str, Sequence[int]]) -> None:

@@ -27,5 +27,6 @@ BOP = Layout(
     true_poses=lambda *split: _poses().true_poses(*split),
     targets=lambda *split: _poses().resolve_targets(*split),
     visible_fractions=lambda *scenes: _poses().visible_fractions(*scenes),
+    mask_kinds=lambda *scenes: _poses().mask_kinds(*scenes),
     checks=check_files,
 )

@@ -3,10 +3,10 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from selfpose6d.datasets.bop.dataset import find_scenes
 from selfpose6d.datasets.bop.scene import list_frames, mask_path, rgb_path
@@ -20,6 +20,9 @@ from selfpose6d.types import InstanceKey
 
 TargetCounts = dict[tuple[int, int, int], int]
 """How many instances count, by (scene, image, object)."""
+Place = tuple[int, int, int]
+"""Scene, image, index in the file."""
+Value = TypeVar("Value")
 
 
 def resolve_targets(root: Path, split: str, targets: Targets | None) -> Targets:
@@ -106,14 +109,30 @@ def _visible_px(scene: Path, key: InstanceKey) -> int:
     return count_or_one(path) if path.is_file() else 0
 
 
-def visible_fractions(root: Path, split: str, scene_ids: Iterable[int]) -> dict[tuple[int, int, int], float]:
-    """`visib_fract` of every entry of the scenes' `scene_gt_info.json` by (scene, image, index), where there is one.
+def visible_fractions(root: Path, split: str, scene_ids: Iterable[int]) -> dict[Place, float]:
+    """`visib_fract` of every entry of the scenes' `scene_gt_info.json`, where there is one.
 
     Raises:
         DataError: a file is not BOP's.
     """
+    fractions = _of_info(root, split, scene_ids, lambda entry: float(entry.get("visib_fract", math.nan)))
+    return dict(fractions)
+
+
+def mask_kinds(root: Path, split: str, scene_ids: Iterable[int]) -> dict[Place, str]:
+    """`mask_kind` of every entry of the scenes' `scene_gt_info.json` that has one: `synth --masks` writes it.
+
+    Raises:
+        DataError: a file is not BOP's.
+    """
+    kinds = _of_info(root, split, scene_ids, lambda entry: str(entry.get("mask_kind") or ""))
+    return {place: kind for place, kind in kinds if kind}
+
+
+def _of_info(
+    root: Path, split: str, scene_ids: Iterable[int], value: Callable[[dict[str, Any]], Value]
+) -> Iterator[tuple[Place, Value]]:
     scenes = find_scenes(root, split)
-    fractions = {}
     for scene_id in scene_ids:
         path = scenes[scene_id] / "scene_gt_info.json"
         if not path.is_file():
@@ -121,7 +140,6 @@ def visible_fractions(root: Path, split: str, scene_ids: Iterable[int]) -> dict[
         try:
             for im_id, entries in json.loads(path.read_text(encoding="utf-8")).items():
                 for index, entry in enumerate(entries):
-                    fractions[scene_id, int(im_id), index] = float(entry.get("visib_fract", math.nan))
+                    yield (scene_id, int(im_id), index), value(entry)
         except (ValueError, TypeError, AttributeError) as error:
             raise data_error(path, f"not BOP's form ({error!r})", "Restore it, or remove it.") from None
-    return fractions

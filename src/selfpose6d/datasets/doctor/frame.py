@@ -64,7 +64,8 @@ def check_frame(dataset: Dataset, frame_id: FrameId) -> FrameReport:
     sizes = []
     if depth_m is not None and K is not None and depth_m.shape == shape:
         problems += [p for instance in instances for p in check_mask_depth(instance, depth_m, name)]
-        sizes = [size for i in instances if (size := mask_size(i, depth_m, K)) is not None]
+        outlined = [instance for instance in instances if not instance.region]
+        sizes = [size for i in outlined if (size := mask_size(i, depth_m, K)) is not None]
     camera = (K, shape) if K is not None else None
     return FrameReport(tuple(problems), len(instances), camera, without_model, tuple(sizes))
 
@@ -129,13 +130,21 @@ def mask_size(instance: Instance, depth_m: np.ndarray, K: np.ndarray) -> SizeEvi
 def check_detection(row: dict[str, Any], shape: tuple[int, int], name: str) -> Iterator[Problem]:
     """A detection whose box or polygon leaves the image."""
     height, width = shape
-    corners_px = [np.cumsum(np.reshape(row["bbox"][:4], (2, 2)), axis=0)] if "bbox" in row else []
+    corners_px = [corners] if (corners := _box_corners_px(row.get("bbox"))) is not None else []
     polygons = row.get("segmentation")
     if isinstance(polygons, list):
         corners_px += [np.reshape(polygon, (-1, 2)) for polygon in polygons if len(polygon) % 2 == 0]
     if any((px < -1).any() or (px > [width + 1, height + 1]).any() for px in corners_px):
         reason = f"the mask or box reaches outside the image of {width}x{height} pixels"
         yield error(name, reason, "Export it in the image's own pixels, as [x, y, width, height].")
+
+
+def _box_corners_px(bbox: Any) -> np.ndarray | None:
+    """First and last corner of [x, y, width, height]; None of what is no box: reading its mask says so."""
+    try:
+        return np.cumsum(np.asarray(bbox, np.float64)[:4].reshape(2, 2), axis=0)
+    except (TypeError, ValueError, IndexError):
+        return None
 
 
 def _read_instances(

@@ -2,14 +2,17 @@
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from selfpose6d.datasets.declared_symmetries import doubtful_symmetries, require_declared_symmetries
 from selfpose6d.datasets.doctor.problems import Problem, error, repeated, shared_ids, warning
 from selfpose6d.datasets.model_files import ModelFile, ModelFiles, numbered_meshes
+from selfpose6d.datasets.symmetries import symmetries_of
 from selfpose6d.errors import SelfPose6DError
+from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import METRES_PER_MM
 
@@ -17,8 +20,18 @@ MAX_DIAMETER_MISMATCH = 0.05
 """Relative, of the mesh's diameter to the stated one. A choice: wide enough for simplified meshes."""
 
 
-def check_models(models: ModelFiles, selected: tuple[int, ...]) -> tuple[list[Problem], dict[int, float]]:
-    """Problems of the model folder and of each selected mesh; and the diameters in metres by object id."""
+ObjectWarnings = Callable[[int, Mesh, SymmetryGroup], Sequence[str]]
+"""Lines about an object's symmetries, of its id, mesh and declared symmetries; made by what lies above data sets."""
+
+
+def check_models(
+    models: ModelFiles, selected: tuple[int, ...], object_warnings: ObjectWarnings | None = None
+) -> tuple[list[Problem], dict[int, float]]:
+    """Problems of the model folder and of each selected mesh; and the diameters in metres by object id.
+
+    With `object_warnings` its lines about an object without known colour stand in for the plain one; those with it are
+    left to annotation, which studies every mesh (seconds each).
+    """
     info, problems = _read_info(models)
     problems = [*_check_folder(models), *problems]
     diameters_m = {}
@@ -27,7 +40,9 @@ def check_models(models: ModelFiles, selected: tuple[int, ...]) -> tuple[list[Pr
         problems += found
         if mesh is not None:
             diameters_m[obj_id] = mesh.diameter_m
-            problems += _check_mesh(mesh, models.files[obj_id], info.get(obj_id, {}))
+            entry = info.get(obj_id, {})
+            problems += _check_mesh(mesh, models.files[obj_id], entry)
+            problems += _check_symmetries(mesh, models, obj_id, entry, object_warnings)
     return problems, diameters_m
 
 
@@ -70,9 +85,6 @@ def _load(models: ModelFiles, obj_id: int) -> tuple[Mesh | None, list[Problem]]:
 
 
 def _check_mesh(mesh: Mesh, model: ModelFile, info: dict[str, Any]) -> Iterator[Problem]:
-    if not mesh.has_colour:
-        remedy = "Export it with them: colour decides many poses."
-        yield warning(model.path, "neither texture nor colours", remedy)
     stated_mm = info.get("diameter")
     if isinstance(stated_mm, int | float) and stated_mm > 0:
         ratio = mesh.diameter_m / (stated_mm * METRES_PER_MM)
@@ -89,3 +101,26 @@ def _check_mesh(mesh: Mesh, model: ModelFile, info: dict[str, Any]) -> Iterator[
             f"the origin is {offset_m:.3g} m off the object's centre, more than its size",
             "Check that the model frame is the one that the poses refer to.",
         )
+
+
+def _check_symmetries(
+    mesh: Mesh, models: ModelFiles, obj_id: int, info: dict[str, Any], object_warnings: ObjectWarnings | None
+) -> Iterator[Problem]:
+    """Declared symmetries against the mesh, and what its colours leave open."""
+    path = models.folder / "models_info.json"
+    try:
+        declared = symmetries_of(info, f"{path}: object {obj_id}")
+        require_declared_symmetries(mesh, declared, f"{path}: object {obj_id}")
+    except SelfPose6DError as fault:
+        yield Problem("error", str(fault))
+        return
+    remedy = "See whether they are equal to you: `selfpose6d symmetries MODELS` draws what it leaves."
+    for text in doubtful_symmetries(mesh, declared):
+        yield warning(path, f"object {obj_id}: {text}", remedy)
+    if mesh.has_known_colour:
+        return
+    if object_warnings is not None:
+        yield from (Problem("warning", f"{line}.") for line in object_warnings(obj_id, mesh, declared))
+    else:
+        what = "a default colour only" if mesh.has_colour else "neither texture nor colours"
+        yield warning(models.files[obj_id].path, what, "Export it with them: colour decides many poses.")

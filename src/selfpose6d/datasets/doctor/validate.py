@@ -9,7 +9,7 @@ import numpy as np
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.datasets.doctor.frame import check_frame, check_intrinsics
-from selfpose6d.datasets.doctor.models import check_models
+from selfpose6d.datasets.doctor.models import ObjectWarnings, check_models
 from selfpose6d.datasets.doctor.problems import Problem, error, warning
 from selfpose6d.datasets.layouts import detect_layout
 from selfpose6d.selection import FrameId
@@ -25,8 +25,9 @@ MAX_SIZES_AN_OBJECT = 2000
 class Validation:
     """One pass over a data set. The counts are complete when `run` has ended."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, object_warnings: ObjectWarnings | None = None) -> None:
         self.dataset, self._layout = dataset, detect_layout(dataset.root)
+        self._object_warnings = object_warnings
         self.frames = self.instances = self.errors = self.warnings = 0
         self._reported: set[int] = set()
         self._cameras: set[tuple[int, bytes, tuple[int, int]]] = set()
@@ -35,7 +36,9 @@ class Validation:
 
     def run(self) -> Iterator[tuple[Problem, ...]]:
         """The new problems of the models, then of each frame, then of the whole; a message is given once."""
-        problems, self._diameters_m = check_models(self.dataset.models, self.dataset.object_ids)
+        problems, self._diameters_m = check_models(
+            self.dataset.models, self.dataset.object_ids, self._object_warnings
+        )
         yield self._new([*problems, *self._check_split()])
         for _, frame_ids in groupby(self.dataset.frame_ids(), key=lambda frame_id: frame_id.scene_id):
             for index, frame_id in enumerate(frame_ids):

@@ -1,0 +1,1 @@
+"""What a certificate is worth: rendered scenes annotated, one score learned, thresholds chosen with a bound."""
