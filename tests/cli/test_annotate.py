@@ -7,12 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from selfpose6d.cli.main import main
+from selfpose6d.labeling.annotate import AnnotateOptions
+from selfpose6d.labeling.calibration import default_calibration, load_calibration
+from selfpose6d.labeling.search import SearchOptions
+from selfpose6d.labeling.settings import calibrated_settings
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -164,6 +169,78 @@ def test_wrong_options_are_one_line_and_exit_code_2(rendered, tmp_path, capsys, 
     assert word in message
     assert message.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def calibrations(tmp_path_factory) -> Path:
+    """Files that `--calibration` may be given: one that holds, one for the joint loss, and broken ones."""
+    folder = tmp_path_factory.mktemp("calibrations")
+    shipped = default_calibration()
+    replace(shipped, made_from={"mine": 1}).save(folder / "mine.json")
+    joint = AnnotateOptions(search=SearchOptions(refinement="joint-loss"))
+    replace(shipped, settings=calibrated_settings(joint)).save(folder / "joint.json")
+    content = shipped.to_json()
+    (folder / "cut.json").write_text(json.dumps(content)[:-50])
+    (folder / "old.json").write_text(json.dumps(content | {"format": 0}))
+    content["terms"]["colour"]["rises"][-1] = -1.0
+    (folder / "falling.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--refinement", "joint-loss"], "the shipped calibration holds for search.joint"),
+        (["--calibration", "FOLDER/joint.json"], "Calibrate for these options (selfpose6d calibrate --out"),
+        (["--calibration", "FOLDER/none.json"], "no such file. Make one with selfpose6d calibrate --out"),
+        (["--calibration", "FOLDER"], "no such file. Make one with selfpose6d calibrate --out"),
+        (["--calibration", "FOLDER/cut.json"], "is no calibration ("),
+        (["--calibration", "FOLDER/old.json"], "has format 0, this version reads 1. Calibrate again."),
+        (["--calibration", "FOLDER/falling.json"], "better evidence must never lower the score"),
+        (["--risk", "0"], "--risk must be between 0 and 1, got 0. Pass for example"),
+        (["--risk", "1"], "--risk must be between 0 and 1, got 1. Pass for example"),
+        (["--risk", "2"], "--risk must be between 0 and 1, got 2. Pass for example"),
+        (["--risk", "-1"], "--risk must be between 0 and 1, got -1. Pass for example"),
+        (["--risk", "nan"], "--risk must be between 0 and 1, got nan. Pass for example"),
+        (["--risk", "1e-9"], "--risk 1e-09: this calibration holds down to"),
+        (["--depth-noise-mm", "0"], "the depth noise must be between 0 and 200 mm, got 0 mm."),
+        (["--mask-quality", "fine"], "fine"),
+    ],
+)
+def test_what_cannot_be_certified_by_is_one_line(
+    rendered, calibrations, tmp_path, capsys, arguments, message
+):
+    arguments = [word.replace("FOLDER", str(calibrations)) for word in arguments]
+    out = tmp_path / "run"
+    assert main(["annotate", str(rendered), "--out", str(out), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_calibration_of_ones_own_is_used_and_recorded(rendered, calibrations, finished, tmp_path, capsys):
+    mine, run = calibrations / "mine.json", tmp_path / "run"
+    arguments = ["annotate", str(rendered), "--out", str(run), "--limit", "1", "--overlays", "0"]
+    assert main([*arguments, "--calibration", str(mine), "--risk", "0.02"]) == 0
+    rows = [json.loads(line) for line in (run / "certificates.jsonl").read_text().splitlines()]
+    used = {(row["calibration"], row["risk"]) for row in rows}
+    assert used == {(load_calibration(mine).content_hash, 0.02)}
+    assert used.isdisjoint({(default_calibration().content_hash, 0.02)})
+    capsys.readouterr()
+    assert main(arguments) == 2, "the run is of another calibration"
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_joint_loss_with_a_calibration_for_it(rendered, calibrations, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["--refinement", "joint-loss", "--calibration", str(calibrations / "joint.json")]
+    assert (
+        main(["annotate", str(rendered), "--out", str(run), "--limit", "1", "--overlays", "0", *arguments])
+        == 0
+    )
+    assert rows_without_time(run)
 
 
 def test_a_missing_data_set_is_one_line(tmp_path, capsys):

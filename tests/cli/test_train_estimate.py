@@ -18,6 +18,7 @@ from small_roots import write_bop, write_capture, write_image, write_models
 
 from selfpose6d.cli.main import main
 from selfpose6d.datasets.options import DataOptions
+from selfpose6d.labeling.calibration import default_calibration
 from selfpose6d.network.config import SIZES
 from selfpose6d.objects import shapes
 from selfpose6d.runs.certificates import read_certificates
@@ -216,6 +217,34 @@ def test_the_page_of_every_command_names_its_data_set(root, model, tmp_path):
         page = (tmp_path / "page.html").read_text()
         assert f"{root.resolve()}, split {config.data.split}" in page
         assert f"made by</dt><dd>{config.command}" in re.sub(r"\s*\n\s*", "", page)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--risk", "0.05"],
+        ["--calibration", "mine.json"],
+        ["--mask-quality", "box"],
+        ["--depth-noise-mm", "2"],
+    ],
+)
+def test_what_is_to_be_certified_needs_verification(root, model, tmp_path, capsys, options):
+    arguments = ["estimate", str(model), str(root), "--out", str(tmp_path / "run"), *options]
+    assert main(arguments) == 2
+    assert "say what --verify certifies. Add --verify." in error_of(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_verified_estimates_carry_the_risk_that_was_asked_for(root, model, tmp_path, capsys):
+    arguments = ["estimate", str(model), str(root), "--verify", "--limit", "1"]
+    assert main([*arguments, "--out", str(tmp_path / "run"), "--risk", "0.05"]) == 0
+    labels = list(read_certificates(tmp_path / "run" / "certificates.jsonl"))
+    assert labels
+    assert {label.certificate.risk for label in labels} == {0.05}
+    assert {label.certificate.calibration for label in labels} == {default_calibration().content_hash}
+    capsys.readouterr()
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "risk" in error_of(capsys)
 
 
 @pytest.mark.parametrize(

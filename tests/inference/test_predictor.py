@@ -1,6 +1,7 @@
 """The predictor: frames in, estimates out, in order, with reasons; refinement and verification never make it worse."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,14 +11,18 @@ from small_roots import CAM_K, cube, depth_image_mm, masks, write_bop, write_mod
 
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import CheckpointError, DataError, UsageError
+from selfpose6d.inference import predictor
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
-from selfpose6d.labeling.certificate import CertifiedPose
+from selfpose6d.labeling.annotate import AnnotateOptions
+from selfpose6d.labeling.calibration import default_calibration
+from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.objects import shapes
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import load_known_meshes, object_table, require_all_meshes
-from selfpose6d.types import Certificate, LabeledPose, PoseEstimate
+from selfpose6d.types import Certificate, Instance, InstanceKey, LabeledPose, PoseEstimate
 
 OBJECTS = object_table((1, 2), [cube(), cube()])
 K = np.array(CAM_K).reshape(3, 3)
@@ -154,6 +159,39 @@ def test_the_verifier_decides_where_it_can_look(network, can_look):
         assert pose.certificate.confidence == pose.confidence
         assert np.isnan(pose.certificate.coverage)
     assert not isinstance(plain, LabeledPose)
+
+
+def test_verification_follows_the_certifying_options(network, tmp_path, monkeypatch):
+    """Risk, calibration, mask quality, noise and seed arrive where hypotheses are verified."""
+    rgb, depth_m, both = image()
+    save_network(tmp_path / "net.safetensors", network, {})
+    mine = replace(default_calibration(), made_from={"mine": 1})
+    certificate = CertificateOptions(risk=0.05, calibration=mine)
+    annotate = AnnotateOptions(mask_quality="rough", depth_noise_m=0.003, certificate=certificate)
+    asked = []
+
+    def observations(seen, instance, model, quality, options, generator):
+        asked.append((seen.noise.at(0.5), quality, options, generator.random()))
+        return ["the observation"]
+
+    def verify(found, T_cam_obj, options):
+        asked.append((found, T_cam_obj.shape, options.search, options.certificate))
+        return CertifiedPose(torch.eye(4), Certificate("certified", "", 0.9, 0.3, 0.001, 0.99, 0.0, 0.8))
+
+    monkeypatch.setattr(shapes, "GRID_CELLS", 24)
+    on_cpu = SimpleNamespace(device=torch.device("cpu"))
+    monkeypatch.setattr(predictor, "ObjectStore", lambda obj_ids, *_: dict.fromkeys(obj_ids, on_cpu))
+    monkeypatch.setattr(predictor, "observations", observations)
+    monkeypatch.setattr(predictor, "verify", verify)
+    options = PredictOptions(verify=True, annotate=annotate, seed=9)
+    loaded = Predictor.load(tmp_path / "net.safetensors", {1: cube(), 2: cube()}, options)
+    (pose,) = loaded(rgb, depth_m, K, both[:1], [1])
+    drawn = replace(annotate, seed=9).generator(Instance(InstanceKey("", 0, 0, 1, 0), both[0])).random()
+    assert asked == [
+        (0.003, "rough", annotate.observation, drawn),
+        (["the observation"], (5, 4, 4), annotate.search, certificate),
+    ]
+    assert pose.confidence == 0.9
 
 
 def test_time_is_kept_per_stage(network):

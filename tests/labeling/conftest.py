@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from selfpose6d.geometry.se3 import make_transform
-from selfpose6d.labeling.observation import Observation, ObservationOptions, observe
+from selfpose6d.labeling.observation import (
+    Observation,
+    ObservationOptions,
+    ObservedFrame,
+    Prompt,
+    observe,
+)
 from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
 from selfpose6d.meshes.primitives.rounds import can
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
@@ -64,8 +70,9 @@ def rendered_frame(model: ObjectModel, T_cam_obj: torch.Tensor, obj_id: int = 1)
     return Frame("test", 0, 0, rgb, depth_m, K, (instance,))
 
 
-def observed(model: ObjectModel, frame: Frame, seed: int = 0) -> Observation:
+def observed(model: ObjectModel, frame: Frame, seed: int = 0, prompt: Prompt | None = None) -> Observation:
     """What the annotator sees of the frame's first instance."""
-    found = observe(frame, frame.instances[0], model, ObservationOptions(), np.random.default_rng(seed))
+    seen, generator = ObservedFrame.of(frame), np.random.default_rng(seed)
+    found = observe(seen, frame.instances[0], model, ObservationOptions(), generator, prompt)
     assert isinstance(found, Observation)
     return found

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from labeling.conftest import rendered_frame, tilted_pose
+from labeling.conftest import observed, rendered_frame, tilted_pose
 from selfpose6d.backend import runs_numba
 from selfpose6d.labeling import detail, residuals, score
 from selfpose6d.labeling.annotate import AnnotateOptions, annotate
 from selfpose6d.labeling.certificate import CertificateOptions
-from selfpose6d.labeling.observation import ObservationOptions, observe
 from selfpose6d.labeling.search import SearchOptions
 from selfpose6d.labeling.verify import VerifyOptions, verify
 from selfpose6d.renderer import rasterize, shade
@@ -45,7 +44,7 @@ def test_verification_and_pure_icp_with_another_default_device(back_end, box):
     frame, T = rendered_frame(box, tilted_pose()), tilted_pose()[None]
     with torch.device("meta"):
         (label,) = annotate(frame, {1: box}, AnnotateOptions(method="icp"))
-        observation = observe(frame, frame.instances[0], box, ObservationOptions(), np.random.default_rng(0))
-        found = verify(observation, T, VerifyOptions(FEW, CertificateOptions()))
+        observation = observed(box, frame)
+        found = verify([observation], T, VerifyOptions(FEW, CertificateOptions()))
     assert label.valid
     assert found.certificate.status == "certified"

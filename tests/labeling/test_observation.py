@@ -7,13 +7,23 @@ import torch
 from labeling.conftest import WALL_M, K, observed, rendered_frame, tilted_pose
 from selfpose6d.crops.crop import square_box
 from selfpose6d.geometry.camera import back_project
-from selfpose6d.labeling.observation import ObservationOptions, observe, observe_crop, outside_distance
+from selfpose6d.labeling.lengths import Lengths
+from selfpose6d.labeling.observation import (
+    ObservationOptions,
+    ObservedFrame,
+    observe,
+    observe_crop,
+    outside_distance,
+)
 from selfpose6d.objects.object_model import FINE_MESH
 from selfpose6d.types import LabeledPose
 
 
 def crop_of(frame, mask, box, size_px):
-    return observe_crop(frame, mask, box, torch.device("cpu"), size_px, FINE_MESH, max_shift_px=2)
+    lengths = Lengths(0.27, 0.001)
+    return observe_crop(
+        ObservedFrame.of(frame), mask, box, torch.device("cpu"), lengths, size_px, FINE_MESH, max_shift_px=2
+    )
 
 
 def test_a_crop_back_projects_to_the_same_points(box):
@@ -51,9 +61,8 @@ def test_too_few_points_are_refused_with_their_number(box, bad):
     rows, columns = np.nonzero(instance.mask)
     depth_m = np.full_like(frame.depth_m, bad)
     depth_m[rows[:30], columns[:30]] = 0.8
-    found = observe(
-        replace(frame, depth_m=depth_m), instance, box, ObservationOptions(), np.random.default_rng(0)
-    )
+    seen = ObservedFrame.of(replace(frame, depth_m=depth_m))
+    found = observe(seen, instance, box, ObservationOptions(), np.random.default_rng(0))
     assert isinstance(found, LabeledPose)
     assert not found.valid
     assert found.reason == "too few points: 30 mask pixels with depth, need 50"

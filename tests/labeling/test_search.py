@@ -53,11 +53,13 @@ def test_similar_poses_fit_the_cloud_as_well(box):
 
 def test_a_can_slides_about_its_axis_and_a_tilted_box_does_not(round_can, box):
     T = tilted_pose()
-    cloud = cloud_of(round_can, rendered_frame(round_can, T))
-    poses = sliding_poses(round_can, cloud, T[None])
+    seen = observed(round_can, rendered_frame(round_can, T))
+    cloud = seen.cloud_cam_m
+    poses = sliding_poses(round_can, cloud, T[None], seen.lengths)
     assert len(poses) >= 40
     assert align(round_can, cloud, poses, ResolverOptions(iterations=3)).rms_m.max() < 0.004
-    assert len(sliding_poses(box, cloud_of(box, rendered_frame(box, T)), T[None])) == 0
+    seen = observed(box, rendered_frame(box, T))
+    assert len(sliding_poses(box, seen.cloud_cam_m, T[None], seen.lengths)) == 0
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ from selfpose6d.types import MaskQuality
 
 KNOT_QUANTILES = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0)
 """Of a term's values, between which its function is a straight line: dense where wrong poses are."""
-PENALTY = 1.0
+WRONG_WEIGHT = 20.0
+"""Of a wrong pose in the fit, beside a right one: the score has to be right where poses are certified, and there a
+wrong one costs more than many that are left out. 1, 5 and 20 were tried on the scenes themselves (docs/results.md)."""
+PENALTY = 0.2
 """On the squares of the rises: a prior of about one scene's weight each, since wrong poses are few."""
 MIN_PER_BIN = 60
 """Poses behind each point of the probability: a standard error of 3 % at most where it matters."""
@@ -39,18 +42,18 @@ def fit_score(
     qualities: Sequence[MaskQuality],
     right: Bool[np.ndarray, "poses"],
 ) -> MonotoneScore:
-    """Maximum likelihood with non-negative rises and a ridge penalty (L-BFGS-B)."""
+    """Maximum likelihood, wrong poses weighing more, with non-negative rises and a ridge penalty (L-BFGS-B)."""
     knots = {name: _knots(column) for name, column in zip(TERM_NAMES, terms.T, strict=True)}
     ramps = [_ramps(column, knots[name]) for name, column in zip(TERM_NAMES, terms.T, strict=True)]
     quality = np.array([[q == name for name in MASK_QUALITIES] for q in qualities], np.float64)
     X = np.concatenate([*ramps, quality], axis=1)
     num_rises = X.shape[1] - len(MASK_QUALITIES)
-    target = right.astype(np.float64)
+    target, cost = right.astype(np.float64), np.where(right, 1.0, WRONG_WEIGHT)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         z = X @ weights
-        value = np.logaddexp(0, z).sum() - target @ z + 0.5 * PENALTY * (weights**2).sum()
-        return float(value), X.T @ (expit(z) - target) + PENALTY * weights
+        value = cost @ (np.logaddexp(0, z) - target * z) + 0.5 * PENALTY * (weights**2).sum()
+        return float(value), X.T @ (cost * (expit(z) - target)) + PENALTY * weights
 
     bounds = [(0.0, None)] * num_rises + [(None, None)] * len(MASK_QUALITIES)
     weights = minimize(loss, np.zeros(X.shape[1]), jac=True, bounds=bounds, method="L-BFGS-B").x

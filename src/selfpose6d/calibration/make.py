@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from selfpose6d.calibration.learn import fit_probability, fit_score
-from selfpose6d.calibration.scenes import CalibrationObject, SceneResult, scene_annotator
+from selfpose6d.calibration.scenes import SCENES_PER_SET, CalibrationObject, SceneResult, scene_annotator
 from selfpose6d.calibration.thresholds import choose_thresholds, fewest_without_error
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.datasets.symmetries import read_symmetries
@@ -29,6 +29,8 @@ BUILTIN_ARTWORKS = 2
 """Versions of each built-in object, with other labels: the calibration must not rest on one print."""
 BUILTIN_ID_STEP = 100
 """Ids of a built-in object's versions are this far apart."""
+LEARN_EVERY = 2
+"""One set of scenes in so many teaches the score: bounds need more scenes than the fit does."""
 MIN_SCENES = 200
 """Fewer teach no score."""
 
@@ -107,7 +109,8 @@ def annotate_scenes(
     """Every scene's result; those that `journal` holds are not made again, the others are written to it as they come.
 
     Raises:
-        UsageError: the journal is of other options.
+        UsageError: the journal is of other options, or an id of `--objects` is not among the objects.
+        MeshError: a model is unreadable.
     """
     header = options.record()
     there = _read_journal(journal, header)
@@ -115,7 +118,8 @@ def annotate_scenes(
     for _ in range(options.scenes - len(left)):
         advance()
     workers = workers or available_cores()
-    make = partial(_make_annotator, options)
+    objects = calibration_objects(options) if left else ()  # here: an error in a process is no line
+    make = partial(scene_annotator, objects, options.annotate, options.seed)
     results = map(make(), left) if workers == 1 else map_in_processes(make, left, workers)
     with journal.open("a", encoding="utf-8") as file:
         if not journal.stat().st_size:
@@ -130,15 +134,21 @@ def annotate_scenes(
 
 
 def make_calibration(options: CalibrateOptions, results: Sequence[SceneResult]) -> Calibration:
-    """Fit the score to the even scenes, and measure it on the odd ones."""
+    """Fit the score to a third of the scenes, and measure it on the others.
+
+    Scenes that share their meshes' imperfections stay together.
+    """
     posed = [one for one in results if one.quality is not None]
-    learn = [one for one in posed if one.scene % 2 == 0]
-    test = [one for one in posed if one.scene % 2 == 1]
-    if min(len(learn), len(test)) < MIN_SCENES // 4:
+    teaches = [one.scene // SCENES_PER_SET % LEARN_EVERY == 0 for one in posed]
+    learn = [one for one, is_chosen in zip(posed, teaches, strict=True) if is_chosen]
+    test = [one for one, is_chosen in zip(posed, teaches, strict=True) if not is_chosen]
+    fitted = [one for one in learn if one.may_certify]
+    if min(len(learn), len(test)) < MIN_SCENES // 4 or not fitted:
         raise UsageError(
-            f"only {len(posed)} of {options.scenes} scenes gave a pose to calibrate with. Render more: --scenes."
+            f"only {len(posed)} of {options.scenes} scenes gave a pose to calibrate with, {len(fitted)} of them one to "
+            "fit the score to. Render more: --scenes."
         )
-    score = fit_score(_terms(learn), [_quality(one) for one in learn], _right(learn))
+    score = fit_score(_terms(fitted), [_quality(one) for one in fitted], _right(fitted))
     unrated = Calibration(
         settings=calibrated_settings(options.annotate),
         knots=score.knots,
@@ -172,11 +182,9 @@ def make_calibration(options: CalibrateOptions, results: Sequence[SceneResult]) 
     )
 
 
-def _make_annotator(options: CalibrateOptions) -> Callable[[int], SceneResult | None]:
-    return scene_annotator(calibration_objects(options), options.annotate, options.seed)
-
-
 def _read_journal(journal: Path, header: dict[str, Any]) -> dict[int, SceneResult | None]:
+    if journal.is_file():
+        _drop_torn_line(journal)
     if not journal.is_file() or not journal.stat().st_size:
         return {}
     rows: Iterator[tuple[str, dict[str, Any]]] = read_lines(journal)
@@ -184,6 +192,13 @@ def _read_journal(journal: Path, header: dict[str, Any]) -> dict[int, SceneResul
     if first != json.loads(to_line(header)):
         raise UsageError(f"{journal} holds scenes of other options. Remove it, or choose another --out.")
     return {row["scene"]: SceneResult.from_json(row) if "terms" in row else None for _, row in rows}
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """Cut off what a kill left of its last line."""
+    content = journal.read_bytes()
+    with journal.open("r+b") as file:
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def _terms(results: Sequence[SceneResult]) -> np.ndarray:

@@ -86,9 +86,11 @@ class SceneResult:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "SceneResult":
-        """What `to_json` made."""
+        """What `to_json` made, read from a file: JSON has no infinities."""
         fields = dict(row)
         fields["add_m"] = math.inf if row["add_m"] is None else float(row["add_m"])
+        terms = row["terms"].items()
+        fields["terms"] = {name: -math.inf if value is None else float(value) for name, value in terms}
         return cls(**fields)
 
 

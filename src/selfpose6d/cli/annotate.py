@@ -1,6 +1,7 @@
 """`selfpose6d annotate DATASET --out RUN`: automatic labels with certificates, resumable."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import OmitArgPrefixes
 
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import DataError, UsageError
 from selfpose6d.labeling.options import CertifyingOptions
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
     from selfpose6d.labeling.annotate import AnnotateOptions
+    from selfpose6d.objects.store import ObjectStore
     from selfpose6d.runs.folder import RunFolder
     from selfpose6d.runs.journal import JournalRecord
     from selfpose6d.selection import FrameId
@@ -61,8 +63,10 @@ class Command:
             raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
         device = resolve_device(self.device)
         dataset = self.data.open("test")
+        models = object_store(dataset, device)
+        warn_about_objects(dataset, models)
         run = self._open_run(dataset)
-        self._label_frames(dataset, run, device)
+        self._label_frames(dataset, run, models, device)
         run.finalise(names=dataset.object_names())
         run.write_annotations()
         run.write_frame_names(dataset.frame_names())
@@ -89,7 +93,7 @@ class Command:
         config = new_config("annotate", self.data.config(dataset), options, context)
         return RunFolder.open(self.out, config)
 
-    def _label_frames(self, dataset: "Dataset", run: "RunFolder", device: str) -> None:
+    def _label_frames(self, dataset: "Dataset", run: "RunFolder", models: "ObjectStore", device: str) -> None:
         from selfpose6d.processes import available_cores, map_in_processes
         from selfpose6d.reporting.console import keep_records
 
@@ -99,19 +103,51 @@ class Command:
         if not workers:
             workers = available_cores() if device == "cpu" and len(left) >= FRAMES_WORTH_PROCESSES else 1
         alone = workers == 1
-        records = map(make_labeler(), left) if alone else map_in_processes(make_labeler, left, workers)
+        records = map(make_labeler(models), left) if alone else map_in_processes(make_labeler, left, workers)
         keep_records(run, records, len(left), "annotate")
 
 
-def frame_labeler(command: Command, device: str) -> "Callable[[FrameId], JournalRecord]":
-    """What labels one frame of the command's data set; made anew in every process."""
-    from selfpose6d.datasets.dataset import process_frame
+def object_store(dataset: "Dataset", device: str) -> "ObjectStore":
+    """The data set's objects, with their declared symmetries."""
     from selfpose6d.datasets.symmetries import read_symmetries
-    from selfpose6d.labeling.annotate import annotate
     from selfpose6d.objects.mesh_cache import default_cache_dir
     from selfpose6d.objects.store import ObjectStore
 
-    dataset, options = command.data.open("test"), command.options()
     symmetries = read_symmetries(dataset.models.folder)
-    models = ObjectStore(dataset.object_ids, dataset.load_mesh, symmetries, default_cache_dir(), device)
+    return ObjectStore(dataset.object_ids, dataset.load_mesh, symmetries, default_cache_dir(), device)
+
+
+def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
+    """Prepare the objects that the frames show, and say once of each what leaves its poses open or in doubt.
+
+    Raises:
+        DataError: the declared symmetries of one do not map its mesh onto itself.
+        MeshError: a mesh is unreadable.
+    """
+    from selfpose6d.datasets.model_files import read_models_info
+    from selfpose6d.meshes.units import METRES_PER_MM
+    from selfpose6d.objects.warnings import object_warnings
+    from selfpose6d.reporting.console import warn
+
+    info = read_models_info(dataset.models.folder)
+    shown = set()
+    for frame_id in dataset.frame_ids():
+        with suppress(DataError):  # labelling says of the frame what is wrong
+            shown |= {key.obj_id for key in dataset.instance_keys(frame_id)}
+    for obj_id in sorted(shown & set(models)):
+        stated_mm = info.get(obj_id, {}).get("diameter")
+        stated_m = METRES_PER_MM * stated_mm if isinstance(stated_mm, int | float) else None
+        for text in object_warnings(models[obj_id], obj_id, stated_m):
+            warn(text)
+
+
+def frame_labeler(
+    command: Command, device: str, models: "ObjectStore | None" = None
+) -> "Callable[[FrameId], JournalRecord]":
+    """What labels one frame of the command's data set; made anew in every process."""
+    from selfpose6d.datasets.dataset import process_frame
+    from selfpose6d.labeling.annotate import annotate
+
+    dataset, options = command.data.open("test"), command.options()
+    models = models or object_store(dataset, device)
     return lambda frame_id: process_frame(dataset, frame_id, lambda frame: annotate(frame, models, options))

@@ -224,3 +224,7 @@ def _check(calibration: Calibration) -> None:
         raise ValueError("probability: expected 0-1, never falling")
     if not calibration.thresholds:
         raise ValueError("thresholds: there is none")
+    numbers = [*calibration.offsets.values(), *(row.bound for row in calibration.thresholds)]
+    numbers += [value for rises in calibration.rises.values() for value in rises]
+    if not np.isfinite(numbers).all() or any(math.isnan(row.score) for row in calibration.thresholds):
+        raise ValueError("expected numbers, got NaN or infinity")

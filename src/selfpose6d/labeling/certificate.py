@@ -13,7 +13,7 @@ from torch import Tensor
 from selfpose6d.geometry.se3 import transform_points
 from selfpose6d.labeling.calibration import Calibration, Threshold, default_calibration
 from selfpose6d.labeling.candidates import Candidates, render_candidates
-from selfpose6d.labeling.compete import compare_first
+from selfpose6d.labeling.compete import MAX_SIGMA, compare_first
 from selfpose6d.labeling.lengths import Lengths
 from selfpose6d.labeling.score import ScoredPoses
 from selfpose6d.labeling.terms import Terms
@@ -30,6 +30,10 @@ COLOUR_WEIGHT, SHAPE_WEIGHT = 1.0, 1.0
 """Of an advantage in direct comparison, beside the difference of the total scores."""
 EQUAL_RATIO = 0.1
 """Poses whose points are this near (rms, of the diameter) after a self-similarity are equals by shape."""
+EQUAL_SIGMA = 2.0
+"""Differences less significant than this are chance: nothing tells the poses apart."""
+SIGMA_WEIGHT = 0.7
+"""Of a standard error, in units of the temperature: chance alone shifts the odds by a factor of two."""
 MAX_OUTSIDE_IMAGE = 0.2
 """Most of the predicted silhouette that may lie outside the image."""
 LISTED = 0.02
@@ -82,6 +86,8 @@ class Standing:
     """Which are the same pose as the winner: a tenth of the diameter apart at most, symmetries considered."""
     margin: float
     """Advantage of the winner and its like over the strongest of the others."""
+    significance: float
+    """Of that advantage in direct comparison, in standard errors; the least of all that differ."""
 
     @property
     def agreement(self) -> float:
@@ -92,23 +98,59 @@ class Standing:
 def weigh(candidates: ScoredPoses, fine: Candidates, options: CertificateOptions) -> Standing:
     """Compare the strongest different candidates with the best one, then choose the winner.
 
-    Among poses that the object's shape makes equals the choice is by a rule, so that near duplicates of a frame choose
-    alike.
+    Among poses that the object's shape makes equals, and that nothing tells apart, the choice is by a rule, so that
+    near duplicates of a frame choose alike.
     """
     model, lengths = fine.model, fine.crop.lengths
     distance_m = pose_distances(model, candidates.T_cam_obj)
-    total = _compared(candidates, fine, distance_m > lengths.right_m)
-    probability = torch.softmax(total / options.temperature, 0)
+    compared = _compare(candidates, fine, distance_m > lengths.right_m, options)
+    probability = torch.softmax(compared.total / options.temperature, 0)
     expected_error_m = (distance_m.clamp_max(5 * lengths.right_m) * probability).sum(1)
-    plausible = total > total.max() - 2 * options.temperature
+    plausible = compared.total > compared.total.max() - 2 * options.temperature
     winner = int(torch.where(plausible, expected_error_m, torch.inf).argmin())
     if float(probability[distance_m[winner] < lengths.right_m].sum()) < options.no_rival:
-        winner = _canonical(model, candidates.T_cam_obj, winner, plausible)
+        equal = plausible & (compared.significance.abs() < EQUAL_SIGMA)
+        winner = _canonical(model, candidates.T_cam_obj, winner, equal)
     same = distance_m[winner] < lengths.right_m
-    margin = COMPARED_GAP
+    margin, significance = COMPARED_GAP, MAX_SIGMA
     if bool((~same).any()):
+        total = compared.total
         margin = min(margin, float(total[same].max() - total[~same].max()))
-    return Standing(winner, probability, distance_m, same, margin)
+        significance = float(compared.significance[~same].min())
+    return Standing(winner, probability, distance_m, same, margin, significance)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Total scores after direct comparison with the best, and its significance (the most where none was made)."""
+
+    total: Float[Tensor, "poses"]
+    significance: Float[Tensor, "poses"]
+
+
+def _compare(
+    candidates: ScoredPoses,
+    fine: Candidates,
+    different: Bool[Tensor, "poses poses"],
+    options: CertificateOptions,
+) -> _Compared:
+    """Total scores, of the strongest candidates that differ from the best less what direct comparison says."""
+    total = candidates.total.clone()
+    best = int(total.argmax())
+    significance = torch.full_like(total, MAX_SIGMA)
+    significance[~different[best]] = 0.0
+    chance = different[best] & (total > total[best] - COMPARED_GAP)
+    order = total.argsort(descending=True, stable=True)
+    others = order[chance[order]][:MAX_COMPARED]
+    if not len(others):
+        return _Compared(total, significance)
+    which = torch.cat([order.new_tensor([best]), others])
+    chosen = candidates.take(which)
+    advantage = compare_first(render_candidates(fine.at(chosen.T_cam_obj)), chosen.scores.shift)
+    total[others] -= COLOUR_WEIGHT * advantage.colour + SHAPE_WEIGHT * advantage.shape
+    total[others] -= SIGMA_WEIGHT * options.temperature * advantage.significance
+    significance[others] = advantage.significance
+    return _Compared(total, significance)
 
 
 def _canonical(
@@ -131,22 +173,6 @@ def _canonical(
 def _compared_points(model: ObjectModel) -> Float[Tensor, "points 3"]:
     points = model.grid.points_m[0]
     return points[torch.linspace(0, len(points) - 1, COMPARED_POINTS, device=points.device).long()]
-
-
-def _compared(candidates: ScoredPoses, fine: Candidates, different: Tensor) -> Float[Tensor, "poses"]:
-    """Total scores, of the strongest candidates that differ from the best less what direct comparison says."""
-    total = candidates.total.clone()
-    best = int(total.argmax())
-    chance = different[best] & (total > total[best] - COMPARED_GAP)
-    order = total.argsort(descending=True, stable=True)
-    others = order[chance[order]][:MAX_COMPARED]
-    if not len(others):
-        return total
-    which = torch.cat([order.new_tensor([best]), others])
-    chosen = candidates.take(which)
-    advantage = compare_first(render_candidates(fine.at(chosen.T_cam_obj)), chosen.scores.shift)
-    total[others] -= COLOUR_WEIGHT * advantage.colour + SHAPE_WEIGHT * advantage.shape
-    return total
 
 
 def pose_distances(model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"]) -> Float[Tensor, "poses poses"]:
@@ -192,7 +218,9 @@ def decide(
     certified = may_certify(terms, options) and rating >= threshold.score
     if rivals and not certified:
         alternatives = _alternatives(candidates, standing, lengths.right_m)
-        reason = f"{len(alternatives)} poses fit about as well (margin {standing.margin:.3f}){why_ambiguous}"
+        count = "another pose fits" if len(alternatives) < 3 else f"{len(alternatives)} poses fit"
+        why = f": {why_ambiguous}" if why_ambiguous else ""
+        reason = f"{count} about as well (margin {standing.margin:.3f}){why}"
         certificate = replace(certificate, status="ambiguous", reason=reason, alternatives=alternatives)
     elif terms.inside < 1 - MAX_OUTSIDE_IMAGE:
         reason = f"{1 - terms.inside:.0%} of the predicted silhouette is outside the image"
@@ -220,12 +248,14 @@ def _shortfall(terms: Terms, options: CertificateOptions, lengths: Lengths) -> s
         "explained": f"only {terms.explained:.0%} of the mask is explained",
         "outline": f"the outline differs from the mask: overlap {terms.outline:.0%}",
         "margin": f"another pose is too close: margin {terms.margin:.3f}",
+        "significance": f"another pose is too close: {terms.significance:.1f} standard errors apart",
         "agreement": f"another pose is too close: {terms.agreement:.0%} of the weight agrees with the best",
         "firmness": "the visible surface slides along itself: nothing holds the pose",
         "visible": f"mostly hidden: only {terms.visible:.0%} of the predicted silhouette is visible",
         "inside": f"{1 - terms.inside:.0%} of the predicted silhouette is outside the image",
         "size": f"few pixels: {2**terms.size:.0f} show the object",
         "known": f"depth is missing: measured at only {terms.known:.0%} of the mask",
+        "scale": f"the object is small for a depth camera: {1e3 * lengths.diameter_m:.0f} mm",
         "sharpness": f"the noise is large for the object: {1e3 * lengths.noise_m:.1f} mm of {lengths.diameter_m:.3g} m",
     }[name]
     return f"evidence too weak for a risk of {options.risk:g}: {text}"

@@ -18,6 +18,7 @@ from selfpose6d.labeling.score import ScoredPoses
 from selfpose6d.labeling.search import SearchOptions, challenge, search_again
 from selfpose6d.labeling.silhouette import silhouette_fractions
 from selfpose6d.labeling.terms import Terms
+from selfpose6d.objects.warnings import describe_similarity
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.types import MaskQuality
 
@@ -28,6 +29,8 @@ GROWN_FROM = 0.1
 """Poses within this total score of the best say together which pixels show the object."""
 MAX_GROWN_FROM = 6
 """Most of them."""
+SYSTEMATIC_M = 0.005
+"""Of time-of-flight cameras the worst, of others about the data sheets' figure at a metre."""
 INNER_RATIO = 0.05
 """A mask's outline may be off by this part of the square root of its area."""
 
@@ -63,6 +66,7 @@ def certify(
         explained=explained,
         outline=outline,
         margin=standing.margin,
+        significance=standing.significance,
         agreement=standing.agreement,
         firmness=firmness(observation, chosen),
         visible=float(visible[0]),
@@ -70,14 +74,16 @@ def certify(
         size=float(np.log2(max(observation.mask_area_px, 1))),
         known=float((mask & (observation.fine.depth_m > 0)).sum() / observation.fine.area_px),
         sharpness=float(np.log2(lengths.diameter_m / max(lengths.noise_m, 1e-6))),
+        scale=float(np.log2(lengths.diameter_m / SYSTEMATIC_M)),
     )
     rms_m = float(resolved.rms_m[0])
-    return decide(candidates, standing, terms, quality, lengths, rms_m, "", options)
+    why = describe_similarity(model) if standing.agreement < options.no_rival else ""
+    return decide(candidates, standing, terms, quality, lengths, rms_m, why, options)
 
 
 def firmness(observation: Observation, pose: ScoredPoses) -> float:
-    """See `Terms`: smallest over largest eigenvalue of the normal equations of all residuals at a pose, in units where a
-    rotation moves a point at half the diameter.
+    """See `Terms`: smallest over largest eigenvalue of the normal equations of all residuals at a pose, in units where
+    a rotation moves a point at half the diameter.
     """
     rendered = render_candidates(Candidates(observation.model, observation.fine, pose.T_cam_obj))
     H = (

@@ -25,6 +25,8 @@ REACH_RATIO = 43
 """Shifts in a block, as a part of the crop's side: 3 px of 128, what registration and refinement leave."""
 MIN_FILLED = 0.25
 """Blocks that show less of the object say nothing."""
+MIN_BLOCKS, MAX_SIGMA = 4, 10.0
+"""Fewer blocks have no standard error worth the name; beyond ten of them nothing is gained."""
 CAP_SIGMA = 3.0
 """Residuals beyond this many deviations are another surface's."""
 
@@ -37,15 +39,34 @@ class Advantages:
     """Of the correlation in the blocks whose renderings differ."""
     shape: Float[Tensor, "others"]
     """Of the mean squared depth residual (capped), per pixel of the mask."""
+    significance: Float[Tensor, "others"]
+    """Mean of the blocks' advantages in units of its own standard error (colour and shape together): small differences
+    count where they are the same all over the object, as they are when mesh and sensor are exact."""
 
 
 def compare_first(rendered: RenderedCandidates, shift: Int[Tensor, "poses"]) -> Advantages:
     """The first of the candidates against each of the others. `shift`: of RGB to depth, the score's, per candidate."""
     misfit = _misfit(rendered)
-    shape = (misfit[1:] - misfit[0]).sum((1, 2)) / rendered.crop.area_px
+    better = misfit[1:] - misfit[0]
+    shape = better.sum((1, 2)) / rendered.crop.area_px
+    block = rendered.crop.shape[0] // BLOCK_RATIO
+    significance = _significance(F.avg_pool2d(better[:, None], block).flatten(1))
     if rendered.detail is None:
-        return Advantages(torch.zeros_like(shape), shape)
-    return Advantages(_colour_advantages(rendered, shift).to(shape), shape)
+        return Advantages(torch.zeros_like(shape), shape, significance)
+    colour, blocks = _colour_advantages(rendered, shift)
+    # blocks overlap by half in both directions: a quarter of them is independent
+    together = (significance + 0.5 * _significance(blocks.to(shape))) / 2**0.5
+    return Advantages(colour.to(shape), shape, together)
+
+
+def _significance(blocks: Float[Tensor, "others blocks"]) -> Float[Tensor, "others"]:
+    """Mean over its standard error, of the blocks where there is any difference; 0 where there are hardly any."""
+    used = blocks != 0
+    count = used.sum(1).clamp_min(1)
+    mean = blocks.sum(1) / count
+    variance = ((blocks - mean[:, None]).square() * used).sum(1) / (count - 1).clamp_min(1)
+    value = mean / (variance / count).sqrt().clamp_min(1e-9)
+    return torch.where(count < MIN_BLOCKS, torch.zeros_like(value), value.clamp(-MAX_SIGMA, MAX_SIGMA))
 
 
 def _misfit(rendered: RenderedCandidates) -> Float[Tensor, "poses size size"]:
@@ -62,7 +83,10 @@ def _misfit(rendered: RenderedCandidates) -> Float[Tensor, "poses size size"]:
     return torch.where(crop.mask, inside, (covered & known & hiding).to(residual))
 
 
-def _colour_advantages(rendered: RenderedCandidates, shift: Int[Tensor, "poses"]) -> Float[Tensor, "others"]:
+def _colour_advantages(
+    rendered: RenderedCandidates, shift: Int[Tensor, "poses"]
+) -> tuple[Float[Tensor, "others"], Float[Tensor, "others blocks"]]:
+    """The weighted mean over the blocks, and every block's weighted advantage."""
     assert rendered.detail is not None
     crop, size = rendered.crop, rendered.crop.shape[0]
     block, reach = size // BLOCK_RATIO, max(1, size // REACH_RATIO)
@@ -72,7 +96,7 @@ def _colour_advantages(rendered: RenderedCandidates, shift: Int[Tensor, "poses"]
     of_others = F.pad(rendered.detail, [reach] * 4).cpu().numpy()
     shifts = 2 * crop.max_shift_px + 1
     corners = [divmod(int(k), shifts) for k in shift]
-    found = []
+    found, blocks = [], []
     for other in range(1, len(detail)):
         both = (shown[0] & shown[other]).cpu().numpy()
         first, energy, count = _correlate(detail[0], both, observed, corners[0], reach, block)
@@ -81,8 +105,9 @@ def _colour_advantages(rendered: RenderedCandidates, shift: Int[Tensor, "poses"]
         contrast = np.maximum(energy, energy_other) / np.maximum(count, 1)
         weight = (1 - alike).clip(0) * contrast / (contrast + 3 * NOISE_LAB**2)
         weight *= count > MIN_FILLED * block**2
-        found.append(float((weight * (first - second)).sum() / max(weight.sum(), 1.0)))
-    return torch.tensor(found)
+        blocks.append(weight * (first - second))
+        found.append(float(blocks[-1].sum() / max(weight.sum(), 1.0)))
+    return torch.tensor(found), torch.from_numpy(np.stack(blocks)).flatten(1)
 
 
 def _correlate(

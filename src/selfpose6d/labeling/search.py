@@ -37,7 +37,7 @@ RMS_RATIO = 2.0
 class SearchOptions:
     """How hard the annotator searches."""
 
-    rotations: int = 600
+    rotations: int = 512
     """Start rotations, evenly spread."""
     resolver_iterations: int = 20
     """ICP iterations per start (the paper: 20)."""
@@ -126,8 +126,8 @@ def search_again(
 def challenge(observation: Observation, found: ScoredPoses, options: SearchOptions) -> ScoredPoses:
     """The candidates, and what geometry cannot tell from the best of them, refined like them.
 
-    The search looks for such poses too, but from rough ones, whose colours do not lie on each other yet: there the right
-    one of two can fall behind. Beside a refined pose its equals are nearly refined.
+    The search looks for such poses too, but from rough ones, whose colours do not lie on each other yet: there the
+    right one of two can fall behind. Beside a refined pose its equals are nearly refined.
     """
     model, lengths = observation.model, observation.lengths
     best = found.T_cam_obj[found.total.argmax()][None]

@@ -35,6 +35,8 @@ class Terms:
     """Overlap (IoU) of the given mask with what the pose explains; of a region, of the two boxes."""
     margin: float
     """Advantage over the strongest pose that is not the same."""
+    significance: float
+    """Of that advantage, in standard errors."""
     agreement: float
     """Part of the distribution over candidates that agrees with the winner."""
     firmness: float
@@ -50,6 +52,9 @@ class Terms:
     """Fraction of the mask's pixels with measured depth."""
     sharpness: float
     """Logarithm (base 2) of the diameter in units of the depth noise."""
+    scale: float
+    """Logarithm (base 2) of the diameter in units of 5 mm: by so much a depth camera errs as a whole, and no frame
+    shows it."""
 
     def vector(self) -> Float[np.ndarray, "terms"]:
         """The terms in the order of the fields; what cannot be measured is -inf."""

@@ -149,7 +149,8 @@ def object_constants(mesh: Mesh, cache_dir: Path | None) -> dict[str, Tensor]:
     """What is slow to compute of a mesh: the grid, its self-similarity and its symmetries, or what the cache has."""
     grid_parameters = (SURFACE_SAMPLES, DEFAULT_CELLS, DEFAULT_MARGIN)
     symmetry_parameters = (*self_similarity.parameters(), *find_symmetries.parameters(), SYMMETRY_STEPS)
-    what = f"grid and symmetries {*grid_parameters, *symmetry_parameters, *self_comparison.parameters()}, {exposed.parameters()}"
+    comparison_parameters = (*self_comparison.parameters(), *exposed.parameters())
+    what = f"grid and symmetries {*grid_parameters, *symmetry_parameters, *comparison_parameters}"
     names = (*NearestGrid._fields, *SelfSimilarity.__dataclass_fields__, *SYMMETRY_ARRAYS)
     return cached_arrays(mesh, what, names, lambda: _compute(mesh), cache_dir)
 
