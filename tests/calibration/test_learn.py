@@ -9,7 +9,7 @@ from scene_results import INFORMATIVE, draw_terms
 from labeling.hand_made_calibration import hand_made
 from selfpose6d.calibration.learn import MonotoneScore, fit_probability, fit_score
 from selfpose6d.labeling.calibration import Calibration
-from selfpose6d.labeling.terms import MASK_QUALITIES, TERM_NAMES
+from selfpose6d.labeling.terms import GROUPS, TERM_NAMES
 
 COUNT = 4000
 
@@ -52,7 +52,7 @@ def test_a_mask_quality_that_goes_with_wrong_poses_costs_score():
     terms, qualities, right, _ = draw_terms(2000, seed=3)
     right &= np.array([quality != "box" for quality in qualities]) | (np.arange(2000) % 3 == 0)
     offsets = fit_score(terms, qualities, right).offsets
-    assert set(offsets) == set(MASK_QUALITIES)
+    assert set(offsets) == set(GROUPS)
     assert offsets["box"] < min(offsets["exact"], offsets["rough"]) - 0.5
 
 

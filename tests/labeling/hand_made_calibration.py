@@ -6,7 +6,7 @@ from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.labeling.calibration import Calibration, Threshold
 from selfpose6d.labeling.certificate import CertificateOptions
 from selfpose6d.labeling.settings import calibrated_settings
-from selfpose6d.labeling.terms import MASK_QUALITIES, TERM_NAMES, Terms
+from selfpose6d.labeling.terms import GROUPS, TERM_NAMES, Terms
 
 RANGES = {
     "firmness": (-6.0, 0.0),
@@ -27,7 +27,7 @@ def hand_made(threshold: float = 0.6 * MOST) -> Calibration:
         settings=calibrated_settings(AnnotateOptions()),
         knots={name: RANGES.get(name, (0.0, 1.0)) for name in TERM_NAMES},
         rises=dict.fromkeys(TERM_NAMES, (1.0,)),
-        offsets=dict.fromkeys(MASK_QUALITIES, 0.0),
+        offsets=dict.fromkeys(GROUPS, 0.0),
         scores=(0.0, float(MOST)),
         probabilities=(0.0, 1.0),
         thresholds=(

@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit
 
-from selfpose6d.labeling.terms import MASK_QUALITIES, TERM_NAMES
-from selfpose6d.types import MaskQuality
+from selfpose6d.labeling.terms import GROUPS, TERM_NAMES
 
 KNOT_QUANTILES = (0.0, 0.05, 0.15, 0.3, 0.5, 0.75, 1.0)
 """Of a term's values, between which its function is a straight line: dense where wrong poses are."""
@@ -30,7 +29,7 @@ MAX_BINS = 30
 
 @dataclass(frozen=True)
 class MonotoneScore:
-    """Per term its knots and rises, per mask quality an offset; see `Calibration`."""
+    """Per term its knots and rises, per group an offset; see `Calibration`."""
 
     knots: dict[str, tuple[float, ...]]
     rises: dict[str, tuple[float, ...]]
@@ -39,15 +38,15 @@ class MonotoneScore:
 
 def fit_score(
     terms: Float[np.ndarray, "poses terms"],
-    qualities: Sequence[MaskQuality],
+    groups: Sequence[str],
     right: Bool[np.ndarray, "poses"],
 ) -> MonotoneScore:
     """Maximum likelihood, wrong poses weighing more, with non-negative rises and a ridge penalty (L-BFGS-B)."""
     knots = {name: _knots(column) for name, column in zip(TERM_NAMES, terms.T, strict=True)}
     ramps = [_ramps(column, knots[name]) for name, column in zip(TERM_NAMES, terms.T, strict=True)]
-    quality = np.array([[q == name for name in MASK_QUALITIES] for q in qualities], np.float64)
-    X = np.concatenate([*ramps, quality], axis=1)
-    num_rises = X.shape[1] - len(MASK_QUALITIES)
+    group = np.array([[given == name for name in GROUPS] for given in groups], np.float64)
+    X = np.concatenate([*ramps, group], axis=1)
+    num_rises = X.shape[1] - len(GROUPS)
     target, cost = right.astype(np.float64), np.where(right, 1.0, WRONG_WEIGHT)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -55,13 +54,13 @@ def fit_score(
         value = cost @ (np.logaddexp(0, z) - target * z) + 0.5 * PENALTY * (weights**2).sum()
         return float(value), X.T @ (cost * (expit(z) - target)) + PENALTY * weights
 
-    bounds = [(0.0, None)] * num_rises + [(None, None)] * len(MASK_QUALITIES)
+    bounds = [(0.0, None)] * num_rises + [(None, None)] * len(GROUPS)
     weights = minimize(loss, np.zeros(X.shape[1]), jac=True, bounds=bounds, method="L-BFGS-B").x
     rises, start = {}, 0
     for name, ramp in zip(TERM_NAMES, ramps, strict=True):
         rises[name] = tuple(float(w) for w in weights[start : start + ramp.shape[1]])
         start += ramp.shape[1]
-    offsets = {name: float(w) for name, w in zip(MASK_QUALITIES, weights[num_rises:], strict=True)}
+    offsets = {name: float(w) for name, w in zip(GROUPS, weights[num_rises:], strict=True)}
     return MonotoneScore(knots, rises, offsets)
 
 

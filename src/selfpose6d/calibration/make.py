@@ -19,10 +19,10 @@ from selfpose6d.errors import UsageError
 from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.labeling.calibration import Calibration
 from selfpose6d.labeling.settings import calibrated_settings
+from selfpose6d.labeling.terms import group_of
 from selfpose6d.meshes.primitives.catalogue import ARTWORK_SEED, CATALOGUE
 from selfpose6d.processes import available_cores, map_in_processes
 from selfpose6d.runs.json_lines import read_lines, to_line
-from selfpose6d.types import MaskQuality
 from selfpose6d.version import __version__
 
 BUILTIN_ARTWORKS = 2
@@ -148,7 +148,7 @@ def make_calibration(options: CalibrateOptions, results: Sequence[SceneResult]) 
             f"only {len(posed)} of {options.scenes} scenes gave a pose to calibrate with, {len(fitted)} of them one to "
             "fit the score to. Render more: --scenes."
         )
-    score = fit_score(_terms(fitted), [_quality(one) for one in fitted], _right(fitted))
+    score = fit_score(_terms(fitted), [_group(one) for one in fitted], _right(fitted))
     unrated = Calibration(
         settings=calibrated_settings(options.annotate),
         knots=score.knots,
@@ -159,7 +159,7 @@ def make_calibration(options: CalibrateOptions, results: Sequence[SceneResult]) 
         thresholds=(),
         made_from={},
     )
-    rated = [unrated.rate_all(_terms(part), [_quality(one) for one in part]) for part in (learn, test)]
+    rated = [unrated.rate_all(_terms(part), [_group(one) for one in part]) for part in (learn, test)]
     scores, probabilities = fit_probability(rated[1], _right(test))
     may = [np.array([one.may_certify for one in part], bool) for part in (learn, test)]
     thresholds = choose_thresholds(rated[1][may[1]], _right(test)[may[1]], rated[0][may[0]])
@@ -209,6 +209,6 @@ def _right(results: Sequence[SceneResult]) -> Bool[np.ndarray, "results"]:
     return np.array([one.right for one in results], bool)
 
 
-def _quality(result: SceneResult) -> MaskQuality:
+def _group(result: SceneResult) -> str:
     assert result.quality is not None
-    return result.quality
+    return group_of(result.quality, result.coloured)

@@ -20,8 +20,7 @@ from jaxtyping import Float
 
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.files import write_json
-from selfpose6d.labeling.terms import MASK_QUALITIES, TERM_NAMES, Terms
-from selfpose6d.types import MaskQuality
+from selfpose6d.labeling.terms import GROUPS, TERM_NAMES, Terms
 
 FORMAT = 1
 CONFIDENCE_LEVEL = 0.95
@@ -53,7 +52,7 @@ class Calibration:
     rises: Mapping[str, tuple[float, ...]]
     """What the function rises by from each knot to the next; never negative."""
     offsets: Mapping[str, float]
-    """Of the score, by the quality of the mask."""
+    """Of the score, by the pose's group (`terms.GROUPS`): mask quality, and whether the mesh has colour."""
     scores: tuple[float, ...]
     """Ascending scores ..."""
     probabilities: tuple[float, ...]
@@ -68,15 +67,15 @@ class Calibration:
         text = json.dumps(self.to_json(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def rate(self, terms: Terms, quality: MaskQuality) -> float:
+    def rate(self, terms: Terms, group: str) -> float:
         """The score of one pose."""
-        return float(self.rate_all(terms.vector()[None], [quality])[0])
+        return float(self.rate_all(terms.vector()[None], [group])[0])
 
     def rate_all(
-        self, terms: Float[np.ndarray, "poses terms"], qualities: Sequence[MaskQuality]
+        self, terms: Float[np.ndarray, "poses terms"], groups: Sequence[str]
     ) -> Float[np.ndarray, "poses"]:
         """The scores of many poses; columns in the order of `TERM_NAMES`."""
-        score = np.array([self.offsets[quality] for quality in qualities], np.float64)
+        score = np.array([self.offsets[group] for group in groups], np.float64)
         for column, name in zip(terms.T, TERM_NAMES, strict=True):
             heights = np.concatenate([[0.0], np.cumsum(self.rises[name])])
             score += np.interp(column, self.knots[name], heights)
@@ -169,7 +168,7 @@ def _parse(text: str, name: Path | str) -> Calibration:
             raise DataError(
                 f"{name} has format {content['format']}, this version reads {FORMAT}. Calibrate again."
             )
-        if set(content["terms"]) != set(TERM_NAMES) or set(content["offsets"]) != set(MASK_QUALITIES):
+        if set(content["terms"]) != set(TERM_NAMES) or set(content["offsets"]) != set(GROUPS):
             raise DataError(
                 f"{name} was made for other terms ({', '.join(sorted(content['terms']))}) than this version's. "
                 "Calibrate again."

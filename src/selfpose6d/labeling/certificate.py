@@ -16,7 +16,7 @@ from selfpose6d.labeling.candidates import Candidates, render_candidates
 from selfpose6d.labeling.compete import MAX_SIGMA, compare_first
 from selfpose6d.labeling.lengths import Lengths
 from selfpose6d.labeling.score import ScoredPoses
-from selfpose6d.labeling.terms import Terms
+from selfpose6d.labeling.terms import Terms, group_of
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.types import Alternative, Certificate, MaskQuality
 
@@ -190,13 +190,14 @@ def decide(
     standing: Standing,
     terms: Terms,
     quality: MaskQuality,
+    has_colour: bool,
     lengths: Lengths,
     rms_m: float,
     why_ambiguous: str,
     options: CertificateOptions,
 ) -> CertifiedPose:
     """The certificate of the winner."""
-    threshold, rating = options.threshold, options.calibration.rate(terms, quality)
+    threshold, rating = options.threshold, options.calibration.rate(terms, group_of(quality, has_colour))
     certificate = Certificate(
         status="certified",
         reason="",

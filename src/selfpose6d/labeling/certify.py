@@ -78,7 +78,7 @@ def certify(
     )
     rms_m = float(resolved.rms_m[0])
     why = describe_similarity(model) if standing.agreement < options.no_rival else ""
-    return decide(candidates, standing, terms, quality, lengths, rms_m, why, options)
+    return decide(candidates, standing, terms, quality, model.has_colour, lengths, rms_m, why, options)
 
 
 def firmness(observation: Observation, pose: ScoredPoses) -> float:

@@ -9,6 +9,14 @@ from jaxtyping import Float
 from selfpose6d.types import MaskQuality
 
 MASK_QUALITIES: tuple[MaskQuality, ...] = ("exact", "rough", "box")
+GROUPS = tuple(f"{quality}{colour}" for colour in ("", ", no colour") for quality in MASK_QUALITIES)
+"""Of poses that differ before their terms are looked at: a mesh without colour can never have the evidence of one
+that has it, and what its other terms are worth is measured for itself."""
+
+
+def group_of(quality: MaskQuality, has_colour: bool) -> str:
+    """The group of a pose."""
+    return quality if has_colour else f"{quality}, no colour"
 
 
 @dataclass(frozen=True)
