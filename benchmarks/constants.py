@@ -19,7 +19,24 @@ import numpy as np
 from annotate import measure
 from provenance import print_provenance, provenance
 from selfpose6d.labeling import certificate, expand, observation, refine, residuals, score, search
-from selfpose6d.labeling.hypotheses import PoseSpacing
+from selfpose6d.labeling.lengths import Lengths
+
+
+def times(name: str, *factors: float) -> tuple[property, ...]:
+    """A length of `Lengths` (or a spacing's distance) multiplied by each factor."""
+    length = vars(Lengths)[name].fget
+
+    def changed(factor: float) -> property:
+        def scaled(lengths: Lengths):
+            value = length(lengths)
+            return (
+                value * factor if isinstance(value, float) else value._replace(distance_m=factor * value[1])
+            )
+
+        return property(scaled)
+
+    return tuple(map(changed, factors))
+
 
 MEASURES = ("add_or_adds_auc", "certified_share", "certified_precision")
 ONE_AT_A_TIME = (
@@ -27,22 +44,24 @@ ONE_AT_A_TIME = (
     (observation, "COARSE_SHIFT_RATIO", (0.0, 1 / 32)),
     (observation, "CROP_MARGIN", (0.05, 0.3)),
     (observation, "ERODE_PX", (0, 4)),
-    (score, "DEPTH_CAP_M", (0.01, 0.04)),
-    (score, "FREE_SPACE_M", (0.0075, 0.03)),
+    (Lengths, "depth_cap_m", times("depth_cap_m", 0.5, 2.0)),
+    (Lengths, "free_space_m", times("free_space_m", 0.5, 2.0)),
+    (Lengths, "agree_m", times("agree_m", 0.5, 2.0)),
     (score, "NOISE_LAB", (2.0, 8.0)),
     (expand, "SLIPPABLE", (0.0, 0.01, 0.1)),
     (expand, "STEP_RAD", (math.radians(3.75), math.radians(15))),
     (search, "EXPANDED", (1, 6)),
     (search, "RMS_RATIO", (1.5, 3.0)),
-    (search, "RMS_SLACK_M", (0.0, 0.004)),
-    (search, "SAME_CANDIDATE", (PoseSpacing(math.radians(3), 0.005), PoseSpacing(math.radians(12), 0.02))),
-    (search, "SAME_KIND", (PoseSpacing(math.radians(10), 0.01), PoseSpacing(math.radians(40), 0.04))),
+    (Lengths, "rms_slack_m", times("rms_slack_m", 0.0, 2.0)),
+    (Lengths, "same_candidate", times("same_candidate", 0.5, 2.0)),
+    (Lengths, "same_kind", times("same_kind", 0.5, 2.0)),
     (refine, "DAMPING", (1e-3, 1e-1)),
     (refine, "NEAREST_WEIGHT", (0.0, 1.0)),
-    (residuals, "SCALES", tuple(residuals.SCALES._replace(colour_lab=lab) for lab in (8.0, 32.0))),
-    (residuals, "SCALES", tuple(residuals.SCALES._replace(silhouette_px=px) for px in (0.25, 1.0))),
-    (certificate, "QUALITY_SCORE", (0.6, 0.8)),
-    (certificate, "QUALITY_WIDTH", (0.03, 0.12)),
+    (residuals, "COLOUR_SCALE_LAB", (8.0, 32.0)),
+    (residuals, "SILHOUETTE_SCALE_PX", (0.25, 1.0)),
+    (certificate, "COLOUR_WEIGHT", (0.5, 2.0)),
+    (certificate, "SHAPE_WEIGHT", (0.5, 2.0)),
+    (certificate, "SIGMA_WEIGHT", (0.0, 1.4)),
 )
 """The module, the constant, and what it is set to: about half and twice its value."""
 
@@ -71,8 +90,10 @@ def main() -> None:
     arguments = parser.parse_args()
     found = {"as it is": labelled(arguments.data, arguments.seeds, ())}
     for module, name, values in ONE_AT_A_TIME:
-        for value in values if arguments.only is None or name in arguments.only else ():
-            found[f"{name} {value}"] = labelled(arguments.data, arguments.seeds, ((module, name, value),))
+        for position, value in enumerate(values if arguments.only is None or name in arguments.only else ()):
+            found[f"{name} {position if isinstance(value, property) else value}"] = labelled(
+                arguments.data, arguments.seeds, ((module, name, value),)
+            )
     if arguments.json:
         print(json.dumps(provenance() | found))
         return

@@ -62,7 +62,7 @@ def test_scenes_make_a_calibration_that_can_be_kept(tmp_path):
     require_calibrated(AnnotateOptions(), "it")
     made_from = found.made_from
     assert made_from["scenes"] == 4000
-    assert made_from["tested_on"] == sum(not teaches(one) for one in results) > made_from["learned_from"]
+    assert made_from["tested_on"] == sum(not teaches(one) for one in results)
     assert made_from["learned_from"] == sum(map(teaches, results))
     assert made_from["right"] == sum(one.right for one in results)
     finite = [row for row in found.thresholds if math.isfinite(row.score)]

@@ -80,7 +80,7 @@ def test_a_risk_out_of_range_is_refused(risk):
 
 
 def test_a_risk_that_was_not_measured_is_refused():
-    with pytest.raises(UsageError, match=r"--risk 0.001: .* holds down to 0.01\. .*calibrate --scenes N"):
+    with pytest.raises(UsageError, match=r"--risk 0.001: .* proves 0.01 at best\. .*calibrate --scenes N"):
         hand_made().threshold(0.001)
 
 

@@ -14,6 +14,7 @@ from selfpose6d.labeling.annotate import AnnotateOptions, annotate
 from selfpose6d.labeling.candidates import Candidates
 from selfpose6d.labeling.certificate import (
     CertificateOptions,
+    Evidence,
     Standing,
     decide,
     may_certify,
@@ -60,7 +61,8 @@ def certificate_of(
         significance=3.0,
     )
     terms = replace(terms, agreement=agreement)
-    return decide(scored(T, [1.0, 0.9]), stands, terms, quality, LENGTHS, 0.002, "", options).certificate
+    evidence = Evidence(terms, quality, True, LENGTHS, 0.002)
+    return decide(scored(T, [1.0, 0.9]), stands, evidence, options).certificate
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +93,9 @@ def test_the_weakest_evidence_is_named(name):
     certificate = decide(
         scored(tilted_pose()[None], [1.0]),
         Standing(0, torch.ones(1), torch.zeros(1, 1), torch.ones(1, dtype=torch.bool), 0.2, 10.0),
-        terms, "exact", LENGTHS, 0.002, "", options,
-    ).certificate  # fmt: skip
+        Evidence(terms, "exact", True, LENGTHS, 0.002),
+        options,
+    ).certificate
     assert certificate.status == "rejected"
     if name == "inside":
         assert certificate.reason == "100% of the predicted silhouette is outside the image"

@@ -20,7 +20,8 @@ WRONG_WEIGHT = 20.0
 """Of a wrong pose in the fit, beside a right one: the score has to be right where poses are certified, and there a
 wrong one costs more than many that are left out. 1, 5 and 20 were tried on the scenes themselves (docs/results.md)."""
 PENALTY = 0.2
-"""On the squares of the rises: a prior of about one scene's weight each, since wrong poses are few."""
+"""On the squares of the rises: a weak prior. At 1, small objects before time-of-flight cameras, which no other term
+gives away, weigh too little (docs/results.md)."""
 MIN_PER_BIN = 60
 """Poses behind each point of the probability: a standard error of 3 % at most where it matters."""
 MAX_BINS = 30

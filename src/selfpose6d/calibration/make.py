@@ -30,7 +30,7 @@ BUILTIN_ARTWORKS = 2
 BUILTIN_ID_STEP = 100
 """Ids of a built-in object's versions are this far apart."""
 LEARN_EVERY = 2
-"""One set of scenes in so many teaches the score: bounds need more scenes than the fit does."""
+"""One set of scenes in so many teaches the score; with a third, rare faults were learned too late (docs/results.md)."""
 MIN_SCENES = 200
 """Fewer teach no score."""
 
@@ -134,7 +134,7 @@ def annotate_scenes(
 
 
 def make_calibration(options: CalibrateOptions, results: Sequence[SceneResult]) -> Calibration:
-    """Fit the score to a third of the scenes, and measure it on the others.
+    """Fit the score to half of the scenes, and measure it on the others.
 
     Scenes that share their meshes' imperfections stay together.
     """

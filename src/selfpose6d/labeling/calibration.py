@@ -89,16 +89,17 @@ class Calibration:
         """The threshold of a risk; between two that were measured, the stricter one's.
 
         Raises:
-            UsageError: the risk is out of range, or stricter than any that was measured.
+            UsageError: the risk is out of range, or stricter than any that the scenes could prove.
         """
         if not 0 < risk < 1:
             raise UsageError(f"--risk must be between 0 and 1, got {risk:g}. Pass for example --risk 0.01.")
-        fitting = [row for row in self.thresholds if row.risk <= risk * (1 + 1e-9)]
+        proven = [row for row in self.thresholds if row.score < math.inf]
+        fitting = [row for row in proven if row.risk <= risk * (1 + 1e-9)]
         if not fitting:
-            least = min(row.risk for row in self.thresholds)
+            least = min((row.risk for row in proven), default=1.0)
             raise UsageError(
-                f"--risk {risk:g}: this calibration holds down to {least:g}. Ask for more risk, or calibrate with more "
-                "scenes: selfpose6d calibrate --scenes N --out FILE."
+                f"--risk {risk:g}: this calibration proves {least:g} at best. Ask for more risk, or calibrate with "
+                "more scenes: selfpose6d calibrate --scenes N --out FILE."
             )
         return max(fitting, key=lambda row: row.risk)
 

@@ -75,6 +75,27 @@ class CertifiedPose:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What was measured of the winner."""
+
+    terms: Terms
+    quality: MaskQuality
+    """Of the mask."""
+    has_colour: bool
+    """Whether the mesh has any."""
+    lengths: Lengths
+    rms_m: float
+    """Residual of the observed points."""
+    why_open: str = ""
+    """Why poses that the shape makes equals stay open, and what would decide; nothing where there are none."""
+
+    @property
+    def group(self) -> str:
+        """For the calibration."""
+        return group_of(self.quality, self.has_colour)
+
+
+@dataclass(frozen=True)
 class Standing:
     """How the candidates stand to each other."""
 
@@ -186,31 +207,24 @@ def pose_distances(model: ObjectModel, T_cam_obj: Float[Tensor, "poses 4 4"]) ->
 
 
 def decide(
-    candidates: ScoredPoses,
-    standing: Standing,
-    terms: Terms,
-    quality: MaskQuality,
-    has_colour: bool,
-    lengths: Lengths,
-    rms_m: float,
-    why_ambiguous: str,
-    options: CertificateOptions,
+    candidates: ScoredPoses, standing: Standing, evidence: Evidence, options: CertificateOptions
 ) -> CertifiedPose:
     """The certificate of the winner."""
-    threshold, rating = options.threshold, options.calibration.rate(terms, group_of(quality, has_colour))
+    terms, lengths = evidence.terms, evidence.lengths
+    threshold, rating = options.threshold, options.calibration.rate(terms, evidence.group)
     certificate = Certificate(
         status="certified",
         reason="",
         confidence=options.calibration.probability(rating),
         margin=standing.margin,
-        rms_m=rms_m,
+        rms_m=evidence.rms_m,
         coverage=terms.coverage,
         free_space=1 - terms.free,
         colour=terms.colour,
         inlier_ratio=terms.inlier_ratio,
         noise_m=lengths.noise_m,
         score=rating,
-        mask_quality=quality,
+        mask_quality=evidence.quality,
         risk=options.risk,
         bound=threshold.bound,
         calibration=options.calibration.content_hash,
@@ -220,7 +234,7 @@ def decide(
     if rivals and not certified:
         alternatives = _alternatives(candidates, standing, lengths.right_m)
         count = "another pose fits" if len(alternatives) < 3 else f"{len(alternatives)} poses fit"
-        why = f": {why_ambiguous}" if why_ambiguous else ""
+        why = f": {evidence.why_open}" if evidence.why_open else ""
         reason = f"{count} about as well (margin {standing.margin:.3f}){why}"
         certificate = replace(certificate, status="ambiguous", reason=reason, alternatives=alternatives)
     elif terms.inside < 1 - MAX_OUTSIDE_IMAGE:

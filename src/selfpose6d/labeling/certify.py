@@ -8,7 +8,14 @@ import torch
 from jaxtyping import Bool
 
 from selfpose6d.labeling.candidates import Candidates, render_candidates
-from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose, decide, weigh
+from selfpose6d.labeling.certificate import (
+    CertificateOptions,
+    CertifiedPose,
+    Evidence,
+    Standing,
+    decide,
+    weigh,
+)
 from selfpose6d.labeling.hypotheses import align, distinct
 from selfpose6d.labeling.observation import Observation, Prompt
 from selfpose6d.labeling.region import is_box
@@ -45,23 +52,30 @@ def certify(
     candidates = _distinct(observation, candidates)
     observation, candidates, quality = _on_true_mask(observation, candidates, search)
     candidates = challenge(observation, candidates, search)
-    model, lengths = observation.model, observation.lengths
-    fine = Candidates(model, observation.fine, candidates.T_cam_obj)
+    fine = Candidates(observation.model, observation.fine, candidates.T_cam_obj)
     standing = weigh(candidates, fine, options)
+    evidence = gather(observation, candidates, standing, quality)
+    if standing.agreement < options.no_rival:
+        evidence = replace(evidence, why_open=describe_similarity(observation.model))
+    return decide(candidates, standing, evidence, options)
+
+
+def gather(
+    observation: Observation, candidates: ScoredPoses, standing: Standing, quality: MaskQuality
+) -> Evidence:
+    """Measure the winner."""
+    model, lengths, fine = observation.model, observation.lengths, observation.fine
     chosen = candidates.take(torch.tensor([standing.winner], device=candidates.T_cam_obj.device))
-    T = chosen.T_cam_obj
-    resolved = align(
-        model, observation.cloud_cam_m, T, ResolverOptions(iterations=0, inlier_m=lengths.inlier_m)
-    )
+    T, cloud = chosen.T_cam_obj, observation.cloud_cam_m
+    resolved = align(model, cloud, T, ResolverOptions(iterations=0, inlier_m=lengths.inlier_m))
     outside, visible = silhouette_fractions(observation, T)
     explained, outline = agreement_with_prompt(explain(observation, T), observation.prompt, quality)
-    scores, mask = candidates.scores, observation.fine.mask
     terms = Terms(
-        total=float(scores.total[standing.winner]),
-        coverage=float(scores.coverage[standing.winner]),
-        depth=1 - float(scores.depth[standing.winner]),
-        free=1 - float(scores.free_space[standing.winner]),
-        colour=float(scores.colour[standing.winner]),
+        total=float(chosen.scores.total[0]),
+        coverage=float(chosen.scores.coverage[0]),
+        depth=1 - float(chosen.scores.depth[0]),
+        free=1 - float(chosen.scores.free_space[0]),
+        colour=float(chosen.scores.colour[0]),
         inlier_ratio=float(resolved.inlier_ratio[0]),
         explained=explained,
         outline=outline,
@@ -72,13 +86,11 @@ def certify(
         visible=float(visible[0]),
         inside=1 - float(outside[0]),
         size=float(np.log2(max(observation.mask_area_px, 1))),
-        known=float((mask & (observation.fine.depth_m > 0)).sum() / observation.fine.area_px),
+        known=float((fine.mask & (fine.depth_m > 0)).sum() / fine.area_px),
         sharpness=float(np.log2(lengths.diameter_m / max(lengths.noise_m, 1e-6))),
         scale=float(np.log2(lengths.diameter_m / SYSTEMATIC_M)),
     )
-    rms_m = float(resolved.rms_m[0])
-    why = describe_similarity(model) if standing.agreement < options.no_rival else ""
-    return decide(candidates, standing, terms, quality, model.has_colour, lengths, rms_m, why, options)
+    return Evidence(terms, quality, model.has_colour, lengths, float(resolved.rms_m[0]))
 
 
 def firmness(observation: Observation, pose: ScoredPoses) -> float:
