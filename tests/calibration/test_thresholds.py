@@ -63,10 +63,10 @@ def test_all_right_certifies_all():
 
 def test_the_sequence_stops_at_its_first_failure():
     """Wrong poses in the middle end it, although farther down the bound would hold again."""
-    score, right = ranked(6000, list(range(1000, 1030)))
+    score, right = ranked(8000, list(range(3000, 3060)))
     found = chosen(score, right, score, 0.01)
-    assert upper_bound(30, 6000) < 0.01
-    assert 900 < found.certified < 1030
+    assert upper_bound(60, 8000) < 0.01
+    assert 2900 < found.certified < 3060
     assert upper_bound(found.wrong, found.certified) == found.bound <= 0.01
 
 

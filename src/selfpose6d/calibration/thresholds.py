@@ -19,8 +19,9 @@ RISKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Thresholds are kept for these."""
 STEPS = 200
 """Thresholds tested at most: half a per cent of the poses apart."""
-HEADROOM = 1.5
-"""The first threshold lets through this many times the poses that suffice when none of them is wrong."""
+HEADROOM, FIRST = 1.5, 0.25
+"""The first threshold lets through this many times the poses that suffice when none of them is wrong, and this fraction
+of all at least: among fewer one wrong pose ends the sequence by chance."""
 
 
 def upper_bound(wrong: int, certified: int, level: float = CONFIDENCE_LEVEL) -> float:
@@ -47,12 +48,18 @@ def choose_thresholds(
         right: whether each is.
         grid: scores of other poses, from which the thresholds to test are taken: they must not depend on `score`.
     """
-    return tuple(_choose(score, right, grid, risk) for risk in RISKS)
+    chosen: list[Threshold] = []
+    for risk in RISKS:
+        found = _choose(score, right, grid, risk)
+        if math.isinf(found.score) and chosen:  # what holds for less risk holds for more
+            found = chosen[-1]._replace(risk=risk)
+        chosen.append(found)
+    return tuple(chosen)
 
 
 def _choose(score: np.ndarray, right: np.ndarray, grid: np.ndarray, risk: float) -> Threshold:
     chosen = Threshold(risk, math.inf, 1.0, 0, 0)
-    first = HEADROOM * fewest_without_error(risk) / max(len(score), 1)
+    first = max(FIRST, HEADROOM * fewest_without_error(risk) / max(len(score), 1))
     if first >= 1:
         return chosen
     for fraction in np.linspace(first, 1.0, STEPS):

@@ -103,11 +103,14 @@ class Calibration:
             )
         return max(fitting, key=lambda row: row.risk)
 
-    def weakest(self, terms: Terms) -> str:
-        """The term that costs the score most, against the best that it can be."""
-        vector = terms.vector()
+    def weakest(self, terms: Terms, has_colour: bool = True) -> str:
+        """The term that costs the score most, against the best that it can be; of a mesh without colour, none of those
+        that colour adds to.
+        """
         lost = {}
-        for value, name in zip(vector, TERM_NAMES, strict=True):
+        for value, name in zip(terms.vector(), TERM_NAMES, strict=True):
+            if not has_colour and name in ("total", "colour"):
+                continue
             heights = np.concatenate([[0.0], np.cumsum(self.rises[name])])
             lost[name] = heights[-1] - np.interp(value, self.knots[name], heights)
         return max(lost, key=lost.__getitem__)

@@ -241,7 +241,7 @@ def decide(
         reason = f"{1 - terms.inside:.0%} of the predicted silhouette is outside the image"
         certificate = replace(certificate, status="rejected", reason=reason)
     elif not certified:
-        certificate = replace(certificate, status="rejected", reason=_shortfall(terms, options, lengths))
+        certificate = replace(certificate, status="rejected", reason=_shortfall(evidence, options))
     return CertifiedPose(candidates.T_cam_obj[standing.winner], certificate, terms)
 
 
@@ -250,9 +250,10 @@ def may_certify(terms: Terms, options: CertificateOptions) -> bool:
     return terms.agreement >= options.min_agreement and terms.inside >= 1 - MAX_OUTSIDE_IMAGE
 
 
-def _shortfall(terms: Terms, options: CertificateOptions, lengths: Lengths) -> str:
+def _shortfall(evidence: Evidence, options: CertificateOptions) -> str:
     """What the evidence lacks most."""
-    name = options.calibration.weakest(terms)
+    terms, lengths = evidence.terms, evidence.lengths
+    name = options.calibration.weakest(terms, evidence.has_colour)
     text = {
         "total": f"the rendering differs from the image: total score {terms.total:.2f}",
         "coverage": f"only {terms.coverage:.0%} of the mask is covered",
