@@ -5,7 +5,6 @@ jumps of depth. Each surface of plausible size is searched as if it were a mask;
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -28,14 +27,6 @@ MAX_EXTENT = 1.4
 """Of the diameter; a surface larger than this is not the object's alone."""
 
 
-@dataclass(frozen=True)
-class Region:
-    """A prompt: the object shows in the mask somewhere (`is_box`: and hardly reaches beyond it)."""
-
-    mask: Bool[np.ndarray, "height width"]
-    is_box: bool
-
-
 def is_box(mask: Bool[np.ndarray, "height width"]) -> bool:
     """Whether a mask is a filled rectangle along the image's axes."""
     _, _, width, height = cv2.boundingRect(mask.astype(np.uint8))
@@ -48,7 +39,9 @@ def segments(
     K: Float[np.ndarray, "3 3"],
     lengths: Lengths,
 ) -> Iterator[Bool[np.ndarray, "height width"]]:
-    """Masks of the surfaces in a region, the likeliest first; none where no depth was measured. Whole-image masks."""
+    """Masks of the surfaces in a region, the likeliest first; the region itself where it has none (a flat object on its
+    table). Whole-image masks.
+    """
     filled = is_box(mask)
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     reach = int(np.ceil(SURROUNDINGS * max(w, h)))
@@ -66,11 +59,13 @@ def segments(
     kept = found[:MAX_SEGMENTS]
     if len(kept) != 1 or not filled:
         kept = [*kept, free & prompt]
+    kept = [part for part in kept if part.sum() >= MIN_POINTS]
+    if not kept and (prompt & (z > 0)).sum() >= MIN_POINTS:
+        kept = [prompt]
     for part in kept:
-        if part.sum() >= MIN_POINTS:
-            whole = np.zeros(mask.shape, bool)
-            whole[rows, columns] = part
-            yield whole
+        whole = np.zeros(mask.shape, bool)
+        whole[rows, columns] = part
+        yield whole
 
 
 def _on_plane(
