@@ -202,7 +202,7 @@ def calibrations(tmp_path_factory) -> Path:
         (["--risk", "2"], "--risk must be between 0 and 1, got 2. Pass for example"),
         (["--risk", "-1"], "--risk must be between 0 and 1, got -1. Pass for example"),
         (["--risk", "nan"], "--risk must be between 0 and 1, got nan. Pass for example"),
-        (["--risk", "1e-9"], "--risk 1e-09: this calibration holds down to"),
+        (["--risk", "1e-9"], "--risk 1e-09: this calibration proves"),
         (["--depth-noise-mm", "0"], "the depth noise must be between 0 and 200 mm, got 0 mm."),
         (["--mask-quality", "fine"], "fine"),
     ],
