@@ -190,7 +190,7 @@ def calibrations(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--refinement", "joint-loss"], "the shipped calibration holds for search.joint"),
+        (["--refinement", "joint-loss"], "the shipped calibration holds for search.refinement"),
         (["--calibration", "FOLDER/joint.json"], "Calibrate for these options (selfpose6d calibrate --out"),
         (["--calibration", "FOLDER/none.json"], "no such file. Make one with selfpose6d calibrate --out"),
         (["--calibration", "FOLDER"], "no such file. Make one with selfpose6d calibrate --out"),

@@ -96,10 +96,10 @@ class Calibration:
         proven = [row for row in self.thresholds if row.score < math.inf]
         fitting = [row for row in proven if row.risk <= risk * (1 + 1e-9)]
         if not fitting:
-            least = min((row.risk for row in proven), default=1.0)
+            best = f"{min(row.risk for row in proven):g} at best" if proven else "no risk at all"
             raise UsageError(
-                f"--risk {risk:g}: this calibration proves {least:g} at best. Ask for more risk, or calibrate with "
-                "more scenes: selfpose6d calibrate --scenes N --out FILE."
+                f"--risk {risk:g}: this calibration proves {best}. Ask for more risk, or calibrate with more scenes: "
+                "selfpose6d calibrate --scenes N --out FILE."
             )
         return max(fitting, key=lambda row: row.risk)
 

@@ -48,7 +48,7 @@ def require_calibrated(options: "AnnotateOptions", name: str) -> None:
     """
     there, now = options.certificate.calibration.settings, calibrated_settings(options)
     flat = [dict(_flat(settings)) for settings in (there, now)]
-    for key in sorted({*flat[0], *flat[1]}):
+    for key in sorted({*flat[0], *flat[1]}, key=lambda name: (name.count("."), name)):
         if flat[0].get(key) != flat[1].get(key):
             raise UsageError(
                 f"{name} holds for {key} {flat[0].get(key)!r}, not {flat[1].get(key)!r}. Calibrate for these options "
