@@ -39,9 +39,7 @@ def segments(
     K: Float[np.ndarray, "3 3"],
     lengths: Lengths,
 ) -> Iterator[Bool[np.ndarray, "height width"]]:
-    """Masks of the surfaces in a region, the likeliest first; the region itself where it has none (a flat object on its
-    table). Whole-image masks.
-    """
+    """Masks of the surfaces in a region, the likeliest first; none where no depth was measured. Whole-image masks."""
     filled = is_box(mask)
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
     reach = int(np.ceil(SURROUNDINGS * max(w, h)))
@@ -59,13 +57,11 @@ def segments(
     kept = found[:MAX_SEGMENTS]
     if len(kept) != 1 or not filled:
         kept = [*kept, free & prompt]
-    kept = [part for part in kept if part.sum() >= MIN_POINTS]
-    if not kept and (prompt & (z > 0)).sum() >= MIN_POINTS:
-        kept = [prompt]
     for part in kept:
-        whole = np.zeros(mask.shape, bool)
-        whole[rows, columns] = part
-        yield whole
+        if part.sum() >= MIN_POINTS:
+            whole = np.zeros(mask.shape, bool)
+            whole[rows, columns] = part
+            yield whole
 
 
 def _on_plane(

@@ -59,23 +59,33 @@ def observations(
 
     `quality` None: a region where the instance says so or its mask is a box, else an outline.
     """
+    if quality == "box" or (quality is None and (instance.region or is_box(instance.mask))):
+        found = _surfaces_of(seen, instance, model, options, generator)
+        guessed = quality is None and not instance.region
+        if isinstance(found, list) or not guessed:
+            return found  # what only looks like a box may be the outline of a flat object on its table
+    outline = Prompt(instance.mask, quality)
+    one = observe(seen, instance, model, options, generator, outline)
+    return [one] if isinstance(one, Observation) else one
+
+
+def _surfaces_of(
+    seen: ObservedFrame,
+    instance: Instance,
+    model: ObjectModel,
+    options: ObservationOptions,
+    generator: np.random.Generator,
+) -> list[Observation] | LabeledPose:
+    """One observation for each surface in the instance's region."""
     mask = instance.mask
-    if quality is None and (instance.region or is_box(mask)):
-        quality = "box"
-    prompt = Prompt(mask, quality)
-    if quality != "box":
-        found = observe(seen, instance, model, options, generator, prompt)
-        return [found] if isinstance(found, Observation) else found
     known_m = seen.depth_m[mask & (seen.depth_m > 0)]
     if not len(known_m):
         return LabeledPose.none(instance.key, "too few points: no depth in the region")
     lengths = Lengths(model.diameter_m, seen.noise.at(float(np.median(known_m))))
-    parts = segments(mask, seen.depth_m, seen.frame.K, lengths)
+    parts, prompt = segments(mask, seen.depth_m, seen.frame.K, lengths), Prompt(mask, "box")
     tried = [observe(seen, replace(instance, mask=part), model, options, generator, prompt) for part in parts]
     found = [one for one in tried if isinstance(one, Observation)]
-    if found:
-        return found
-    return LabeledPose.none(instance.key, "no surface of the object's size in the region")
+    return found or LabeledPose.none(instance.key, "no surface of the object's size in the region")
 
 
 def search_observations(
