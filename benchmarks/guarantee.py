@@ -15,37 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from provenance import print_provenance
-from selfpose6d.calibration.learn import fit_score
+from selfpose6d.calibration.make import calibrate_on, rate
 from selfpose6d.calibration.scenes import SCENES_PER_SET, SceneResult
-from selfpose6d.calibration.thresholds import choose_thresholds
-from selfpose6d.labeling.calibration import Calibration
-from selfpose6d.labeling.terms import group_of
 
 
 def read(path: Path) -> list[SceneResult]:
     """The scenes that gave a pose."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return [SceneResult.from_json(row) for row in rows if row.get("quality")]
-
-
-def rate(calibration: Calibration, part: list[SceneResult]) -> np.ndarray:
-    """Scores of the part."""
-    groups = [group_of(one.quality, one.coloured) for one in part if one.quality]
-    return calibration.rate_all(np.array([one.vector() for one in part]), groups)
-
-
-def calibrate(learn: list[SceneResult], test: list[SceneResult]) -> Calibration:
-    """As `make_calibration` does, from parts that are given."""
-    fitted = [one for one in learn if one.may_certify]
-    groups = [group_of(one.quality, one.coloured) for one in fitted if one.quality]
-    score = fit_score(
-        np.array([one.vector() for one in fitted]), groups, np.array([one.right for one in fitted])
-    )
-    unrated = Calibration({}, score.knots, score.rises, score.offsets, (0.0, 1.0), (0.0, 1.0), (), {})
-    may = [one for one in test if one.may_certify]
-    right = np.array([one.right for one in may])
-    thresholds = choose_thresholds(rate(unrated, may), right, rate(unrated, fitted))
-    return Calibration({}, score.knots, score.rises, score.offsets, (0.0, 1.0), (0.0, 1.0), thresholds, {})
 
 
 def main() -> None:
@@ -75,7 +52,7 @@ def main() -> None:
     rows: dict[float, list[tuple[float, float]]] = {}
     for part in np.array_split(np.array(left), arguments.calibrations):
         halves = [[one for index in half for one in sets[index]] for half in (part[::2], part[1::2])]
-        calibration = calibrate(*halves)
+        calibration = calibrate_on(*halves)
         score = rate(calibration, may)
         for row in calibration.thresholds:
             if not math.isinf(row.score):

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from selfpose6d.calibration.learn import fit_probability, fit_score
 from selfpose6d.calibration.scenes import SCENES_PER_SET, CalibrationObject, SceneResult, scene_annotator
@@ -148,38 +148,34 @@ def make_calibration(options: CalibrateOptions, results: Sequence[SceneResult]) 
             f"only {len(posed)} of {options.scenes} scenes gave a pose to calibrate with, {len(fitted)} of them one to "
             "fit the score to. Render more: --scenes."
         )
-    score = fit_score(_terms(fitted), [_group(one) for one in fitted], _right(fitted))
-    unrated = Calibration(
-        settings=calibrated_settings(options.annotate),
-        knots=score.knots,
-        rises=score.rises,
-        offsets=score.offsets,
-        scores=(0.0, 1.0),
-        probabilities=(0.0, 1.0),
-        thresholds=(),
-        made_from={},
-    )
-    rated = [unrated.rate_all(_terms(part), [_group(one) for one in part]) for part in (learn, test)]
-    scores, probabilities = fit_probability(rated[1], _right(test))
-    may = [np.array([one.may_certify for one in part], bool) for part in (learn, test)]
-    thresholds = choose_thresholds(rated[1][may[1]], _right(test)[may[1]], rated[0][may[0]])
     made_from = options.record() | {
         "scenes": options.scenes,
         "learned_from": len(learn),
         "tested_on": len(test),
         "right": int(_right(posed).sum()),
     }
-    del made_from["settings"]
-    return Calibration(
-        unrated.settings,
-        score.knots,
-        score.rises,
-        score.offsets,
-        scores,
-        probabilities,
-        thresholds,
-        made_from,
-    )
+    settings = made_from.pop("settings")
+    return replace(calibrate_on(learn, test), settings=settings, made_from=made_from)
+
+
+def calibrate_on(learn: Sequence[SceneResult], test: Sequence[SceneResult]) -> Calibration:
+    """Score from the first scenes, probability and thresholds from the others; says nothing of what it is made from.
+
+    All have a pose; of the first at least one may be certified.
+    """
+    fitted = [one for one in learn if one.may_certify]
+    score = fit_score(_terms(fitted), [_group(one) for one in fitted], _right(fitted))
+    unrated = Calibration({}, score.knots, score.rises, score.offsets, (0.0, 1.0), (0.0, 1.0), (), {})
+    rated, right = rate(unrated, test), _right(test)
+    scores, probabilities = fit_probability(rated, right)
+    may = np.array([one.may_certify for one in test], bool)
+    thresholds = choose_thresholds(rated[may], right[may], rate(unrated, fitted))
+    return replace(unrated, scores=scores, probabilities=probabilities, thresholds=thresholds)
+
+
+def rate(calibration: Calibration, results: Sequence[SceneResult]) -> Float[np.ndarray, "results"]:
+    """The scores of scenes that gave a pose."""
+    return calibration.rate_all(_terms(results), [_group(one) for one in results])
 
 
 def _read_journal(journal: Path, header: dict[str, Any]) -> dict[int, SceneResult | None]:

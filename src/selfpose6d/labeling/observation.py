@@ -237,18 +237,18 @@ def observe_crop(
     max_shift_px: int,
 ) -> ObservedCrop:
     """Resample the frame to the crop (colours by area, depth and mask by the nearest pixel) and prepare it."""
-    rgb = torch.from_numpy(_warp(seen.frame.rgb, box, size_px, smooth=True).astype(np.float32) / 255.0).to(
-        device
-    )
-    in_image = _warp(np.ones(mask.shape, np.uint8), box, size_px, smooth=False).astype(bool)
-    mask = _warp(mask.astype(np.uint8), box, size_px, smooth=False).astype(bool)
+    rgb = torch.from_numpy(
+        sample_box(seen.frame.rgb, box, size_px, smooth=True).astype(np.float32) / 255.0
+    ).to(device)
+    in_image = sample_box(np.ones(mask.shape, np.uint8), box, size_px, smooth=False).astype(bool)
+    mask = sample_box(mask.astype(np.uint8), box, size_px, smooth=False).astype(bool)
     mask_px = torch.from_numpy(mask).to(device)
     inner = erode(mask_px[None], max(1, size_px // 64))[0]
     detail = F.pad(high_pass(rgb_to_lab(rgb)[None], mask_px[None])[0], [max_shift_px] * 4)
     row, column = inner.nonzero().unbind(1)
     return ObservedCrop(
         rgb=rgb,
-        depth_m=torch.from_numpy(_warp(seen.depth_m, box, size_px, smooth=False)).to(device),
+        depth_m=torch.from_numpy(sample_box(seen.depth_m, box, size_px, smooth=False)).to(device),
         mask=mask_px,
         in_image=torch.from_numpy(in_image).to(device),
         K=crop_intrinsics(torch.from_numpy(seen.frame.K.astype(np.float32)), box, size_px).to(device),
@@ -284,7 +284,7 @@ def outside_distance(mask: Bool[np.ndarray, "size size"]) -> Float[Tensor, "3 si
     return torch.stack([distance_px, *image_gradient(distance_px)])
 
 
-def _warp(image: np.ndarray, box: CropBox, size_px: int, smooth: bool) -> np.ndarray:
+def sample_box(image: np.ndarray, box: CropBox, size_px: int, smooth: bool) -> np.ndarray:
     """Sample the box at `size_px` x `size_px` pixel centres; 0 outside the image."""
     step = box.side_px / size_px
     if smooth and step > 1.0:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from selfpose6d.geometry.camera import CropBox, crop_intrinsics
-from selfpose6d.labeling.observation import Observation
+from selfpose6d.labeling.observation import Observation, sample_box
 from selfpose6d.labeling.silhouette import whole_object_box
 from selfpose6d.objects.object_model import COARSE_MESH
 from selfpose6d.renderer.posed import PosedMeshes
@@ -44,7 +44,7 @@ class Explained:
 
     def prompt(self, mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "size size"]:
         """A mask of the whole image in this window."""
-        return _sample(mask.astype(np.uint8), self.window, len(self.unknown)).astype(bool)
+        return sample_box(mask.astype(np.uint8), self.window, len(self.unknown), smooth=False).astype(bool)
 
     def regrown(self) -> Bool[np.ndarray, "size size"]:
         """The first pose's visible pixels and what any other explains of the mask, without holes and crumbs."""
@@ -68,11 +68,13 @@ def explain(observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"]) -> 
     raster = rasterize(posed)
     rendered_m = raster.depth_m.cpu().numpy()
     covered = (raster.face_id >= 0).cpu().numpy()
-    measured_m = _sample(observation.depth_m, window, size_px)
+    measured_m = sample_box(observation.depth_m, window, size_px, smooth=False)
     known = measured_m > 0
     agrees = covered & known & (np.abs(measured_m - rendered_m) < observation.lengths.agree_m)
-    mask = _sample(observation.mask.astype(np.uint8), window, size_px).astype(bool)
-    inside = _sample(np.ones(observation.image_shape, np.uint8), window, size_px).astype(bool)
+    mask = sample_box(observation.mask.astype(np.uint8), window, size_px, smooth=False).astype(bool)
+    inside = sample_box(np.ones(observation.image_shape, np.uint8), window, size_px, smooth=False).astype(
+        bool
+    )
     return Explained(window, covered & inside, agrees, ~known & inside, mask)
 
 
@@ -102,12 +104,3 @@ def _window(observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"]) -> 
     top, bottom = max(top, 0.0), min(bottom, float(height))
     side = max(right - left, bottom - top, 1.0)
     return CropBox(0.5 * (left + right - side), 0.5 * (top + bottom - side), side)
-
-
-def _sample(image: np.ndarray, window: CropBox, size_px: int) -> np.ndarray:
-    """The nearest pixel of each of the window's, 0 outside the image."""
-    step = window.side_px / size_px
-    first = 0.5 * step - 0.5
-    matrix = np.array([[step, 0, window.left_px + first], [0, step, window.top_px + first]])
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, (size_px, size_px), flags=flags, borderMode=cv2.BORDER_CONSTANT)

@@ -31,6 +31,7 @@ def scaled_model(model: ObjectModel, factor: float) -> ObjectModel:
             similarity,
             T_obj_obj=_scaled(similarity.T_obj_obj, factor),
             shape_rms_m=similarity.shape_rms_m * factor,
+            shape_far_m=similarity.shape_far_m * factor,
         ),
         symmetries=_scaled(model.symmetries, factor),
         shape_symmetries=_scaled(model.shape_symmetries, factor),
