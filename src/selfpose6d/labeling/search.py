@@ -24,6 +24,9 @@ from selfpose6d.resolver.icp import ResolverOptions
 
 Refinement = Literal["gauss-newton", "joint-loss"]
 
+RESOLVED_RATIO = 2.5
+"""Starts that the resolver takes past half-way, in units of those that are rendered: with 1.5, mustard bottles of which
+a fifth is visible were lost (docs/results.md)."""
 EXPANDED = 3
 """Best poses of different kinds that are multiplied by what geometry cannot tell apart."""
 MAX_EQUIVALENT = 128
@@ -99,16 +102,29 @@ def search(
 
     `R_offset` rotates the start rotations.
     """
-    model, cloud = observation.model, observation.cloud_cam_m
-    aligned = align(model, cloud, start_poses(model, cloud, options.rotations, R_offset), options.resolver)
-    kept = distinct(
-        model, aligned.T_cam_obj, -aligned.rms_m, observation.lengths.same_candidate, options.rendered
-    )
-    T, total = score_and_expand(
-        observation, aligned.T_cam_obj[kept], float(aligned.rms_m.min()), EXPANDED, options
-    )
+    model = observation.model
+    T, best_rms_m = _aligned_starts(observation, options, R_offset)
+    T, total = score_and_expand(observation, T, best_rms_m, EXPANDED, options)
     kept = distinct(model, T, total, observation.lengths.same_candidate, options.coarse_candidates)
     return refine_candidates(observation, T[kept], options)
+
+
+def _aligned_starts(
+    observation: Observation, options: SearchOptions, R_offset: Float[Tensor, "3 3"] | None
+) -> tuple[Float[Tensor, "poses 4 4"], float]:
+    """Start poses moved onto the cloud, mutually different, and the least residual of any.
+
+    Starts that are the same half-way go on as one.
+    """
+    model, cloud = observation.model, observation.cloud_cam_m
+    spacing, iterations = observation.lengths.same_candidate, options.resolver_iterations
+    T, best_rms_m = start_poses(model, cloud, options.rotations, R_offset), math.inf
+    half_way = (iterations // 2, round(RESOLVED_RATIO * options.rendered))
+    for steps, most in (half_way, (iterations - half_way[0], options.rendered)):
+        aligned = align(model, cloud, T, replace(options.resolver, iterations=steps))
+        best_rms_m = min(best_rms_m, float(aligned.rms_m.min()))
+        T = aligned.T_cam_obj[distinct(model, aligned.T_cam_obj, -aligned.rms_m, spacing, most)]
+    return T, best_rms_m
 
 
 def search_again(
