@@ -43,20 +43,32 @@ def test_unknown_pixels_do_not_count():
     assert colour_loss(camera, rendered, FULL, 0, known).item() == 0.0
 
 
+@pytest.mark.parametrize("backend", ["torch", "numba"])
 @pytest.mark.parametrize("window_px", [0, 1, 2, 4])
-def test_the_window_agrees_with_looking_at_every_pair(window_px):
+def test_the_window_agrees_with_looking_at_every_pair(window_px, backend):
     generator = torch.Generator().manual_seed(window_px)
     camera, rendered = torch.randn(2, 2, 7, 6, 2, generator=generator, dtype=torch.float64).unbind(0)
     row, column = torch.meshgrid(torch.arange(7), torch.arange(6), indexing="ij")
     pixel = torch.stack([row, column], -1).reshape(-1, 2)
     apart = (pixel[:, None] - pixel[None]).abs().amax(-1) > window_px
     distance = torch.cdist(camera.flatten(1, 2), rendered.flatten(1, 2)).masked_fill(apart, torch.inf)
-    at_rendered, at_camera = nearest_colours(camera, rendered, window_px)
+    at_rendered, at_camera = nearest_colours(camera, rendered, window_px, backend)
     assert torch.equal(at_rendered.flatten(1), distance.argmin(2))
     assert torch.equal(at_camera.flatten(1), distance.argmin(1))
     full = torch.ones(2, 7, 6, dtype=torch.float64)
     expected = (distance.amin(2) + distance.amin(1)).mean(1)
     torch.testing.assert_close(colour_loss(camera, rendered, full, window_px), expected)
+
+
+def test_of_equal_colours_both_back_ends_take_the_same():
+    generator = torch.Generator().manual_seed(0)
+    camera, rendered = torch.randint(-2, 3, (2, 3, 12, 12, 2), generator=generator).float()
+    for found, expected in zip(
+        nearest_colours(camera, rendered, 2, "numba"),
+        nearest_colours(camera, rendered, 2, "torch"),
+        strict=True,
+    ):
+        assert torch.equal(found, expected)
 
 
 def test_gradients():

@@ -99,7 +99,7 @@ def meshes(seed: int) -> list[Mesh]:
 
 
 @settings(max_examples=10)
-@given(st.integers(0, 1000), st.sampled_from([1, 2]))
+@given(st.integers(0, 1000), st.sampled_from([1, 2, 3]))
 def test_back_ends_agree(seed, supersample):
     packed, index = pack_meshes(meshes(seed)), torch.tensor([2, 0, 1, 0])
     K = camera(60, 23, 17).repeat(4, 1, 1)
@@ -114,7 +114,9 @@ def test_back_ends_agree(seed, supersample):
             )[0]
         )
     scale = found[0].abs().amax().item()
-    torch.testing.assert_close(found[0], found[1], atol=2e-3 * scale, rtol=1e-3)
+    # kernels let a pixel's samples move at their mean point
+    tolerance = 2e-3 if supersample == 1 else 2e-2
+    torch.testing.assert_close(found[0], found[1], atol=tolerance * scale, rtol=1e-3)
 
 
 def weighed(image: Rendering, weights: torch.Tensor) -> torch.Tensor:

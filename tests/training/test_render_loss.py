@@ -11,7 +11,7 @@ from small_roots import cube
 from selfpose6d.crops.batch import decode_records, sample_batch
 from selfpose6d.crops.store import open_crop_store
 from selfpose6d.datasets.true_poses import load_ground_truth
-from selfpose6d.geometry.se3 import inverse, make_transform
+from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.losses.joint import JointLossOptions
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.objects.rendered import build_rendered_objects
@@ -69,8 +69,12 @@ def test_a_few_steps_against_the_gradient_bring_poses_nearer(batch, shapes, T_tr
         optimiser.zero_grad()
         rendered_joint_loss(objects, batch, posed(), shapes.grid, OPTIONS).terms.total.sum().backward()
         optimiser.step()
-    before, after = ((T - T_true)[..., :3, 3].norm(dim=-1).mean() for T in (start, posed().detach()))
-    assert after < 0.6 * before
+    points_m = shapes.points_m[:1, None].expand(len(T_true), -1, -1, -1)
+    before, after = (
+        (transform_points(T, points_m) - transform_points(T_true, points_m)).norm(dim=-1).mean()
+        for T in (start, posed().detach())
+    )
+    assert after < 0.8 * before  # masks of crops of 32 px are a pixel off at their outline
 
 
 def test_a_step_is_the_mean_over_the_refinement_steps(batch, shapes, T_true):

@@ -3,9 +3,13 @@
 Lightness is left out: it follows the light, which nobody knows.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.losses.colour_numba import find_nearest_colours
 
 
 def colour_loss(
@@ -35,11 +39,32 @@ def nearest_colours(
     observed_ab: Float[Tensor, "batch height width 2"],
     rendered_ab: Float[Tensor, "batch height width 2"],
     window_px: int,
+    backend: Backend = "auto",
 ) -> tuple[Int[Tensor, "batch height width"], Int[Tensor, "batch height width"]]:
-    """For each observed pixel the rendered pixel (raster index) of nearest colour within the window, and vice versa.
+    """For each observed pixel the rendered pixel (raster index) of nearest colour within the window, and vice versa."""
+    run = _nearest_numba if runs_numba(backend, observed_ab.device) else _nearest_torch
+    return run(observed_ab, rendered_ab, window_px)
 
-    Each pair of pixels is compared once: it serves both directions.
-    """
+
+def _nearest_numba(
+    observed_ab: Float[Tensor, "batch height width 2"],
+    rendered_ab: Float[Tensor, "batch height width 2"],
+    window_px: int,
+) -> tuple[Int[Tensor, "batch height width"], Int[Tensor, "batch height width"]]:
+    planes = (image.permute(0, 3, 1, 2).contiguous().numpy() for image in (observed_ab, rendered_ab))
+    observed, rendered = planes
+    found = [np.empty(observed_ab.shape[:3], np.int64) for _ in range(2)]
+    find_nearest_colours(observed, rendered, window_px, 1, found[0])
+    find_nearest_colours(rendered, observed, window_px, -1, found[1])
+    return torch.from_numpy(found[0]), torch.from_numpy(found[1])
+
+
+def _nearest_torch(
+    observed_ab: Float[Tensor, "batch height width 2"],
+    rendered_ab: Float[Tensor, "batch height width 2"],
+    window_px: int,
+) -> tuple[Int[Tensor, "batch height width"], Int[Tensor, "batch height width"]]:
+    """Reference for any device. Each pair of pixels is compared once: it serves both directions."""
     batch, height, width = observed_ab.shape[:3]
     raster = torch.arange(height * width, device=observed_ab.device).reshape(height, width)
     best = [observed_ab.new_full((batch, height, width), torch.inf) for _ in range(2)]

@@ -32,10 +32,13 @@ class JointLossOptions:
     """Leave out pixels beside the mask that something nearer than the rendering hides; False is the paper's form."""
     direction: Direction = "observed-to-model"
     """Matching direction of the geometry term."""
+    samples: int = 2
+    """Along each side of a pixel of the rendering: with one, the colour term's gradient is half as long as it should be
+    and points elsewhere (docs/results.md)."""
 
     def __post_init__(self) -> None:
-        if min(self.colour, self.iou, self.geometry) < 0 or self.window_px < 0:
-            raise UsageError("weights and window of the joint loss must be 0 or more.")
+        if min(self.colour, self.iou, self.geometry) < 0 or self.window_px < 0 or self.samples < 1:
+            raise UsageError("weights and window of the joint loss must be 0 or more, its samples 1 or more.")
 
 
 BALANCED = JointLossOptions(colour=0.005, iou=0.5, geometry=2000.0)

@@ -27,17 +27,18 @@ from selfpose6d.renderer.posed import PosedMeshes
 
 @dataclass(frozen=True)
 class RenderedPixels:
-    """A rendering and what it was made from."""
+    """A rendering and what it was made from; `samples` x `samples` of its pixels make one of the image."""
 
     posed: PosedMeshes
     face_id: Int[Tensor, "images height width"]
     rgb: Float[Tensor, "images height width 3"]
     depth_m: Float[Tensor, "images height width"]
+    samples: int = 1
 
 
 @dataclass(frozen=True)
 class ImageGradient:
-    """Gradient of the loss for every rendered value."""
+    """Gradient of the loss for every value of the image, each the mean of its samples."""
 
     rgb: Float[Tensor, "images height width 3"]
     mask: Float[Tensor, "images height width"]
@@ -58,7 +59,7 @@ def pose_gradient(
 
 
 def _gradient_numba(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Tensor, "images 4 4"]:
-    posed, (images, height) = pixels.posed, pixels.face_id.shape[:2]
+    posed, (images, height) = pixels.posed, gradient.mask.shape[:2]
     rows = np.zeros((images, height, 3, 4))
     add_row_gradients(
         posed.meshes.vertices_m.numpy(),
@@ -71,6 +72,7 @@ def _gradient_numba(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Te
         gradient.rgb.contiguous().numpy(),
         gradient.mask.contiguous().numpy(),
         gradient.depth_m.contiguous().numpy(),
+        pixels.samples,
         rows,
     )
     total = torch.zeros_like(posed.T_cam_obj)
@@ -79,6 +81,14 @@ def _gradient_numba(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Te
 
 
 def _gradient_torch(pixels: RenderedPixels, gradient: ImageGradient) -> Float[Tensor, "images 4 4"]:
+    """Every sample's forces at its own points."""
+    s = pixels.samples
+    if s > 1:
+        spread = (
+            (image / s**2).repeat_interleave(s, 1).repeat_interleave(s, 2)
+            for image in (gradient.rgb, gradient.mask, gradient.depth_m)
+        )
+        gradient = ImageGradient(*spread)
     surface = _surface(pixels)
     along_z = torch.zeros_like(surface.rays)
     along_z[..., 2] = gradient.depth_m * (pixels.face_id >= 0)

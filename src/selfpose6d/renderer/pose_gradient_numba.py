@@ -15,39 +15,84 @@ MAX_CONTOUR_PX = 8.0
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def add_row_gradients(
-    vertices, faces, T, K, face_id, rgb, depth_m, g_rgb, g_mask, g_depth, out
+    vertices, faces, T, K, face_id, rgb, depth_m, g_rgb, g_mask, g_depth, size, out
 ):  # pragma: no cover - compiled
-    images, height, width = face_id.shape
+    """Images of samples, `size` x `size` a pixel; gradients of pixels. What moves within a surface acts on the mean
+    point of the pixel's samples; a contour on its own.
+    """
+    images, height, width = g_mask.shape
     for image_row in numba.prange(images * height):
         i, row = image_row // height, image_row % height
         total = np.zeros((3, 4))
-        for column in range(width):
-            z, g = depth_m[i, row, column], g_depth[i, row, column]
-            if g != 0 and face_id[i, row, column] >= 0:
-                x, y = _ray(K[i], column, row)
-                _add_force(total, x * z, y * z, z, 0.0, 0.0, np.float64(g))
-            for axis in range(2):
-                other_row, other_column = row + axis, column + 1 - axis
-                if other_row == height or other_column == width:
-                    continue
-                if face_id[i, row, column] < 0 and face_id[i, other_row, other_column] < 0:
-                    continue
-                flux = _edge_flux(
-                    face_id[i], rgb[i], depth_m[i], g_rgb[i], g_mask[i], g_depth[i],
-                    row, column, other_row, other_column,
-                )  # fmt: skip
-                if flux != 0:
-                    X, Y, Z = _point(
-                        vertices, faces, T[i], K[i], face_id[i], depth_m[i],
-                        row, column, other_row, other_column, axis,
-                    )  # fmt: skip
-                    per_z = flux / Z
-                    if axis == 0:
-                        a, b = K[i, 0, 0] * per_z, K[i, 0, 1] * per_z
-                    else:
-                        a, b = 0.0, K[i, 1, 1] * per_z
-                    _add_force(total, X, Y, Z, a, b, -(a * X + b * Y) / Z)
+        _add_row(
+            vertices, faces, T[i], K[i], face_id[i], rgb[i], depth_m[i], g_rgb[i], g_mask[i], g_depth[i],
+            size, row, total,
+        )  # fmt: skip
         _to_object_frame(total, T[i], out[i, row])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_row(
+    vertices, faces, T, K, face_id, rgb, depth_m, g_rgb, g_mask, g_depth, size, row, total
+):  # pragma: no cover - compiled
+    """Forces of a row of pixels: of each sample with its neighbours to the right and below."""
+    samples_height, samples_width = face_id.shape
+    weight, gap = 1.0 / size**2, GAP_PX / K[0, 0]
+    for column in range(g_mask.shape[1]):
+        along_u, along_v, count, u, v, z = 0.0, 0.0, 0, 0.0, 0.0, 0.0
+        for y in range(row * size, (row + 1) * size):
+            for x in range(column * size, (column + 1) * size):
+                face, za = face_id[y, x], depth_m[y, x]
+                if face >= 0:
+                    count += 1
+                    u += x
+                    v += y
+                    z += za
+                for axis in range(2):
+                    other_y, other_x = y + axis, x + 1 - axis
+                    if other_y == samples_height or other_x == samples_width:
+                        continue
+                    other = face_id[other_y, other_x]
+                    if face < 0 and other < 0:
+                        continue
+                    other_row, other_column = row, column
+                    if axis == 0 and x == (column + 1) * size - 1:
+                        other_column += 1
+                    elif axis == 1 and y == (row + 1) * size - 1:
+                        other_row += 1
+                    zb = depth_m[other_y, other_x]
+                    flux = (g_depth[row, column] + g_depth[other_row, other_column]) * (za - zb)
+                    if (face >= 0) != (other >= 0):
+                        g = g_mask[row, column] + g_mask[other_row, other_column]
+                        flux += g if face >= 0 else -g
+                    for k in range(3):
+                        flux += (g_rgb[row, column, k] + g_rgb[other_row, other_column, k]) * (
+                            rgb[y, x, k] - rgb[other_y, other_x, k]
+                        )
+                    if flux == 0:
+                        continue
+                    flux *= 0.5 * weight
+                    one = face >= 0 and other >= 0 and (face == other or not abs(za - zb) > gap * za)
+                    if one and size > 1:
+                        along_u += flux * (1 - axis)
+                        along_v += flux * axis
+                        continue
+                    X, Y, Z = _point(vertices, faces, T, K, face_id, depth_m, y, x, other_y, other_x, axis)
+                    _add_flux(total, K, X, Y, Z, flux * (1 - axis), flux * axis)
+        if count > 0:
+            rx, ry = _ray(K, u / count, v / count)
+            z /= count
+            _add_flux(total, K, rx * z, ry * z, z, along_u, along_v)
+            _add_force(total, rx * z, ry * z, z, 0.0, 0.0, g_depth[row, column] * weight * count)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_flux(total, K, X, Y, Z, along_u, along_v):  # pragma: no cover - compiled
+    """Add the force of a flux per pixel of motion along u and v at a point."""
+    per_z = 1.0 / Z
+    a = K[0, 0] * along_u * per_z
+    b = (K[0, 1] * along_u + K[1, 1] * along_v) * per_z
+    _add_force(total, X, Y, Z, a, b, -(a * X + b * Y) * per_z)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -96,21 +141,17 @@ def _normal(vertices, faces, T, face, rx, ry):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _edge_flux(
-    face_id, rgb, depth_m, g_rgb, g_mask, g_depth, row_a, column_a, row_b, column_b
+def _continues(
+    vertices, faces, T, K, face_id, depth_m, row_a, column_a, row_b, column_b
 ):  # pragma: no cover - compiled
-    """Loss per pixel of motion from the first to the second of two neighbours."""
-    flux = (g_depth[row_a, column_a] + g_depth[row_b, column_b]) * (
-        depth_m[row_a, column_a] - depth_m[row_b, column_b]
-    )
-    if (face_id[row_a, column_a] >= 0) != (face_id[row_b, column_b] >= 0):
-        g = g_mask[row_a, column_a] + g_mask[row_b, column_b]
-        flux += g if face_id[row_a, column_a] >= 0 else -g
-    for k in range(3):
-        flux += (g_rgb[row_a, column_a, k] + g_rgb[row_b, column_b, k]) * (
-            rgb[row_a, column_a, k] - rgb[row_b, column_b, k]
-        )
-    return 0.5 * flux
+    """Whether two neighbours are of one surface."""
+    a, b = face_id[row_a, column_a], face_id[row_b, column_b]
+    if a < 0 or b < 0:
+        return False
+    za, zb = depth_m[row_a, column_a], depth_m[row_b, column_b]
+    if a == b or not abs(za - zb) > GAP_PX * za / K[0, 0]:
+        return True
+    return not _hides(vertices, faces, T, K, face_id, depth_m, row_a, column_a, row_b, column_b)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -120,15 +161,7 @@ def _point(
     """The surface point between two neighbours, or the occluding contour of the one that hides the other."""
     a, b = face_id[row_a, column_a], face_id[row_b, column_b]
     za, zb = depth_m[row_a, column_a], depth_m[row_b, column_b]
-    if (
-        a >= 0
-        and b >= 0
-        and (
-            a == b
-            or not abs(za - zb) > GAP_PX * za / K[0, 0]
-            or not _hides(vertices, faces, T, K, face_id, depth_m, row_a, column_a, row_b, column_b)
-        )
-    ):
+    if _continues(vertices, faces, T, K, face_id, depth_m, row_a, column_a, row_b, column_b):
         xa, ya = _ray(K, column_a, row_a)
         xb, yb = _ray(K, column_b, row_b)
         return 0.5 * (xa * za + xb * zb), 0.5 * (ya * za + yb * zb), 0.5 * (za + zb)

@@ -31,23 +31,16 @@ class _RenderImages(torch.autograd.Function):
         posed = posed.samples(s)
         raster = rasterize(posed, backend)
         rgb = shade(posed, raster, backend)
-        ctx.backend, ctx.supersample = backend, s
-        ctx.samples = RenderedPixels(posed, raster.face_id, rgb, raster.depth_m)
+        ctx.backend = backend
+        ctx.samples = RenderedPixels(posed, raster.face_id, rgb, raster.depth_m, s)
         images = torch.cat([rgb, (raster.face_id >= 0).to(rgb)[..., None], raster.depth_m[..., None]], -1)
         images = images if s == 1 else _pool(images, s)
         return images[..., :3].contiguous(), images[..., 3].contiguous(), images[..., 4].contiguous()
 
     @staticmethod
     def backward(ctx, *grad_outputs):
-        rgb, mask, depth_m = grad_outputs
-        s = ctx.supersample
-        gradient = ImageGradient(*(_spread(image / s**2, s) for image in (rgb, mask, depth_m)))
-        return pose_gradient(ctx.samples, gradient, ctx.backend), None, None, None
+        return pose_gradient(ctx.samples, ImageGradient(*grad_outputs), ctx.backend), None, None, None
 
 
 def _pool(images: Float[Tensor, "n h w c"], size: int) -> Float[Tensor, "n h2 w2 c"]:
     return F.avg_pool2d(images.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
-
-
-def _spread(image: Tensor, s: int) -> Tensor:
-    return image if s == 1 else image.repeat_interleave(s, 1).repeat_interleave(s, 2)

@@ -66,7 +66,8 @@ def _terms(
         depth_m=images.depth_m[index],
         points_cam_m=transform_points(batch.T_cam_crop, batch.points_crop_m)[index],
     )
-    rendering = render(PosedMeshes(objects.meshes, model, T_cam_obj, images.K_crop[index], size, size))
+    posed = PosedMeshes(objects.meshes, model, T_cam_obj, images.K_crop[index], size, size)
+    rendering = render(posed, options.samples)
     return joint_loss(observed, rendering, T_cam_obj, grid, model, objects.has_colour[model], options)
 
 
