@@ -20,7 +20,7 @@ def add_row_gradients(
     """Images of samples, `size` x `size` a pixel; gradients of pixels. What moves within a surface acts on the mean
     point of the pixel's samples; a contour on its own.
     """
-    images, height, width = g_mask.shape
+    images, height = g_mask.shape[:2]
     for image_row in numba.prange(images * height):
         i, row = image_row // height, image_row % height
         total = np.zeros((3, 4))
