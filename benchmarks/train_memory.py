@@ -51,6 +51,9 @@ class _Square(MaskSource):
     def content_key(self) -> str:
         return "square"
 
+    def inputs(self, frame_id: FrameId) -> tuple[()]:
+        return ()
+
 
 class _MadeUp(Dataset):
     """Frames of a wall with a box before it, coloured by their index."""
@@ -70,6 +73,9 @@ class _MadeUp(Dataset):
 
     def rgb_path(self, frame_id: FrameId) -> Path:
         return Path("made-up")
+
+    def image_inputs(self, frame_id: FrameId) -> tuple[()]:
+        return ()
 
     def read_rgb(self, frame_id: FrameId) -> np.ndarray:
         return np.random.default_rng(frame_id.im_id).integers(0, 255, (*SHAPE, 3), np.uint8)

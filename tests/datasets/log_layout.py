@@ -1,7 +1,7 @@
 """A layout that the package does not have, in one file: `log/<frame>/` with arrays as a recorder leaves them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets
 from selfpose6d.datasets.images import read_depth
+from selfpose6d.datasets.inputs import FrameInput, InputFile
 from selfpose6d.datasets.layout import Layout
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles
@@ -30,6 +31,10 @@ class LabelImages(MaskSource):
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> np.ndarray:
         """Where the label is."""
         return np.load(self.root / "log" / str(frame_id.im_id) / "labels.npy") == entry.obj_id
+
+    def inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """The label array."""
+        return (InputFile(self.root / "log" / str(frame_id.im_id), ("labels.npy",)),)
 
 
 class LogDataset(Dataset):
@@ -53,6 +58,11 @@ class LogDataset(Dataset):
     def rgb_path(self, frame_id: FrameId) -> Path:
         """The colour image."""
         return self.root / "log" / str(frame_id.im_id) / "rgb.png"
+
+    def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """The frame's three files."""
+        folder = self.rgb_path(frame_id).parent
+        return [InputFile(folder, (name,)) for name in ("rgb.png", "depth.png", "K.npy")]
 
     def read_depth(self, frame_id: FrameId) -> np.ndarray:
         """Millimetres to metres."""

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.io import savemat
 
+from selfpose6d.datasets.ycb_video.files import YCB_NAMES
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.mesh import Mesh
 
@@ -63,6 +65,38 @@ def write_capture(root: Path, names: tuple[str, ...] = ("a", "b")) -> Path:
         write_image(root / "masks" / "1" / f"{name}.png", masks()[0])
     write_json(root / "camera.json", {"cam_K": CAM_K, "depth_scale": 1.0})
     return root
+
+
+def write_ycb(root: Path, frames: tuple[tuple[int, int], ...] = ((1, 1), (60, 3))) -> Path:
+    """YCB-Video's original layout without `image_sets/`; every frame has objects 2 and 5, side by side."""
+    for scene, image in frames:
+        stem = root / "data" / f"{scene:04d}" / f"{image:06d}"
+        write_image(stem.with_name(f"{stem.name}-color.png"), colour_image(image))
+        depth = np.full((48, 64), DISTANCE_M * 1e4, np.uint16)
+        write_image(stem.with_name(f"{stem.name}-depth.png"), depth)
+        first, second = masks()
+        write_image(
+            stem.with_name(f"{stem.name}-label.png"), (first > 0) * 2 + (second > 0).astype(np.uint8) * 5
+        )
+        write_ycb_meta(stem, scene)
+    for name in YCB_NAMES:
+        folder = root / "models" / name
+        folder.mkdir(parents=True)
+        save_mesh_ply(cube(), folder / "textured.ply")
+    return root
+
+
+def write_ycb_meta(stem: Path, scene: int, **changes: object) -> None:
+    """`<stem>-meta.mat`; scenes from 60 on have another camera."""
+    K = np.array(CAM_K).reshape(3, 3) * (2 if scene >= 60 else 1)
+    K[2, 2] = 1
+    content = {
+        "cls_indexes": np.array([[2], [5]], np.uint8),
+        "intrinsic_matrix": K,
+        "factor_depth": np.array([[10000]], np.uint16),
+        "poses": np.full((3, 4, 2), np.nan),
+    }
+    savemat(stem.with_name(f"{stem.name}-meta.mat"), content | changes)
 
 
 def colour_image(seed: int) -> np.ndarray:

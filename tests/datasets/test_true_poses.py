@@ -111,6 +111,20 @@ def test_bop19_takes_the_most_visible_instances(root):
     assert counting(load_ground_truth(root, targets="bop19")) == [(2, 1, 1, 1)]
 
 
+def test_bop19_goes_by_the_visible_fraction_where_it_is_known(root):
+    """As BOP does: the second shows more pixels, of the first a larger part is visible."""
+    write_targets(root, [(2, 1, 1, 1)])
+    small = np.zeros((48, 64), np.uint8)
+    small[0, :5] = 1
+    write_image(root / "test/000002/mask_visib/000001_000000.png", small)
+    info = {"1": [{"visib_fract": 0.9}, {"visib_fract": 0.4}]}
+    write_json(root / "test/000002/scene_gt_info.json", info)
+    assert counting(load_ground_truth(root, targets="bop19")) == [(2, 1, 1, 0)]
+    info["1"][0] = {}
+    write_json(root / "test/000002/scene_gt_info.json", info)
+    assert counting(load_ground_truth(root, targets="bop19")) == [(2, 1, 1, 1)]
+
+
 def test_bop19_targets_are_of_the_test_split(root):
     write_targets(root, [])
     shutil.copytree(root / "test", root / "train")

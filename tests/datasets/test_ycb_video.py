@@ -1,15 +1,15 @@
 import os
 import shutil
+import warnings
 
 import numpy as np
 import pytest
 from scipy.io import savemat
-from small_roots import CAM_K, DISTANCE_M, colour_image, cube, masks, write_image, write_models
+from small_roots import DISTANCE_M, colour_image, masks, write_models, write_ycb, write_ycb_meta
 
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.datasets.ycb_video.files import YCB_NAMES, read_image_set
+from selfpose6d.datasets.ycb_video.files import read_image_set
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey
 
@@ -17,36 +17,6 @@ from selfpose6d.types import InstanceKey
 @pytest.fixture
 def original(shared_data):
     return shared_data / "ycbv-original-layout"
-
-
-def write_ycb(root, frames=((1, 1), (60, 3))):
-    for scene, image in frames:
-        stem = root / "data" / f"{scene:04d}" / f"{image:06d}"
-        write_image(stem.with_name(f"{stem.name}-color.png"), colour_image(image))
-        depth = np.full((48, 64), DISTANCE_M * 1e4, np.uint16)
-        write_image(stem.with_name(f"{stem.name}-depth.png"), depth)
-        first, second = masks()
-        write_image(
-            stem.with_name(f"{stem.name}-label.png"), (first > 0) * 2 + (second > 0).astype(np.uint8) * 5
-        )
-        write_meta(stem, scene)
-    for name in YCB_NAMES:
-        folder = root / "models" / name
-        folder.mkdir(parents=True)
-        save_mesh_ply(cube(), folder / "textured.ply")
-    return root
-
-
-def write_meta(stem, scene, **changes):
-    K = np.array(CAM_K).reshape(3, 3) * (2 if scene >= 60 else 1)
-    K[2, 2] = 1
-    content = {
-        "cls_indexes": np.array([[2], [5]], np.uint8),
-        "intrinsic_matrix": K,
-        "factor_depth": np.array([[10000]], np.uint16),
-        "poses": np.full((3, 4, 2), np.nan),
-    }
-    savemat(stem.with_name(f"{stem.name}-meta.mat"), content | changes)
 
 
 def test_real_frames(original, ycbv_sample):
@@ -105,7 +75,9 @@ def test_poses_and_boxes_are_not_read(tmp_path):
     """Metas whose poses and vertex maps are nonsense and no box file give the same frame."""
     root = write_ycb(tmp_path / "a", ((1, 1),))
     frame = DataOptions(root).open().load_frame(FrameId(1, 1))
-    write_meta(root / "data/0001/000001", 1, poses="nonsense", center=[[0]], rotation_translation_matrix="x")
+    write_ycb_meta(
+        root / "data/0001/000001", 1, poses="nonsense", center=[[0]], rotation_translation_matrix="x"
+    )
     again = DataOptions(root).open().load_frame(FrameId(1, 1))
     np.testing.assert_array_equal(frame.depth_m, again.depth_m)
     assert [i.key for i in frame.instances] == [i.key for i in again.instances]
@@ -128,12 +100,35 @@ def test_splits_are_image_sets(tmp_path):
         DataOptions(root, "data_syn").open()
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_splits_without_a_list_are_the_same_frames_and_say_so(tmp_path, split):
+    root = write_ycb(tmp_path)
+    with pytest.warns(
+        UserWarning, match=f"split {split} has no list in .*image_sets: taking all 2 frames.*--scenes"
+    ):
+        dataset = DataOptions(root, split).open()
+    assert dataset.frame_ids() == ((1, 1), (60, 3))
+    (root / "image_sets").mkdir()
+    (root / "image_sets" / "keyframe.txt").write_text("0060/000003\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error" if split == "test" else "ignore")
+        dataset = DataOptions(root, split).open()
+    assert dataset.frame_ids() == (((60, 3),) if split == "test" else ((1, 1), (60, 3)))
+
+
+def test_all_frames_are_all_without_a_warning(tmp_path):
+    root = write_ycb(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(DataOptions(root, "all").open().frame_ids()) == 2
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
         (lambda stem: os.unlink(f"{stem}-meta.mat"), r"meta\.mat: missing file"),
         (lambda stem: os.unlink(f"{stem}-depth.png"), r"depth\.png: missing file"),
-        (lambda stem: write_meta(stem, 1, factor_depth=0), "factor_depth must be positive"),
+        (lambda stem: write_ycb_meta(stem, 1, factor_depth=0), "factor_depth must be positive"),
         (lambda stem: savemat(f"{stem}-meta.mat", {"x": 1}), "lacks cls_indexes"),
         (lambda stem: open(f"{stem}-meta.mat", "w").close(), "unreadable MATLAB file"),
     ],
@@ -149,7 +144,7 @@ def test_frame_faults(tmp_path, damage, reason):
 
 def test_class_without_pixels_and_without_model(tmp_path):
     root = write_ycb(tmp_path, ((1, 1),))
-    write_meta(root / "data/0001/000001", 1, cls_indexes=[[2], [5], [7], [99]])
+    write_ycb_meta(root / "data/0001/000001", 1, cls_indexes=[[2], [5], [7], [99]])
     frame = DataOptions(root).open().load_frame(FrameId(1, 1))
     assert [(s.key.obj_id, s.reason.split(". ")[0].split(": ")[-1][:20]) for s in frame.skipped] == [
         (7, "empty mask of object"),

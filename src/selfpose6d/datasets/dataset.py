@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from selfpose6d.checks import require_depth_in_metres, require_intrinsics
 from selfpose6d.datasets.images import data_error, read_rgb, require_shape
+from selfpose6d.datasets.inputs import FrameInput, frame_stamps
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, object_names
 from selfpose6d.errors import DataError
@@ -66,6 +68,21 @@ class Dataset(ABC):
         Raises:
             DataError: missing, unreadable or not a camera matrix.
         """
+
+    @abstractmethod
+    def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """All that `read_rgb`, `read_depth` and `read_intrinsics` read of a frame; opens no image, raises nothing.
+
+        Where the camera cannot be read, the reason is its value.
+        """
+
+    def frame_inputs(self, frame_id: FrameId) -> Iterator[FrameInput]:
+        """All that `load_frame` reads of a frame beside the meshes: its files, and values of files of many frames."""
+        return chain(self.image_inputs(frame_id), self.masks.inputs(frame_id))
+
+    def frame_stamps(self) -> Iterator[str]:
+        """A line for each selected frame that tells whether what `frame_inputs` names has changed; opens no image."""
+        return frame_stamps(self.root, ((i, self.frame_inputs(i)) for i in self.frame_ids()))
 
     def read_rgb(self, frame_id: FrameId) -> UInt8[np.ndarray, "height width 3"]:
         """The colour image; a grey one gives three equal channels.
@@ -190,13 +207,17 @@ class Dataset(ABC):
 def process_frame(
     dataset: Dataset, frame_id: FrameId, find_poses: Callable[[Frame], Sequence[PoseEstimate]]
 ) -> JournalRecord:
-    """One frame's poses, or why it could not be read, for a run's journal."""
-    start_s = time.perf_counter()
+    """One frame's poses, or why it could not be read, for a run's journal.
+
+    Its time is BOP's: from the loaded frame to the last pose of all its instances.
+    """
     try:
         frame = dataset.load_frame(frame_id)
     except DataError as error:
         return unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error))
-    return finished_record(frame_id, find_poses(frame), frame.skipped, time.perf_counter() - start_s)
+    start_s = time.perf_counter()
+    poses = find_poses(frame)
+    return finished_record(frame_id, poses, frame.skipped, time.perf_counter() - start_s)
 
 
 def _content(path: Path) -> bytes:

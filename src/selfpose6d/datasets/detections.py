@@ -4,7 +4,7 @@ Only an index stays in memory (seven integers a detection); rows are read again 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from selfpose6d.datasets.images import data_error, require_shape
+from selfpose6d.datasets.inputs import FrameInput
 from selfpose6d.datasets.json_rows import iterate_rows, read_row
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.selection import FrameId
@@ -61,6 +62,10 @@ class DetectionMasks(MaskSource):
     def is_region(self, frame_id: FrameId, entry: MaskEntry) -> bool:
         """Whether the detection has a box only."""
         return bool(self._indexed(frame_id, entry.inst_id)[6])
+
+    def inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """None: the whole file is in `content_key`."""
+        return ()
 
     def read(self, frame_id: FrameId, inst_id: int) -> dict[str, Any]:
         """A detection's whole row."""

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.images import read_labels, require_shape
+from selfpose6d.datasets.inputs import FrameInput, InputFile, image_path
 from selfpose6d.selection import FrameId
 
 
@@ -39,6 +40,13 @@ class MaskSource(ABC):
             DataError: there is no mask, it is unreadable, or of another size.
         """
 
+    @abstractmethod
+    def inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """All that a frame's masks and ids are read from, but for what is in `content_key`; see `Dataset.frame_inputs`.
+
+        Opens no image, raises nothing: where the entries cannot be read, the reason is a value.
+        """
+
     def is_region(self, frame_id: FrameId, entry: MaskEntry) -> bool:
         """Whether the mask is a region that holds the object, not its outline."""
         return False
@@ -52,18 +60,29 @@ class LabelImageMasks(MaskSource):
     """Label images: the value of an instance is its object id, and the `inst_id` as well; 0 is background."""
 
     def __init__(
-        self, path_of: Callable[[FrameId], Path], ids_of: Callable[[FrameId], Iterable[int]] | None = None
+        self,
+        image_of: Callable[[FrameId], InputFile],
+        ids_of: Callable[[FrameId], Iterable[int]] | None = None,
     ) -> None:
-        """`path_of` finds a frame's image; `ids_of` lists its instances, None: by the values of the image."""
-        self._path_of, self._ids_of = path_of, ids_of
+        """`image_of` names a frame's image; `ids_of` lists its instances by files that the data set names among its
+        `image_inputs`, None: by the values of the image.
+        """
+        self._image_of, self._ids_of = image_of, ids_of
         self._labels = FileCache(read_labels)
 
     def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
         """One entry for every label of the frame."""
-        ids = self._ids_of(frame_id) if self._ids_of else np.unique(self._labels.get(self._path_of(frame_id)))
+        ids = self._ids_of(frame_id) if self._ids_of else np.unique(self._labels.get(self._path(frame_id)))
         return [MaskEntry(int(value), int(value)) for value in ids if value > 0]
 
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         """The pixels of the instance's label."""
-        path = self._path_of(frame_id)
+        path = self._path(frame_id)
         return require_shape(self._labels.get(path), shape, path) == entry.inst_id
+
+    def inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """The label image."""
+        return (self._image_of(frame_id),)
+
+    def _path(self, frame_id: FrameId) -> Path:
+        return image_path(self._image_of(frame_id))

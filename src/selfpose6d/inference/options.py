@@ -28,6 +28,8 @@ class PredictOptions:
     """Render, refine and certify the hypotheses; the pose that the image supports best is taken."""
     annotate: AnnotateOptions = field(default_factory=AnnotateOptions)
     """How the hypotheses are verified, searched for where they leave doubt, and certified."""
+    search: bool = True
+    """Search as the annotator does where the hypotheses leave doubt; without, the hypotheses alone are verified."""
     hypotheses: int = 5
     """Clusters of pixels whose poses are hypotheses."""
     bf16: bool = False
@@ -55,8 +57,26 @@ class PredictOptions:
 
 
 def use_bf16(device: str, precision: Precision) -> bool:
-    """What `precision` means on a device; `auto` takes bf16 on CUDA and on CPUs with AMX, where it is faster."""
+    """What `precision` means on a device; `auto` takes bf16 where it is faster: GPUs with bf16 units, CPUs with AMX.
+
+    Raises:
+        UsageError: bf16 is asked for where it would be emulated.
+    """
+    on_cuda = device == "cuda"
+    # torch counts emulation as support unless told otherwise; older GPUs are slower with it than with fp32
+    native_on_cuda = on_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     if precision == "auto":
-        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-        return torch.cuda.is_bf16_supported() if device == "cuda" else bool(has_amx())
+        return native_on_cuda or (not on_cuda and _cpu_has("_is_amx_tile_supported"))
+    native_on_cpu = _cpu_has("_is_amx_tile_supported") or _cpu_has("_is_avx512_bf16_supported")
+    if precision == "bf16" and not (native_on_cuda if on_cuda else native_on_cpu):
+        needed = "compute capability 8.0" if on_cuda else "AVX512-BF16 or AMX"
+        raise UsageError(
+            f"--precision bf16: this {'GPU' if on_cuda else 'CPU'} only emulates it (native with {needed}), slower "
+            "than fp32. Use --precision fp32 or auto."
+        )
     return precision == "bf16"
+
+
+def _cpu_has(question: str) -> bool:
+    """Whether torch says so of this CPU; a torch that does not know the question says no."""
+    return bool(getattr(torch.cpu, question, lambda: False)())

@@ -3,7 +3,7 @@
 Never read: `scene_gt_info.json`, the amodal `mask/`, test targets, any pose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +12,21 @@ from jaxtyping import Bool, Float
 from selfpose6d.datasets.bop.scene import (
     MAX_CACHED_FRAMES,
     BopCamera,
+    depth_image,
     depth_path,
     list_frames,
+    mask_image,
     mask_path,
     read_cameras,
     read_object_ids,
+    rgb_image,
     rgb_path,
     scene_folders,
 )
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.images import data_error, intrinsics_of, metres_per_depth_unit, read_depth, read_mask
+from selfpose6d.datasets.inputs import FrameInput
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, UsageError
@@ -60,6 +64,11 @@ class BopDataset(Dataset):
         """`rgb/NNNNNN.*` or `gray/NNNNNN.*`."""
         return rgb_path(self.scenes[frame_id.scene_id], frame_id.im_id)
 
+    def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """The two images and the frame's entry of `scene_camera.json`."""
+        scene, im_id = self.scenes[frame_id.scene_id], frame_id.im_id
+        return rgb_image(scene, im_id), depth_image(scene, im_id), self._camera_value(frame_id)
+
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, by the frame's `depth_scale`."""
         camera, name = self._camera(frame_id)
@@ -70,6 +79,12 @@ class BopDataset(Dataset):
         """The frame's `cam_K`."""
         camera, name = self._camera(frame_id)
         return intrinsics_of(camera.cam_K, name)
+
+    def _camera_value(self, frame_id: FrameId) -> str:
+        try:
+            return repr(self._camera(frame_id)[0])
+        except DataError as error:
+            return str(error)
 
     def _camera(self, frame_id: FrameId) -> tuple[BopCamera, str]:
         """The frame's entry of `scene_camera.json`, and what messages call it."""
@@ -95,6 +110,15 @@ class BopMasks(MaskSource):
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         """The instance's mask file."""
         return read_mask(mask_path(self._scenes[frame_id.scene_id], frame_id.im_id, entry.inst_id), shape)
+
+    def inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """Each entry's `obj_id` and mask; no other field of `scene_gt.json`."""
+        try:
+            entries = self.entries(frame_id)
+        except DataError as error:
+            return (str(error),)
+        images = (mask_image(self._scenes[frame_id.scene_id], frame_id.im_id, e.inst_id) for e in entries)
+        return (*(str(entry.obj_id) for entry in entries), *images)
 
 
 def find_scenes(root: Path, split: str) -> dict[int, Path]:

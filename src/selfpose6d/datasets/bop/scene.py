@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from selfpose6d.datasets.images import data_error, find_image, list_images
+from selfpose6d.datasets.images import data_error, list_images
+from selfpose6d.datasets.inputs import InputFile, image_input, image_path
 from selfpose6d.errors import DataError
 
 MAX_CACHED_FRAMES = 200_000
@@ -34,18 +35,33 @@ def scene_folders(split_folder: Path) -> dict[int, Path]:
 
 def rgb_path(scene: Path, im_id: int) -> Path:
     """The colour image of a frame, or the grey one where the scene has no `rgb/`."""
+    return image_path(rgb_image(scene, im_id))
+
+
+def rgb_image(scene: Path, im_id: int) -> InputFile:
+    """What `rgb_path` looks for."""
     folder = "gray" if (scene / "gray").is_dir() and not (scene / "rgb").is_dir() else "rgb"
-    return find_image(scene / folder, f"{im_id:06d}")
+    return image_input(scene / folder, f"{im_id:06d}")
 
 
 def depth_path(scene: Path, im_id: int) -> Path:
     """The depth image of a frame."""
-    return find_image(scene / "depth", f"{im_id:06d}")
+    return image_path(depth_image(scene, im_id))
+
+
+def depth_image(scene: Path, im_id: int) -> InputFile:
+    """What `depth_path` looks for."""
+    return image_input(scene / "depth", f"{im_id:06d}")
 
 
 def mask_path(scene: Path, im_id: int, inst_id: int) -> Path:
     """The visible mask of one instance."""
-    return find_image(scene / "mask_visib", f"{im_id:06d}_{inst_id:06d}")
+    return image_path(mask_image(scene, im_id, inst_id))
+
+
+def mask_image(scene: Path, im_id: int, inst_id: int) -> InputFile:
+    """What `mask_path` looks for."""
+    return image_input(scene / "mask_visib", f"{im_id:06d}_{inst_id:06d}")
 
 
 def list_frames(scene: Path) -> list[int]:

@@ -3,8 +3,9 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,11 +57,12 @@ def true_poses(
     scenes = {i: path for i, path in find_scenes(root, split).items() if selection.keeps_scene(i)}
     frame_ids = (FrameId(i, im_id) for i, path in scenes.items() for im_id in list_frames(path))
     scene_gt = FileCache(_read_scene_gt, max_items=0)
+    fractions_of = cache(lambda scene_id: visible_fractions(root, split, [scene_id]))
     for frame_id in selection.select(frame_ids):
         scene = scenes[frame_id.scene_id]
         entries = scene_gt.get(scene / "scene_gt.json").get(str(frame_id.im_id), ())
         poses = [_bop_pose(scene, split, frame_id, i, entry) for i, entry in enumerate(entries)]
-        yield _marked(poses, scene, wanted)
+        yield _marked(poses, scene, wanted, lambda scene_id=frame_id.scene_id: fractions_of(scene_id))
 
 
 def _read_scene_gt(path: Path) -> dict[str, Any]:
@@ -82,7 +84,13 @@ def _bop_pose(scene: Path, split: str, frame_id: FrameId, index: int, entry: Any
     return GroundTruthPose(key, require_rigid(T_cam_obj, name))
 
 
-def _marked(poses: list[GroundTruthPose], scene: Path, targets: TargetCounts | None) -> list[GroundTruthPose]:
+def _marked(
+    poses: list[GroundTruthPose],
+    scene: Path,
+    targets: TargetCounts | None,
+    fractions: Callable[[], Mapping[Place, float]],
+) -> list[GroundTruthPose]:
+    """Which poses count; `fractions` gives the scene's visible fractions, asked where more is annotated than counts."""
     if targets is None:
         return [replace(pose, counts=_is_visible(scene, pose.key)) for pose in poses]
     by_object = defaultdict(list)
@@ -92,9 +100,20 @@ def _marked(poses: list[GroundTruthPose], scene: Path, targets: TargetCounts | N
     for keys in by_object.values():
         wanted = targets.get(keys[0][1:4], 0)
         if len(keys) > wanted > 0:
-            keys = sorted(keys, key=lambda key: -_visible_px(scene, key))
+            keys = _most_visible_first(keys, scene, fractions())
         counting.update(keys[:wanted])
     return [replace(pose, counts=pose.key in counting) for pose in poses]
+
+
+def _most_visible_first(
+    keys: list[InstanceKey], scene: Path, fractions: Mapping[Place, float]
+) -> list[InstanceKey]:
+    """By visible fraction as BOP sorts them; by mask pixels where `scene_gt_info.json` does not say it of all."""
+    places = [(key.scene_id, key.im_id, key.inst_id) for key in keys]
+    visible = [fractions.get(place, math.nan) for place in places]
+    if any(map(math.isnan, visible)):
+        visible = [_visible_px(scene, key) for key in keys]
+    return [key for _, key in sorted(zip(visible, keys, strict=True), key=lambda pair: -pair[0])]
 
 
 def _is_visible(scene: Path, key: InstanceKey) -> bool:

@@ -1,7 +1,7 @@
 """A capture folder: `rgb/`, `depth/`, `masks/`, `camera.json`; what a camera and a segmenter leave behind."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from selfpose6d.datasets.images import (
     metres_per_depth_unit,
     read_depth,
 )
+from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input
 from selfpose6d.datasets.masks import MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, UsageError
@@ -70,6 +71,12 @@ class CaptureDataset(Dataset):
     def rgb_path(self, frame_id: FrameId) -> Path:
         """The colour image."""
         return self.root / "rgb" / self.names[frame_id.im_id]
+
+    def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """The two images and the camera's values."""
+        rgb = self.rgb_path(frame_id)
+        images = InputFile(rgb.parent, (rgb.name,)), image_input(self.root / "depth", rgb.stem)
+        return *images, f"{self._K.tolist()} {self._metres_per_unit!r}"
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image of the same name, in metres."""

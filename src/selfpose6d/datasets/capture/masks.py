@@ -1,7 +1,7 @@
 """Masks of a capture folder: `masks/<obj_id or name>/<frame>.png`, or label images `masks/<frame>.png`."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from selfpose6d.datasets.images import find_image, list_images, read_mask
+from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input
 from selfpose6d.datasets.masks import LabelImageMasks, MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError
@@ -25,7 +26,7 @@ def find_masks(folder: Path, stems: Mapping[int, str], models: ModelFiles) -> Ma
     if folders:
         return ObjectFolderMasks(_object_ids(folders, models), stems)
     if any(True for _ in list_images(folder)):
-        return LabelImageMasks(partial(_label_path, folder, stems))
+        return LabelImageMasks(partial(_label_image, folder, stems))
     raise DataError(
         f"no masks: looked for {folder}/<obj_id or name>/<frame>.png and label images {folder}/<frame>.png, "
         f"found {describe_folder(folder)}. Add masks, or pass --detections FILE."
@@ -56,6 +57,13 @@ class ObjectFolderMasks(MaskSource):
         name = self._numbered[folder, stem].get(entry.inst_id, stem)
         return read_mask(find_image(folder, name), shape)
 
+    def inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """Each object's id, and the files that may be its masks."""
+        stem = self._stems[frame_id.im_id]
+        for folder, obj_id in self._folders.items():
+            names = (stem, *self._numbered.get((folder, stem), {}).values())
+            yield from (str(obj_id), *(image_input(folder, name) for name in names))
+
     @cached_property
     def _numbered(self) -> defaultdict[tuple[Path, str], dict[int, str]]:
         """File stem by instance of the `<frame>_<k>` files."""
@@ -69,8 +77,8 @@ class ObjectFolderMasks(MaskSource):
         return numbered
 
 
-def _label_path(folder: Path, stems: Mapping[int, str], frame_id: FrameId) -> Path:
-    return find_image(folder, stems[frame_id.im_id])
+def _label_image(folder: Path, stems: Mapping[int, str], frame_id: FrameId) -> InputFile:
+    return image_input(folder, stems[frame_id.im_id])
 
 
 def _object_ids(folders: Sequence[Path], models: ModelFiles) -> dict[Path, int]:

@@ -1,6 +1,6 @@
 """YCB-Video in its original layout: `data/0001/000001-{color,depth,label}.png`, `-meta.mat`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.images import data_error, find_image, read_depth
+from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input
 from selfpose6d.datasets.masks import LabelImageMasks, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.datasets.ycb_video.files import YcbVideoFrames
@@ -28,7 +29,7 @@ class YcbVideoDataset(Dataset):
             UsageError: no such split, or none of its frames is there.
         """
         self.frames = YcbVideoFrames(root, split)
-        masks = LabelImageMasks(self.frames.label_path, self.frames.object_ids) if masks is None else masks
+        masks = LabelImageMasks(self.frames.label_image, self.frames.object_ids) if masks is None else masks
         super().__init__(root, split, selection, models, masks)
 
     def scene_ids(self) -> Sequence[int]:
@@ -42,6 +43,12 @@ class YcbVideoDataset(Dataset):
     def rgb_path(self, frame_id: FrameId) -> Path:
         """`NNNNNN-color.png` (or `.jpg`)."""
         return find_image(*self.frames.file(frame_id, "-color"))
+
+    def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """The two images and `-meta.mat`."""
+        meta = self.frames.meta_path(frame_id)
+        images = (image_input(*self.frames.file(frame_id, kind)) for kind in ("-color", "-depth"))
+        return *images, InputFile(meta.parent, (meta.name,))
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, by the frame's `factor_depth`."""

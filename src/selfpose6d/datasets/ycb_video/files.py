@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from selfpose6d.datasets.file_cache import FileCache
-from selfpose6d.datasets.images import data_error, find_image
+from selfpose6d.datasets.images import data_error
+from selfpose6d.datasets.inputs import InputFile, image_input
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder, find_model_files
 from selfpose6d.errors import UsageError
 from selfpose6d.meshes.units import Unit
@@ -62,9 +63,9 @@ class YcbVideoFrames:
         folder, stem = self.file(frame_id, "-meta")
         return folder / f"{stem}.mat"
 
-    def label_path(self, frame_id: FrameId) -> Path:
+    def label_image(self, frame_id: FrameId) -> InputFile:
         """`NNNNNN-label.png`."""
-        return find_image(*self.file(frame_id, "-label"))
+        return image_input(*self.file(frame_id, "-label"))
 
     def object_ids(self, frame_id: FrameId) -> list[int]:
         """The frame's `cls_indexes`, which are the values of its label image."""
@@ -89,16 +90,23 @@ class YcbVideoFrames:
         ]
         image_set = _image_set(root, split)
         if image_set is None:
+            if present and split != ALL_SPLIT:
+                self._warn_of_all(f"split {split} has no list in {root / 'image_sets'}", len(present))
             return present
         named = read_image_set(image_set)
         chosen = [frame_id for frame_id in present if frame_id in named]
         if present and not chosen:
-            warnings.warn(
-                f"none of the {len(named)} frames of {image_set} is under {self._folder}: "
-                f"taking all {len(present)} frames that are",
-                stacklevel=2,
-            )
+            reason = f"none of the {len(named)} frames of {image_set} is under {self._folder}"
+            self._warn_of_all(reason, len(present))
         return chosen or present
+
+    def _warn_of_all(self, reason: str, frames: int) -> None:
+        """What is trained on and tested is no longer apart: said wherever it may happen."""
+        warnings.warn(
+            f"{reason}: taking all {frames} frames that are there, those of other splits among them. Restore the list, "
+            f"or keep training and test frames apart with --scenes (--split {ALL_SPLIT}: all, no warning)",
+            stacklevel=2,
+        )
 
 
 def read_meta(path: Path, fields: Sequence[str]) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, require_rigid
 from selfpose6d.datasets.images import data_error
+from selfpose6d.datasets.inputs import image_path
 from selfpose6d.datasets.ycb_video.files import YcbVideoFrames, read_meta
 from selfpose6d.errors import UsageError
 from selfpose6d.selection import FrameId, Selection
@@ -33,7 +34,7 @@ def true_poses(
 def _poses_of_frame(frames: YcbVideoFrames, frame_id: FrameId, split: str) -> Iterator[GroundTruthPose]:
     path = frames.meta_path(frame_id)
     meta = read_meta(path, ("cls_indexes", "poses"))
-    label = frames.label_path(frame_id)
+    label = image_path(frames.label_image(frame_id))
     obj_ids, poses = meta["cls_indexes"].reshape(-1), meta["poses"].astype(np.float64)
     poses = poses.reshape(*poses.shape[:2], -1)
     if poses.shape != (3, 4, len(obj_ids)):

@@ -1,0 +1,79 @@
+"""What a frame is read from, and whether that has changed: files by size and time, values by themselves."""
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from selfpose6d.datasets.images import SUFFIXES
+from selfpose6d.selection import FrameId
+
+
+class InputFile(NamedTuple):
+    """A file of a frame: the first of `names` that is in the folder is read."""
+
+    folder: Path
+    names: tuple[str, ...]
+
+
+FrameInput = InputFile | str
+"""A file of the frame's own, or a value that it has from a file of many frames (its camera, an object id)."""
+
+
+def image_input(folder: Path, stem: str) -> InputFile:
+    """An image by its name without suffix, as `find_image` finds it."""
+    return InputFile(folder, tuple(stem + suffix for suffix in SUFFIXES))
+
+
+def image_path(image: InputFile) -> Path:
+    """The file that is read; the first of the names where there is none."""
+    paths = [image.folder / name for name in image.names]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def frame_stamps(root: Path, inputs: Iterable[tuple[FrameId, Iterable[FrameInput]]]) -> Iterator[str]:
+    """A line for each frame, another one as soon as anything that it is read from changes; frames come scene by scene.
+
+    Files count by folder (as seen from the data set's root), name, size and modification time, so a file that is
+    replaced by one of the same size *and* time goes unseen, as it does for `rsync` and `make`. Every folder is
+    listed once, every file looked at once (`os.stat`); no image is opened.
+    """
+    for _, frames in groupby(inputs, key=lambda frame: frame[0].scene_id):
+        folders = _Folders(root)  # a scene's alone: the listings of all would take much memory
+        for frame_id, of_frame in frames:
+            yield f"{tuple(frame_id)} {' '.join(folders.stamps(of_frame))}"
+
+
+class _Folders:
+    """Listed folders, by path: their files by name."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._listed: dict[Path, tuple[str, dict[str, os.DirEntry[str]]]] = {}
+
+    def stamps(self, inputs: Iterable[FrameInput]) -> Iterator[str]:
+        """One word for each input."""
+        return (part if isinstance(part, str) else self._stamp(part) for part in inputs)
+
+    def _stamp(self, file: InputFile) -> str:
+        if file.folder not in self._listed:
+            self._listed[file.folder] = self._name(file.folder), _list_files(file.folder)
+        folder, entries = self._listed[file.folder]
+        for name in file.names:
+            # `is_file` costs a look at a link only, and what it saw serves `stat`
+            if (entry := entries.get(name)) is not None and entry.is_file():
+                found = entry.stat()
+                return f"{folder}/{name}:{found.st_size}:{found.st_mtime_ns}"
+        return f"{folder}/{file.names[0]}:missing"
+
+    def _name(self, folder: Path) -> str:
+        return str(folder.relative_to(self._root) if folder.is_relative_to(self._root) else folder)
+
+
+def _list_files(folder: Path) -> dict[str, os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry for entry in entries}
+    except OSError:  # what is missing or forbidden is so for whoever reads it, too
+        return {}

@@ -1,0 +1,53 @@
+"""How many processes are started where nobody says: as many as cores and memory allow."""
+
+import pytest
+
+from selfpose6d import processes
+from selfpose6d.processes import available_bytes, default_workers
+
+GB = 10**9
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Sets cores, the machine's available memory and a container's limit, use and cached part; None: not there."""
+    monkeypatch.setattr(processes, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(processes, "_CGROUP", tmp_path)
+
+    def describe(cores: int, free: int | None = None, container: tuple[int | str, int, int] | None = None):
+        monkeypatch.setattr(processes, "available_cores", lambda: cores)
+        if free is not None:
+            text = f"MemTotal: 999 kB\nMemFree: 1 kB\nMemAvailable:   {free // 1024} kB\n"
+            (tmp_path / "meminfo").write_text(text)
+        if container is not None:
+            limit, used, cached = container
+            (tmp_path / "memory.max").write_text(f"{limit}\n")
+            (tmp_path / "memory.current").write_text(f"{used}\n")
+            (tmp_path / "memory.stat").write_text(f"anon {used - cached}\ninactive_file {cached}\n")
+
+    return describe
+
+
+@pytest.mark.parametrize(
+    ("cores", "free", "expected"), [(2, 64 * GB, 2), (64, 8 * GB, 10), (64, 64 * GB, 64), (8, 10**8, 1)]
+)
+def test_memory_limits_the_processes_and_one_is_always_left(machine, cores, free, expected):
+    machine(cores, free)
+    assert default_workers() == expected
+
+
+def test_a_container_may_have_less_than_its_machine(machine):
+    machine(32, 256 * GB, (6 * GB, 4 * GB, 2 * GB))
+    assert available_bytes() == 4 * GB
+    assert default_workers() == 5
+
+
+def test_a_container_without_a_limit_has_what_the_machine_has(machine):
+    machine(32, 4 * GB, ("max", 4 * GB, 0))
+    assert default_workers() == 5
+
+
+def test_where_nothing_is_known_of_the_memory_the_cores_count(machine):
+    machine(7)
+    assert available_bytes() is None
+    assert default_workers() == 7
