@@ -49,6 +49,7 @@ def read_source(folder: Path, source: str) -> Estimates:
         reason=np.full(count, ""),
         mask_quality=np.full(count, ""),
         claim=np.full(count, None),
+        source=np.full(count, ""),
     )
 
 

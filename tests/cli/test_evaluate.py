@@ -208,6 +208,61 @@ def test_runs_side_by_side(run, ycbv_sample, tmp_path, capsys):
     assert (other / "results.json").is_file()
 
 
+def moved_in_depth(run: Path, to: Path) -> Path:
+    """The run's predictions, 10 mm farther away."""
+    header, *rows = list(csv.reader((run / "predictions.csv").open()))
+    for row in rows:
+        x, y, z = map(float, row[5].split())
+        row[5] = f"{x} {y} {z + 10}"
+    with to.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return to
+
+
+def test_several_runs_before_the_data_set_are_compared_with_the_first(run, ycbv_sample, tmp_path, capsys):
+    same, worse = make_run(ycbv_sample, tmp_path / "same"), moved_in_depth(run, tmp_path / "worse.csv")
+    evaluated(run, same, worse, ycbv_sample, "--out", tmp_path / "results.json", "--seed", 5)
+    first, second = read(tmp_path / "results.json")["comparisons"]
+    assert (first["run"], second["run"], second["baseline"]) == (str(same), str(worse), str(run))
+    assert (first["instances"], first["block"], first["num_blocks"], first["seed"]) == (6, "image", 2, 5)
+    for row in first["differences"].values():
+        assert row == {"difference": 0, "interval": [0, 0], "excludes_zero": False}
+    # Object 8 was 5 mm off, 14 30 mm; both a centimetre more along another axis, and two of six are missed.
+    expected = -100 * sum(np.hypot(x, 0.01) - x for x in (0.005, 0.03)) / 0.1 / 3
+    assert second["differences"]["add_auc"]["difference"] == pytest.approx(expected, abs=0.01)
+    assert read(same / "results.json")["comparisons"] == []
+    printed = capsys.readouterr().out
+    assert "ADD-S AUC" in printed
+    assert "not known (fewer than 6)" in printed
+
+
+def test_a_run_that_was_asked_for_less_is_not_compared(run, ycbv_sample, tmp_path, capsys):
+    less = make_run(ycbv_sample, tmp_path / "less", limit=1)
+    assert main(["evaluate", str(run), str(less), str(ycbv_sample)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{less} was asked for other instances" in error
+    assert "3 of the 6" in error
+    assert not (less / "results.json").exists()
+    evaluated(run, less, ycbv_sample, "--limit", 1)
+    assert read(run / "results.json")["comparisons"][0]["instances"] == 3
+
+
+def test_how_often_the_search_took_over_is_said(ycbv_sample, tmp_path, capsys):
+    folder = make_run(ycbv_sample, tmp_path / "run")
+    rows = [json.loads(line) for line in (folder / "certificates.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["source"] = "search" if row["obj_id"] == 14 else "hypotheses"
+    (folder / "certificates.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    evaluated(folder, ycbv_sample)
+    sources = read(folder / "results.json")["sources"]
+    assert {name: ways["below_2cm"]["right"] for name, ways in sources.items()} == {
+        "hypotheses": 2,
+        "search": 0,
+    }
+    assert "the search took over for 2 of 4 poses (50.0 %)" in capsys.readouterr().out
+
+
 def test_bop_recalls(run, ycbv_sample, tmp_path):
     out = tmp_path / "results.json"
     evaluated(run, ycbv_sample, "--bop", "--limit", 1, "--out", out)

@@ -30,6 +30,7 @@ def make_estimates(
         np.full(len(rows), "", dtype=object),
         np.array(qualities or [""] * len(rows), dtype=object),
         claims_of(claim, len(rows)),
+        np.full(len(rows), "", dtype=object),
     )
 
 

@@ -157,6 +157,7 @@ def test_the_verifier_decides_where_it_can_look(network, can_look):
         assert pose.certificate.status == "rejected"
         assert pose.certificate.reason == unable
         assert pose.certificate.confidence == pose.confidence
+        assert pose.certificate.source == "hypotheses"
         assert np.isnan(pose.certificate.coverage)
     assert not isinstance(plain, LabeledPose)
 
@@ -175,7 +176,7 @@ def test_verification_follows_the_certifying_options(network, tmp_path, monkeypa
         return ["the observation"]
 
     def verify(found, T_cam_obj, options):
-        asked.append((found, T_cam_obj.shape, options.search, options.certificate))
+        asked.append((found, T_cam_obj.shape, options.search, options.certificate, options.search_doubtful))
         return CertifiedPose(torch.eye(4), Certificate("certified", "", 0.9, 0.3, 0.001, 0.99, 0.0, 0.8))
 
     monkeypatch.setattr(shapes, "GRID_CELLS", 24)
@@ -183,13 +184,13 @@ def test_verification_follows_the_certifying_options(network, tmp_path, monkeypa
     monkeypatch.setattr(predictor, "ObjectStore", lambda obj_ids, *_: dict.fromkeys(obj_ids, on_cpu))
     monkeypatch.setattr(predictor, "observations", observations)
     monkeypatch.setattr(predictor, "verify", verify)
-    options = PredictOptions(verify=True, annotate=annotate, seed=9)
+    options = PredictOptions(verify=True, annotate=annotate, search=False, seed=9)
     loaded = Predictor.load(tmp_path / "net.safetensors", {1: cube(), 2: cube()}, options)
     (pose,) = loaded(rgb, depth_m, K, both[:1], [1])
     drawn = replace(annotate, seed=9).generator(Instance(InstanceKey("", 0, 0, 1, 0), both[0])).random()
     assert asked == [
         (0.003, "rough", annotate.observation, drawn),
-        (["the observation"], (5, 4, 4), annotate.search, certificate),
+        (["the observation"], (5, 4, 4), annotate.search, certificate, False),
     ]
     assert pose.confidence == 0.9
 

@@ -6,6 +6,7 @@ import pytest
 
 from labeling.conftest import rendered_frame, tilted_pose
 from selfpose6d.datasets.options import DataOptions
+from selfpose6d.labeling import pure_icp
 from selfpose6d.labeling.annotate import AnnotateOptions, annotate
 from selfpose6d.selection import FrameId
 from selfpose6d.types import Instance, InstanceKey
@@ -43,6 +44,18 @@ def test_pure_icp_is_never_certified(box):
     assert label.valid
     assert label.certificate.status == "rejected"
     assert "--method icp" in label.certificate.reason
+
+
+def test_pure_icp_runs_the_papers_fifty_iterations(box, monkeypatch):
+    asked, align = [], pure_icp.align
+
+    def noting(model, cloud, start, options):
+        asked.append(options.iterations)
+        return align(model, cloud, start, options)
+
+    monkeypatch.setattr(pure_icp, "align", noting)
+    annotate(rendered_frame(box, tilted_pose()), {1: box}, AnnotateOptions(method="icp"))
+    assert asked == [50]
 
 
 def test_an_object_without_colour_is_labelled_by_shape(box):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import selfpose6d.labeling.verify as verify_module
 from labeling.conftest import observed, rendered_frame, tilted_pose
 from labeling.hand_made_calibration import GENEROUS
 from labeling.test_refine import add_m
@@ -40,12 +41,32 @@ def test_a_hopeless_hypothesis_makes_it_search(box):
     assert add_m(box, searched.T_cam_obj[None], tilted_pose())[0] < 0.003
     assert searched.certificate.status == "certified"
     assert stuck.certificate.status != "certified"
+    assert (stuck.certificate.source, searched.certificate.source) == ("hypotheses", "search")
+
+
+def test_a_search_that_finds_the_same_pose_does_not_take_over(box):
+    """Nothing is certified by these options, so the search joins in, and confirms what the hypothesis led to."""
+    never = CertificateOptions(min_agreement=1.1)
+    options = VerifyOptions(SearchOptions(rotations=64), never)
+    found = verify([observed(box, rendered_frame(box, tilted_pose()))], tilted_pose()[None], options)
+    assert found.certificate.status != "certified"
+    assert found.certificate.source == "hypotheses"
+    assert add_m(box, found.T_cam_obj[None], tilted_pose())[0] < 0.002
+
+
+def test_hypotheses_alone_do_not_certify_what_could_slide(box, monkeypatch):
+    """Whether the surface could slide is asked of it; alone, the hypothesis shows none of the poses beside it."""
+    monkeypatch.setattr(verify_module, "sliding_poses", lambda model, cloud, T, lengths: T)
+    alone = verified(box, tilted_pose(), search_doubtful=False)
+    assert (alone.certificate.status, alone.certificate.reason) == ("rejected", verify_module.NOT_SEARCHED)
+    assert alone.certificate.source == "hypotheses"
 
 
 def test_a_pose_that_was_verified_is_certified_again(box):
     first = verified(box, tilted_pose(), search_doubtful=False)
     again = verified(box, first.T_cam_obj, search_doubtful=False)
     assert again.certificate.status == "certified"
+    assert again.certificate.source == "hypotheses"
     assert add_m(box, again.T_cam_obj[None], tilted_pose())[0] < 0.001
 
 

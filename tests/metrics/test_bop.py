@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
+from selfpose6d.metrics import bop
 from selfpose6d.metrics.bop import VSD_TAUS, matched, mspd, mssd, vsd
 
 K = np.array([[500.0, 0, 20], [0, 500, 15], [0, 0, 1]])
@@ -91,3 +93,53 @@ def test_matching_is_strict_and_takes_empty_sides():
     assert not matched(np.ones((1, 1, 1)), np.ones(1), np.ones(1)).any()
     assert matched(np.empty((2, 0, 3)), np.empty(0), np.ones(2)).shape == (2, 3)
     assert matched(np.empty((2, 3, 0)), np.ones(3), np.ones(2)).shape == (2, 0)
+
+
+def test_thresholds_are_bops():
+    for fractions in (VSD_TAUS, bop.VSD_THETAS, bop.MSSD_THETAS):
+        np.testing.assert_allclose(fractions, [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5])
+    np.testing.assert_array_equal(bop.MSPD_THETAS_PX, [5, 10, 15, 20, 25, 30, 35, 40, 45, 50])
+    assert bop.VSD_DELTA_M == 0.015
+
+
+def test_mssd_of_a_translation_is_its_length():
+    moved = pose()
+    moved[:3, 3] += (0.03, 0.04, 0)
+    assert mssd(moved, pose(), POINTS_M, NO_SYMMETRY) == pytest.approx(0.05)
+
+
+def test_mspd_sees_no_motion_along_the_ray():
+    """A point on the optical axis does not move in the image, one beside it does: 0.1 m at 1 m and at 1.25 m."""
+    on_axis = np.zeros((1, 3))
+    assert mspd(pose(1.25), pose(), on_axis, NO_SYMMETRY, K, 640) == pytest.approx(0)
+    assert mspd(pose(1.25), pose(), POINTS_M, NO_SYMMETRY, K, 640) == pytest.approx(
+        500 * 0.1 * (1 - 1 / 1.25)
+    )
+
+
+def test_an_axis_leaves_half_a_step_at_most():
+    """Between two of BOP's 315 rotations: the point 0.1 m from the axis is 0.1 * 2 sin(a / 4) off."""
+    axis = SymmetryGroup(np.empty((0, 4, 4)), (ContinuousSymmetry(np.array([0.0, 0, 1]), np.zeros(3)),))
+    step_deg = 360 / 315
+    T_obj_sym = axis.expand(315)
+    assert mssd(pose(rotation_deg=7 * step_deg), pose(), POINTS_M, T_obj_sym) == pytest.approx(0, abs=1e-9)
+    between = mssd(pose(rotation_deg=7.5 * step_deg), pose(), POINTS_M, T_obj_sym)
+    assert between == pytest.approx(0.2 * np.sin(np.deg2rad(step_deg / 4)))
+
+
+@pytest.mark.parametrize(("in_front_m", "hidden"), [(0.014, False), (0.016, True)])
+def test_what_lies_15_mm_behind_the_measured_surface_is_still_visible(in_front_m, hidden):
+    """Of a plane near the axis, where the ray is as long as the depth; invisible poses count as wrong."""
+    true_m = plane(1.0, slice(19, 22))
+    measured_m = np.where(true_m > 0, 1.0 - in_front_m, 2.0)
+    np.testing.assert_array_equal(vsd(true_m, true_m, measured_m, K, 0.2), np.full(10, float(hidden)))
+
+
+def test_vsd_measures_along_the_ray():
+    """Far from the axis a step in depth is longer along the ray: 20 mm become 20 sqrt(1 + 0.75^2) = 25 mm."""
+    wide_K = np.array([[20.0, 0, 0], [0, 20, 15], [0, 0, 1]])  # column 15: x / z = 0.75
+    true_m = np.zeros((30, 40))
+    true_m[15, 15] = 1.0
+    error = vsd(true_m + (true_m > 0) * 0.02, true_m, true_m, wide_K, 0.2)
+    # 25 mm of 200 mm: outside tolerances 0.05 and 0.1, inside 0.15 (by depth alone 0.1 would be the limit).
+    np.testing.assert_array_equal(error, [1, 1] + [0] * 8)

@@ -27,6 +27,7 @@ def estimates(ycbv_sample: Path) -> Estimates:
         reason=text,
         mask_quality=text,
         claim=np.full(len(truths), None, dtype=object),
+        source=text,
     )
 
 

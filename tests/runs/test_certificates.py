@@ -52,6 +52,25 @@ def test_the_row_is_the_contracts(tmp_path):
     }
 
 
+def test_the_source_of_a_verified_pose_is_written_and_read(tmp_path):
+    of_annotate = label(0, 1, 2)
+    written = [
+        replace(of_annotate, certificate=replace(of_annotate.certificate, source=source))
+        for source in ("hypotheses", "search", None)
+    ]
+    write_certificates(tmp_path / "c.jsonl", written)
+    rows = [json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()]
+    assert [row.get("source", "absent") for row in rows] == ["hypotheses", "search", "absent"]
+    assert [read.certificate.source for read in read_certificates(tmp_path / "c.jsonl")] == [
+        "hypotheses",
+        "search",
+        None,
+    ]
+    (tmp_path / "c.jsonl").write_text(json.dumps(rows[0] | {"source": "guess"}))
+    with pytest.raises(DataError, match=r"line 1: .*source 'guess' is none of hypotheses, search"):
+        list(read_certificates(tmp_path / "c.jsonl"))
+
+
 def test_round_trip(tmp_path):
     written = [label(0, 1, 2), label(1, 2, 3, 4, "ambiguous")]
     write_certificates(tmp_path / "c.jsonl", written)

@@ -42,9 +42,12 @@ class Command:
     verify: bool = False
     """Render and refine the hypotheses (where that leaves doubt, search as annotate does); take the pose that the image
     supports best, with its certificate."""
+    search: bool = True
+    """With --verify: search where the hypotheses leave doubt. --no-search verifies the hypotheses alone, which shows
+    what the network is worth; certificates.jsonl says of every pose which of the two it came from."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the network's layers; auto: bf16 on CUDA and on CPUs with AMX, else fp32."""
+    """Of the network's layers; auto: bf16 on GPUs that have it and CPUs with AMX, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs."""
     seed: int = 0
@@ -78,7 +81,13 @@ class Command:
         device = resolve_device(self.device)
         bf16 = use_bf16(device, self.precision)
         options = PredictOptions(
-            self.refine, self.refine_steps, self.verify, self._certifying(), bf16=bf16, seed=self.seed
+            self.refine,
+            self.refine_steps,
+            self.verify,
+            self._certifying(),
+            search=self.search,
+            bf16=bf16,
+            seed=self.seed,
         )
         predictor = Predictor.load(self.model, dataset.models, options, device=device)
         known = predictor.network.objects.obj_ids
@@ -96,6 +105,8 @@ class Command:
             raise UsageError(
                 "--risk, --calibration, --mask-quality and --depth-noise-mm say what --verify certifies. Add --verify."
             )
+        if not (self.search or self.verify):
+            raise UsageError("--no-search says how --verify finds poses. Add --verify, or leave it out.")
         return self.certifying.applied(AnnotateOptions(seed=self.seed))
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
@@ -109,5 +120,6 @@ class Command:
         options |= {name: getattr(self, name) for name in OPTIONS_THAT_CHANGE_POSES}
         if self.verify:
             options |= {"annotate": resolved_options(self._certifying())}
+            options |= {} if self.search else {"search": False}  # absent: a run of before goes on
         context = RunContext(dataset.root.resolve(), self.device, checkpoint.resolve())
         return RunFolder.open(self.out, new_config("estimate", self.data.config(dataset), options, context))

@@ -1,8 +1,9 @@
-"""`selfpose6d evaluate RUN_OR_CSV DATASET`: score predictions, print the table, write `results.json`."""
+"""`selfpose6d evaluate RUN_OR_CSV ... DATASET`: score predictions, print the tables, write `results.json`."""
 
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ from selfpose6d.datasets.options import DataOptions
 from selfpose6d.options import SURFACE_SEED, Several, Unset
 
 if TYPE_CHECKING:
+    from selfpose6d.evaluation.evaluate import Evaluation
     from selfpose6d.evaluation.inputs import Reference, ReferenceOptions
     from selfpose6d.evaluation.results import Results
 
@@ -37,14 +39,16 @@ class Command:
     """Score predictions: ADD-S, ADD and ADD(-S) side by side, certified fraction and precision, reliability.
 
     Misses count as failures. Needs the true poses and the models of the data set; images only for --bop. Writes
-    results.json and, by instance, instances.csv.
+    results.json and, by instance, instances.csv. Several runs (RUN_A RUN_B ... DATASET) are shown side by side, with
+    how much better each is than the first and 95 % intervals of paired resamples.
     """
 
     run_or_csv: Positional[Path]
     """The --out of annotate or estimate, or a predictions.csv in BOP's form."""
     data: OmitArgPrefixes[ScoredData]
     compare: Several[Path] = ()
-    """More runs or predictions files, for a table side by side."""
+    """More runs or predictions files on the same instances, to compare with the first. They may also stand between it
+    and the data set: evaluate RUN_A RUN_B DATASET."""
     targets: Unset[Literal["all", "bop19"]] = None
     """Which instances count: those of test_targets_bop19.json, or all with a visible mask (default: bop19
     where the file exists and the split is a test split, else all)."""
@@ -65,7 +69,7 @@ class Command:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where --bop renders."""
     seed: int = SURFACE_SEED
-    """Seed of --points surface."""
+    """Seed of --points surface, and of the resamples that runs are compared by."""
 
     def run(self) -> int:
         """Score every run, write its results, print the tables."""
@@ -74,7 +78,8 @@ class Command:
         from selfpose6d.backend import resolve_device
         from selfpose6d.evaluation.evaluate import evaluate, results_path, write_evaluation
         from selfpose6d.evaluation.inputs import load_reference, predictions_path
-        from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table
+        from selfpose6d.reporting.differences import difference_table, difference_title
+        from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table, source_lines
         from selfpose6d.reporting.tables import comparison_table, scores_by_object, to_rich
 
         console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
@@ -83,23 +88,45 @@ class Command:
             predictions_path(run)
         recalls_on = resolve_device(self.device) if self.bop else None
         reference = load_reference(self._reference_options())
-        results: dict[str, Results] = {}
+        evaluations = [evaluate(run, reference, recalls_on, _tracked) for run in runs]
+        evaluations = self._compared(runs, evaluations, reference)
         written = self.out or results_path(self.run_or_csv)
-        for run in runs:
-            evaluation = evaluate(run, reference, recalls_on, _tracked)
+        for run, evaluation in reversed(
+            list(zip(runs, evaluations, strict=True))
+        ):  # of one folder's files the first wins
             write_evaluation(evaluation, written if run is runs[0] else results_path(run))
-            results[str(run)] = evaluation.results
+        results = {str(run): one.results for run, one in zip(runs, evaluations, strict=True)}
         for run, result in results.items():
             table = scores_by_object(result, reference.names, self.toolbox)
             console.print(to_rich(table, str(run), console.width))
             console.print(to_rich(reliability_table(result), "reliability", console.width))
-            for line in claim_lines(result):
+            for line in (*source_lines(result), *claim_lines(result)):
                 console.print(line, highlight=False)
         if len(results) > 1:
             console.print(to_rich(comparison_table(results, self.toolbox), "side by side", console.width))
+        for comparison in evaluations[0].results.comparisons:
+            table = difference_table(comparison)
+            console.print(to_rich(table, difference_title(comparison), console.width))
         console.print(_closing_line(reference, results[str(runs[0])]), highlight=False)
         print(f"written: {written}")
         return 0
+
+    def _compared(
+        self, runs: Sequence[Path], evaluations: "list[Evaluation]", reference: "Reference"
+    ) -> "list[Evaluation]":
+        """The evaluations, in the first what the other runs have more than its own."""
+        from selfpose6d.evaluation.compare import compare, require_asked
+
+        if len(runs) == 1:
+            return evaluations
+        for run in runs:
+            require_asked(run, evaluations[0].errors, reference.options.data)
+        (first, *others), (baseline, *more) = evaluations, map(str, runs)
+        compared = [
+            compare(first.errors, other.errors, (baseline, run), self.seed)
+            for run, other in zip(more, others, strict=True)
+        ]
+        return [replace(first, results=replace(first.results, comparisons=tuple(compared))), *others]
 
     def _reference_options(self) -> "ReferenceOptions":
         """The options as given; split, selection and models as the run's own where they are left open."""
@@ -118,6 +145,15 @@ class Command:
                 model_unit=data.model_unit or of_run.model_unit,
             )
         return ReferenceOptions(data, self.targets, self.points, self.symmetric_ids, self.seed, self.right)
+
+
+def rewrite_arguments(arguments: Sequence[str]) -> list[str]:
+    """`RUN_A RUN_B ... DATASET` at the front as `RUN_A DATASET --compare RUN_B ...`: what the parser takes."""
+    leading = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    if len(leading) < 3:
+        return list(arguments)
+    first, *others, dataset = leading
+    return [first, dataset, "--compare", *others, *arguments[len(leading) :]]
 
 
 def _closing_line(reference: "Reference", results: "Results") -> str:

@@ -30,6 +30,13 @@ class BopModel:
 
     mesh: Mesh
     T_obj_sym: Float[np.ndarray, "symmetries 4 4"]
+    declared_diameter_m: float | None = None
+    """As `models_info.json` says it: BOP's thresholds are parts of it. None: the mesh's own."""
+
+    @property
+    def diameter_m(self) -> float:
+        """What thresholds are parts of."""
+        return self.mesh.diameter_m if self.declared_diameter_m is None else self.declared_diameter_m
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ def _found(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(settings, truths) for VSD, MSSD and MSPD."""
     points_m, width = model.mesh.vertices_m.astype(np.float64), image.depth_m.shape[1]
-    diameter_m, shape, taus = model.mesh.diameter_m, (len(T_est), len(T_true)), len(bop.VSD_TAUS)
+    diameter_m, shape, taus = model.diameter_m, (len(T_est), len(T_true)), len(bop.VSD_TAUS)
     vsd, mssd, mspd = np.empty((*shape, taus)), np.empty(shape), np.empty(shape)
     for i, j in np.ndindex(shape):
         vsd[i, j] = bop.vsd(depth_m[i], depth_m[len(T_est) + j], image.depth_m, image.K, diameter_m)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import DataError
-from selfpose6d.evaluation.bop_recall import BopModel, Recalls, SensorImage, bop_recalls
+from selfpose6d.evaluation.bop_models import bop_models
+from selfpose6d.evaluation.bop_recall import Recalls, SensorImage, bop_recalls
 from selfpose6d.evaluation.claims import check_claims
 from selfpose6d.evaluation.errors_file import InstanceErrors, instance_errors, read_instances, write_instances
 from selfpose6d.evaluation.inputs import Reference, ReferenceOptions, predictions_path, read_estimates
@@ -17,12 +17,10 @@ from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.model_points import describe_sources
 from selfpose6d.evaluation.results import Results, read_results, summarise, write_results
 from selfpose6d.evaluation.score import score
-from selfpose6d.geometry.symmetry import SymmetryGroup
+from selfpose6d.evaluation.sources import count_sources
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.selection import FrameId
 
-SYMMETRY_STEPS = 315
-"""BOP's discretisation of an axis: no surface point moves by more than 1 % of the diameter between steps."""
 Track = Callable[[Sequence], Iterable]
 """Wraps a long loop to show its progress."""
 
@@ -64,7 +62,8 @@ def evaluate(
         check_claims(estimates, scores),
     )
     errors = instance_errors(scores, reference.truths, split, reference.names)
-    return Evaluation(replace(results, content=reference.options.content_hash(source)), errors)
+    content, sources = reference.options.content_hash(source), count_sources(estimates, scores)
+    return Evaluation(replace(results, content=content, sources=sources), errors)
 
 
 def results_path(source: Path) -> Path:
@@ -101,18 +100,15 @@ def _instances_path(results: Path) -> Path:
 def measure_recalls(
     estimates: Estimates, reference: Reference, device: str = "cpu", track: Track = iter
 ) -> Recalls:
-    """BOP's average recalls; reads depth, camera and meshes of the data set.
+    """BOP's average recalls; reads depth, camera and meshes of the data set (`models_eval/` where it has them).
 
     Raises:
         UsageError: the data set has no images or no meshes.
         DataError: an image, a camera or a mesh is missing or broken.
     """
     dataset = reference.options.data.open(reference.options.split)
-    symmetries, none = read_symmetries(reference.models.folder), SymmetryGroup(np.empty((0, 4, 4)))
-    models = {
-        obj_id: BopModel(dataset.load_mesh(obj_id), symmetries.get(obj_id, none).expand(SYMMETRY_STEPS))
-        for obj_id in np.unique(reference.truths.obj_id).tolist()
-    }
+    obj_ids = np.unique(reference.truths.obj_id).tolist()
+    models = bop_models(reference.options.data, reference.models, obj_ids)
 
     def load_image(scene_id: int, im_id: int) -> SensorImage:
         frame_id = FrameId(scene_id, im_id)

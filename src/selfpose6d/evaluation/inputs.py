@@ -195,6 +195,7 @@ def read_estimates(source: Path) -> tuple[Estimates, bool]:
         reason=np.full(len(rows), "", dtype=object),
         mask_quality=np.full(len(rows), "", dtype=object),
         claim=np.full(len(rows), None, dtype=object),
+        source=np.full(len(rows), "", dtype=object),
     )
     certificates = _certificates_path(path)
     if certificates is None:
@@ -217,7 +218,7 @@ def _line_of(path: Path, row: int) -> int:
 
 
 def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path: Path) -> None:
-    """Write each certificate's status, reason, instance, mask quality and claim to its estimate.
+    """Write each certificate's status, reason, instance, mask quality, source and claim to its estimate.
 
     BOP's form has no `inst_id`: of several instances of one object in an image, a certificate's row is the one with
     its pose.
@@ -238,7 +239,7 @@ def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path
         label = group.pop(same[0])
         certificate = label.certificate
         estimates.status[row], estimates.reason[row] = certificate.status, certificate.reason
-        estimates.inst_id[row] = label.key.inst_id
+        estimates.inst_id[row], estimates.source[row] = label.key.inst_id, certificate.source or ""
         estimates.mask_quality[row], estimates.claim[row] = (
             certificate.mask_quality or "",
             claim_of(certificate),

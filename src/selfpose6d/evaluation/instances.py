@@ -53,8 +53,8 @@ def claim_of(certificate: Certificate) -> Claim | None:
 class Estimates(Columns):
     """Estimated poses. `confidence` 0-1 orders them.
 
-    `status`, `reason`, `inst_id`, `mask_quality` and `claim` are the certificate's; "", `UNKNOWN` and None where there
-    is none. `row` counts the rows of the predictions file.
+    `status`, `reason`, `inst_id`, `mask_quality`, `source` and `claim` are the certificate's; "", `UNKNOWN` and None
+    where there is none. `row` counts the rows of the predictions file.
     """
 
     row: Int[np.ndarray, "estimates"]
@@ -68,6 +68,7 @@ class Estimates(Columns):
     reason: Shaped[np.ndarray, "estimates"]
     mask_quality: Shaped[np.ndarray, "estimates"]
     claim: Shaped[np.ndarray, "estimates"]
+    source: Shaped[np.ndarray, "estimates"]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +13,12 @@ from jaxtyping import Bool
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import Recalls
 from selfpose6d.evaluation.claims import ClaimCheck
+from selfpose6d.evaluation.compare import Comparison
 from selfpose6d.evaluation.instances import CERTIFIED
 from selfpose6d.evaluation.reliability import Reliability, reliability
 from selfpose6d.evaluation.score import RIGHT_BELOW, RightBelow, ScoredTargets
 from selfpose6d.evaluation.shares import number_or_nan
+from selfpose6d.evaluation.sources import Sources, sources_from_json, sources_to_json
 from selfpose6d.files import replacing
 from selfpose6d.metrics.auc import auc_exact, auc_toolbox, fraction_below
 from selfpose6d.runs.json_lines import without_nan
@@ -91,6 +93,9 @@ class Results:
     claims: tuple[ClaimCheck, ...] = ()
     content: str = ""
     """Names the predictions that were scored."""
+    sources: Sources = field(default_factory=dict)
+    comparisons: tuple[Comparison, ...] = ()
+    """Other runs against this one, where they were scored together."""
 
     def to_json(self) -> dict[str, Any]:
         """The keys of `results.json`; what cannot be measured is None."""
@@ -116,6 +121,8 @@ class Results:
             | {"claims": [check.to_json() for check in self.claims]},
             "counts_objects": counts,
             "content": self.content,
+            "sources": sources_to_json(self.sources),
+            "comparisons": [comparison.to_json() for comparison in self.comparisons],
         }
         return without_nan(content)
 
@@ -155,6 +162,8 @@ class Results:
             },
             claims=tuple(ClaimCheck.from_json(row) for row in measured["claims"]),
             content=str(content["content"]),
+            sources=sources_from_json(content.get("sources") or {}),
+            comparisons=tuple(Comparison.from_json(row) for row in content.get("comparisons") or ()),
         )
 
 

@@ -274,7 +274,8 @@ class Predictor:
         with self._timed("verify"):
             best = self.verifier(seen, instance, T_cam_obj)
         if isinstance(best, PoseEstimate):  # nothing to verify by: the network's pose stands, uncertified
-            best = CertifiedPose(T_cam_obj[0], Certificate.not_verified(best.reason, confidence))
+            certificate = Certificate.not_verified(best.reason, confidence)
+            best = CertifiedPose(T_cam_obj[0], replace(certificate, source="hypotheses"))
         path = (*path, RefinementStep("verified", _as_numpy(best.T_cam_obj))) if path else ()
         return LabeledPose(
             instance.key,
@@ -315,6 +316,7 @@ def _make_verifier(
         if isinstance(found, PoseEstimate):
             return found
         T = T_cam_obj.to(model.device).float()
-        return verify(found, T, VerifyOptions(options.search, options.certificate))
+        how = VerifyOptions(options.search, options.certificate, search_doubtful=predicting.search)
+        return verify(found, T, how)
 
     return verifier

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.labeling.candidates import Candidates, render_candidates
-from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose
+from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose, pose_distances
 from selfpose6d.labeling.certify import agreement_with_prompt, certify
 from selfpose6d.labeling.expand import sliding_poses
 from selfpose6d.labeling.hypotheses import align, distinct
@@ -22,12 +22,16 @@ from selfpose6d.labeling.regrow import explain
 from selfpose6d.labeling.score import ScoredPoses, score
 from selfpose6d.labeling.search import SearchOptions, refine_candidates, score_and_expand, search
 from selfpose6d.objects.object_model import ObjectModel
-from selfpose6d.types import Instance, LabeledPose, MaskQuality
+from selfpose6d.types import Instance, LabeledPose, MaskQuality, PoseSource
 
 PLAUSIBLE = 0.8
 """Of coverage, explained mask and inliers: right poses mostly have more; less may be a search that failed."""
 SEARCHED_POSES = 4
 """Of each surface of a region that compete to be the object."""
+NOT_SEARCHED = (
+    "not searched: the visible surface could slide along itself, and hypotheses alone do not show how far"
+)
+"""Why a pose of hypotheses alone stays uncertified that their certificate would pass."""
 Found = tuple[Observation, ScoredPoses]
 """What a search found, and of which observation."""
 
@@ -44,7 +48,7 @@ class VerifyOptions:
     """Most of the best hypotheses that are refined, and most of those of different kinds."""
     search_doubtful: bool = True
     """Search as the annotator does, where what comes of the hypotheses is not certified, or its visible surface could
-    slide on itself: then a few hypotheses do not show all competing poses."""
+    slide on itself: then a few hypotheses do not show all competing poses. Without it, such a pose is not certified."""
 
 
 def observations(
@@ -133,8 +137,22 @@ def certify_after_searches(
 ) -> CertifiedPose:
     """Certify what the first search found, and while that is not enough, what it and those after it found together.
 
-    `searches` makes candidates when asked for them; the first is always asked. Searches of different surfaces of a
-    region are not joined: the better-rated pose stands.
+    `searches` makes candidates when asked for them; the first is always asked.
+    """
+    best: CertifiedPose | None = None
+    for best in certified_in_turn(searches, search, options):
+        if is_enough(best):
+            break
+    assert best is not None, "at least one search"
+    return best
+
+
+def certified_in_turn(
+    searches: Iterable[Found], search: SearchOptions, options: CertificateOptions
+) -> Iterator[CertifiedPose]:
+    """The pose after each search, certified among all that it and those before it found.
+
+    Searches of different surfaces of a region are not joined: the better-rated pose stands.
     """
     best: CertifiedPose | None = None
     before: Found | None = None
@@ -146,10 +164,7 @@ def certify_after_searches(
         pose = certify(observation, candidates, search, options)
         if best is None or joins or _fit(pose) > _fit(best):
             best = pose
-        if is_enough(best):
-            break
-    assert best is not None, "at least one search"
-    return best
+        yield best
 
 
 def _fit(pose: CertifiedPose) -> float:
@@ -166,7 +181,10 @@ def is_plausible(pose: CertifiedPose) -> bool:
 def verify(
     observations: list[Observation], T_cam_obj: Float[Tensor, "hypotheses 4 4"], options: VerifyOptions
 ) -> CertifiedPose:
-    """The pose that the image supports best, of hypotheses (the network's first) and what comes of them."""
+    """The pose that the image supports best, of hypotheses (the network's first) and what comes of them.
+
+    Its certificate's `source` says whether the hypotheses led to it, or only the search did.
+    """
     first = observations[0]
 
     def searches() -> Iterator[Found]:
@@ -174,16 +192,38 @@ def verify(
         own = Candidates(first.model, first.fine, T_cam_obj[:1])
         scored = ScoredPoses(own.T_cam_obj, score(render_candidates(own), options.search.weights))
         yield first, refined.join(scored)
-        if options.search_doubtful:
-            yield search_observations(observations, options.search)
+        yield search_observations(observations, options.search)
 
-    def is_enough(pose: CertifiedPose) -> bool:
-        if pose.certificate.status != "certified":
-            return False
-        T = pose.T_cam_obj[None]
-        return not len(sliding_poses(first.model, first.cloud_cam_m, T, first.lengths))
+    poses = certified_in_turn(searches(), options.search, options.certificate)
+    alone = next(poses)
+    certified = alone.certificate.status == "certified"
+    slides = certified and _could_slide(first, alone)
+    if certified and not slides:
+        return _from(alone, "hypotheses")
+    if not options.search_doubtful:
+        return _from(_rejected(alone, NOT_SEARCHED) if slides else alone, "hypotheses")
+    best = next(poses)
+    return _from(best, "hypotheses" if _is_same(first, alone, best) else "search")
 
-    return certify_after_searches(searches(), is_enough, options.search, options.certificate)
+
+def _could_slide(observation: Observation, pose: CertifiedPose) -> bool:
+    """Whether the surface that the pose shows could slide on itself: then there are poses beside it to compare with."""
+    T = pose.T_cam_obj[None]
+    return len(sliding_poses(observation.model, observation.cloud_cam_m, T, observation.lengths)) > 0
+
+
+def _is_same(observation: Observation, a: CertifiedPose, b: CertifiedPose) -> bool:
+    """Whether two refined poses are one, as the certificate counts candidates, symmetries considered."""
+    apart_m = pose_distances(observation.model, torch.stack([a.T_cam_obj, b.T_cam_obj]))[0, 1]
+    return float(apart_m) < observation.lengths.same_refined.distance_m
+
+
+def _from(pose: CertifiedPose, source: PoseSource) -> CertifiedPose:
+    return replace(pose, certificate=replace(pose.certificate, source=source))
+
+
+def _rejected(pose: CertifiedPose, reason: str) -> CertifiedPose:
+    return replace(pose, certificate=replace(pose.certificate, status="rejected", reason=reason))
 
 
 def _candidates(

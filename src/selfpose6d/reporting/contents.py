@@ -21,9 +21,10 @@ from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.results import Results
 from selfpose6d.image_files import write_png
 from selfpose6d.reporting.charts import accuracy_chart, learning_charts, reliability_charts
+from selfpose6d.reporting.differences import compared
 from selfpose6d.reporting.page import Gallery, Report, Statistic
 from selfpose6d.reporting.pictures import entry_picture, frame_pictures, instance_entries, open_renderer
-from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table
+from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table, source_lines
 from selfpose6d.reporting.run_sources import RunSources
 from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
 from selfpose6d.reporting.tables import TextTable, comparison_table, scores_by_object
@@ -59,15 +60,16 @@ def _with_predictions(report: Report, sources: RunSources, compare: Sequence[Pat
     evaluations, notes = _evaluations(sources, compare)
     main, (estimates, _) = next(iter(evaluations.values()), None), read_estimates(sources.run)
     names = _names(main)
+    differences, refused = compared([sources.run, *compare], sources.data, evaluations)
     galleries, missing = _galleries(sources, estimates, main, names, pictures)
     charts = [accuracy_chart(evaluations), *reliability_charts(evaluations)] if evaluations else []
     return replace(
         report,
         statistics=_statistics(main) if main else (),
-        tables=_tables(evaluations, estimates, read_run_skipped(sources.files), names),
+        tables=[*_tables(evaluations, estimates, read_run_skipped(sources.files), names), *differences],
         charts=[*charts, *report.charts],
         galleries=galleries,
-        notes=[*notes, *missing, *_claims(main)],
+        notes=[*notes, *missing, *refused, *(source_lines(main.results) if main else ()), *_claims(main)],
     )
 
 

@@ -1,22 +1,20 @@
 """How large a network is, as a table on the terminal."""
 
-from dataclasses import replace
-
 from rich.console import Console
 from rich.table import Table
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.network.config import SIZES, Size
+from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.network.summary import summarise
 from selfpose6d.objects.table import object_table
 
 
-def print_network_summary(dataset: Dataset, size: Size, weighted: bool) -> None:
-    """Parameters and FLOPs of the network for the data set's objects; `weighted`: Eq. (1), else DenseFusion."""
-    obj_ids, config = dataset.object_ids, replace(SIZES[size], weighted=weighted)
+def print_network_summary(dataset: Dataset, size: str, config: NetworkConfig) -> None:
+    """Parameters and FLOPs of the network for the data set's objects; `size` is its name."""
+    obj_ids = dataset.object_ids
     objects = object_table(obj_ids, map(dataset.load_mesh, obj_ids))
-    fusion = "weighted" if weighted else "unweighted"
+    fusion = "weighted" if config.weighted else "unweighted"
     table = Table(
         title=f"{size}, {fusion}: {len(obj_ids)} objects, {config.crop_px} px, {config.num_points} points"
     )

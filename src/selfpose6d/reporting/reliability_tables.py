@@ -44,6 +44,25 @@ def claim_lines(results: Results) -> list[str]:
     return [line for check in results.claims for line in _claim(check)]
 
 
+def source_lines(results: Results) -> list[str]:
+    """How often the search took over from a network's hypotheses, and what either's poses are worth; none where nothing
+    says it.
+    """
+    if not results.sources:
+        return []
+    alone, searched = (results.sources[name]["below_2cm"].count for name in ("hypotheses", "search"))
+    total = alone + searched
+    taken = percent(searched / total if total else math.nan)
+    return [
+        f"the search took over for {searched} of {total} poses ({taken} %); right (< 2 cm / < 10 % of the diameter): "
+        f"{_right(results, 'search')} % of these, {_right(results, 'hypotheses')} % of the {alone} from hypotheses"
+    ]
+
+
+def _right(results: Results, source: str) -> str:
+    return " / ".join(percent(share.correct) for share in results.sources[source].values())
+
+
 def claim_text(claim: Claim) -> str:
     """At which risk poses are certified, and the bound of their error, by which calibration."""
     asked = (

@@ -19,6 +19,7 @@ from selfpose6d.types import (
     LabeledPose,
     MaskQuality,
     PoseEstimate,
+    PoseSource,
     Status,
 )
 
@@ -45,6 +46,7 @@ def pose_row(pose: PoseEstimate) -> dict[str, Any]:
     row |= {"status": certificate.status, "reason": certificate.reason, "confidence": float(pose.confidence)}
     row |= {name: float(getattr(certificate, name)) for name in (*_MEASURES, *_CLAIM)}
     row |= {"calibration": certificate.calibration or None, "mask_quality": certificate.mask_quality}
+    row |= {"source": certificate.source} if certificate.source else {}
     row |= _pose_fields(pose.T_cam_obj)
     row["alternatives"] = [
         _pose_fields(other.T_cam_obj) | {"confidence": float(other.confidence)}
@@ -106,6 +108,8 @@ def _label(row: dict[str, Any], name: str) -> LabeledPose:
             raise ValueError(f"status {row['status']!r} is none of {', '.join(get_args(Status))}")
         if (mask_quality := row.get("mask_quality")) not in (None, *get_args(MaskQuality)):
             raise ValueError(f"mask_quality {mask_quality!r} is none of {', '.join(get_args(MaskQuality))}")
+        if (source := row.get("source")) not in (None, *get_args(PoseSource)):
+            raise ValueError(f"source {source!r} is none of {', '.join(get_args(PoseSource))}")
         confidence = _number(row["confidence"])
         alternatives = tuple(
             Alternative(transform_of(other["R"], other["t_mm"]), _number(other["confidence"]))
@@ -119,6 +123,7 @@ def _label(row: dict[str, Any], name: str) -> LabeledPose:
             calibration=str(row.get("calibration") or ""),
             mask_quality=mask_quality,
             alternatives=alternatives,
+            source=source,
         )
         T_cam_obj = transform_of(row["R"], row["t_mm"])
     except (KeyError, TypeError, ValueError) as error:
