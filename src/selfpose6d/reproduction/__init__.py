@@ -1,0 +1,1 @@
+"""The paper's tables and its figure, trained, measured and written beside the printed ones."""
