@@ -3,9 +3,9 @@
     python benchmarks/joint_gradient.py data [--split test] [--instances 24] [--seeds 0 1 2] [--json]
 
 Poses are 3 degrees and 2 % of the diameter off. The true gradient: central differences of the same loss on renderings
-of 6 x 6 samples a pixel, steps of 0.3 pixels, for the six motions about the object's centre in pixels of its rim. Cosine
-and length of the analytic gradient over all instances and motions (and the median cosine of an instance), and the time
-of the loss with its gradient in units of one sample a pixel, measured in turn.
+of 6 x 6 samples a pixel, steps of 0.3 pixels, for the six motions about the object's centre in pixels of its rim.
+Cosine and length of the analytic gradient over all instances and motions (and the median cosine of an instance), and
+the time of the loss with its gradient in units of one sample a pixel, measured in turn.
 """
 
 import json

@@ -89,6 +89,8 @@ class PoseEstimate:
 Status = Literal["certified", "ambiguous", "rejected"]
 MaskQuality = Literal["exact", "rough", "box"]
 """Of an instance's mask: its outline, an outline with errors, or a region that holds the object."""
+PoseSource = Literal["hypotheses", "search"]
+"""What a verified pose came from: a network's hypotheses, or the search that joined in where they left doubt."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ class Certificate:
     `confidence` is the calibrated probability that ADD(-S) is below a tenth of the diameter; `calibration` the content
     hash of the calibration that says so. At `risk` it certifies poses of which, with 95 % confidence, no more than
     `bound` are wrong. `noise_m` is the sensor's at the object's distance, `inlier_ratio` the fraction of measured
-    points that fit the pose under it, `score` what the calibration rates the certificate's terms with.
+    points that fit the pose under it, `score` what the calibration rates the certificate's terms with. `source` None:
+    there were no hypotheses.
     """
 
     status: Status
@@ -125,6 +128,7 @@ class Certificate:
     bound: float = math.nan
     calibration: str = ""
     alternatives: tuple[Alternative, ...] = ()
+    source: PoseSource | None = None
 
     @classmethod
     def not_verified(cls, reason: str, confidence: float = 0.0, rms_m: float = math.nan) -> "Certificate":

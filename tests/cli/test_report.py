@@ -97,7 +97,14 @@ def test_several_runs_share_the_curves(run, ycbv_sample, tmp_path):
     other = make_run(ycbv_sample, tmp_path / "other-run")
     text = page(run, "--compare", other, "--pictures", 0)
     outline = _Outline(text)
-    assert {"Runs side by side", "Reliability of my-run", "Reliability of other-run"} <= set(outline.headings)
+    expected = {
+        "Runs side by side",
+        "other-run - my-run",
+        "Reliability of my-run",
+        "Reliability of other-run",
+    }
+    assert expected <= set(outline.headings)
+    assert ["ADD AUC", "+0.00", "+0.00", "+0.00", "not known (fewer than 6)"] in outline.rows
     assert {"my-run (pooled)", "other-run (mean)"} <= {row[0] for row in outline.rows if row}
     assert text.count(">other-run<") >= 2
 

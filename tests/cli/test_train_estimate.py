@@ -264,6 +264,20 @@ def test_verified_estimates_carry_the_risk_that_was_asked_for(root, model, tmp_p
         (["--stages", "joint-loss"], "first stage must train the estimator"),
         (["--recipe", "supervised", "--stages", "joint-loss"], "has no such stage"),
         (["--cache-gb", "0.0000001"], "Raise --cache-gb"),
+        (
+            ["--recipe", "verified", "--literal"],
+            "--literal is the paper's own form of recipe paper, got recipe verified",
+        ),
+        (["--recipe", "paper", "--literal", "--batch", "1"], "whole epoch of stage joint-loss does not fit"),
+        (["--recipe", "supervised", "--direction", "model-to-observed"], "takes no target from the resolver"),
+        (["--recipe", "supervised", "--window", "3"], "--window: recipe supervised has no joint loss"),
+        (["--lambdas", "1", "2"], "--lambdas"),
+        (["--lambdas", "1", "2", "nan"], "--lambdas must be three weights of 0 or more, got 1 2 nan"),
+        (["--weak-weight", "0"], "--weak-weight must be more than 0"),
+        (["--gates", "perhaps"], "--gates"),
+        (["--augment", "fog", "1"], "--augment fog: no such change"),
+        (["--stage-fractions", "refiner", "1.5"], "fraction must be between 0 and 1"),
+        (["--init", "nowhere"], "no checkpoint in nowhere"),
     ],
 )
 def test_wrong_use_of_train_is_one_line(root, tmp_path, capsys, options, message):
@@ -272,6 +286,68 @@ def test_wrong_use_of_train_is_one_line(root, tmp_path, capsys, options, message
     import re
 
     assert re.search(message, error_of(capsys))
+
+
+def test_wrong_use_of_train_leaves_nothing_behind(root, tmp_path, capsys):
+    for options in (
+        ["--recipe", "paper", "--literal", "--batch", "1"],
+        ["--init", str(root)],
+        ["--lambdas", "1", "2"],
+    ):
+        assert train(root, tmp_path / "run", *options) == 2
+        error_of(capsys)
+        assert not (tmp_path / "run").exists()
+
+
+def test_every_constant_of_the_paper_can_be_set(root, tmp_path):
+    options = [
+        "--weak-weight",
+        "0.02",
+        "--lambdas",
+        "0.001",
+        "0.2",
+        "3",
+        "--window",
+        "1",
+        "--refine-steps",
+        "3",
+    ]
+    options += ["--iar-iterations", "5", "--gates", "off", "--num-poses", "6", "--learning-rate", "0.002"]
+    assert (
+        train(
+            root, tmp_path / "run", *options, "--augment", "noise", "0", "--stage-fractions", "refiner", "0.3"
+        )
+        == 0
+    )
+    kept = read_config(tmp_path / "run").options
+    settings, joint = kept["recipe_settings"], kept["recipe_settings"]["joint"]
+    assert (settings["regularisation_m"], settings["refine_steps"], settings["resolver_iterations"]) == (
+        0.02,
+        3,
+        5,
+    )
+    assert (joint["colour"], joint["iou"], joint["geometry"], joint["window_px"]) == (0.001, 0.2, 3.0, 1)
+    assert (settings["num_poses"], settings["learning_rate"], settings["joint_learning_rate"]) == (
+        6,
+        0.002,
+        0.002,
+    )
+    assert (settings["augment"]["noise"], settings["stages"][1]["fraction"]) == (0.0, 0.3)
+    assert not kept["network"]["weighted"]
+
+
+def test_more_steps_and_another_recipe_continue_a_model(root, model, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train(root, out, "--recipe", "supervised", "--init", str(model)) == 0
+    assert (
+        train(root, out, "--recipe", "supervised", "--init", str(model), "--max-steps", "4", "--resume") == 0
+    )
+    assert read_config(out).options["max_steps"] == 4
+    capsys.readouterr()
+    assert (
+        train(root, out, "--recipe", "supervised", "--init", str(model), "--max-steps", "3", "--resume") == 2
+    )
+    assert "--max-steps 3: the training in" in error_of(capsys)
 
 
 def test_train_without_out_says_so(root, capsys):

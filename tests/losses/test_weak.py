@@ -7,7 +7,7 @@ import torch
 
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import random_rotations
-from selfpose6d.losses.weak import nearest_symmetric_target, pose_distance_m, weak_loss
+from selfpose6d.losses.weak import pose_distance_m, weak_loss
 
 
 def random_poses(*shape: int, seed: int = 0, dtype=torch.float32) -> torch.Tensor:
@@ -77,29 +77,3 @@ def test_instances_count_by_their_weight():
     first_only = weak_loss(distance_m, logit, 0.015, torch.tensor([1.0, 0.0])).total
     assert torch.allclose(first_only, weak_loss(distance_m[:1], logit[:1], 0.015).total)
     assert torch.isfinite(weak_loss(distance_m, logit, 0.015, torch.zeros(2)).total)
-
-
-def test_a_symmetric_target_is_the_one_nearest_to_the_prediction():
-    half_rotation = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
-    T_obj_sym = torch.stack([torch.eye(4), half_rotation])[None].repeat(2, 1, 1, 1)
-    allowed = torch.tensor([[True, True], [True, False]])
-    target = random_poses(2, 1).expand(-1, 3, -1, -1)
-    near_rotated = target @ half_rotation
-    near_rotated = torch.cat([near_rotated[:, :2], target[:, :1]], 1)
-    points = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
-    chosen = nearest_symmetric_target(near_rotated, target, T_obj_sym, allowed, points)
-    assert torch.allclose(chosen[0], near_rotated[0], atol=1e-6)
-    assert torch.allclose(chosen[1], target[1], atol=1e-6)
-
-
-def test_the_nearest_symmetric_target_agrees_with_a_search_by_distance():
-    T_obj_sym = random_poses(2, 6, seed=3)
-    T_pred, target = random_poses(2, 4, seed=4), random_poses(2, 4, seed=5)
-    points = torch.randn(2, 60, 3, generator=torch.Generator().manual_seed(0))
-    chosen = nearest_symmetric_target(T_pred, target, T_obj_sym, torch.ones(2, 6, dtype=torch.bool), points)
-    candidates = target[:, :, None] @ T_obj_sym[:, None]
-    moved = points[:, None, None] @ (T_pred[:, :, None] - candidates)[..., :3, :3].mT
-    moved = moved + (T_pred[:, :, None] - candidates)[..., None, :3, 3]
-    best = moved.square().sum(-1).mean(-1).argmin(-1)
-    expected = candidates[torch.arange(2)[:, None], torch.arange(4), best]
-    assert torch.allclose(chosen, expected)

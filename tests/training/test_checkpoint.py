@@ -79,17 +79,18 @@ def test_weights_that_do_not_fit_the_description_are_named(tmp_path, monkeypatch
 
 
 def test_a_state_comes_back(tmp_path):
-    state = TrainingState(5, None, 1, 0.25, 2, {"w": torch.arange(3.0)}, {"state": {}})
+    state = TrainingState(5, None, 1, 0.25, 2, 3, 1, {"w": torch.arange(3.0)}, {"state": {}})
     assert not has_state(tmp_path)
     save_state(tmp_path, state)
     back = load_state(tmp_path)
     assert (back.step, back.total_steps, back.stage, back.best) == (5, None, 1, 0.25)
     assert back.validations_without_improvement == 2
+    assert (back.schedule_start, back.schedule_stage) == (3, 1)
     assert torch.equal(back.network["w"], torch.arange(3.0))
 
 
 def test_a_corrupt_state_is_named(tmp_path):
-    save_state(tmp_path, TrainingState(5, 9, 0, 0.25, 0, {}, {}))
+    save_state(tmp_path, TrainingState(5, 9, 0, 0.25, 0, 0, 0, {}, {}))
     path = tmp_path / "checkpoints" / "last.state"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(CheckpointError, match=r"last\.state is corrupt .*without --resume"):
@@ -99,7 +100,7 @@ def test_a_corrupt_state_is_named(tmp_path):
 def test_a_state_of_another_version_is_not_called_corrupt(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(training_checkpoint, "FORMAT", 2)
-        save_state(tmp_path, TrainingState(5, 9, 0, 0.25, 0, {}, {}))
+        save_state(tmp_path, TrainingState(5, 9, 0, 0.25, 0, 0, 0, {}, {}))
     expected = r"last\.state was made by another version: it has format 2.*train again with another --out"
     with pytest.raises(CheckpointError, match=expected):
         load_state(tmp_path)

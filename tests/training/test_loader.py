@@ -1,4 +1,4 @@
-"""Order, fractions and read-ahead of the batches; the split into training and held-out frames."""
+"""Order, fractions and read-ahead of the batches."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfpose6d.crops.store import open_crop_store
-from selfpose6d.training.loader import BatchOrder, ProcessPart, RecordLoader, split_frames, step_generator
+from selfpose6d.errors import UsageError
+from selfpose6d.training.loader import BatchOrder, ProcessPart, RecordLoader, require_batch, step_generator
 
 
 @settings(max_examples=40)
@@ -43,6 +44,14 @@ def test_processes_share_a_batch(world):
     assert np.array_equal(np.concatenate(parts), whole)
 
 
+def test_more_processes_than_instances_a_step_are_refused():
+    require_batch(4, 4)
+    with pytest.raises(UsageError, match=r"--batch 4 is less than the 5 processes.*Raise it to 5"):
+        require_batch(4, 5)
+    with pytest.raises(UsageError, match="--batch 2 is less than the 3 processes"):
+        BatchOrder(np.arange(20), 2, 0, ProcessPart(0, 3))
+
+
 def test_reading_ahead_gives_the_right_records_in_any_order(dataset, cache):
     store = open_crop_store(dataset, 32, cache)
     order = BatchOrder(np.arange(len(store)), 3, 0, ProcessPart())
@@ -62,30 +71,3 @@ def test_draws_follow_seed_step_and_process():
         for a in ((1, 5, ProcessPart()), (0, 6, ProcessPart()), (0, 5, ProcessPart(1, 2)))
     }
     assert len(others | {first}) == 4
-
-
-def keys(frames: int, instances: int = 2, scenes: int = 1) -> np.ndarray:
-    return np.array(
-        [(s, f, i, 0) for s in range(scenes) for f in range(frames) for i in range(instances)], np.int32
-    )
-
-
-def test_the_last_twentieth_of_the_frames_is_held_out():
-    training, held_out = split_frames(keys(40))
-    assert held_out.tolist() == [76, 77, 78, 79]
-    assert training.tolist() == list(range(76))
-
-
-def test_no_frame_is_on_both_sides_but_a_single_one():
-    table = keys(7, 3, scenes=2)
-    training, held_out = split_frames(table)
-    assert not {tuple(k) for k in table[training][:, :2]} & {tuple(k) for k in table[held_out][:, :2]}
-    single = split_frames(keys(1))
-    assert single[0].tolist() == single[1].tolist() == [0, 1]
-
-
-def test_a_large_set_holds_out_a_bounded_number():
-    training, held_out = split_frames(keys(10_000), most_instances=256)
-    assert len(held_out) == 256
-    assert len(np.unique(held_out)) == 256
-    assert len(training) == 19_000

@@ -11,10 +11,12 @@ from selfpose6d.errors import UsageError
 from selfpose6d.training import schedule
 from selfpose6d.training.recipe import Stage, find_recipe
 from selfpose6d.training.schedule import (
+    Continuation,
     Limit,
     SpeedMeter,
     affordable_steps,
     learning_rate,
+    least_steps,
     stage_ends,
     warmup_cosine,
 )
@@ -75,6 +77,57 @@ def test_what_a_time_affords_by_hand():
     stages = (Stage("estimator", fraction=0.5), Stage("refiner", ("estimator", "refiner"), fraction=0.5))
     assert affordable_steps(30.0, stages, (0.1, 0.2), 100) == 200
     assert affordable_steps(0.05, stages, (0.1, 0.2), 100) == 0
+
+
+WHOLE = (*find_recipe("paper").stages[:2], replace(find_recipe("paper").stages[2], whole=True))
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 5000), st.integers(1, 500))
+def test_a_whole_epoch_is_whole_or_refused(total, steps_per_epoch):
+    least = steps_per_epoch + 2
+    assert least_steps(WHOLE, steps_per_epoch) == least
+    if total < least:
+        with pytest.raises(
+            UsageError, match=f"does not fit: an epoch is {steps_per_epoch} steps, {total} are"
+        ):
+            stage_ends(WHOLE, total, steps_per_epoch)
+        return
+    ends = stage_ends(WHOLE, total, steps_per_epoch)
+    assert ends[2] - ends[1] == steps_per_epoch
+    assert 0 < ends[0] < ends[1]
+
+
+def test_a_time_without_room_for_the_whole_epoch_affords_nothing():
+    assert affordable_steps(10.1, WHOLE, (0.1, 0.1, 0.1), 99) == 101
+    assert affordable_steps(10.0, WHOLE, (0.1, 0.1, 0.1), 99) == 0
+    assert affordable_steps(20.05, WHOLE, (0.1, 0.1, 0.1), 99) == 200
+
+
+def test_added_steps_have_a_schedule_of_their_own():
+    """A finished training of 1,000 steps is given 500 more: by targets again, then an epoch of the joint loss."""
+    recipe = replace(find_recipe("paper"), learning_rate=1.0, joint_learning_rate=0.1, warm_up_steps=10)
+    more = Continuation.after(1000, 2, recipe.stages)
+    assert more == Continuation(1000, 1)
+    ends = more.ends(recipe.stages, 1500, steps_per_epoch=100)
+    assert ends == (1000, 1400, 1500)
+    rates = [learning_rate(step, ends, recipe, more.start) for step in range(1000, 1500)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == pytest.approx(1.0)
+    assert rates[399] < 1e-4
+    assert max(rates[400:]) == pytest.approx(0.1)
+
+
+def test_steps_are_added_where_the_training_is():
+    stages = find_recipe("paper").stages
+    assert Continuation.after(40, 0, stages) == Continuation(40, 0)
+    assert Continuation.after(40, 1, stages) == Continuation(40, 1)
+    assert Continuation.after(40, 2, stages) == Continuation(40, 1)
+    assert Continuation.after(40, 0, stages[2:]) == Continuation(40, 0)
+    ends = Continuation(40, 0).ends(stages[2:], 100, steps_per_epoch=10)
+    assert ends == (100,)
+    recipe = replace(find_recipe("paper"), stages=stages[2:], joint_learning_rate=0.1)
+    assert max(learning_rate(step, ends, recipe, 40) for step in range(40, 100)) == pytest.approx(0.1)
 
 
 def clock(monkeypatch, step_s: float) -> None:

@@ -79,6 +79,17 @@ def test_the_first_stage_ends_when_its_distance_is_met_or_nothing_gets_better(da
         assert steps[0] == end, name
 
 
+@pytest.mark.parametrize(("recipe", "factor"), [("paper", 1.0), ("supervised", 3.0)])
+def test_the_refiner_learns_at_its_own_rate_by_targets_and_at_the_same_by_the_joint_loss(
+    recipe, factor, dataset, cache, tmp_path
+):
+    """What the optimiser had in the last step, by the joint loss (paper) or by targets (supervised)."""
+    run(dataset, tmp_path / "run", cache, steps=8, recipe=recipe)
+    estimator, refiner = (group["lr"] for group in load_state(tmp_path / "run").optimiser["param_groups"])
+    assert estimator > 0
+    assert refiner == pytest.approx(factor * estimator)
+
+
 def test_objects_without_colour_are_named_once(dataset, cache, tmp_path, monkeypatch):
     plain = replace(dataset.load_mesh(2), vertex_rgb=None, texture=None, corner_uv=None)
     monkeypatch.setattr(type(dataset), "load_mesh", lambda self, obj_id: plain)
@@ -165,8 +176,8 @@ def test_a_folder_that_holds_a_training_is_not_overwritten(dataset, cache, tmp_p
     run(dataset, tmp_path / "run", cache, steps=2)
     with pytest.raises(UsageError, match="--resume"):
         run(dataset, tmp_path / "run", cache, steps=2)
-    with pytest.raises(UsageError, match="max-steps is 2 there, 3 now"):
-        run(dataset, tmp_path / "run", cache, steps=3, resume=True)
+    with pytest.raises(UsageError, match="seed is 0 there, 3 now"):
+        run(dataset, tmp_path / "run", cache, steps=2, resume=True, seed=3)
 
 
 def test_resuming_a_finished_training_changes_nothing(dataset, cache, tmp_path):
@@ -198,9 +209,13 @@ def test_what_forbids_to_go_on_is_said_before_a_crop_is_decoded(old, dataset, ca
     elif old == "config":
         path = RunFiles(out).config
         path.write_text(path.read_text().replace("format: 2", "format: 1"))
-    expected = {"state": "made by another version", "config": "run format 1", "other options": "max-steps"}
+    expected = {
+        "state": "made by another version",
+        "config": "run format 1",
+        "other options": "has 2 steps, 2 of them",
+    }
     with pytest.raises((UsageError, CheckpointError), match=expected[old]):
-        run(dataset, out, cache, steps=3 if old == "other options" else 2, resume=True)
+        run(dataset, out, cache, steps=1 if old == "other options" else 2, resume=True)
 
 
 def test_only_selected_frames_are_trained_on(rendered_root, cache, tmp_path):
@@ -223,7 +238,7 @@ def test_one_frame_is_enough(rendered_root, cache, tmp_path):
 
 def test_minutes_are_turned_into_steps_once_and_stored(dataset, cache, tmp_path):
     data = DataOptions(dataset.root, dataset.split)
-    options = TrainOptions(data, short(stages=(ESTIMATOR, BOTH)), Limit(max_minutes=0.03), cache=cache)
+    options = TrainOptions(data, short(stages=(ESTIMATOR, BOTH)), Limit(max_minutes=0.1), cache=cache)
     result = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"))
     state = load_state(tmp_path / "run")
     assert state.total_steps == state.step == result.steps > 1

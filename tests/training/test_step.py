@@ -15,7 +15,7 @@ from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.loader import ProcessPart, Samples, step_generator
-from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, RECIPES, Stage, adapt_recipe, find_recipe
+from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, RECIPES, Stage, find_recipe
 from selfpose6d.training.step import StepContext, require_finite, step_loss
 from selfpose6d.training.targets import IterativeAnnotationResolver
 from selfpose6d.training.validation import validate
@@ -57,6 +57,18 @@ def test_a_step_is_repeatable_and_has_gradients_in_all_that_its_stage_trains(con
         "refiner": {"fusion", "rotation", "translation"},
     }
     assert heads == {f"{part}.{head}" for part in stage.trains for head in parts[part]}
+
+
+def test_each_pixel_has_its_own_target_and_the_steps_of_a_refinement_share_one(context, store, monkeypatch):
+    asked, targets = [], IterativeAnnotationResolver.targets
+
+    def noting(self, batch, index, T_pred, together=False):
+        asked.append((T_pred.shape[1], together))
+        return targets(self, batch, index, T_pred, together)
+
+    monkeypatch.setattr(IterativeAnnotationResolver, "targets", noting)
+    loss(context, store, build_both(objects=context.objects), BOTH)
+    assert asked == [(TINY.num_points, False), (context.recipe.refine_steps, True)]
 
 
 def test_the_joint_loss_logs_the_gradient_norm_of_each_term(context, store):
@@ -103,21 +115,6 @@ def test_recipes_declare_what_they_read():
     assert reading == {"supervised", "densefusion", "synthetic"}
     assert {name for name, recipe in RECIPES.items() if not recipe.weighted} == {"densefusion"}
     assert all(name == recipe.name for name, recipe in RECIPES.items())
-
-
-def test_settings_that_are_not_given_stay():
-    recipe = adapt_recipe(find_recipe("paper"), batch=3)
-    assert (recipe.batch, recipe.direction) == (3, "observed-to-model")
-    assert adapt_recipe(recipe, direction="model-to-observed").direction == "model-to-observed"
-
-
-def test_single_stages_can_be_chosen_by_name():
-    recipe = adapt_recipe(find_recipe("paper"), stages=("estimator", "joint-loss"))
-    assert [stage.name for stage in recipe.stages] == ["estimator", "joint-loss"]
-    with pytest.raises(UsageError, match="has no such stage, expected some of 'estimator', 'refiner'"):
-        adapt_recipe(find_recipe("supervised"), stages=("joint-loss",))
-    with pytest.raises(UsageError, match="first stage must train the estimator"):
-        adapt_recipe(find_recipe("paper"), stages=("joint-loss",))
 
 
 def test_nonsensical_stages_are_refused():

@@ -14,9 +14,11 @@ from selfpose6d.crops.store import open_crop_store
 from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.geometry.se3 import inverse, make_transform
+from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup, rotations_about
+from selfpose6d.losses.weak import pose_distance_m, weak_loss
 from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.objects.shapes import build_object_shapes
-from selfpose6d.objects.symmetries import load_symmetries
+from selfpose6d.objects.symmetries import load_symmetries, stack_symmetries
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.known_poses import certified_labels, ground_truth_poses, label_poses
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable
@@ -93,8 +95,71 @@ def test_continuous_symmetries_and_objects_without_any_share_a_table(tmp_path):
     write_json(tmp_path / "models_info.json", {"1": {"symmetries_continuous": [axis]}, "2": {"diameter": 1}})
     bowl = CATALOGUE[6].mesh()
     symmetries = load_symmetries(tmp_path, (2, 1, 7), {1: bowl}.__getitem__)
-    assert symmetries.allowed.sum(1).tolist() == [1, 36, 1]
+    assert symmetries.allowed.sum(1).tolist() == [1, 1, 1]
+    assert symmetries.axis.tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
     assert torch.allclose(symmetries.T_obj_sym[:, 0], torch.eye(4).expand(3, 4, 4), atol=1e-6)
+
+
+DECLARED = {
+    "can": SymmetryGroup(np.zeros((0, 4, 4)), (ContinuousSymmetry(np.array([0.0, 0.0, 1.0]), np.zeros(3)),)),
+    "box": SymmetryGroup(np.stack([np.diag([-1.0, -1.0, 1.0, 1.0]), np.diag([1.0, -1.0, -1.0, 1.0])])),
+}
+
+
+def equal_labels(name: str, T: torch.Tensor) -> torch.Tensor:
+    """The same poses, each seen another way: by any angle about an axis, or by a half turn."""
+    group, count = DECLARED[name], len(T)
+    if group.continuous:
+        motions = rotations_about(group.continuous[0].axis, np.linspace(0.1, 6.0, count), np.zeros(3))
+    else:
+        motions = np.concatenate([np.eye(4)[None], group.discrete])[np.arange(count) % 2]
+    return T @ torch.from_numpy(motions).float()
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_labels_of_one_object_do_not_contradict_each_other(name, store, batch, shapes, truth):
+    """Labels that differ by a symmetry: the same estimator and refiner loss, and the same gradient."""
+    symmetries, index = stack_symmetries([DECLARED[name]]), torch.arange(len(truth))
+    start = inverse(batch.T_cam_crop) @ near(truth, rotation_rad=0.4)
+    found = []
+    for labels in (truth, equal_labels(name, truth)):
+        table = PoseTable(labels, torch.ones(len(store)), symmetries, shapes)
+        for together in (False, True):
+            T_pred = torch.stack([near(start, seed) for seed in range(3)], 1).requires_grad_()
+            targets = table.targets(batch, index, T_pred, together)
+            points_m = shapes.points_m[batch.object_index]
+            distance_m = pose_distance_m(T_pred, targets.T_crop_obj, points_m)
+            weak_loss(distance_m, torch.zeros(distance_m.shape), 0.015, targets.weight).total.backward()
+            found.append((distance_m.detach(), T_pred.grad))
+    torch.testing.assert_close(found[:2], found[2:], atol=1e-5, rtol=1e-3)
+
+
+def test_the_refined_poses_of_an_instance_have_one_target(store, batch, shapes, truth):
+    table = PoseTable(truth, torch.ones(len(store)), stack_symmetries([DECLARED["box"]]), shapes)
+    half = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
+    T = inverse(batch.T_cam_crop) @ truth
+    steps = torch.stack([T @ half, near(T) @ half, near(T, 1)], 1)
+    own, shared = (
+        table.targets(batch, torch.arange(len(truth)), steps, together) for together in (False, True)
+    )
+    assert (own.T_crop_obj[:, 0] - own.T_crop_obj[:, 2]).abs().amax() > 1
+    torch.testing.assert_close(
+        shared.T_crop_obj, (T @ half)[:, None].expand(-1, 3, -1, -1), atol=1e-5, rtol=0
+    )
+
+
+def test_the_resolvers_targets_do_not_slide_about_an_axis(batch, shapes, truth):
+    start = (inverse(batch.T_cam_crop) @ near(truth, rotation_rad=0.1))[:, None]
+    index, options = torch.arange(len(truth)), ResolverOptions()
+    plain, symmetric = (
+        IterativeAnnotationResolver(shapes, options, symmetries).targets(batch, index, start).T_crop_obj
+        for symmetries in (None, stack_symmetries([DECLARED["can"]]))
+    )
+    axis, points_m = torch.tensor([0.0, 0.0, 1.0, 1.0]), shapes.points_m[batch.object_index]
+    torch.testing.assert_close(plain @ axis, symmetric @ axis, atol=1e-5, rtol=0)
+    before, after = (pose_distance_m(start, T, points_m) for T in (plain, symmetric))
+    assert (after <= before + 1e-5).all()
+    assert after.mean() < 0.95 * before.mean()
 
 
 def test_declared_symmetries_that_the_mesh_does_not_have_stop_training(tmp_path):

@@ -21,7 +21,7 @@ from selfpose6d.labeling.calibration import Calibration
 from selfpose6d.labeling.settings import calibrated_settings
 from selfpose6d.labeling.terms import group_of
 from selfpose6d.meshes.primitives.catalogue import ARTWORK_SEED, CATALOGUE
-from selfpose6d.processes import available_cores, map_in_processes
+from selfpose6d.processes import default_workers, map_in_processes
 from selfpose6d.runs.json_lines import read_lines, to_line
 from selfpose6d.version import __version__
 
@@ -117,7 +117,7 @@ def annotate_scenes(
     left = [index for index in range(options.scenes) if index not in there]
     for _ in range(options.scenes - len(left)):
         advance()
-    workers = workers or available_cores()
+    workers = workers or default_workers()
     objects = calibration_objects(options) if left else ()  # here: an error in a process is no line
     make = partial(scene_annotator, objects, options.annotate, options.seed)
     results = map(make(), left) if workers == 1 else map_in_processes(make, left, workers)

@@ -45,7 +45,7 @@ class Command:
     """Last refinement of --method verified: on the score's own residuals, or on the paper's joint loss (slower)."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     workers: int = 0
-    """Processes that label (0: one a core for many frames on a CPU, else this one); each holds the meshes in memory."""
+    """Processes that label (0: for many frames on a CPU one a core, as memory allows, else one); each takes 0.8 GB."""
     overlays: int = 24
     """How many frames to draw into overlays/, spread evenly; 0 for none."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -94,14 +94,14 @@ class Command:
         return RunFolder.open(self.out, config)
 
     def _label_frames(self, dataset: "Dataset", run: "RunFolder", models: "ObjectStore", device: str) -> None:
-        from selfpose6d.processes import available_cores, map_in_processes
+        from selfpose6d.processes import default_workers, map_in_processes
         from selfpose6d.reporting.console import keep_records
 
         left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
         make_labeler = partial(frame_labeler, self, device)
         workers = self.workers
         if not workers:
-            workers = available_cores() if device == "cpu" and len(left) >= FRAMES_WORTH_PROCESSES else 1
+            workers = default_workers() if device == "cpu" and len(left) >= FRAMES_WORTH_PROCESSES else 1
         alone = workers == 1
         records = map(make_labeler(models), left) if alone else map_in_processes(make_labeler, left, workers)
         keep_records(run, records, len(left), "annotate")

@@ -31,13 +31,13 @@ class Command:
     """Ids of the objects to use (default: all)."""
     scenes: int = 2000
     """How many to render: 2,000 take about ten minutes on two cores; the more, the less is lost to the bound (the
-    shipped calibration has 3,000). Fewer than about 1,500 prove no risk of 1 %."""
+    shipped calibration has 6,233). Fewer than about 1,500 prove no risk of 1 %."""
     refinement: Literal["gauss-newton", "joint-loss"] = "gauss-newton"
     """As annotate's: a calibration holds for one."""
     seed: int = 0
     """All scenes follow it."""
     workers: int = 0
-    """Processes; 0 takes one per core. Does not change the result."""
+    """Processes; 0: one a core, as memory allows. Does not change the result."""
 
     def run(self) -> int:
         """Render and annotate with a bar, fit, write, and say what was found."""

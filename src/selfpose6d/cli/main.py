@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "fit the pose network",
     "estimate": "run a trained model",
     "evaluate": "score predictions: ADD-S, ADD, ADD(-S), AUC, certified precision",
+    "reproduce": "the paper's tables and figure: trained, measured, beside the printed ones",
     "report": "write one self-contained page: tables, curves, overlays, worst cases",
     "symmetries": "find the symmetries of meshes, show and declare them",
     "calibrate": "measure on rendered scenes what a certificate is worth",
@@ -54,8 +55,9 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
     warnings.showwarning = _show_warning
     try:
-        command = parse(importlib.import_module(f"selfpose6d.cli.{name}").Command, name, arguments)
-        return command.run()
+        module = importlib.import_module(f"selfpose6d.cli.{name}")
+        rewrite = getattr(module, "rewrite_arguments", list)  # few commands have forms that tyro cannot parse
+        return parse(module.Command, name, rewrite(arguments)).run()
     except SelfPose6DError as error:
         return _fail(str(error))
     except BrokenPipeError:

@@ -43,7 +43,7 @@ class Command:
     """What mask_visib/ holds: the visible pixels, or what a detector makes of them; mixed draws a kind per
     instance and notes it as mask_kind in scene_gt_info.json."""
     workers: int = 0
-    """Processes; 0 takes one per core. Does not change the result."""
+    """Processes; 0: one a core, as memory allows. Does not change the result."""
 
     def run(self) -> int:
         """Render with a progress bar."""

@@ -1,6 +1,6 @@
 """`selfpose6d train DATASET --out RUN`: fit the pose network to a data set, with or without labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -8,7 +8,8 @@ from tyro.conf import OmitArgPrefixes
 
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
-from selfpose6d.options import Several, Unset
+from selfpose6d.options import Unset
+from selfpose6d.training.settings import RecipeSettings
 
 if TYPE_CHECKING:
     from selfpose6d.training.recipe import Recipe
@@ -27,8 +28,8 @@ class TrainingData(DataOptions):
 class Command:
     """Fit the pose network. The recipes paper and verified read no pose annotation.
 
-    Give --max-steps or --max-minutes. Frames are decoded once into a cache of crops; the last twentieth of the split is
-    held out. Ctrl-C saves; the same command with --resume goes on. With torchrun, all its processes train together.
+    Give --max-steps or --max-minutes. Frames are decoded once into a cache of crops; a twentieth of every object's
+    frames is held out. Ctrl-C saves; the same command with --resume goes on. With torchrun, all processes train as one.
     """
 
     data: OmitArgPrefixes[TrainingData]
@@ -44,24 +45,21 @@ class Command:
     max_minutes: Unset[float] = None
     """Minutes of training, counted from when the crops are cached; the speed is measured over some steps,
     then the number of steps is fixed and stored."""
-    stages: Several[str] = ()
-    """Only these stages of the recipe, in its order: estimator, refiner, joint-loss (default: all it has)."""
+    settings: OmitArgPrefixes[RecipeSettings] = field(default_factory=RecipeSettings)
     resume: bool = False
-    """Go on from the last saved state of --out."""
+    """Go on from the last saved state of --out. With more --max-steps than before, a finished training too: the steps
+    to come have a schedule of their own, the learning rate rises once more and falls to 0."""
+    init: Unset[Path] = None
+    """A training run or .safetensors file whose weights the network begins with, for another stage, data set or
+    recipe: the same network; heads are taken over by object id, those of new objects start fresh."""
     labels: Unset[Path] = None
     """The --out of an annotate run of the same split: certified poses, as its review.jsonl corrects them."""
-    direction: Unset[Literal["observed-to-model", "model-to-observed"]] = None
-    """Matching direction of the resolver (default: the recipe's, observed-to-model)."""
-    batch: Unset[int] = None
-    """Instances a step, over all processes (default: the recipe's, 16)."""
-    learning_rate: Unset[float] = None
-    """Highest learning rate (default: the recipe's, 0.001)."""
     cache: Unset[Path] = None
     """Folder of cached crops (default: the user's cache directory)."""
     cache_gb: float = 64.0
     """Most GiB that cached crops take on disk."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the network's layers; auto: bf16 on CUDA and on CPUs with AMX, else fp32."""
+    """Of the network's layers; auto: bf16 on GPUs that have it and CPUs with AMX, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     seed: int = 0
@@ -71,14 +69,14 @@ class Command:
 
     def run(self) -> int:
         """Train, or print the summary."""
-        from selfpose6d.training.recipe import adapt_recipe, find_recipe
+        from selfpose6d.training.adapt import adapt_recipe
+        from selfpose6d.training.recipe import find_recipe
 
-        found = find_recipe(self.recipe)
-        recipe = adapt_recipe(found, self.direction, self.batch, self.learning_rate, self.stages)
+        recipe = adapt_recipe(find_recipe(self.recipe), self.settings)
         if self.summary:
             from selfpose6d.reporting.network_summary import print_network_summary
 
-            print_network_summary(self.data.open("train"), self.size, recipe.weighted)
+            print_network_summary(self.data.open("train"), self.size, recipe.network(self.size))
             return 0
         return self._train(self._options(recipe))
 
@@ -96,7 +94,7 @@ class Command:
             )
         cache = CacheOptions(self.cache, int(self.cache_gb * GIB))
         limit = Limit(self.max_steps, self.max_minutes)
-        return TrainOptions(self.data, recipe, limit, self.size, self.labels, self.seed, cache)
+        return TrainOptions(self.data, recipe, limit, self.size, self.labels, self.init, self.seed, cache)
 
     def _train(self, options: "TrainOptions") -> int:
         from selfpose6d.backend import resolve_device

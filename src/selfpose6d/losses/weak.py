@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -59,24 +59,3 @@ def weak_loss(
     with torch.no_grad():
         weighted_m = (distance_m * confidence).sum(-1) / confidence.sum(-1).clamp_min(1e-9)
     return WeakLoss(total, instance, weighted_m, confidence.detach().mean(-1))
-
-
-def nearest_symmetric_target(
-    T_pred: Float[Tensor, "batch poses 4 4"],
-    T_target: Float[Tensor, "batch poses 4 4"],
-    T_obj_sym: Float[Tensor, "batch symmetries 4 4"],
-    allowed: Bool[Tensor, "batch symmetries"],
-    points_obj_m: Float[Tensor, "batch points 3"],
-) -> Float[Tensor, "batch poses 4 4"]:
-    """Of the poses that look the same as the target, the one nearest to the prediction (by mean square).
-
-    `allowed` marks the entries of `T_obj_sym` in use; padding is False, the identity True.
-    """
-    candidates = T_target[:, :, None] @ T_obj_sym[:, None]
-    ones = torch.ones_like(points_obj_m[..., :1])
-    homogeneous = torch.cat([points_obj_m, ones], -1)
-    moment = homogeneous.mT @ homogeneous / points_obj_m.shape[1]
-    difference = (T_pred[:, :, None] - candidates)[..., :3, :]
-    squared = ((difference @ moment[:, None, None]) * difference).sum((-2, -1))
-    nearest = squared.masked_fill(~allowed[:, None], torch.inf).argmin(-1)
-    return torch.take_along_dim(candidates, nearest[..., None, None, None], 2).squeeze(2)

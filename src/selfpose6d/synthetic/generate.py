@@ -10,7 +10,7 @@ from pathlib import Path
 from selfpose6d.datasets.model_files import read_models_info
 from selfpose6d.errors import SelfPose6DError, UsageError
 from selfpose6d.files import write_json
-from selfpose6d.processes import available_cores, map_in_processes
+from selfpose6d.processes import default_workers, map_in_processes
 from selfpose6d.synthetic.models import write_models
 from selfpose6d.synthetic.options import Split, SynthOptions
 
@@ -60,11 +60,11 @@ def prepare(root: Path, options: SynthOptions) -> list[SceneTask]:
 def render_all(tasks: Sequence[SceneTask], workers: int = 0) -> Iterator[SceneTask]:
     """Render what is not there yet; yields every scene when it is complete, those already there first.
 
-    `workers` 0 takes one process per core. The result does not depend on it.
+    `workers` 0 takes one process per core, as memory allows. The result does not depend on it.
     """
     missing = [task for task in tasks if not task.folder.is_dir()]
     yield from (task for task in tasks if task not in missing)
-    workers = min(workers or available_cores(), MAX_WORKERS, len(missing))
+    workers = min(workers or default_workers(), MAX_WORKERS, len(missing))
     if workers > 1:
         yield from map_in_processes(_scene_renderer, missing, workers)
     else:

@@ -11,7 +11,7 @@ from selfpose6d.errors import CheckpointError
 from selfpose6d.files import write_whole
 from selfpose6d.runs.files import RunFiles
 
-FORMAT = 3
+FORMAT = 4
 """Of the state's file; another one is not gone on from."""
 
 
@@ -26,6 +26,10 @@ class TrainingState:
     best: float
     """Least validation measure of the stage so far."""
     validations_without_improvement: int
+    schedule_start: int
+    """The step at which the schedule at hand began: where steps were added last, else 0."""
+    schedule_stage: int
+    """Index of the stage that it began with."""
     network: dict[str, Any]
     optimiser: dict[str, Any]
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int
 
 from selfpose6d.crops.store import CropStore
+from selfpose6d.errors import UsageError
 
 _BATCH_STREAM, _ORDER_STREAM = 1, 2
 
@@ -38,6 +39,7 @@ class BatchOrder:
     """A new random order of the samples in every epoch, cut into batches that run on across epochs."""
 
     def __init__(self, samples: Int[np.ndarray, "samples"], batch: int, seed: int, part: ProcessPart) -> None:
+        require_batch(batch, part.world)
         self._samples, self._batch, self._seed, self._part = samples, batch, seed, part
         self._epoch, self._order = -1, samples
 
@@ -52,6 +54,19 @@ class BatchOrder:
             order = np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(len(self._samples))
             self._epoch, self._order = epoch, self._samples[order]
         return int(self._order[within])
+
+
+def require_batch(batch: int, processes: int) -> None:
+    """Refuse a batch that leaves processes without an instance.
+
+    Raises:
+        UsageError: there are more processes than instances a step.
+    """
+    if batch < processes:
+        raise UsageError(
+            f"--batch {batch} is less than the {processes} processes, and each needs an instance a step. "
+            f"Raise it to {processes} or more, or start fewer processes (torchrun --nproc-per-node)."
+        )
 
 
 class RecordLoader:
@@ -82,20 +97,3 @@ def step_generator(seed: int, step: int, part: ProcessPart, device: torch.device
     """The generator of everything that one process draws in one step."""
     (state,) = np.random.SeedSequence([seed, _BATCH_STREAM, step, part.rank]).generate_state(1, np.uint64)
     return torch.Generator(device=device).manual_seed(int(state >> np.uint64(1)))
-
-
-def split_frames(
-    keys: Int[np.ndarray, "instances 4"], held_out_fraction: float = 0.05, most_instances: int = 256
-) -> tuple[Int[np.ndarray, "training"], Int[np.ndarray, "held_out"]]:
-    """Indices of the samples to train on, and of those held out: the last frames of the split.
-
-    Neighbours in time, so that few near duplicates of a held-out frame are trained on. A single frame serves
-    for both.
-    """
-    _, frame = np.unique(keys[:, :2], axis=0, return_inverse=True)
-    frames = int(frame.max()) + 1
-    first_held_out = frames - max(1, round(held_out_fraction * frames))
-    training, held_out = np.flatnonzero(frame < first_held_out), np.flatnonzero(frame >= first_held_out)
-    if len(held_out) > most_instances:
-        held_out = held_out[np.linspace(0, len(held_out) - 1, most_instances).round().astype(int)]
-    return (training if len(training) else held_out), held_out

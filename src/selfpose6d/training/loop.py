@@ -9,13 +9,21 @@ from contextlib import contextmanager
 import torch
 from lightning_fabric import Fabric
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import SelfPose6DError, UsageError
 from selfpose6d.training.checkpoint import TrainingState, load_state
 from selfpose6d.training.loader import BatchOrder, ProcessPart, RecordLoader, step_generator
 from selfpose6d.training.plan import FitPlan, FitResult
 from selfpose6d.training.recipe import Stage
 from selfpose6d.training.record import RunRecord
-from selfpose6d.training.schedule import SpeedMeter, affordable_steps, learning_rate, stage_ends
+from selfpose6d.training.schedule import (
+    Continuation,
+    SpeedMeter,
+    affordable_steps,
+    learning_rate,
+    least_steps,
+    part_rates,
+    too_few_steps,
+)
 from selfpose6d.training.step import require_finite, step_loss
 from selfpose6d.training.validation import validate
 
@@ -31,6 +39,7 @@ def fit(plan: FitPlan, fabric: Fabric) -> FitResult:
     Raises:
         KeyboardInterrupt: Ctrl-C; the state after the last whole step was saved.
         DataError: the loss is not finite; names the instance. The state before that step was saved.
+        UsageError: the minutes have no room for the recipe's whole epochs. The state was saved.
     """
     trainer = _Trainer(plan, fabric)
     if plan.resume:
@@ -55,8 +64,8 @@ class _Trainer:
         self.loader = RecordLoader(plan.store, order)
         self.step, self.total = 0, plan.limit.max_steps
         self.stage_index, self.best, self.validations_without_improvement = 0, float("inf"), 0
+        self.continuation = Continuation()
         self._first_step, self._started_s = 0, time.perf_counter()
-        self._steps_per_epoch = -(-len(plan.training) // self.recipe.batch)
 
     @property
     def stage(self) -> Stage:
@@ -68,7 +77,7 @@ class _Trainer:
         """The step before which each stage ends; None while their number is not known."""
         if self.total is None:
             return None
-        return stage_ends(self.recipe.stages, self.total, self._steps_per_epoch)
+        return self.continuation.ends(self.recipe.stages, self.total, self.plan.steps_per_epoch)
 
     @property
     def samples_per_s(self) -> float:
@@ -79,16 +88,28 @@ class _Trainer:
     def state(self) -> TrainingState:
         """What is needed to go on from here."""
         counters = (self.step, self.total, self.stage_index, self.best, self.validations_without_improvement)
-        return TrainingState(*counters, self.plan.network.state_dict(), self.optimiser.state_dict())
+        begun = (self.continuation.start, self.continuation.stage)
+        return TrainingState(*counters, *begun, self.plan.network.state_dict(), self.optimiser.state_dict())
 
     def restore(self, state: TrainingState) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state, with more steps where more are asked for than it had."""
         self.plan.network.load_state_dict(state.network)
         self.optimiser.load_state_dict(state.optimiser)
         self.step = self._first_step = state.step
         self.total = state.total_steps or self.total
         self.stage_index, self.best = state.stage, state.best
         self.validations_without_improvement = state.validations_without_improvement
+        self.continuation = Continuation(state.schedule_start, state.schedule_stage)
+        asked = self.plan.limit.max_steps
+        if state.total_steps is not None and asked is not None and asked > state.total_steps:
+            self._add_steps(asked)
+
+    def _add_steps(self, total: int) -> None:
+        self.total = total
+        self.continuation = Continuation.after(self.step, self.stage_index, self.recipe.stages)
+        self.validations_without_improvement = 0
+        if self.continuation.stage != self.stage_index:  # another stage has another measure
+            self.stage_index, self.best = self.continuation.stage, float("inf")
 
     def run(self, record: RunRecord, stop: threading.Event) -> None:
         """All remaining steps, with validation at even intervals; the state is saved with it and on every way out."""
@@ -106,7 +127,7 @@ class _Trainer:
                 if due or time.perf_counter() - saved_s > _SAVE_EVERY_S:
                     saved_s = time.perf_counter()
                     record.save(self.state())
-        except DataError:
+        except SelfPose6DError:
             record.save(self.state())
             raise
         finally:
@@ -114,10 +135,11 @@ class _Trainer:
         record.save(self.state())
 
     def _one_step(self, record: RunRecord) -> None:
-        rate = learning_rate(self.step, self.ends, self.recipe)
-        estimator, refiner = self.optimiser.param_groups
-        estimator["lr"] = rate
-        refiner["lr"] = rate * (self.recipe.refiner_rate if self.stage.loss == "targets" else 1.0)
+        rate = learning_rate(self.step, self.ends, self.recipe, self.continuation.start)
+        for group, own in zip(
+            self.optimiser.param_groups, part_rates(rate, self.stage, self.recipe), strict=True
+        ):
+            group["lr"] = own
         samples, context = self.loader.load(self.step), self.plan.context
         with_norms = record.wants_norms(self.step + 1)
         loss = step_loss(self.module, context, self.stage, samples, self._generator(), with_norms=with_norms)
@@ -179,8 +201,11 @@ class _Trainer:
             return
         trial_s = [self._trial_s(stage) for stage in self.recipe.stages]
         all_s = [step_s * trial / trial_s[0] for trial in trial_s]
-        left = affordable_steps(meter.left_s, self.recipe.stages, all_s, self._steps_per_epoch)
-        self.total = self.fabric.broadcast(self.step + left)
+        affordable = affordable_steps(meter.left_s, self.recipe.stages, all_s, self.plan.steps_per_epoch)
+        total = self.step + self.fabric.broadcast(affordable)
+        if total < (least := least_steps(self.recipe.stages, self.plan.steps_per_epoch)):
+            raise UsageError(too_few_steps(self.recipe.stages, total, least, self.plan.steps_per_epoch))
+        self.total = total
 
     def _trial_s(self, stage: Stage) -> float:
         """Seconds of a step of a stage that changes nothing; the second one, the first may compile."""

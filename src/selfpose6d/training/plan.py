@@ -25,6 +25,13 @@ class FitPlan:
     seed: int
     folder: Path
     resume: bool
+    held_out_note: str = ""
+    """What the log says of the held-out instances."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every instance to train on is seen once."""
+        return -(-len(self.training) // self.context.recipe.batch)
 
 
 @dataclass(frozen=True)

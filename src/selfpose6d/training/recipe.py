@@ -6,6 +6,7 @@ from typing import Literal
 from selfpose6d.crops.augment import AugmentOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
+from selfpose6d.network.config import SIZES, NetworkConfig, Size
 from selfpose6d.types import Direction
 
 Target = Literal["resolver", "ground-truth", "labels"]
@@ -30,6 +31,8 @@ class Stage:
     """Of all steps, 0-1; fractions need not add up to 1, their proportions count."""
     epochs: float | None = None
     """Most passes over the instances, where that is fewer than the fraction."""
+    whole: bool = False
+    """Take all of its epochs, whatever its fraction: the training must have room for them."""
     until_m: float | None = None
     """End when the label-free validation distance is below this, metres."""
     patience: int | None = None
@@ -42,6 +45,8 @@ class Stage:
             )
         if self.loss == "joint" and self.trains != ("refiner",):
             raise UsageError(f"stage {self.name}: the joint loss trains the refiner only.")
+        if self.epochs is not None and not self.epochs > 0:
+            raise UsageError(f"stage {self.name}: its epochs must be more than 0, got {self.epochs}.")
 
 
 # Stages and the joint loss's one epoch are the paper's. DenseFusion's threshold, 13 mm, is an error against true poses;
@@ -62,6 +67,10 @@ class Recipe:
     """resolver: the network's own poses after the resolver's ICP; labels: what `annotate` wrote."""
     weighted: bool = True
     """Pixel-wise weighted fusion, Eq. (1); False is DenseFusion."""
+    refiner_residuals: bool = True
+    """The refiner is told where the model's nearest points are; False is the paper's input, the points alone."""
+    symmetric_targets: bool = True
+    """The resolver's targets take declared symmetries, as known poses always do; False is the paper's form."""
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     direction: Direction = "observed-to-model"
     """Matching direction of the resolver."""
@@ -95,8 +104,8 @@ class Recipe:
     """Adam's highest rate in the stages of the joint loss."""
 
     def __post_init__(self) -> None:
-        if not self.stages or "estimator" not in self.stages[0].trains:
-            raise UsageError(f"recipe {self.name}: the first stage must train the estimator.")
+        if not self.stages:
+            raise UsageError(f"recipe {self.name}: it has no stage, expected one or more.")
         if min(self.num_poses, self.batch, self.warm_up_steps) < 1 or self.learning_rate <= 0:
             raise UsageError(f"recipe {self.name}: poses, batch, warm-up and learning rate must be positive.")
 
@@ -104,6 +113,30 @@ class Recipe:
     def reads_poses(self) -> bool:
         """Whether true poses of the data set are read."""
         return self.target == "ground-truth"
+
+    @property
+    def uses_resolver(self) -> bool:
+        """Whether any target is a pose after the resolver's ICP."""
+        return self.target == "resolver" and self.compares
+
+    @property
+    def compares(self) -> bool:
+        """Whether poses are compared with targets in any stage."""
+        return any(stage.loss == "targets" for stage in self.stages)
+
+    @property
+    def refines(self) -> bool:
+        """Whether the refinement network is trained."""
+        return any("refiner" in stage.trains for stage in self.stages)
+
+    @property
+    def renders(self) -> bool:
+        """Whether any stage is by the joint loss."""
+        return any(stage.loss == "joint" for stage in self.stages)
+
+    def network(self, size: Size) -> NetworkConfig:
+        """The structure of the network that it trains."""
+        return replace(SIZES[size], weighted=self.weighted, refiner_residuals=self.refiner_residuals)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -134,30 +167,6 @@ RECIPES: dict[str, Recipe] = {
         ),
     )
 }
-
-
-def adapt_recipe(
-    recipe: Recipe,
-    direction: Direction | None = None,
-    batch: int | None = None,
-    learning_rate: float | None = None,
-    stages: tuple[str, ...] = (),
-) -> Recipe:
-    """The recipe with the settings that are not None, and only the named stages if there are any.
-
-    Raises:
-        UsageError: the recipe has no stage of that name.
-    """
-    settings = {"direction": direction, "batch": batch, "learning_rate": learning_rate}
-    if stages:
-        names = [stage.name for stage in recipe.stages]
-        if unknown := [name for name in stages if name not in names]:
-            raise UsageError(
-                f"--stages {unknown[0]!r}: recipe {recipe.name} has no such stage, expected some of "
-                f"{', '.join(map(repr, names))}."
-            )
-        settings["stages"] = tuple(stage for stage in recipe.stages if stage.name in stages)
-    return replace(recipe, **{name: value for name, value in settings.items() if value is not None})
 
 
 def find_recipe(name: str) -> Recipe:

@@ -31,6 +31,9 @@ class RunRecord:
         self._plan = plan
         self._log = RunLog(plan.folder, first_step) if first_process else None
         self._progress = StepProgress(first_process)
+        if self._log is not None and plan.held_out_note:
+            self._log.note(first_step, "held out", plan.held_out_note)
+            print(plan.held_out_note, flush=True)
 
     def __enter__(self) -> "RunRecord":
         self._progress.__enter__()
@@ -112,6 +115,11 @@ class RunLog:
             file.write(to_line({"step": step, "kind": kind, "stage": stage, **values}))
         for name, value in values.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def note(self, step: int, kind: str, text: str) -> None:
+        """Write one row of words."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(to_line({"step": step, "kind": kind, "note": text}))
 
     def close(self) -> None:
         """Flush TensorBoard's file."""

@@ -34,14 +34,17 @@ class Limit:
 def stage_ends(stages: Sequence[Stage], total: int, steps_per_epoch: int) -> tuple[int, ...]:
     """The step before which each stage ends at the latest; together they take all `total` steps.
 
-    Stages of a number of epochs take these, or their fraction where that is less; the others divide the rest.
+    Stages of a number of epochs take these, or their fraction where that is less and they need not be whole; the others
+    divide the rest.
+
+    Raises:
+        UsageError: whole epochs leave no step for the other stages.
     """
+    if total < (least := least_steps(stages, steps_per_epoch)):
+        raise UsageError(too_few_steps(stages, total, least, steps_per_epoch))
     whole = sum(stage.fraction for stage in stages)
     wanted = [total * stage.fraction / whole for stage in stages]
-    limited = [
-        wanted[i] if stage.epochs is None else min(wanted[i], stage.epochs * steps_per_epoch)
-        for i, stage in enumerate(stages)
-    ]
+    limited = [_limited(stages[i], wanted[i], steps_per_epoch) for i in range(len(stages))]
     free = [i for i, stage in enumerate(stages) if stage.epochs is None]
     left = total - sum(limited)
     for i in free:
@@ -50,20 +53,76 @@ def stage_ends(stages: Sequence[Stage], total: int, steps_per_epoch: int) -> tup
     return (*ends[:-1], total)
 
 
-def learning_rate(step: int, ends: tuple[int, ...] | None, recipe: Recipe) -> float:
+def _limited(stage: Stage, wanted: float, steps_per_epoch: int) -> float:
+    if stage.epochs is None:
+        return wanted
+    steps = stage.epochs * steps_per_epoch
+    return steps if stage.whole else min(wanted, steps)
+
+
+def least_steps(stages: Sequence[Stage], steps_per_epoch: int) -> int:
+    """The fewest steps that a training may have: its whole epochs, and a step for each stage beside them; else 1."""
+    whole = [stage.epochs * steps_per_epoch for stage in stages if stage.whole and stage.epochs is not None]
+    return math.ceil(sum(whole)) + len(stages) - len(whole) if whole else 1
+
+
+def too_few_steps(stages: Sequence[Stage], total: int, least: int, steps_per_epoch: int) -> str:
+    """What to say of a training that has no room for its whole epochs."""
+    name = next(stage.name for stage in stages if stage.whole)
+    return (
+        f"the whole epoch of stage {name} does not fit: an epoch is {steps_per_epoch} steps, {total} are to be made, "
+        f"at least {least} are needed. Pass more --max-steps or --max-minutes, or fewer frames, or leave --literal out."
+    )
+
+
+def learning_rate(step: int, ends: tuple[int, ...] | None, recipe: Recipe, start: int = 0) -> float:
     """Rate of step `step` (from 0): one warmup-cosine schedule over the stages by targets, one over the joint loss.
 
-    While the number of steps is not known yet only the warm-up is there; it must be longer than it takes to find out.
+    The schedule begins at step `start`: 0, or where steps were added to a training. While the number of steps is not
+    known yet only the warm-up is there; it must be longer than it takes to find out.
+
+    Reference: Loshchilov & Hutter, SGDR, 2017 (warm restarts).
     """
     if ends is None:
         return recipe.learning_rate * min(1.0, (step + 1) / recipe.warm_up_steps)
     by_targets = [end for end, stage in zip(ends, recipe.stages, strict=True) if stage.loss == "targets"]
-    changeover = max(by_targets)
+    changeover = max(by_targets, default=start)
     if step < changeover:
-        return warmup_cosine(step, changeover, recipe.learning_rate, recipe.warm_up_steps)
+        return warmup_cosine(step - start, changeover - start, recipe.learning_rate, recipe.warm_up_steps)
     return warmup_cosine(
         step - changeover, ends[-1] - changeover, recipe.joint_learning_rate, recipe.warm_up_steps
     )
+
+
+def part_rates(rate: float, stage: Stage, recipe: Recipe) -> tuple[float, float]:
+    """Rates of the estimator and the refiner: the refiner's is a multiple while both learn by targets."""
+    return rate, rate * (recipe.refiner_rate if stage.loss == "targets" else 1.0)
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """Where a training takes up its stages again when steps are added to it.
+
+    The added steps and those that were left have a schedule of their own: the stage at hand and the later ones share
+    them, the rate rises again and falls to 0. From a stage of the joint loss it goes back to the last one by targets
+    before it, if there is one, so that a training that had finished learns more and ends by the joint loss again.
+    """
+
+    start: int = 0
+    """The step at which the schedule begins."""
+    stage: int = 0
+    """Index of its first stage."""
+
+    @classmethod
+    def after(cls, step: int, stage_index: int, stages: Sequence[Stage]) -> "Continuation":
+        """The continuation of a training that is at this step, in this stage."""
+        by_targets = [i for i in range(stage_index + 1) if stages[i].loss == "targets"]
+        return cls(step, by_targets[-1] if by_targets else stage_index)
+
+    def ends(self, stages: Sequence[Stage], total: int, steps_per_epoch: int) -> tuple[int, ...]:
+        """As `stage_ends`; the stages before it end where it starts."""
+        ends = stage_ends(stages[self.stage :], total - self.start, steps_per_epoch)
+        return (self.start,) * self.stage + tuple(self.start + end for end in ends)
 
 
 def warmup_cosine(step: int, total: int, highest: float, warm_up_steps: int) -> float:
@@ -77,14 +136,16 @@ def warmup_cosine(step: int, total: int, highest: float, warm_up_steps: int) -> 
 def affordable_steps(
     seconds: float, stages: Sequence[Stage], step_s: Sequence[float], steps_per_epoch: int
 ) -> int:
-    """The most steps that fit into a time, a step of stage i taking `step_s[i]`."""
+    """The most steps that fit into a time, a step of stage i taking `step_s[i]`; 0 where not even the fewest fit."""
 
     def duration_s(total: int) -> float:
         ends = (0, *stage_ends(stages, total, steps_per_epoch))
         return sum((b - a) * s for a, b, s in zip(ends[:-1], ends[1:], step_s, strict=True))
 
-    most = max(1, math.ceil(seconds / min(step_s)) + len(stages))
-    return bisect_right(range(1, most + 1), seconds, key=duration_s)
+    least = least_steps(stages, steps_per_epoch)
+    most = max(least, math.ceil(seconds / min(step_s)) + len(stages))
+    fitting = bisect_right(range(least, most + 1), seconds, key=duration_s)
+    return least - 1 + fitting if fitting else 0
 
 
 class SpeedMeter:

@@ -4,10 +4,11 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
@@ -17,22 +18,27 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.inference.options import Precision, use_bf16
-from selfpose6d.network.config import SIZES, NetworkConfig, Size
+from selfpose6d.network.checkpoint import load_network
+from selfpose6d.network.config import NetworkConfig, Size
 from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.network.transfer import require_same_structure, shared_objects, take_over
 from selfpose6d.objects.rendered import build_rendered_objects
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
-from selfpose6d.runs.config import RunContext, new_config
-from selfpose6d.runs.folder import RunFolder, require_same_run
-from selfpose6d.training.checkpoint import has_state, load_state
+from selfpose6d.runs.config import RunContext, new_config, write_config
+from selfpose6d.runs.files import find_checkpoint
+from selfpose6d.runs.folder import require_same_run
+from selfpose6d.training.checkpoint import has_state
+from selfpose6d.training.continuing import continued_config, require_room
 from selfpose6d.training.known_poses import certified_labels, ground_truth_poses, label_poses
-from selfpose6d.training.loader import split_frames
+from selfpose6d.training.loader import require_batch
 from selfpose6d.training.loop import fit
 from selfpose6d.training.plan import FitPlan, FitResult
 from selfpose6d.training.recipe import Recipe
 from selfpose6d.training.schedule import Limit
+from selfpose6d.training.split import split_frames
 from selfpose6d.training.step import StepContext
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable, TargetSource
 from selfpose6d.types import InstanceKey, LabeledPose
@@ -50,13 +56,22 @@ class TrainOptions:
     size: Size = "small"
     labels: Path | None = None
     """An `annotate` run, for the recipes that learn from labels."""
+    init: Path | None = None
+    """A training run or a checkpoint whose weights the network begins with."""
     seed: int = 0
     cache: CacheOptions = field(default_factory=CacheOptions)
+
+    def __post_init__(self) -> None:
+        if self.init is None and "estimator" not in self.recipe.stages[0].trains:
+            raise UsageError(
+                f"recipe {self.recipe.name}: the first stage must train the estimator. Add it to --stages, or begin "
+                "with a trained one: --init MODEL."
+            )
 
     @property
     def config(self) -> NetworkConfig:
         """The network's structure."""
-        return replace(SIZES[self.size], weighted=self.recipe.weighted)
+        return self.recipe.network(self.size)
 
     def describe(self) -> dict[str, Any]:
         """Every option that changes results, for `config.yaml`."""
@@ -66,6 +81,7 @@ class TrainOptions:
             "max_minutes": self.limit.max_minutes,
             "size": self.size,
             "labels": str(self.labels.resolve()) if self.labels else None,
+            "init": str(self.init.resolve()) if self.init else None,
             "seed": self.seed,
             "recipe_settings": asdict(self.recipe),
             "network": asdict(self.config),
@@ -99,7 +115,8 @@ def train(
 ) -> FitResult:
     """Fit a network to a data set and leave it in the run folder `out`.
 
-    `resume` goes on from the last saved state, or begins where nothing was saved yet.
+    `resume` goes on from the last saved state, or begins where nothing was saved yet; with more steps than it had,
+    these have a schedule of their own.
 
     Raises:
         UsageError: the options do not fit the data set or the folder.
@@ -109,23 +126,52 @@ def train(
         raise UsageError(
             f"{out} holds a training already. Continue it with --resume, or choose another --out."
         )
+    require_batch(options.recipe.batch, fabric.world_size)
     context = RunContext(
         dataset.root.resolve(), str(fabric.device), precision=str(fabric.strategy.precision.precision)
     )
     config = new_config("train", options.data.config(dataset), options.describe(), context)
     resume = resume and has_state(out)
-    require_same_run(out, config)
-    if resume:
-        load_state(out)  # whatever forbids to go on is said before the slow work begins
+    config = continued_config(out, options.limit, config) if resume else require_same_run(out, config)
+    earlier = None if resume else _earlier_network(options)
     labels = _labels(dataset, options)
     with fabric.rank_zero_first():
         store = open_crop_store(dataset, options.config.crop_px, options.cache, on_frame)
     plan = _plan(dataset, options, labels, store, out, fabric.device, resume)
+    require_room(plan)
+    if earlier is not None:
+        take_over(plan.network, earlier)
     if fabric.is_global_zero:
-        RunFolder.open(out, config)
+        out.mkdir(parents=True, exist_ok=True)
+        write_config(out, config)
         _warn_of_plain_meshes(plan.context)
+        _warn_of_new_objects(plan.network, earlier)
     fabric.barrier()
     return fit(plan, fabric)
+
+
+def _earlier_network(options: TrainOptions) -> PoseNetwork | None:
+    """The network to begin with, read before the slow work begins.
+
+    Raises:
+        CheckpointError: there is none, or it is of another structure.
+    """
+    if options.init is None:
+        return None
+    network, _ = load_network(find_checkpoint(options.init))
+    require_same_structure(str(options.init), network.config, options.config)
+    return network
+
+
+def _warn_of_new_objects(network: PoseNetwork, earlier: PoseNetwork | None) -> None:
+    if earlier is None:
+        return
+    known = shared_objects(network, earlier)
+    if new := [obj_id for obj_id in network.objects.obj_ids if obj_id not in known]:
+        warnings.warn(
+            f"--init: heads of objects {' '.join(map(str, new))} start fresh: its network knows no such objects",
+            stacklevel=2,
+        )
 
 
 def _plan(
@@ -143,17 +189,20 @@ def _plan(
     torch.manual_seed(options.seed)
     network = PoseNetwork(config, objects)
     source = make_target_source(recipe, dataset, labels, store, shapes)
-    training, held_out = split_frames(store.keys)
-    training, held_out = training[source.has_target(training)], held_out[source.has_target(held_out)]
-    if not len(training):
+    usable = np.flatnonzero(source.has_target(np.arange(len(store))))
+    if not len(usable):
         raise UsageError(
             f"recipe {recipe.name}: no instance to train on has a target pose. Annotate more frames."
         )
+    split = split_frames(store.keys[usable])
+    training, held_out, note = usable[split.training], usable[split.held_out], split.describe()
     rendered = None
     if any(stage.loss == "joint" for stage in recipe.stages):
         rendered = build_rendered_objects(meshes, device)
     context = StepContext(recipe, config, objects, source, shapes, device, rendered)
-    return FitPlan(network, context, store, training, held_out, options.limit, options.seed, out, resume)
+    return FitPlan(
+        network, context, store, training, held_out, options.limit, options.seed, out, resume, note
+    )
 
 
 def _warn_of_plain_meshes(context: StepContext) -> None:
@@ -172,15 +221,16 @@ def make_target_source(
     recipe: Recipe, dataset: Dataset, labels: Labels, store: CropStore, shapes: ObjectShapes
 ) -> TargetSource:
     """What the recipe compares poses with."""
+    device = shapes.points_m.device
+    symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh).to(device)
     if recipe.target == "resolver":
         options = ResolverOptions(iterations=recipe.resolver_iterations, direction=recipe.direction)
-        return IterativeAnnotationResolver(shapes, options)
+        return IterativeAnnotationResolver(shapes, options, symmetries if recipe.symmetric_targets else None)
     if recipe.target == "labels":
         T_cam_obj, weight = label_poses(labels, store.keys)
     else:
         T_cam_obj, weight = ground_truth_poses(dataset, store.keys)
-    symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh)
-    return PoseTable(T_cam_obj, weight, symmetries.to(shapes.points_m.device), shapes)
+    return PoseTable(T_cam_obj, weight, symmetries, shapes)
 
 
 def _labels(dataset: Dataset, options: TrainOptions) -> Labels:

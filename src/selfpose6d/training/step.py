@@ -120,7 +120,7 @@ def _by_targets(
     measures = {"distance_m": weak.distance_m, "confidence": weak.confidence}
     if output.T_refined is None:
         return StepLoss(weak.total, weak.instance.detach(), measures, "distance_m")
-    targets = context.source.targets(batch, index, output.T_refined)
+    targets = context.source.targets(batch, index, output.T_refined, together=True)
     refined_m = pose_distance_m(output.T_refined, targets.T_crop_obj, points_m)
     instance = refined_m.mean(-1)
     refined = (targets.weight * instance).sum() / targets.weight.sum().clamp_min(1e-9)

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from selfpose6d.crops.batch import CropBatch
 from selfpose6d.geometry.se3 import inverse
-from selfpose6d.losses.weak import nearest_symmetric_target
+from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_symmetric_pose
 from selfpose6d.objects.shapes import ObjectShapes
-from selfpose6d.objects.symmetries import Symmetries
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
 
@@ -29,9 +28,17 @@ class TargetSource(ABC):
 
     @abstractmethod
     def targets(
-        self, batch: CropBatch, index: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
+        self,
+        batch: CropBatch,
+        index: Int[Tensor, "batch"],
+        T_pred: Float[Tensor, "batch poses 4 4"],
+        together: bool = False,
     ) -> Targets:
-        """Targets for predictions (crop frame) of the samples with these indices in the store."""
+        """Targets for predictions (crop frame) of the samples with these indices in the store.
+
+        `together`: the poses of an instance are steps of one refinement, which shall have one aim: of the poses that
+        look like the instance's label all get the same. Otherwise each gets the one nearest to itself.
+        """
 
     @abstractmethod
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
@@ -42,16 +49,25 @@ class TargetSource(ABC):
 class IterativeAnnotationResolver(TargetSource):
     """The network's own poses, each after ICP on the observed points: no label at all.
 
+    ICP slides a can about its axis, which nobody can see: with `symmetries` each target is the pose that looks like the
+    resolved one and is nearest to the prediction.
+
     Reference: paper III-B (Weak6D).
     """
 
     shapes: ObjectShapes
     options: ResolverOptions
+    symmetries: Symmetries | None = None
+    """None is the paper's form: the resolved pose as it is."""
 
     def targets(
-        self, batch: CropBatch, index: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
+        self,
+        batch: CropBatch,
+        index: Int[Tensor, "batch"],
+        T_pred: Float[Tensor, "batch poses 4 4"],
+        together: bool = False,
     ) -> Targets:
-        """Resolve every pose against its own instance's points."""
+        """Resolve every pose against its own instance's points; each has a target of its own, `together` or not."""
         count, num_poses = T_pred.shape[:2]
         cloud = torch.arange(count, device=T_pred.device).repeat_interleave(num_poses)
         grid = self.shapes.grid
@@ -67,6 +83,7 @@ class IterativeAnnotationResolver(TargetSource):
             self.options,
         )
         T = result.T_cam_obj.unflatten(0, (count, num_poses))
+        T = _nearest(T_pred, T, self.symmetries, self.shapes, batch, together=False)
         return Targets(T, torch.ones(count, device=T.device))
 
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
@@ -78,7 +95,8 @@ class IterativeAnnotationResolver(TargetSource):
 class PoseTable(TargetSource):
     """One known pose per instance (true, or an automatic label), by the sample's index in the crop store.
 
-    Of the poses that look the same, the one nearest to each prediction is its target.
+    Of the poses that look the same, the one nearest to each prediction is its target: labels that differ by a symmetry
+    are one label.
     """
 
     T_cam_obj: Float[Tensor, "instances 4 4"]
@@ -88,22 +106,33 @@ class PoseTable(TargetSource):
     shapes: ObjectShapes
 
     def targets(
-        self, batch: CropBatch, index: Int[Tensor, "batch"], T_pred: Float[Tensor, "batch poses 4 4"]
+        self,
+        batch: CropBatch,
+        index: Int[Tensor, "batch"],
+        T_pred: Float[Tensor, "batch poses 4 4"],
+        together: bool = False,
     ) -> Targets:
         """Look the poses up and move them into the crop frame."""
         device, known_on = T_pred.device, self.T_cam_obj.device
         T_cam_obj = self.T_cam_obj[index.to(known_on)].to(device)
         T = (inverse(batch.T_cam_crop) @ T_cam_obj)[:, None].expand(-1, T_pred.shape[1], -1, -1)
-        if self.symmetries.allowed.shape[1] > 1:
-            T = nearest_symmetric_target(
-                T_pred.detach(),
-                T,
-                self.symmetries.T_obj_sym[batch.object_index],
-                self.symmetries.allowed[batch.object_index],
-                self.shapes.points_m[batch.object_index],
-            )
+        T = _nearest(T_pred, T, self.symmetries, self.shapes, batch, together)
         return Targets(T, self.weight[index.to(known_on)].to(device))
 
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """Those with a pose."""
         return self.weight.cpu().numpy()[index] > 0
+
+
+def _nearest(
+    T_pred: Float[Tensor, "batch poses 4 4"],
+    T_target: Float[Tensor, "batch poses 4 4"],
+    symmetries: Symmetries | None,
+    shapes: ObjectShapes,
+    batch: CropBatch,
+    together: bool,
+) -> Float[Tensor, "batch poses 4 4"]:
+    if symmetries is None or symmetries.trivial:
+        return T_target
+    points_m, own = shapes.points_m[batch.object_index], symmetries.of(batch.object_index)
+    return nearest_symmetric_pose(T_pred.detach().float(), T_target, own, points_m, together)
