@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from provenance import print_provenance, provenance
+from selfpose6d.backend import Backend
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.geometry.se3 import make_transform, transform_points
 from selfpose6d.geometry.so3 import super_fibonacci
@@ -56,7 +57,12 @@ def moved(value: Any, device: str) -> Any:
     return value
 
 
-def resolver(model: ObjectModel, device: str, backend: str) -> float:
+def _sides(device: str) -> tuple[tuple[str, Backend], ...]:
+    """Both sides' devices and back ends."""
+    return ("cpu", "auto"), (device, "torch")
+
+
+def resolver(model: ObjectModel, device: str) -> float:
     """Median distance of the resolved poses, millimetres."""
     R = super_fibonacci(POSES)
     start = make_transform(R, torch.tensor([0.0, 0.0, 0.8]).expand(POSES, 3) - R @ model.centre_m.cpu())
@@ -69,13 +75,13 @@ def resolver(model: ObjectModel, device: str, backend: str) -> float:
             start.to(where), cloud[None].to(where), zero.to(where), moved(model.grid, where), zero.to(where),
             ResolverOptions(iterations=20), backend=kernel,
         ).T_cam_obj.cpu()
-        for where, kernel in (("cpu", "auto"), (device, backend))
+        for where, kernel in _sides(device)
     ]  # fmt: skip
     placed = [transform_points(T, seen.expand(POSES, -1, -1)) for T in found]
     return 1e3 * float((placed[0] - placed[1]).norm(dim=-1).mean(1).median())
 
 
-def rendering(model: ObjectModel, device: str, backend: str) -> tuple[float, float]:
+def rendering(model: ObjectModel, device: str) -> tuple[float, float]:
     """Fraction of the covered pixels that differ, and the relative difference of the poses' gradients."""
     R = super_fibonacci(8)
     distance_m = 4 * model.diameter_m
@@ -83,7 +89,7 @@ def rendering(model: ObjectModel, device: str, backend: str) -> tuple[float, flo
     K = torch.tensor([[480.0, 0, 63.5], [0, 480.0, 63.5], [0, 0, 1]])
     weights = torch.rand(8, 128, 128, 5, generator=torch.Generator().manual_seed(0))
     images, gradients = [], []
-    for where, kernel in (("cpu", "auto"), (device, backend)):
+    for where, kernel in _sides(device):
         leaf = T.to(where).requires_grad_()
         posed = PosedMeshes.of_one(moved(model.packed, where), FINE_MESH, leaf, K.to(where), (128, 128))
         image = render(posed, backend=kernel)
@@ -149,12 +155,11 @@ def main() -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    backend = "torch"
     part = Part(options.data, options.split, Selection())
     dataset = part.open()
     model = ObjectStore(dataset.object_ids, dataset.load_mesh, {}, default_cache_dir())[dataset.object_ids[0]]
-    rows: dict[str, float] = {"resolver_median_mm": resolver(model, options.device, backend)}
-    rows["faces_differ"], rows["gradient_relative"] = rendering(model, options.device, backend)
+    rows: dict[str, float] = {"resolver_median_mm": resolver(model, options.device)}
+    rows["faces_differ"], rows["gradient_relative"] = rendering(model, options.device)
     rows["step_loss_relative"], rows["step_gradient_relative"] = training_step(part, options.device)
     rows["annotated_median_mm"], rows["annotated_same_status"] = annotation(
         dataset, options.frames, options.device
