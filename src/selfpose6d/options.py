@@ -14,3 +14,6 @@ Unset = Annotated[T | None, arg(help_behavior_hint="")]
 
 Several = Annotated[tuple[T, ...], arg(help_behavior_hint="")]
 """Any number of values; the option's help says what none stands for."""
+
+ByName = Annotated[dict[str, T], arg(help_behavior_hint="")]
+"""Pairs of a name and a value; the option's help says what holds for those that are not named."""

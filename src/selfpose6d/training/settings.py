@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from selfpose6d.errors import UsageError
-from selfpose6d.options import Several, Unset
+from selfpose6d.options import ByName, Several, Unset
 
 Switch = Literal["on", "off"]
 Matching = Literal["observed-to-model", "model-to-observed"]
@@ -36,7 +36,7 @@ class RecipeSettings:
     as they are; the joint loss takes one whole epoch. Options beside it still count."""
     stages: Several[str] = ()
     """Only these stages of the recipe, in its order: estimator, refiner, joint-loss (default: all it has)."""
-    stage_fractions: dict[str, float] = field(default_factory=dict)
+    stage_fractions: ByName[float] = field(default_factory=dict)
     """Fraction of the steps that a stage takes, as in estimator 0.6 refiner 0.4 (default: 0.5, 0.5 and 0.15 for the
     joint loss); their proportions count."""
     until_m: Unset[float] = None
@@ -55,7 +55,7 @@ class RecipeSettings:
     """Steps over which the rate rises (default: 60, or a tenth of all where that is fewer)."""
     max_grad_norm: Unset[float] = None
     """Gradients are scaled down to this norm (default: 1)."""
-    augment: dict[str, float] = field(default_factory=dict)
+    augment: ByName[float] = field(default_factory=dict)
     """Strength of changes to the crops by name, as in brightness 0.4 noise 0; 0 is off (see docs/method.md)."""
     gates: Unset[Switch] = None
     """Pixel-wise weighted fusion, Eq. (1) (default: on, with densefusion off)."""
