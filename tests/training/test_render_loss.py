@@ -74,7 +74,7 @@ def test_a_few_steps_against_the_gradient_bring_poses_nearer(batch, shapes, T_tr
         (transform_points(T, points_m) - transform_points(T_true, points_m)).norm(dim=-1).mean()
         for T in (start, posed().detach())
     )
-    assert after < 0.8 * before  # masks of crops of 32 px are a pixel off at their outline
+    assert after < 0.85 * before  # masks of crops of 32 px are a pixel off at their outline
 
 
 def test_a_step_is_the_mean_over_the_refinement_steps(batch, shapes, T_true):

@@ -32,7 +32,7 @@ class JointLossOptions:
     """Leave out pixels beside the mask that something nearer than the rendering hides; False is the paper's form."""
     direction: Direction = "observed-to-model"
     """Matching direction of the geometry term."""
-    samples: int = 2
+    samples: int = 3
     """Along each side of a pixel of the rendering: with one, the colour term's gradient is half as long as it should be
     and points elsewhere (docs/results.md)."""
 
