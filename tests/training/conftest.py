@@ -30,11 +30,20 @@ FRAMES = 10
 @pytest.fixture(scope="session")
 def rendered_root(tmp_path_factory) -> Path:
     """A BOP root of 10 frames, split train: a coloured cube of 10 cm, rotated by some 30 degrees, at 0.5 m."""
-    root = tmp_path_factory.mktemp("rendered")
+    return render_root(tmp_path_factory.mktemp("rendered"), "train", seed=0)
+
+
+@pytest.fixture(scope="session")
+def synthetic_root(tmp_path_factory) -> Path:
+    """The same cube in other poses, split train_pbr: what stands for rendered frames beside a recording."""
+    return render_root(tmp_path_factory.mktemp("synthetic"), "train_pbr", seed=1)
+
+
+def render_root(root: Path, split: str, seed: int) -> Path:
     write_models(root / "models", (2,))
-    scene = root / "train" / "000001"
+    scene = root / split / "000001"
     T = torch.eye(4).repeat(FRAMES, 1, 1)
-    rotvecs = 0.4 * torch.randn(FRAMES, 3, generator=torch.Generator().manual_seed(0))
+    rotvecs = 0.4 * torch.randn(FRAMES, 3, generator=torch.Generator().manual_seed(seed))
     T[:, :3, :3] = roma.rotvec_to_rotmat(rotvecs)
     T[:, 2, 3] = 0.5
     K = torch.tensor(CAM_K).reshape(3, 3).expand(FRAMES, 3, 3)

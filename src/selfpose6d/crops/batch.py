@@ -1,7 +1,7 @@
 """From crop records to what the network takes: a few array operations for the whole batch, no loop over instances."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,6 +49,22 @@ class CropBatch:
     pixel: Int[Tensor, "batch points"]
     points_crop_m: Float[Tensor, "batch points 3"]
     T_cam_crop: Float[Tensor, "batch 4 4"]
+    unchanged: "CropBatch | None" = None
+    """The same instances before their crops were augmented, with pixels and a crop frame of their own; only where a
+    target source asks for them."""
+
+    def rows(self, index: Int[Tensor, "rows"]) -> "CropBatch":
+        """Some of the instances, in this order."""
+        unchanged = None if self.unchanged is None else self.unchanged.rows(index)
+        images = replace(self.images, **{name: value[index] for name, value in vars(self.images).items()})
+        return CropBatch(
+            images,
+            self.object_index[index],
+            self.pixel[index],
+            self.points_crop_m[index],
+            self.T_cam_crop[index],
+            unchanged,
+        )
 
     @property
     def inputs(self) -> NetworkInput:

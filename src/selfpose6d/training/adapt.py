@@ -27,6 +27,8 @@ _OF_THE_RECIPE = {
     "refiner_rate": "refiner_rate",
     "refiner_noise": "refiner_noise",
     "refiner_features": "refiner_features",
+    "teacher_decay": "teacher_decay",
+    "least_agreement": "least_agreement",
 }
 _OF_THE_JOINT_LOSS = {
     "window": "window_px",
@@ -54,6 +56,16 @@ _NEEDS: tuple[tuple[Callable[[Recipe], bool], str, tuple[str, ...]], ...] = (
         "has no joint loss in these stages",
         ("lambdas", "joint_learning_rate", "joint_epochs", *_OF_THE_JOINT_LOSS),
     ),
+    (
+        lambda recipe: recipe.uses_synthetic or recipe.has_teacher,
+        "has no synthetic part in these stages",
+        ("synthetic_share",),
+    ),
+    (
+        lambda recipe: recipe.has_teacher,
+        "has no teacher in these stages",
+        ("teacher_decay", "least_agreement"),
+    ),
 )
 
 
@@ -68,6 +80,9 @@ def adapt_recipe(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     recipe = replace(recipe, stages=_stages(recipe, settings))
     given = settings.given()
     _require_effect(recipe, given)
+    if settings.synthetic_share is not None:
+        stages = _shared(recipe, settings.synthetic_share)
+        recipe = replace(recipe, stages=stages, batch=settings.batch or recipe.batch)
     if settings.learning_rate is not None:
         recipe = replace(recipe, joint_learning_rate=settings.learning_rate)
     changes = _renamed(given, _OF_THE_RECIPE)
@@ -123,6 +138,23 @@ def _stages(recipe: Recipe, settings: RecipeSettings) -> tuple[Stage, ...]:
     if settings.joint_epochs is None:
         return tuple(stages)
     return tuple(replace(one, epochs=settings.joint_epochs) if one.loss == "joint" else one for one in stages)
+
+
+def _shared(recipe: Recipe, share: float) -> tuple[Stage, ...]:
+    """The stages with this synthetic share, where they have the data set's own frames and targets at all."""
+    if share == 0 and recipe.target != "teacher":
+        raise UsageError(
+            f"--synthetic-share 0: recipe {recipe.name} without its synthetic part is recipe paper. Use that, or a "
+            "share above 0."
+        )
+    takes = [stage.loss == "targets" and stage.synthetic < 1 for stage in recipe.stages]
+    if not any(takes):
+        raise UsageError(
+            f"--synthetic-share: these stages of recipe {recipe.name} have no batches of both parts. Leave it out."
+        )
+    return tuple(
+        replace(one, synthetic=share) if own else one for one, own in zip(recipe.stages, takes, strict=True)
+    )
 
 
 def _require_names(what: str, given: Iterable[str], known: Iterable[str], recipe: Recipe) -> None:

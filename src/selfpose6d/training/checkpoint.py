@@ -32,6 +32,8 @@ class TrainingState:
     """Index of the stage that it began with."""
     network: dict[str, Any]
     optimiser: dict[str, Any]
+    teacher: dict[str, Any] | None = None
+    """The teacher's weights, where there is one."""
 
 
 def has_state(run: Path) -> bool:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from selfpose6d.crops.store import CropStore
+from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import UsageError
 
-_BATCH_STREAM, _ORDER_STREAM = 1, 2
+_BATCH_STREAM, _ORDER_STREAM, _SECOND_ORDER_STREAM = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class ProcessPart:
 
     rank: int = 0
     world: int = 1
+
+    def of(self, batch: int) -> range:
+        """The places of a batch that are this process's."""
+        return range(batch * self.rank // self.world, batch * (self.rank + 1) // self.world)
 
 
 @dataclass(frozen=True)
@@ -40,18 +44,62 @@ class BatchOrder:
 
     def __init__(self, samples: Int[np.ndarray, "samples"], batch: int, seed: int, part: ProcessPart) -> None:
         require_batch(batch, part.world)
-        self._samples, self._batch, self._seed, self._part = samples, batch, seed, part
-        self._epoch, self._order = -1, samples
+        self._shuffled, self._batch, self._part = _Shuffled(samples, seed, _ORDER_STREAM), batch, part
 
     def indices(self, step: int) -> Int[np.ndarray, "part"]:
         """The samples of this process in one step."""
-        first, last = (self._batch * r // self._part.world for r in (self._part.rank, self._part.rank + 1))
-        return np.array([self._index(step * self._batch + i) for i in range(first, last)])
+        return np.array([self._shuffled.at(step * self._batch + i) for i in self._part.of(self._batch)])
 
-    def _index(self, position: int) -> int:
+
+class MixedOrder:
+    """Batches of two parts with a fixed number of samples of each, evenly spread over the batch and its processes.
+
+    Each part has epochs of its own.
+    """
+
+    def __init__(
+        self,
+        first: Int[np.ndarray, "first"],
+        second: Int[np.ndarray, "second"],
+        batch: int,
+        num_second: int,
+        seed: int,
+        part: ProcessPart,
+    ) -> None:
+        require_batch(batch, part.world)
+        self._first, self._second = (
+            _Shuffled(samples, seed, stream)
+            for samples, stream in ((first, _ORDER_STREAM), (second, _SECOND_ORDER_STREAM))
+        )
+        self._batch, self._num_second, self._part = batch, num_second, part
+
+    def indices(self, step: int) -> Int[np.ndarray, "part"]:
+        """The samples of this process in one step."""
+        return np.array([self._index(step, place) for place in self._part.of(self._batch)])
+
+    def _index(self, step: int, place: int) -> int:
+        before, with_it = (self._num_second * i // self._batch for i in (place, place + 1))
+        if with_it > before:
+            return self._second.at(step * self._num_second + before)
+        return self._first.at(step * (self._batch - self._num_second) + place - before)
+
+
+Order = BatchOrder | MixedOrder
+"""Which samples each step sees."""
+
+
+class _Shuffled:
+    """The samples in a new random order in every epoch, one epoch after the other."""
+
+    def __init__(self, samples: Int[np.ndarray, "samples"], seed: int, stream: int) -> None:
+        self._samples, self._seed, self._stream = samples, seed, stream
+        self._epoch, self._order = -1, samples
+
+    def at(self, position: int) -> int:
+        """The sample at a position, counted from the first epoch's first."""
         epoch, within = divmod(position, len(self._samples))
         if epoch != self._epoch:
-            order = np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(len(self._samples))
+            order = np.random.default_rng([self._seed, self._stream, epoch]).permutation(len(self._samples))
             self._epoch, self._order = epoch, self._samples[order]
         return int(self._order[within])
 
@@ -72,7 +120,7 @@ def require_batch(batch: int, processes: int) -> None:
 class RecordLoader:
     """Reads the records of the next step while the current one computes."""
 
-    def __init__(self, store: CropStore, order: BatchOrder) -> None:
+    def __init__(self, store: Crops, order: Order) -> None:
         self._store, self._order = store, order
         self._pool = ThreadPoolExecutor(1)
         self._next: tuple[int, Future] | None = None

@@ -11,7 +11,15 @@ from lightning_fabric import Fabric
 
 from selfpose6d.errors import SelfPose6DError, UsageError
 from selfpose6d.training.checkpoint import TrainingState, load_state
-from selfpose6d.training.loader import BatchOrder, ProcessPart, RecordLoader, step_generator
+from selfpose6d.training.loader import (
+    BatchOrder,
+    MixedOrder,
+    Order,
+    ProcessPart,
+    RecordLoader,
+    Samples,
+    step_generator,
+)
 from selfpose6d.training.plan import FitPlan, FitResult
 from selfpose6d.training.recipe import Stage
 from selfpose6d.training.record import RunRecord
@@ -25,6 +33,7 @@ from selfpose6d.training.schedule import (
     too_few_steps,
 )
 from selfpose6d.training.step import require_finite, step_loss
+from selfpose6d.training.teacher import teacher_decay
 from selfpose6d.training.validation import validate
 
 VALIDATIONS = 10
@@ -60,11 +69,11 @@ class _Trainer:
         optimiser = torch.optim.Adam(parts, lr=self.recipe.learning_rate, fused=True)
         self.module, self.optimiser = fabric.setup(plan.network, optimiser)
         self.part = ProcessPart(fabric.global_rank, fabric.world_size)
-        order = BatchOrder(plan.training, self.recipe.batch, plan.seed, self.part)
-        self.loader = RecordLoader(plan.store, order)
         self.step, self.total = 0, plan.limit.max_steps
         self.stage_index, self.best, self.validations_without_improvement = 0, float("inf"), 0
         self.continuation = Continuation()
+        self.loader = RecordLoader(plan.store, self._order(self.stage))
+        self._begin_teaching()
         self._first_step, self._started_s = 0, time.perf_counter()
 
     @property
@@ -89,7 +98,9 @@ class _Trainer:
         """What is needed to go on from here."""
         counters = (self.step, self.total, self.stage_index, self.best, self.validations_without_improvement)
         begun = (self.continuation.start, self.continuation.stage)
-        return TrainingState(*counters, *begun, self.plan.network.state_dict(), self.optimiser.state_dict())
+        teacher = self.plan.teacher.state() if self.plan.teacher is not None else None
+        weights = (self.plan.network.state_dict(), self.optimiser.state_dict(), teacher)
+        return TrainingState(*counters, *begun, *weights)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from a saved state, with more steps where more are asked for than it had."""
@@ -101,8 +112,11 @@ class _Trainer:
         self.validations_without_improvement = state.validations_without_improvement
         self.continuation = Continuation(state.schedule_start, state.schedule_stage)
         asked = self.plan.limit.max_steps
+        if self.plan.teacher is not None and state.teacher is not None:
+            self.plan.teacher.become(state.teacher)
         if state.total_steps is not None and asked is not None and asked > state.total_steps:
             self._add_steps(asked)
+        self._read_for_stage()
 
     def _add_steps(self, total: int) -> None:
         self.total = total
@@ -152,6 +166,8 @@ class _Trainer:
         require_finite(norm.expand(len(samples)), samples, self.plan.store, self.step)
         self.optimiser.step()
         self.optimiser.zero_grad()
+        if self.plan.teacher is not None and self.recipe.is_taught(self.stage):
+            self.plan.teacher.follow(self.plan.network, self._teacher_decay())
         self.step += 1
         record.note_step(self.step, self.total, self.stage.name, loss, norm, rate, self.samples_per_s)
 
@@ -176,7 +192,38 @@ class _Trainer:
             record.save_network(self.stage.name, self.state())
             self.stage_index += 1
             self.best, self.validations_without_improvement = float("inf"), 0
+            self._read_for_stage()
+            self._begin_teaching()
             self._validate(record)
+
+    def _order(self, stage: Stage) -> Order:
+        """Which samples the steps of a stage see: the data set's own, rendered ones, or both."""
+        plan, count = self.plan, self.recipe.synthetic_instances(stage)
+        if plan.synthetic is None or stage.synthetic == 0:
+            return BatchOrder(plan.training, self.recipe.batch, plan.seed, self.part)
+        if stage.synthetic == 1:
+            return BatchOrder(plan.synthetic.training, self.recipe.batch, plan.seed, self.part)
+        parts = (plan.training, plan.synthetic.training)
+        return MixedOrder(*parts, self.recipe.batch, count, plan.seed, self.part)
+
+    def _read_for_stage(self) -> None:
+        """Batches of the stage at hand from here on; what was read ahead for another one is dropped."""
+        self.loader.close()
+        self.loader = RecordLoader(self.plan.store, self._order(self.stage))
+
+    def _begin_teaching(self) -> None:
+        """At the start of the student's stage the teacher is what was learned so far."""
+        if self.plan.teacher is not None and self.recipe.is_taught(self.stage):
+            self.plan.teacher.become(self.plan.network.state_dict())
+
+    def _teacher_decay(self) -> float:
+        if self.recipe.teacher_decay is not None:
+            return self.recipe.teacher_decay
+        ends = self.ends
+        if ends is None:
+            return teacher_decay(None)
+        begin = ends[self.stage_index - 1] if self.stage_index else 0
+        return teacher_decay(ends[self.stage_index] - begin)
 
     def _first_is_over(self) -> bool:
         until_m, patience = self.stage.until_m, self.stage.patience
@@ -211,7 +258,8 @@ class _Trainer:
         """Seconds of a step of a stage that changes nothing; the second one, the first may compile."""
         duration_s = 0.0
         for _ in range(2):
-            samples = self.loader.load(self.step)
+            index = self._order(stage).indices(self.step)
+            samples = Samples(index, self.plan.store.read(index))
             start_s = time.perf_counter()
             loss = step_loss(self.module, self.plan.context, stage, samples, self._generator())
             self.fabric.backward(loss.total)
@@ -226,13 +274,14 @@ class _Trainer:
 
     def _validate(self, record: RunRecord) -> None:
         """Rank 0 measures; the best network of the stage so far is kept. All processes know the outcome."""
-        plan = self.plan
-        if not len(plan.held_out):
+        plan, stage = self.plan, self.stage
+        held_out = plan.held_out_of(stage)
+        if not len(held_out):
             return
-        value, stage = float("inf"), self.stage
+        value = float("inf")
         if self.fabric.is_global_zero:
             found = validate(
-                plan.network, plan.context, stage, plan.store, plan.held_out, plan.seed, self.fabric.autocast
+                plan.network, plan.context, stage, plan.store, held_out, plan.seed, self.fabric.autocast
             )
             record.note_validation(self.step, stage.name, found)
             value = found.value

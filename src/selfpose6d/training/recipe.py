@@ -9,7 +9,7 @@ from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.network.config import SIZES, NetworkConfig, Size
 from selfpose6d.types import Direction
 
-Target = Literal["resolver", "ground-truth", "labels"]
+Target = Literal["resolver", "ground-truth", "labels", "teacher"]
 Part = Literal["estimator", "refiner"]
 Loss = Literal["targets", "joint"]
 Features = Literal["joint", "detached"]
@@ -37,6 +37,8 @@ class Stage:
     """End when the label-free validation distance is below this, metres."""
     patience: int | None = None
     """End when this many validations in a row brought nothing better."""
+    synthetic: float = 0.0
+    """Fraction of every batch that is rendered frames with true poses, 0-1; the rest is the data set's own."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1 or not self.trains:
@@ -45,6 +47,10 @@ class Stage:
             )
         if self.loss == "joint" and self.trains != ("refiner",):
             raise UsageError(f"stage {self.name}: the joint loss trains the refiner only.")
+        if not 0 <= self.synthetic <= (1 if self.loss == "targets" else 0):
+            raise UsageError(
+                f"stage {self.name}: the synthetic share of its batches must be 0-1, got {self.synthetic:g}."
+            )
         if self.epochs is not None and not self.epochs > 0:
             raise UsageError(f"stage {self.name}: its epochs must be more than 0, got {self.epochs}.")
 
@@ -55,6 +61,19 @@ class Stage:
 ESTIMATOR = Stage("estimator", fraction=0.5, until_m=0.004, patience=3)
 BOTH = Stage("refiner", ("estimator", "refiner"), fraction=0.5)
 JOINT_LOSS = Stage("joint-loss", ("refiner",), "joint", fraction=0.15, epochs=1.0)
+FOR_RENDERED = AugmentOptions(
+    brightness=0.4, contrast=0.4, saturation=0.5, noise=0.04, mask_px=2, background_fraction=0.7
+)
+"""Changes for recipes that learn from rendered frames and are used on real ones."""
+# half and half: neither part is the rare one
+_MIXED = tuple(replace(stage, synthetic=0.5) for stage in (ESTIMATOR, BOTH))
+# six tenths to learn from true poses, which a pseudo pose can hardly be better than
+_TEACHER_STUDENT = (
+    replace(ESTIMATOR, fraction=0.3, synthetic=1.0),
+    replace(BOTH, fraction=0.3, synthetic=1.0),
+    Stage("student", ("estimator", "refiner"), fraction=0.4),
+    JOINT_LOSS,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +83,9 @@ class Recipe:
     name: str
     summary: str
     target: Target
-    """resolver: the network's own poses after the resolver's ICP; labels: what `annotate` wrote."""
+    """What the data set's own frames are compared with. resolver: the network's own poses after the resolver's ICP;
+    labels: what `annotate` wrote; teacher: the poses of an average of the network. Synthetic frames of a stage have
+    their true poses."""
     weighted: bool = True
     """Pixel-wise weighted fusion, Eq. (1); False is DenseFusion."""
     refiner_residuals: bool = True
@@ -102,22 +123,50 @@ class Recipe:
     """Weights and forms of the joint loss."""
     joint_learning_rate: float = 1e-3
     """Adam's highest rate in the stages of the joint loss."""
+    teacher_decay: float | None = None
+    """How much of itself the teacher keeps in a step; None: by the number of the student's steps."""
+    least_agreement: float = 0.5
+    """Pseudo poses whose silhouette and the observed mask overlap less than this are not learned from, 0-1."""
 
     def __post_init__(self) -> None:
         if not self.stages:
             raise UsageError(f"recipe {self.name}: it has no stage, expected one or more.")
         if min(self.num_poses, self.batch, self.warm_up_steps) < 1 or self.learning_rate <= 0:
             raise UsageError(f"recipe {self.name}: poses, batch, warm-up and learning rate must be positive.")
+        for stage in self.stages:
+            if 0 < stage.synthetic < 1 and not 0 < self.synthetic_instances(stage) < self.batch:
+                raise UsageError(
+                    f"recipe {self.name}: a batch of {self.batch} with a synthetic share of {stage.synthetic:g} lacks "
+                    "one of its two parts. Raise --batch, or take a --synthetic-share nearer to 0.5."
+                )
 
     @property
     def reads_poses(self) -> bool:
-        """Whether true poses of the data set are read."""
+        """Whether true poses of the data set are read; those of a synthetic part are another matter."""
         return self.target == "ground-truth"
 
     @property
     def uses_resolver(self) -> bool:
         """Whether any target is a pose after the resolver's ICP."""
         return self.target == "resolver" and self.compares
+
+    @property
+    def uses_synthetic(self) -> bool:
+        """Whether any stage has rendered frames with true poses beside the data set's own, or in their place."""
+        return any(stage.synthetic > 0 for stage in self.stages)
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a teacher's poses are learned in any stage."""
+        return self.target == "teacher" and any(map(self.is_taught, self.stages))
+
+    def is_taught(self, stage: Stage) -> bool:
+        """Whether the teacher's poses are learned in this stage."""
+        return self.target == "teacher" and stage.loss == "targets" and stage.synthetic < 1
+
+    def synthetic_instances(self, stage: Stage) -> int:
+        """How many instances of each of the stage's batches are synthetic."""
+        return round(self.batch * stage.synthetic)
 
     @property
     def compares(self) -> bool:
@@ -161,9 +210,22 @@ RECIPES: dict[str, Recipe] = {
             "synthetic",
             "true poses of rendered frames, other backgrounds and stronger changes; for use on real frames",
             "ground-truth",
-            augment=AugmentOptions(
-                brightness=0.4, contrast=0.4, saturation=0.5, noise=0.04, mask_px=2, background_fraction=0.7
-            ),
+            augment=FOR_RENDERED,
+        ),
+        Recipe(
+            "mixed",
+            "rendered frames with true poses and the data set's own without, in one batch (--synthetic DIR)",
+            "resolver",
+            augment=FOR_RENDERED,
+            stages=_MIXED,
+        ),
+        Recipe(
+            "teacher-student",
+            "true poses of rendered frames (--synthetic DIR), then a teacher's poses of the data set's own frames",
+            "teacher",
+            augment=FOR_RENDERED,
+            stages=_TEACHER_STUDENT,
+            joint=BALANCED,
         ),
     )
 }

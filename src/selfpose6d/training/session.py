@@ -23,24 +23,24 @@ from selfpose6d.network.config import NetworkConfig, Size
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.network.transfer import require_same_structure, shared_objects, take_over
 from selfpose6d.objects.rendered import build_rendered_objects
-from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
-from selfpose6d.objects.symmetries import load_symmetries
+from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
-from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.runs.config import RunContext, new_config, write_config
 from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.runs.folder import require_same_run
 from selfpose6d.training.checkpoint import has_state
 from selfpose6d.training.continuing import continued_config, require_room
-from selfpose6d.training.known_poses import certified_labels, ground_truth_poses, label_poses
+from selfpose6d.training.known_poses import certified_labels
 from selfpose6d.training.loader import require_batch
 from selfpose6d.training.loop import fit
-from selfpose6d.training.plan import FitPlan, FitResult
+from selfpose6d.training.plan import FitPlan, FitResult, SyntheticPart
 from selfpose6d.training.recipe import Recipe
+from selfpose6d.training.rendering import render_synthetic
 from selfpose6d.training.schedule import Limit
+from selfpose6d.training.sources import Sources, join, make_sources
 from selfpose6d.training.split import split_frames
 from selfpose6d.training.step import StepContext
-from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable, TargetSource
+from selfpose6d.training.synthetic import SyntheticFrames, find_synthetic, open_synthetic, require_objects
 from selfpose6d.types import InstanceKey, LabeledPose
 
 Labels = Mapping[InstanceKey, LabeledPose]
@@ -60,8 +60,20 @@ class TrainOptions:
     """A training run or a checkpoint whose weights the network begins with."""
     seed: int = 0
     cache: CacheOptions = field(default_factory=CacheOptions)
+    synthetic: Path | None = None
+    """A root of rendered frames whose true poses are read; None: they are rendered where the recipe needs them."""
 
     def __post_init__(self) -> None:
+        if self.synthetic is not None and not self.recipe.uses_synthetic:
+            raise UsageError(
+                f"--synthetic: recipe {self.recipe.name} has no synthetic part in these stages. Leave it out, or use "
+                "--recipe mixed or teacher-student."
+            )
+        if self.init is None and self.recipe.is_taught(self.recipe.stages[0]):
+            raise UsageError(
+                f"recipe {self.recipe.name}: stage {self.recipe.stages[0].name} needs a teacher that has learned "
+                "something. Add the stages before it, or begin with a trained network: --init MODEL."
+            )
         if self.init is None and "estimator" not in self.recipe.stages[0].trains:
             raise UsageError(
                 f"recipe {self.recipe.name}: the first stage must train the estimator. Add it to --stages, or begin "
@@ -82,6 +94,7 @@ class TrainOptions:
             "size": self.size,
             "labels": str(self.labels.resolve()) if self.labels else None,
             "init": str(self.init.resolve()) if self.init else None,
+            "synthetic": str(self.synthetic.resolve()) if self.synthetic else None,
             "seed": self.seed,
             "recipe_settings": asdict(self.recipe),
             "network": asdict(self.config),
@@ -130,14 +143,17 @@ def train(
     context = RunContext(
         dataset.root.resolve(), str(fabric.device), precision=str(fabric.strategy.precision.precision)
     )
-    config = new_config("train", options.data.config(dataset), options.describe(), context)
+    found = None if options.synthetic is None else find_synthetic(options.synthetic, dataset)
+    described = options.describe() | _fingerprint(found)
+    config = new_config("train", options.data.config(dataset), described, context)
     resume = resume and has_state(out)
     config = continued_config(out, options.limit, config) if resume else require_same_run(out, config)
     earlier = None if resume else _earlier_network(options)
     labels = _labels(dataset, options)
     with fabric.rank_zero_first():
         store = open_crop_store(dataset, options.config.crop_px, options.cache, on_frame)
-    plan = _plan(dataset, options, labels, store, out, fabric.device, resume)
+        synthetic = _synthetic_frames(dataset, options, store, found, fabric.is_global_zero)
+    plan = _plan(dataset, options, labels, store, synthetic, out, fabric.device, resume)
     require_room(plan)
     if earlier is not None:
         take_over(plan.network, earlier)
@@ -174,11 +190,41 @@ def _warn_of_new_objects(network: PoseNetwork, earlier: PoseNetwork | None) -> N
         )
 
 
+def _fingerprint(found: DataOptions | None) -> dict[str, Any]:
+    """What tells synthetic frames from others, for `config.yaml`; those that are rendered follow from the meshes."""
+    if found is None:
+        return {}
+    dataset = found.open(require_model_files=False)
+    return {"synthetic_split": dataset.split, "synthetic_fingerprint": dataset.fingerprint()}
+
+
+def _synthetic_frames(
+    dataset: Dataset, options: TrainOptions, store: CropStore, found: DataOptions | None, speaks: bool
+) -> SyntheticFrames | None:
+    """The synthetic part of the recipe, if it has one: of the objects that the data set's own frames show."""
+    if not options.recipe.uses_synthetic:
+        return None
+
+    def say(text: str) -> None:
+        if speaks:
+            print(text, flush=True)
+
+    rendered = found is None
+    found = found or render_synthetic(dataset, store.obj_ids, options.cache, say)
+    synthetic = open_synthetic(found, dataset, store.obj_ids)
+    crops = open_crop_store(synthetic, options.config.crop_px, options.cache)
+    require_objects(synthetic, store.obj_ids, crops.obj_ids)
+    frames = SyntheticFrames(synthetic, crops)
+    say(frames.describe(rendered))
+    return frames
+
+
 def _plan(
     dataset: Dataset,
     options: TrainOptions,
     labels: Labels,
     store: CropStore,
+    synthetic: SyntheticFrames | None,
     out: Path,
     device: torch.device,
     resume: bool,
@@ -188,21 +234,39 @@ def _plan(
     recipe, config = options.recipe, options.config
     torch.manual_seed(options.seed)
     network = PoseNetwork(config, objects)
-    source = make_target_source(recipe, dataset, labels, store, shapes)
-    usable = np.flatnonzero(source.has_target(np.arange(len(store))))
+    rendered = build_rendered_objects(meshes, device) if recipe.renders or recipe.has_teacher else None
+    sources = make_sources(recipe, dataset, labels, store, synthetic, network, shapes, rendered)
+    usable = np.flatnonzero(sources.training.has_target(np.arange(len(store))))
     if not len(usable):
         raise UsageError(
             f"recipe {recipe.name}: no instance to train on has a target pose. Annotate more frames."
         )
     split = split_frames(store.keys[usable])
     training, held_out, note = usable[split.training], usable[split.held_out], split.describe()
-    rendered = None
-    if any(stage.loss == "joint" for stage in recipe.stages):
-        rendered = build_rendered_objects(meshes, device)
-    context = StepContext(recipe, config, objects, source, shapes, device, rendered)
-    return FitPlan(
-        network, context, store, training, held_out, options.limit, options.seed, out, resume, note
+    part = None
+    if synthetic is not None:
+        part, more = _synthetic_part(recipe, sources, store, synthetic)
+        note = f"{note} (the data set's own frames, compared with resolved poses: without labels){more}"
+    context = StepContext(
+        recipe, config, objects, sources.training, shapes, device, rendered, sources.held_out
     )
+    settings = (options.limit, options.seed, out, resume, note, part, sources.teacher)
+    return FitPlan(network, context, join(store, synthetic), training, held_out, *settings)
+
+
+def _synthetic_part(
+    recipe: Recipe, sources: Sources, store: CropStore, synthetic: SyntheticFrames
+) -> tuple[SyntheticPart, str]:
+    """Indices of the rendered instances and what the log says of them; held out only where a stage sees no others."""
+    index = len(store) + np.arange(len(synthetic.store))
+    usable = np.flatnonzero(sources.training.has_target(index))
+    known = np.unique(synthetic.store.keys[usable, 2]).tolist()
+    require_objects(synthetic.dataset, store.obj_ids, known)
+    if not any(stage.synthetic == 1 for stage in recipe.stages):
+        return SyntheticPart(index[usable], index[:0]), ""
+    split = split_frames(synthetic.store.keys[usable])
+    part = SyntheticPart(index[usable[split.training]], index[usable[split.held_out]])
+    return part, f"; of the synthetic part, compared with true poses: {split.describe()}"
 
 
 def _warn_of_plain_meshes(context: StepContext) -> None:
@@ -215,22 +279,6 @@ def _warn_of_plain_meshes(context: StepContext) -> None:
             f"no colour term in the joint loss for objects {names}: their meshes have no colours",
             stacklevel=2,
         )
-
-
-def make_target_source(
-    recipe: Recipe, dataset: Dataset, labels: Labels, store: CropStore, shapes: ObjectShapes
-) -> TargetSource:
-    """What the recipe compares poses with."""
-    device = shapes.points_m.device
-    symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh).to(device)
-    if recipe.target == "resolver":
-        options = ResolverOptions(iterations=recipe.resolver_iterations, direction=recipe.direction)
-        return IterativeAnnotationResolver(shapes, options, symmetries if recipe.symmetric_targets else None)
-    if recipe.target == "labels":
-        T_cam_obj, weight = label_poses(labels, store.keys)
-    else:
-        T_cam_obj, weight = ground_truth_poses(dataset, store.keys)
-    return PoseTable(T_cam_obj, weight, symmetries, shapes)
 
 
 def _labels(dataset: Dataset, options: TrainOptions) -> Labels:

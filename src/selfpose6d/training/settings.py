@@ -35,10 +35,11 @@ class RecipeSettings:
     and trained at the estimator's rate; every sampled pixel has a target; symmetries are not read; masks are compared
     as they are; the joint loss takes one whole epoch. Options beside it still count."""
     stages: Several[str] = ()
-    """Only these stages of the recipe, in its order: estimator, refiner, joint-loss (default: all it has)."""
+    """Only these stages of the recipe, in its order: estimator, refiner, with teacher-student student, joint-loss
+    (default: all it has)."""
     stage_fractions: ByName[float] = field(default_factory=dict)
     """Fraction of the steps that a stage takes, as in estimator 0.6 refiner 0.4 (default: 0.5, 0.5 and 0.15 for the
-    joint loss); their proportions count."""
+    joint loss; with teacher-student 0.3, 0.3, 0.4 and 0.15); their proportions count."""
     until_m: Unset[float] = None
     """The first stage ends when its validation distance is below this, metres (default: 0.004)."""
     patience: Unset[int] = None
@@ -89,6 +90,14 @@ class RecipeSettings:
     """Leave out pixels that something nearer may hide (default: on, with --literal off)."""
     geometry_direction: Unset[Matching] = None
     """Matching direction of the joint loss's geometry term (default: observed-to-model)."""
+    synthetic_share: Unset[float] = None
+    """Fraction of every batch that is synthetic, with mixed above 0 and below 1 (default: 0.5), with teacher-student
+    in the student's stage (default: 0)."""
+    teacher_decay: Unset[float] = None
+    """How much of itself the teacher keeps in a step, 0-1 (default: 0.999, or as far back as a tenth of the student's
+    steps where that is shorter)."""
+    least_agreement: Unset[float] = None
+    """Pseudo poses whose silhouette overlaps the observed mask less are not learned, 0-1 (default: 0.5)."""
 
     def given(self) -> Mapping[str, object]:
         """The settings that are set, by name, without --literal."""
@@ -109,6 +118,15 @@ class RecipeSettings:
                 value = getattr(self, name)
                 if value is not None and not least <= value < math.inf:
                     raise UsageError(f"{option(name)} must be {expected}, got {value}.")
+        for name, below_one in (
+            ("synthetic_share", True),
+            ("teacher_decay", True),
+            ("least_agreement", False),
+        ):
+            value = getattr(self, name)
+            if value is not None and not (0 <= value < 1 or (value == 1 and not below_one)):
+                expected = "0 or more and below 1" if below_one else "between 0 and 1"
+                raise UsageError(f"{option(name)} must be {expected}, got {value}.")
         if self.lambdas is not None and not all(0 <= value < math.inf for value in self.lambdas):
             shown = " ".join(f"{value:g}" for value in self.lambdas)
             raise UsageError(f"--lambdas must be three weights of 0 or more, got {shown}.")

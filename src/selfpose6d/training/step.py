@@ -1,16 +1,16 @@
 """One step's loss: decode, change, sample, predict, refine, ask for targets or render, compare."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from selfpose6d.crops.augment import augment
-from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
-from selfpose6d.crops.store import CropStore
+from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, sample_batch
+from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import DataError
 from selfpose6d.losses.weak import pose_distance_m, weak_loss
 from selfpose6d.network.config import NetworkConfig
@@ -29,7 +29,7 @@ _LOSS_POINTS = 200
 
 @dataclass(frozen=True)
 class StepContext:
-    """What is the same in every step; `rendered` only where a stage renders."""
+    """What is the same in every step; `rendered` only where something is rendered."""
 
     recipe: Recipe
     config: NetworkConfig
@@ -38,15 +38,27 @@ class StepContext:
     shapes: ObjectShapes
     device: torch.device
     rendered: RenderedObjects | None = None
+    held_out_source: TargetSource | None = None
+    """What held-out instances are compared with; None: `source`, as in training."""
 
-    def make_batch(self, records: np.ndarray, generator: torch.Generator, augmented: bool) -> CropBatch:
-        """Records to a batch on the device, with or without augmentation."""
+    def make_batch(
+        self, records: np.ndarray, generator: torch.Generator, augmented: bool, keep_unchanged: bool = False
+    ) -> CropBatch:
+        """Records to a batch on the device, with or without augmentation; `unchanged` holds them without, if asked."""
         images = decode_records(records, self.device)
-        if augmented:
-            images = augment(images, self.recipe.augment, generator)
+        if not augmented:
+            return self._sample(images, generator)
+        batch = self._sample(augment(images, self.recipe.augment, generator), generator)
+        return replace(batch, unchanged=self._sample(images, generator)) if keep_unchanged else batch
+
+    def _sample(self, images: CropImages, generator: torch.Generator) -> CropBatch:
         index_by_id = {obj_id: index for index, obj_id in enumerate(self.objects.obj_ids)}
         diameter_m = torch.tensor(self.objects.diameter_m)
         return sample_batch(images, index_by_id, diameter_m, self.config.num_points, generator)
+
+    def source_of(self, training: bool) -> TargetSource:
+        """Where targets come from, in training or for held-out instances."""
+        return self.source if training or self.held_out_source is None else self.held_out_source
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,8 @@ def step_loss(
     """
     recipe, count = context.recipe, len(samples)
     by_targets = stage.loss == "targets"
-    batch = context.make_batch(samples.records, generator, training and by_targets)
+    keep_unchanged = context.source.wants_unchanged and recipe.is_taught(stage)
+    batch = context.make_batch(samples.records, generator, training and by_targets, keep_unchanged)
     num_poses = min(recipe.num_poses, context.config.num_points)
     selected = torch.arange(num_poses, device=context.device).expand(count, num_poses)
     features = recipe.refiner_features if "estimator" in stage.trains else "frozen"
@@ -89,7 +102,9 @@ def step_loss(
         perturbation = draw_perturbation(count, recipe.refiner_noise, generator)
     output = network(batch.inputs, context.shapes.grid, selected, steps, features, perturbation)
     if by_targets:
-        return _by_targets(context, batch, output, samples, generator)
+        index = torch.from_numpy(samples.index)
+        source = context.source_of(training).begin(batch, index)
+        return _by_targets(context, source, batch, output, index, generator)
     assert output.T_refined is not None
     return _joint(context, batch, output.T_refined, with_norms)
 
@@ -104,23 +119,26 @@ def draw_perturbation(count: int, noise: float, generator: torch.Generator) -> F
 
 def _by_targets(
     context: StepContext,
+    source: TargetSource,
     batch: CropBatch,
     output: NetworkOutput,
-    samples: Samples,
+    index: Int[Tensor, "batch"],
     generator: torch.Generator,
 ) -> StepLoss:
-    model_points_m, index = context.shapes.points_m, torch.from_numpy(samples.index)
+    model_points_m = context.shapes.points_m
     order = torch.randperm(model_points_m.shape[1], generator=generator, device=model_points_m.device)
     points_m = model_points_m[:, order[:_LOSS_POINTS]][batch.object_index]
     prediction = output.prediction
-    targets = context.source.targets(batch, index, prediction.T_crop_obj)
+    targets = source.targets(batch, index, prediction.T_crop_obj)
     distance_m = pose_distance_m(prediction.T_crop_obj, targets.T_crop_obj, points_m)
     logit, regularisation_m = prediction.confidence_logit, context.recipe.regularisation_m
     weak = weak_loss(distance_m, logit, regularisation_m, targets.weight)
     measures = {"distance_m": weak.distance_m, "confidence": weak.confidence}
+    if batch.unchanged is not None:
+        measures["agreement"] = targets.weight
     if output.T_refined is None:
         return StepLoss(weak.total, weak.instance.detach(), measures, "distance_m")
-    targets = context.source.targets(batch, index, output.T_refined, together=True)
+    targets = source.targets(batch, index, output.T_refined, together=True)
     refined_m = pose_distance_m(output.T_refined, targets.T_crop_obj, points_m)
     instance = refined_m.mean(-1)
     refined = (targets.weight * instance).sum() / targets.weight.sum().clamp_min(1e-9)
@@ -140,7 +158,7 @@ def _joint(
     return StepLoss(found.terms.total.mean(), measures["joint"], measures, "joint", found.gradient_norms)
 
 
-def require_finite(values: Float[Tensor, "batch"], samples: Samples, store: CropStore, step: int) -> None:
+def require_finite(values: Float[Tensor, "batch"], samples: Samples, store: Crops, step: int) -> None:
     """Stop before a loss or gradient that is not finite spoils the weights.
 
     Raises:

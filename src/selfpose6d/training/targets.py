@@ -26,6 +26,15 @@ class Targets:
 class TargetSource(ABC):
     """Gives the targets of a batch; no gradient flows through them."""
 
+    @property
+    def wants_unchanged(self) -> bool:
+        """Whether it looks at the crops as they were before augmentation: `CropBatch.unchanged`."""
+        return False
+
+    def begin(self, batch: CropBatch, index: Int[Tensor, "batch"]) -> "TargetSource":
+        """The source for one batch: what is alike for all predictions of it is found out once."""
+        return self
+
     @abstractmethod
     def targets(
         self,
@@ -83,7 +92,7 @@ class IterativeAnnotationResolver(TargetSource):
             self.options,
         )
         T = result.T_cam_obj.unflatten(0, (count, num_poses))
-        T = _nearest(T_pred, T, self.symmetries, self.shapes, batch, together=False)
+        T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch, together=False)
         return Targets(T, torch.ones(count, device=T.device))
 
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
@@ -116,7 +125,7 @@ class PoseTable(TargetSource):
         device, known_on = T_pred.device, self.T_cam_obj.device
         T_cam_obj = self.T_cam_obj[index.to(known_on)].to(device)
         T = (inverse(batch.T_cam_crop) @ T_cam_obj)[:, None].expand(-1, T_pred.shape[1], -1, -1)
-        T = _nearest(T_pred, T, self.symmetries, self.shapes, batch, together)
+        T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch, together)
         return Targets(T, self.weight[index.to(known_on)].to(device))
 
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
@@ -124,7 +133,7 @@ class PoseTable(TargetSource):
         return self.weight.cpu().numpy()[index] > 0
 
 
-def _nearest(
+def nearest_of_symmetric(
     T_pred: Float[Tensor, "batch poses 4 4"],
     T_target: Float[Tensor, "batch poses 4 4"],
     symmetries: Symmetries | None,
@@ -132,6 +141,7 @@ def _nearest(
     batch: CropBatch,
     together: bool,
 ) -> Float[Tensor, "batch poses 4 4"]:
+    """Of the poses that look like each target, the one nearest to its prediction, or to all of an instance's."""
     if symmetries is None or symmetries.trivial:
         return T_target
     points_m, own = shapes.points_m[batch.object_index], symmetries.of(batch.object_index)

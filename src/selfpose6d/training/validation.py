@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import nn
 
-from selfpose6d.crops.store import CropStore
+from selfpose6d.crops.joined import Crops
 from selfpose6d.network.pose_network import NetworkOutput
 from selfpose6d.training.loader import ProcessPart, Samples, step_generator
 from selfpose6d.training.recipe import Stage
@@ -25,7 +25,8 @@ class Validation:
 
     `monitored` names the measure that counts: the confidence-weighted distance of the poses to the recipe's own
     targets (for `paper` the weak distance to the network's resolved poses, for `verified` the distance to certified
-    labels), that of the refined poses, or the joint loss. No pose is read that the recipe does not train on.
+    labels; the data set's own frames of `mixed` and `teacher-student` as for `paper`), that of the refined poses, or
+    the joint loss. No pose is read that the recipe does not train on.
     """
 
     measures: dict[str, float]
@@ -42,7 +43,7 @@ def validate(
     network: nn.Module,
     context: StepContext,
     stage: Stage,
-    store: CropStore,
+    store: Crops,
     held_out: Int[np.ndarray, "held_out"],
     seed: int,
     autocast: Callable[[], AbstractContextManager],
