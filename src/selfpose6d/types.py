@@ -90,7 +90,8 @@ Status = Literal["certified", "ambiguous", "rejected"]
 MaskQuality = Literal["exact", "rough", "box"]
 """Of an instance's mask: its outline, an outline with errors, or a region that holds the object."""
 PoseSource = Literal["hypotheses", "search"]
-"""What a verified pose came from: a network's hypotheses, or the search that joined in where they left doubt."""
+"""What a pose came from where there were a network's hypotheses: these, or the search. Verification at test time starts
+from hypotheses, and the search takes over; annotation searches, and hypotheses lead to what the search had missed."""
 
 
 @dataclass(frozen=True)

@@ -260,7 +260,7 @@ def test_how_often_the_search_took_over_is_said(ycbv_sample, tmp_path, capsys):
         "hypotheses": 2,
         "search": 0,
     }
-    assert "the search took over for 2 of 4 poses (50.0 %)" in capsys.readouterr().out
+    assert "the search gave 2 of 4 poses (50.0 %)" in capsys.readouterr().out
 
 
 def test_bop_recalls(run, ycbv_sample, tmp_path):

@@ -251,7 +251,6 @@ def test_verified_estimates_carry_the_risk_that_was_asked_for(root, model, tmp_p
     ("options", "message"),
     [
         (["--recipe", "magic"], "unknown recipe, expected one of paper"),
-        (["--recipe", "verified"], "selfpose6d annotate"),
         (["--recipe", "supervised", "--labels", "somewhere"], "does not learn from labels"),
         (["--max-minutes", "3"], "either --max-steps N or --max-minutes N"),
         (["--objects", "9"], "no such model"),
@@ -278,6 +277,17 @@ def test_verified_estimates_carry_the_risk_that_was_asked_for(root, model, tmp_p
         (["--augment", "fog", "1"], "--augment fog: no such change"),
         (["--stage-fractions", "refiner", "1.5"], "fraction must be between 0 and 1"),
         (["--init", "nowhere"], "no checkpoint in nowhere"),
+        (["--synthetic", "."], "--synthetic: recipe paper has no synthetic part"),
+        (["--recipe", "mixed", "--synthetic", "nowhere"], "--synthetic nowhere: no split with true poses"),
+        (["--recipe", "mixed", "--synthetic-share", "0"], "without its synthetic part is recipe paper"),
+        (["--recipe", "mixed", "--synthetic-share", "0.1"], "a batch of 2 .* lacks one of its two parts"),
+        (["--recipe", "teacher-student", "--synthetic-share", "1"], "must be 0 or more and below 1"),
+        (["--recipe", "mixed", "--teacher-decay", "0.9"], "has no teacher in these stages"),
+        (["--recipe", "teacher-student", "--direction", "model-to-observed"], "takes no target"),
+        (
+            ["--recipe", "teacher-student", "--stages", "student"],
+            "needs a teacher that has learned something",
+        ),
     ],
 )
 def test_wrong_use_of_train_is_one_line(root, tmp_path, capsys, options, message):

@@ -36,7 +36,7 @@ def test_the_line_and_the_file(points_m):
     counted = Results(**(vars(results) | {"sources": count_sources(estimates, scores)}))
     (line,) = source_lines(Results.from_json(counted.to_json()))
     assert line == (
-        "the search took over for 2 of 3 poses (66.7 %); right (< 2 cm / < 10 % of the diameter): "
+        "the search gave 2 of 3 poses (66.7 %); right (< 2 cm / < 10 % of the diameter): "
         "50.0 / 50.0 % of these, 100.0 / 100.0 % of the 1 from hypotheses"
     )
 
@@ -45,6 +45,6 @@ def test_a_network_that_needed_no_search(points_m):
     estimates, scores = scored(points_m, ["hypotheses"] * 4)
     results = summarise(scores, (), "vertices", {}, True)
     (line,) = source_lines(Results(**(vars(results) | {"sources": count_sources(estimates, scores)})))
-    assert line.startswith("the search took over for 0 of 3 poses (0.0 %)")
+    assert line.startswith("the search gave 0 of 3 poses (0.0 %)")
     assert "- / - % of these" in line
     assert np.isnan(Share(0, 0).correct)

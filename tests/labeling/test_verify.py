@@ -12,7 +12,7 @@ from labeling.hand_made_calibration import GENEROUS
 from labeling.test_refine import add_m
 from selfpose6d.geometry.se3 import make_transform, retract
 from selfpose6d.labeling.certificate import CertificateOptions
-from selfpose6d.labeling.search import SearchOptions
+from selfpose6d.labeling.search import SearchOptions, refine_candidates
 from selfpose6d.labeling.verify import VerifyOptions, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.boxes import label_box
@@ -89,3 +89,79 @@ def test_a_hypothesis_a_little_off_is_refined_without_a_search(box):
     T = tilted_pose() @ retract(torch.tensor([0.004, -0.003, 0.002, 0.05, 0.03, -0.04]))
     found = verified(box, T, search_doubtful=False)
     assert add_m(box, found.T_cam_obj[None], tilted_pose())[0] < 0.002
+
+
+def searched(box, *starts: torch.Tensor):
+    """What searches found that ended at these poses, refined."""
+    one = observed(box, rendered_frame(box, tilted_pose()))
+    return [(one, refine_candidates(one, T[None], SearchOptions())) for T in starts]
+
+
+def with_hypotheses(box, found, T: torch.Tensor, **changes):
+    options = VerifyOptions(SearchOptions(), replace(CertificateOptions(), **changes))
+    return verify_module.certify_with_hypotheses(found, T, lambda pose: True, options)
+
+
+def test_a_hypothesis_joins_what_the_search_missed(box):
+    found = with_hypotheses(box, searched(box, lying_wrong()), tilted_pose()[None])
+    assert add_m(box, found.T_cam_obj[None], tilted_pose())[0] < 0.002
+    assert (found.certificate.status, found.certificate.source) == ("certified", "hypotheses")
+
+
+def test_wrong_hypotheses_change_nothing(box):
+    """They compete, and lose: the pose is the search's, and its own measures are what they were."""
+    found = searched(box, tilted_pose())
+    alone = verify_module.certify_after_searches(
+        found, lambda pose: True, SearchOptions(), CertificateOptions()
+    )
+    joined = with_hypotheses(box, found, torch.stack([lying_wrong(), lying_wrong() @ lying_wrong()]))
+    assert (joined.certificate.status, joined.certificate.source) == ("certified", "search")
+    torch.testing.assert_close(joined.T_cam_obj, alone.T_cam_obj)
+    assert joined.terms.total == pytest.approx(alone.terms.total, abs=1e-6)
+
+
+def test_all_is_searched_that_would_be_without_hypotheses(box):
+    """The first search is not enough and the second is: a third is not asked for, with hypotheses or without."""
+    wrong, right, never = searched(box, lying_wrong(), tilted_pose(), tilted_pose())
+    asked = []
+
+    def searches():
+        for index, one in enumerate((wrong, right, never)):
+            asked.append(index)
+            yield one
+
+    def is_enough(pose) -> bool:
+        return add_m(box, pose.T_cam_obj[None], tilted_pose())[0] < 0.002
+
+    options = VerifyOptions(SearchOptions(), CertificateOptions())
+    found = verify_module.certify_with_hypotheses(searches(), tilted_pose()[None], is_enough, options)
+    assert asked == [0, 1]
+    assert found.certificate.source == "search"
+
+
+@pytest.mark.parametrize(
+    ("alone_is", "better", "expected"),
+    [
+        ("certified", False, ("rejected", verify_module.CONTRADICTED, "search")),
+        ("ambiguous", False, ("ambiguous", "", "search")),
+        ("certified", True, ("certified", "", "hypotheses")),
+    ],
+)
+def test_another_pose_is_only_taken_where_it_fits_better(box, monkeypatch, alone_is, better, expected):
+    """What the evidence prefers but fits less does not move the pose, and takes its certificate."""
+    found = searched(box, tilted_pose())
+    alone = verify_module.certify_after_searches(
+        found, lambda pose: True, SearchOptions(), CertificateOptions()
+    )
+    alone = replace(alone, certificate=replace(alone.certificate, status=alone_is))
+    total = alone.terms.total + (0.1 if better else -0.1)
+    other = replace(alone, T_cam_obj=lying_wrong(), terms=replace(alone.terms, total=total))
+    other = replace(other, certificate=replace(other.certificate, status="certified"))
+    monkeypatch.setattr(
+        verify_module,
+        "certified_in_turn",
+        lambda searches, *_: (pose for _, pose in zip(searches, (alone, other), strict=True)),
+    )
+    taken = with_hypotheses(box, found, lying_wrong()[None])
+    assert (taken.certificate.status, taken.certificate.reason, taken.certificate.source) == expected
+    torch.testing.assert_close(taken.T_cam_obj, lying_wrong() if better else alone.T_cam_obj)

@@ -1,24 +1,28 @@
 """`selfpose6d annotate DATASET --out RUN`: automatic labels with certificates, resumable."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import OmitArgPrefixes
 
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.labeling.options import CertifyingOptions
+from selfpose6d.options import Unset
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
+    from selfpose6d.inference.predictor import Predictor
     from selfpose6d.labeling.annotate import AnnotateOptions
     from selfpose6d.objects.store import ObjectStore
     from selfpose6d.runs.folder import RunFolder
     from selfpose6d.runs.journal import JournalRecord
+    from selfpose6d.runs.kept import KeptRows
     from selfpose6d.selection import FrameId
 
 
@@ -41,6 +45,12 @@ class Command:
     """verified: search, render, certify. icp: the paper's PureICP baseline, one start, 50 iterations."""
     direction: Literal["observed-to-model", "model-to-observed"] = "observed-to-model"
     """Matching direction of --method icp."""
+    proposals: Unset[Path] = None
+    """A training run or .safetensors file, whose network's hypotheses compete with what the search finds: a pose of
+    theirs is taken where it fits better."""
+    keep: Unset[Path] = None
+    """An earlier annotate run of this split: its certified poses and a person's verdicts stay as they are, the other
+    instances are annotated again."""
     refinement: Literal["gauss-newton", "joint-loss"] = "gauss-newton"
     """Last refinement of --method verified: on the score's own residuals, or on the paper's joint loss (slower)."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
@@ -61,8 +71,15 @@ class Command:
 
         if self.workers < 0:
             raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
+        if self.proposals is not None and self.method == "icp":
+            raise UsageError(
+                "--proposals: --method icp has one start and compares nothing. Leave one of the two out."
+            )
         device = resolve_device(self.device)
         dataset = self.data.open("test")
+        frame_labeler_inputs(
+            self, dataset, device
+        )  # what is wrong with them is said before the slow work begins
         models = object_store(dataset, device)
         warn_about_objects(dataset, models)
         run = self._open_run(dataset)
@@ -83,13 +100,24 @@ class Command:
         options = AnnotateOptions(method=self.method, direction=self.direction, seed=self.seed, search=search)
         return self.certifying.applied(options)
 
-    def _open_run(self, dataset: "Dataset") -> "RunFolder":
+    def resolved(self) -> dict[str, Any]:
+        """Every option of how labels are made, for a run's configuration."""
         from selfpose6d.labeling.settings import resolved_options
+
+        return resolved_options(self.options())
+
+    def _open_run(self, dataset: "Dataset") -> "RunFolder":
         from selfpose6d.runs.config import RunContext, new_config
+        from selfpose6d.runs.files import find_checkpoint
         from selfpose6d.runs.folder import RunFolder
 
-        context = RunContext(dataset.root.resolve(), self.device)
-        options = resolved_options(self.options())
+        options, checkpoint = self.resolved(), None
+        if self.proposals is not None:  # absent: a run of before goes on
+            checkpoint = find_checkpoint(self.proposals).resolve()
+            options["proposals"] = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]
+        if self.keep is not None:
+            options["keep"] = str(self.keep.resolve())
+        context = RunContext(dataset.root.resolve(), self.device, checkpoint)
         config = new_config("annotate", self.data.config(dataset), options, context)
         return RunFolder.open(self.out, config)
 
@@ -145,9 +173,30 @@ def frame_labeler(
     command: Command, device: str, models: "ObjectStore | None" = None
 ) -> "Callable[[FrameId], JournalRecord]":
     """What labels one frame of the command's data set; made anew in every process."""
-    from selfpose6d.datasets.dataset import process_frame
-    from selfpose6d.labeling.annotate import annotate
+    from selfpose6d.inference.labeler import FrameLabeler
 
-    dataset, options = command.data.open("test"), command.options()
+    dataset = command.data.open("test")
+    network, kept = frame_labeler_inputs(command, dataset, device)
     models = models or object_store(dataset, device)
-    return lambda frame_id: process_frame(dataset, frame_id, lambda frame: annotate(frame, models, options))
+    return FrameLabeler(dataset, models, command.options(), network, kept)
+
+
+def frame_labeler_inputs(
+    command: Command, dataset: "Dataset", device: str
+) -> "tuple[Predictor | None, KeptRows]":
+    """The network that proposes, and the rows that are kept.
+
+    Raises:
+        CheckpointError: there is no such network, or it is one of other models.
+        UsageError: the run to keep is no annotate run, or one of another data set or split.
+        DataError: a file of it is missing or broken.
+    """
+    from selfpose6d.inference.predictor import Predictor
+    from selfpose6d.runs.kept import kept_rows
+
+    network, kept = None, {}
+    if command.proposals is not None:
+        network = Predictor.load(command.proposals, dataset.models, device=device)
+    if command.keep is not None:
+        kept = kept_rows(command.keep, dataset.fingerprint(), dataset.split)
+    return network, kept

@@ -1,6 +1,6 @@
 """`selfpose6d train DATASET --out RUN`: fit the pose network to a data set, with or without labels."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -8,10 +8,12 @@ from tyro.conf import OmitArgPrefixes
 
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
+from selfpose6d.labeling.options import CertifyingOptions
 from selfpose6d.options import Unset
 from selfpose6d.training.settings import RecipeSettings
 
 if TYPE_CHECKING:
+    from selfpose6d.cli import annotate
     from selfpose6d.training.recipe import Recipe
     from selfpose6d.training.session import TrainOptions
 
@@ -36,8 +38,9 @@ class Command:
     out: Unset[Path] = None
     """The run's folder: config.yaml, checkpoints/, log.jsonl, tensorboard/ (not needed with --summary)."""
     recipe: str = "paper"
-    """paper: the resolver's poses, no label. verified: --labels, no label by hand. supervised, densefusion
-    (unweighted fusion), synthetic (for rendered frames): true poses."""
+    """paper: the resolver's poses, no label. verified: certified poses, no label by hand. supervised, densefusion
+    (unweighted fusion), synthetic (for rendered frames): true poses. mixed, teacher-student: true poses of rendered
+    frames (--synthetic), none of the data set's own."""
     size: Literal["small", "paper"] = "small"
     """small: for CPUs. paper: DenseFusion's widths, 128 px crops, 1000 points."""
     max_steps: Unset[int] = None
@@ -53,7 +56,17 @@ class Command:
     """A training run or .safetensors file whose weights the network begins with, for another stage, data set or
     recipe: the same network; heads are taken over by object id, those of new objects start fresh."""
     labels: Unset[Path] = None
-    """The --out of an annotate run of the same split: certified poses, as its review.jsonl corrects them."""
+    """The --out of an annotate run of the same split: certified poses, as its review.jsonl corrects them (default:
+    recipe verified annotates by itself)."""
+    synthetic: Unset[Path] = None
+    """With --recipe mixed or teacher-student: a root of rendered frames of the same models, whose true poses are read;
+    the first of its splits train_synt, data_syn, train_pbr, train_render, train that has any (default: rendered once
+    from the data set's models, into the cache)."""
+    rounds: Unset[int] = None
+    """With --recipe verified: annotate and train this many times in turn (default: 1, with --labels none). What is not
+    certified is annotated again with the hypotheses of the network so far; all rounds share the steps or minutes, which
+    do not count annotating. --labels are those of the first round. rounds.jsonl has a row for each."""
+    certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     cache: Unset[Path] = None
     """Folder of cached crops (default: the user's cache directory)."""
     cache_gb: float = 64.0
@@ -78,7 +91,15 @@ class Command:
 
             print_network_summary(self.data.open("train"), self.size, recipe.network(self.size))
             return 0
-        return self._train(self._options(recipe))
+        options = self._options(recipe)
+        if self.rounds is None and (recipe.target != "labels" or self.labels is not None):
+            if self.certifying != CertifyingOptions():
+                raise UsageError(
+                    "--risk, --calibration, --mask-quality and --depth-noise-mm say how recipe verified annotates by "
+                    "itself, which this training does not. Leave them out, or add --rounds."
+                )
+            return self._train(options)
+        return self._train_in_rounds(options, 1 if self.rounds is None else self.rounds)
 
     def _options(self, recipe: "Recipe") -> "TrainOptions":
         from selfpose6d.crops.store import GIB, CacheOptions
@@ -94,7 +115,17 @@ class Command:
             )
         cache = CacheOptions(self.cache, int(self.cache_gb * GIB))
         limit = Limit(self.max_steps, self.max_minutes)
-        return TrainOptions(self.data, recipe, limit, self.size, self.labels, self.init, self.seed, cache)
+        return TrainOptions(
+            self.data,
+            recipe,
+            limit,
+            self.size,
+            self.labels,
+            self.init,
+            self.seed,
+            cache,
+            self.synthetic,
+        )
 
     def _train(self, options: "TrainOptions") -> int:
         from selfpose6d.backend import resolve_device
@@ -113,3 +144,50 @@ class Command:
             )
             print(f"next: selfpose6d estimate {self.out} {dataset.root} --split test --out RUN")
         return 0
+
+    def _train_in_rounds(self, options: "TrainOptions", count: int) -> int:
+        from selfpose6d.backend import resolve_device
+        from selfpose6d.reporting.console import decoding_bar
+        from selfpose6d.reporting.rounds_table import print_rounds, round_line
+        from selfpose6d.training.plan import FitResult
+        from selfpose6d.training.rounds import RoundsOptions, train_in_rounds
+        from selfpose6d.training.session import TrainOptions, make_fabric, train
+
+        assert self.out is not None
+        dataset, device = self.data.open("train"), resolve_device(self.device)
+        rounds = RoundsOptions(count, options, self._annotating(Path(), dataset.split).resolved(), device)
+
+        def annotate_run(out: Path, kept: Path | None, proposals: Path | None) -> None:
+            self._annotating(out, dataset.split, kept, proposals).run()
+
+        def train_run(options: TrainOptions, out: Path) -> FitResult:
+            fabric = make_fabric(device, self.precision)
+            with decoding_bar(len(dataset.frame_ids())) as advance:
+                return train(dataset, options, out, fabric, True, advance)
+
+        rows = []
+        for row in train_in_rounds(dataset, rounds, self.out, annotate_run, train_run, self.resume):
+            rows.append(row)
+            print(round_line(row), flush=True)
+        print_rounds(rows)
+        labels = self.out / rows[-1].labels
+        print(f"next: selfpose6d evaluate {labels} {dataset.root} --split {dataset.split}")
+        print(f"next: selfpose6d estimate {self.out} {dataset.root} --split test --out RUN")
+        return 0
+
+    def _annotating(
+        self, out: Path, split: str, kept: Path | None = None, proposals: Path | None = None
+    ) -> "annotate.Command":
+        """The annotate command of a round."""
+        from selfpose6d.cli import annotate
+
+        return annotate.Command(
+            replace(self.data, split=split),
+            out,
+            proposals=proposals,
+            keep=kept,
+            certifying=self.certifying,
+            overlays=0,
+            device=self.device,
+            seed=self.seed,
+        )

@@ -159,19 +159,34 @@ class Predictor:
 
     def predict(self, frame: Frame) -> list[PoseEstimate]:
         """One estimate per instance of the frame, in their order."""
-        with self._timed("crop"):
-            cropped = {instance.key: self._crop(frame, instance) for instance in frame.instances}
-            estimates = {key: crop for key, crop in cropped.items() if isinstance(crop, PoseEstimate)}
-            crops = [crop for crop in cropped.values() if isinstance(crop, NetworkCrop)]
-            batch = self._batch(crops) if crops else None
+        batch, estimates = self._cropped(frame)
         if batch is not None:
-            self.num_instances += len(crops)
             found = self._refine(batch, self._estimate(batch))
             kept = [instance for instance in frame.instances if instance.key not in estimates]
             seen = self._observed(frame)
             for index, instance in enumerate(kept):
                 estimates[instance.key] = self._finish(seen, instance, found, index)
         return [estimates[instance.key] for instance in frame.instances]
+
+    def propose(self, frame: Frame) -> dict[InstanceKey, Float[Tensor, "clusters 4 4"]]:
+        """Hypotheses for the annotator: of each instance its pixels' poses `T_cam_obj`, clustered, the best first.
+
+        Nothing of instances that it does not know, or whose crop has too little depth.
+        """
+        batch, others = self._cropped(frame)
+        if batch is None:
+            return {}
+        keys = [instance.key for instance in frame.instances if instance.key not in others]
+        return dict(zip(keys, self._estimate(batch).T_cam_obj, strict=True))
+
+    def _cropped(self, frame: Frame) -> tuple[CropBatch | None, dict[InstanceKey, PoseEstimate]]:
+        """What the network is shown, in the instances' order, and why the others have no pose."""
+        with self._timed("crop"):
+            cropped = {instance.key: self._crop(frame, instance) for instance in frame.instances}
+            crops = [crop for crop in cropped.values() if isinstance(crop, NetworkCrop)]
+            batch = self._batch(crops) if crops else None
+        self.num_instances += len(crops)
+        return batch, {key: crop for key, crop in cropped.items() if isinstance(crop, PoseEstimate)}
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

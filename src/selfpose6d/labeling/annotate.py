@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.so3 import random_rotation
@@ -18,7 +20,9 @@ from selfpose6d.labeling.pure_icp import pure_icp
 from selfpose6d.labeling.search import SearchOptions
 from selfpose6d.labeling.verify import (
     Found,
+    VerifyOptions,
     certify_after_searches,
+    certify_with_hypotheses,
     is_plausible,
     observations,
     search_observations,
@@ -27,9 +31,11 @@ from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.objects.store import prepared
 from selfpose6d.resolver.icp import Direction
-from selfpose6d.types import Frame, Instance, LabeledPose, MaskQuality
+from selfpose6d.types import Frame, Instance, InstanceKey, LabeledPose, MaskQuality
 
 Method = Literal["verified", "icp"]
+Hypotheses = Float[Tensor, "hypotheses 4 4"]
+"""`T_cam_obj` of a network for one instance, metres, its best first."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,10 @@ class AnnotateOptions:
 
 
 def annotate(
-    frame: Frame, meshes: Mapping[int, Mesh | ObjectModel], options: AnnotateOptions | None = None
+    frame: Frame,
+    meshes: Mapping[int, Mesh | ObjectModel],
+    options: AnnotateOptions | None = None,
+    proposals: Mapping[InstanceKey, Hypotheses] | None = None,
 ) -> list[LabeledPose]:
     """Label every instance of a frame.
 
@@ -78,13 +87,18 @@ def annotate(
         frame: colours, depth in metres (0: unknown), intrinsics and visible masks.
         meshes: per object id its mesh (prepared at its first use and kept, on disk too) or its `ObjectModel`.
         options: how labels are made.
+        proposals: a network's hypotheses, of some instances; they compete with what is searched and never lead to
+            another pose that fits less (`certify_with_hypotheses` says what a certificate promises then).
 
     Returns:
         One entry per instance, in their order; `valid=False` with a reason where no pose can be given.
     """
-    options = options or AnnotateOptions()
+    options, proposals = options or AnnotateOptions(), proposals or {}
     seen = ObservedFrame.of(frame, options.depth_noise_m)
-    return [_annotate_instance(seen, instance, meshes, options) for instance in frame.instances]
+    return [
+        _annotate_instance(seen, instance, meshes, options, proposals.get(instance.key))
+        for instance in frame.instances
+    ]
 
 
 def _annotate_instance(
@@ -92,20 +106,28 @@ def _annotate_instance(
     instance: Instance,
     meshes: Mapping[int, Mesh | ObjectModel],
     options: AnnotateOptions,
+    proposals: Hypotheses | None,
 ) -> LabeledPose:
     obj_id = instance.key.obj_id
     if obj_id not in meshes:
         return LabeledPose.none(instance.key, f"no model for object {obj_id}")
     model = prepared(meshes[obj_id])
     start_s = time.perf_counter()
-    found = (_by_icp if options.method == "icp" else find_pose)(seen, instance, model, options)
+    if options.method == "icp":
+        found = _by_icp(seen, instance, model, options)
+    else:
+        found = find_pose(seen, instance, model, options, proposals)
     return replace(_label(instance, found), time_s=time.perf_counter() - start_s)
 
 
 def find_pose(
-    seen: ObservedFrame, instance: Instance, model: ObjectModel, options: AnnotateOptions
+    seen: ObservedFrame,
+    instance: Instance,
+    model: ObjectModel,
+    options: AnnotateOptions,
+    proposals: Hypotheses | None = None,
 ) -> CertifiedPose | LabeledPose:
-    """Search, render, certify one instance; or no pose, because."""
+    """Search, render, certify one instance, with the hypotheses of a network if there are any; or no pose, because."""
     generator = options.generator(instance)
     found = observations(seen, instance, model, options.mask_quality, options.observation, generator)
     if isinstance(found, LabeledPose):
@@ -119,7 +141,10 @@ def find_pose(
             R_offset = random_rotation(generator).to(model.device)
             yield search_observations(again, options.search, R_offset)
 
-    return certify_after_searches(searches(), is_plausible, options.search, options.certificate)
+    if proposals is None:
+        return certify_after_searches(searches(), is_plausible, options.search, options.certificate)
+    T_cam_obj, how = proposals.to(model.device).float(), VerifyOptions(options.search, options.certificate)
+    return certify_with_hypotheses(searches(), T_cam_obj, is_plausible, how)
 
 
 def _by_icp(

@@ -1,5 +1,5 @@
-"""From an instance to a certified pose: observe, search and certify, again while it is in doubt; and verification at
-test time, which starts from a network's hypotheses. The network's own pose competes as it is.
+"""From an instance to a certified pose: observe, search and certify, again while it is in doubt. A network's hypotheses
+may compete with what was searched, and at test time verification starts from them; its own pose competes as it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +32,10 @@ NOT_SEARCHED = (
     "not searched: the visible surface could slide along itself, and hypotheses alone do not show how far"
 )
 """Why a pose of hypotheses alone stays uncertified that their certificate would pass."""
+CONTRADICTED = (
+    "among the network's hypotheses there is another pose that the evidence prefers, though it scores less"
+)
+"""Why a pose that the search alone certified is not certified with hypotheses beside it."""
 Found = tuple[Observation, ScoredPoses]
 """What a search found, and of which observation."""
 
@@ -167,6 +171,54 @@ def certified_in_turn(
         yield best
 
 
+def certify_with_hypotheses(
+    searches: Iterable[Found],
+    T_cam_obj: Float[Tensor, "hypotheses 4 4"],
+    is_enough: Callable[[CertifiedPose], bool],
+    options: VerifyOptions,
+) -> CertifiedPose:
+    """As `certify_after_searches`, then certified once more with what comes of a network's hypotheses beside it.
+
+    All is searched that would be without hypotheses: they add competing candidates and take none away. So a pose that
+    the search finds itself is as hard to certify or harder, and the threshold is the calibrated one; only a pose that
+    the search had missed can be certified instead, by its own evidence. The hypotheses never lead to another pose that
+    fits less than that of the search: then this one stays, and is not certified if the evidence speaks for the other.
+    What the calibration does not cover is choice: of instances that failed once, those that pass at a second try are
+    not a sample like its scenes'. Their precision is for `evaluate` to measure.
+
+    `source` says `hypotheses` where the pose is another one than the search's.
+    """
+    enough, last = False, None
+
+    def in_turn() -> Iterator[Found]:
+        nonlocal last
+        for last in searches:
+            yield last
+            if enough:
+                break
+        assert last is not None, "at least one search"
+        yield last[0], _refined_hypotheses(last[0], T_cam_obj, options)
+
+    alone, joined = None, None
+    for pose in certified_in_turn(in_turn(), options.search, options.certificate):
+        alone, joined = joined, pose
+        enough = is_enough(pose)
+    assert last, "at least one search"
+    assert alone, "certified before the hypotheses"
+    assert joined, "and with them"
+    return _not_worse(last[0], alone, joined)
+
+
+def _not_worse(observation: Observation, alone: CertifiedPose, joined: CertifiedPose) -> CertifiedPose:
+    """The pose with hypotheses, unless it is another one than without and fits less."""
+    if _is_same(observation, alone, joined):
+        return _from(joined, "search")
+    if _fit(joined) >= _fit(alone):
+        return _from(joined, "hypotheses")
+    certified = alone.certificate.status == "certified"
+    return _from(_rejected(alone, CONTRADICTED) if certified else alone, "search")
+
+
 def _fit(pose: CertifiedPose) -> float:
     assert pose.terms is not None
     return pose.terms.total + pose.terms.explained + pose.terms.outline
@@ -188,10 +240,7 @@ def verify(
     first = observations[0]
 
     def searches() -> Iterator[Found]:
-        refined = refine_candidates(first, _candidates(first, T_cam_obj, options), options.search)
-        own = Candidates(first.model, first.fine, T_cam_obj[:1])
-        scored = ScoredPoses(own.T_cam_obj, score(render_candidates(own), options.search.weights))
-        yield first, refined.join(scored)
+        yield first, _refined_hypotheses(first, T_cam_obj, options)
         yield search_observations(observations, options.search)
 
     poses = certified_in_turn(searches(), options.search, options.certificate)
@@ -204,6 +253,15 @@ def verify(
         return _from(_rejected(alone, NOT_SEARCHED) if slides else alone, "hypotheses")
     best = next(poses)
     return _from(best, "hypotheses" if _is_same(first, alone, best) else "search")
+
+
+def _refined_hypotheses(
+    observation: Observation, T_cam_obj: Float[Tensor, "hypotheses 4 4"], options: VerifyOptions
+) -> ScoredPoses:
+    """What comes of the hypotheses, and the first of them as it is."""
+    refined = refine_candidates(observation, _candidates(observation, T_cam_obj, options), options.search)
+    own = Candidates(observation.model, observation.fine, T_cam_obj[:1])
+    return refined.join(ScoredPoses(own.T_cam_obj, score(render_candidates(own), options.search.weights)))
 
 
 def _could_slide(observation: Observation, pose: CertifiedPose) -> bool:

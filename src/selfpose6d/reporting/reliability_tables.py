@@ -45,7 +45,7 @@ def claim_lines(results: Results) -> list[str]:
 
 
 def source_lines(results: Results) -> list[str]:
-    """How often the search took over from a network's hypotheses, and what either's poses are worth; none where nothing
+    """How many poses the search gave and how many a network's hypotheses, and what they are worth; none where nothing
     says it.
     """
     if not results.sources:
@@ -54,7 +54,7 @@ def source_lines(results: Results) -> list[str]:
     total = alone + searched
     taken = percent(searched / total if total else math.nan)
     return [
-        f"the search took over for {searched} of {total} poses ({taken} %); right (< 2 cm / < 10 % of the diameter): "
+        f"the search gave {searched} of {total} poses ({taken} %); right (< 2 cm / < 10 % of the diameter): "
         f"{_right(results, 'search')} % of these, {_right(results, 'hypotheses')} % of the {alone} from hypotheses"
     ]
 

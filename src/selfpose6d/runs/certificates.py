@@ -77,20 +77,8 @@ def load_labels(run: Path, fingerprint: str, split: str) -> dict[InstanceKey, La
         UsageError: the run is of another data set or split, or has no certified label.
         DataError: a file of the run is missing or broken.
     """
-    config, files = read_config(run), RunFiles(run)
-    if config.command != "annotate":
-        raise UsageError(
-            f"{run} was made by {config.command}, not annotate. Pass an annotate run to --labels."
-        )
-    if config.data.split != split:
-        raise UsageError(
-            f"{run} labels split {config.data.split}, training reads split {split}. Annotate split {split} first."
-        )
-    if config.data.fingerprint != fingerprint:
-        raise UsageError(
-            f"{run} labels another data set (fingerprint {config.data.fingerprint}, expected {fingerprint}). "
-            "Annotate this data set first."
-        )
+    require_labels_of(run, fingerprint, split)
+    files = RunFiles(run)
     review = read_review(files.review)
     labels = (reviewed(label, review) for label in read_certificates(files.certificates))
     certified = {label.key: label for label in labels if label.certificate.status == "certified"}
@@ -99,6 +87,28 @@ def load_labels(run: Path, fingerprint: str, split: str) -> dict[InstanceKey, La
             f"{run} has no certified label. Look at its {files.certificates.name} for the reasons."
         )
     return certified
+
+
+def require_labels_of(run: Path, fingerprint: str, split: str, option: str = "--labels") -> None:
+    """Refuse a run that is no `annotate` run of this data set and split; `option` is where it was given.
+
+    Raises:
+        UsageError: says what it is.
+    """
+    config, reader = read_config(run), "training reads" if option == "--labels" else "this is"
+    if config.command != "annotate":
+        raise UsageError(
+            f"{run} was made by {config.command}, not annotate. Pass an annotate run to {option}."
+        )
+    if config.data.split != split:
+        raise UsageError(
+            f"{run} labels split {config.data.split}, {reader} split {split}. Annotate split {split} first."
+        )
+    if config.data.fingerprint != fingerprint:
+        raise UsageError(
+            f"{run} labels another data set (fingerprint {config.data.fingerprint}, expected {fingerprint}). "
+            "Annotate this data set first."
+        )
 
 
 def _label(row: dict[str, Any], name: str) -> LabeledPose:
@@ -152,8 +162,19 @@ def reviewed(label: LabeledPose, review: dict[InstanceKey, Verdict]) -> LabeledP
     verdict = review.get(label.key)
     if verdict is None:
         return label
-    status: Status = "certified" if verdict == "accept" else "rejected"
-    return replace(label, certificate=replace(label.certificate, status=status, reason=f"review: {verdict}"))
+    status, reason = _as_reviewed(verdict)
+    return replace(label, certificate=replace(label.certificate, status=status, reason=reason))
+
+
+def reviewed_row(row: dict[str, Any], verdict: Verdict | None) -> dict[str, Any]:
+    """A row of `certificates.jsonl` with the status that the verdict gives it, if there is one."""
+    return (
+        row if verdict is None else row | dict(zip(("status", "reason"), _as_reviewed(verdict), strict=True))
+    )
+
+
+def _as_reviewed(verdict: Verdict) -> tuple[Status, str]:
+    return "certified" if verdict == "accept" else "rejected", f"review: {verdict}"
 
 
 def _pose_fields(T_cam_obj: np.ndarray) -> dict[str, list[float]]:

@@ -52,6 +52,10 @@ class RunFiles:
     """What a training said on its way."""
     tensorboard = _Inside("tensorboard")
     """The same for TensorBoard."""
+    rounds = _Inside("rounds.jsonl")
+    """What came of each round of self-training."""
+    rounds_folder = _Inside("rounds")
+    """Folder of the rounds' labels and of all their trainings but the last."""
     training_state = _Inside("checkpoints", "last.state")
     """All that a training needs to go on."""
 

@@ -1,0 +1,82 @@
+"""Labels that a later run keeps: certified ones to the last digit, and what a person said."""
+
+import json
+from pathlib import Path
+
+import pytest
+from labels import label
+from written import write_certificates
+
+from selfpose6d.errors import UsageError
+from selfpose6d.runs.config import DataConfig, RunContext, new_config
+from selfpose6d.runs.folder import RunFolder
+from selfpose6d.runs.kept import kept_rows
+from selfpose6d.selection import FrameId
+
+STATUSES = ("certified", "rejected", "ambiguous", "certified", "rejected")
+
+
+@pytest.fixture
+def labelled(tmp_path) -> Path:
+    """An annotate run: objects 1 to 5 in one frame, of these statuses."""
+    run = tmp_path / "labels"
+    config = new_config("annotate", DataConfig("train", "abc"), {}, RunContext(tmp_path, "cpu"))
+    RunFolder.open(run, config)
+    labels = [label(3, 7, i + 1, status=status, split="train") for i, status in enumerate(STATUSES)]
+    write_certificates(run / "certificates.jsonl", labels)
+    return run
+
+
+def kept(run: Path) -> dict[int, dict]:
+    rows = kept_rows(run, "abc", "train")
+    assert set(rows) == {FrameId(3, 7)}
+    return {key.obj_id: row for key, row in rows[FrameId(3, 7)].items()}
+
+
+def test_certified_rows_are_kept_as_they_are(labelled):
+    stored = [json.loads(line) for line in (labelled / "certificates.jsonl").read_text().splitlines()]
+    assert kept(labelled) == {1: stored[0], 4: stored[3]}
+
+
+def test_the_name_is_left_to_the_run_that_keeps(labelled):
+    path = labelled / "certificates.jsonl"
+    rows = [json.loads(line) | {"name": "drill"} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "name" not in kept(labelled)[1]
+
+
+def test_a_persons_verdict_is_kept_either_way(labelled):
+    verdicts = {1: "reject", 2: "accept", 5: "reject"}
+    lines = [
+        {"split": "train", "scene_id": 3, "im_id": 7, "obj_id": i, "inst_id": 0, "verdict": verdict}
+        for i, verdict in verdicts.items()
+    ]
+    (labelled / "review.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = {i: (row["status"], row["reason"]) for i, row in kept(labelled).items()}
+    assert found == {
+        1: ("rejected", "review: reject"),
+        2: ("certified", "review: accept"),
+        4: ("certified", "why"),
+        5: ("rejected", "review: reject"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "split", "message"),
+    [
+        ("other", "train", "labels another data set"),
+        ("abc", "test", "labels split train, this is split test"),
+    ],
+)
+def test_labels_of_other_data_are_refused(labelled, fingerprint, split, message):
+    with pytest.raises(UsageError, match=message):
+        kept_rows(labelled, fingerprint, split)
+
+
+def test_runs_of_other_commands_are_refused(tmp_path):
+    config = new_config("estimate", DataConfig("train", "abc"), {}, RunContext(tmp_path, "cpu"))
+    RunFolder.open(tmp_path / "run", config)
+    with pytest.raises(
+        UsageError, match=r"was made by estimate, not annotate\. Pass an annotate run to --keep"
+    ):
+        kept_rows(tmp_path / "run", "abc", "train")
