@@ -8,26 +8,14 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "network"))
 
-from networks import TINY
 from small_roots import write_bop
 
 from selfpose6d.cli import reproduce as command
 from selfpose6d.cli.main import main
-from selfpose6d.network.config import SIZES
-from selfpose6d.objects import shapes
 from selfpose6d.runs.config import read_config
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_and_own(tmp_path_factory):
-    """A network and grids for tests, and caches in a folder of the test's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SIZES, "small", TINY)
-        patch.setattr(shapes, "GRID_CELLS", 24)
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("small_and_own")
 
 
 STEPS = "12"

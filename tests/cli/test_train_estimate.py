@@ -20,20 +20,11 @@ from selfpose6d.cli.main import main
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.labeling.calibration import default_calibration
 from selfpose6d.network.config import SIZES
-from selfpose6d.objects import shapes
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.config import read_config
 from selfpose6d.runs.predictions import read_predictions, read_skipped
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_and_own(tmp_path_factory):
-    """A network and grids for tests, and caches in a folder of the test's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SIZES, "small", TINY)
-        patch.setattr(shapes, "GRID_CELLS", 24)
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("small_and_own")
 
 
 @pytest.fixture(scope="module")

@@ -2,34 +2,20 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "network"))
-
-from networks import TINY
-
 from selfpose6d.cli.main import main
-from selfpose6d.network.config import SIZES
-from selfpose6d.objects import shapes
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.config import read_config
 
 OPTIONS = ["--recipe", "verified", "--rounds", "2", "--max-steps", "4", "--batch", "2", "--device", "cpu"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small_and_own(tmp_path_factory):
-    """A network and grids for tests, and caches in a folder of the test's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(SIZES, "small", TINY)
-        patch.setattr(shapes, "GRID_CELLS", 24)
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("small_and_own")
 
 
 @pytest.fixture(scope="module")
