@@ -9,6 +9,7 @@ from selfpose6d.cli.main import parse
 from selfpose6d.cli.train import Command
 from selfpose6d.network.config import PAPER
 from selfpose6d.objects.shapes import build_object_shapes
+from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.training import sources
 from selfpose6d.training.adapt import adapt_recipe
 from selfpose6d.training.recipe import Recipe, find_recipe
@@ -105,11 +106,12 @@ def test_the_resolvers_iterations_reach_it(options, iterations, dataset, cache):
     from selfpose6d.crops.store import open_crop_store
 
     store, shapes = open_crop_store(dataset, 32, cache), build_object_shapes([cube()])
+    symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh)
     recipe = recipe_of(*options)
-    source = sources.make_target_source(recipe, dataset, {}, store, shapes)
+    source = sources.make_target_source(recipe, dataset, {}, store, shapes, symmetries)
     assert isinstance(source, IterativeAnnotationResolver)
     assert source.options.iterations == iterations
     assert source.symmetries is not None
-    literal = sources.make_target_source(recipe_of("--literal"), dataset, {}, store, shapes)
+    literal = sources.make_target_source(recipe_of("--literal"), dataset, {}, store, shapes, symmetries)
     assert isinstance(literal, IterativeAnnotationResolver)
     assert literal.symmetries is None

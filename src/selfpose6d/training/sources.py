@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from selfpose6d.crops.joined import Crops, JoinedCrops
 from selfpose6d.crops.store import CropStore
 from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.geometry.symmetric_poses import Symmetries
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.objects.shapes import ObjectShapes
@@ -44,11 +45,11 @@ def make_sources(
     What a teacher's student is measured by is the distance to its own resolved poses: the distance to a teacher that
     follows it is least where it has learned nothing yet.
     """
-    own = make_target_source(recipe, dataset, labels, store, shapes)
-    if synthetic is None:
-        return Sources(own, own)
     symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh)
     symmetries = symmetries.to(shapes.points_m.device)
+    own = make_target_source(recipe, dataset, labels, store, shapes, symmetries)
+    if synthetic is None:
+        return Sources(own, own)
     T_cam_obj, weight = ground_truth_poses(synthetic.dataset, synthetic.store.keys)
     truth = PoseTable(T_cam_obj, weight, symmetries, shapes)
     held_out = PartTargets(own, truth, len(store))
@@ -65,10 +66,9 @@ def make_target_source(
     labels: Mapping[InstanceKey, LabeledPose],
     store: CropStore,
     shapes: ObjectShapes,
+    symmetries: Symmetries,
 ) -> TargetSource:
     """What the data set's own frames are compared with; the resolver also where a teacher is to come."""
-    device = shapes.points_m.device
-    symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh).to(device)
     if recipe.target in ("resolver", "teacher"):
         options = ResolverOptions(iterations=recipe.resolver_iterations, direction=recipe.direction)
         return IterativeAnnotationResolver(shapes, options, symmetries if recipe.symmetric_targets else None)
