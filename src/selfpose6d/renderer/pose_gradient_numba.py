@@ -35,7 +35,10 @@ def add_row_gradients(
 def _add_row(
     vertices, faces, T, K, face_id, rgb, depth_m, g_rgb, g_mask, g_depth, size, row, total
 ):  # pragma: no cover - compiled
-    """Forces of a row of pixels: of each sample with its neighbours to the right and below."""
+    """Forces of a row of pixels: of each sample with its neighbours to the right and below.
+
+    Written out: with the flux as a function of its own the loop takes three times as long (25 and 72 ms for 16 images).
+    """
     samples_height, samples_width = face_id.shape
     weight, gap = 1.0 / size**2, GAP_PX / K[0, 0]
     for column in range(g_mask.shape[1]):

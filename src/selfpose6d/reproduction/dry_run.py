@@ -8,7 +8,7 @@ from pathlib import Path
 from selfpose6d.crops.crop import record_dtype
 from selfpose6d.errors import UsageError
 from selfpose6d.network.config import SIZES
-from selfpose6d.processes import available_cores
+from selfpose6d.processes import default_workers
 from selfpose6d.reporting.tables import ABSENT, TextTable
 from selfpose6d.reproduction.budget import Rates
 from selfpose6d.reproduction.data import RunCommand, TableData, capped, open_data
@@ -138,7 +138,7 @@ def _lines(request: Request, measured: Measured) -> Sequence[str]:
     per_instance = ", ".join(f"{name} {1e3 * s:.0f}" for name, s in rates.instance_s.items())
     return (
         f"memory: {measured.peak_mb / 1000:.1f} GB in this process so far; annotating takes as much in each of "
-        f"{available_cores()} processes, a training about as much again",
+        f"{default_workers()} processes, a training about as much again",
         f"measured on {measured.instances} instances: ms an instance: {per_instance}; cutting a frame's crops "
         f"{1e3 * rates.crop_frame_s:.0f} ms",
         f"nothing was written to {request.out}",

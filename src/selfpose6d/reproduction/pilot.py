@@ -22,7 +22,7 @@ from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.store import ObjectStore
 from selfpose6d.objects.table import object_table
-from selfpose6d.processes import available_cores
+from selfpose6d.processes import default_workers
 from selfpose6d.reproduction.budget import Rates
 from selfpose6d.reproduction.parts import Part
 from selfpose6d.reproduction.plan import Column, Plan
@@ -98,7 +98,7 @@ def _instance_seconds(
 
 
 def _workers(device: str) -> int:
-    return available_cores() if device == "cpu" else 1
+    return default_workers() if device == "cpu" else 1
 
 
 def _icp(column: Column) -> AnnotateOptions:
