@@ -21,11 +21,11 @@ from scipy.spatial import KDTree
 from provenance import print_provenance, provenance
 from selfpose6d.backend import Backend
 from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid
+from selfpose6d.geometry.rigid_fit import rigid_fit
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.geometry.so3 import random_rotations, super_fibonacci
 from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.meshes.sampling import sample_surface
-from selfpose6d.resolver.fit import rigid_fit
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
 REPEATS = 9

@@ -18,7 +18,7 @@ from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.labeling.calibration import default_calibration
 from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose
 from selfpose6d.network.checkpoint import save_network
-from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.network.interface import ObjectTable
 from selfpose6d.objects import shapes
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import load_known_meshes, object_table, require_all_meshes

@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid, stack_nearest_grids
-from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.estimator import NetworkInput, ObjectTable, PoseEstimator
+from selfpose6d.network.config import DenseFusionConfig
+from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.interface import NetworkInput, ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
 
 OBJECTS = ObjectTable((1, 5), (0.2, 0.1), ((0.0, 0.0, 0.0), (0.01, 0.02, -0.03)))
-TINY = NetworkConfig(
+TINY = DenseFusionConfig(
     crop_px=32,
     num_points=24,
     stage_channels=(8, 8, 16, 16),
@@ -24,12 +25,14 @@ TINY = NetworkConfig(
 )
 
 
-def build(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, seed: int = 0) -> PoseEstimator:
+def build(config: DenseFusionConfig = TINY, objects: ObjectTable = OBJECTS, seed: int = 0) -> PoseEstimator:
     """An estimator with reproducible weights; no residual branch is zero, so that every part matters."""
     return build_both(config, objects, seed).estimator
 
 
-def build_both(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, seed: int = 0) -> PoseNetwork:
+def build_both(
+    config: DenseFusionConfig = TINY, objects: ObjectTable = OBJECTS, seed: int = 0
+) -> PoseNetwork:
     """Estimator and refiner with reproducible weights, none of them zero."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -47,7 +50,7 @@ def shapes(objects: int) -> NearestGrid:
     return stack_nearest_grids([build_nearest_grid(some, np.zeros_like(some), cells=8) for some in points])
 
 
-def random_input(batch: int, config: NetworkConfig = TINY, seed: int = 1) -> NetworkInput:
+def random_input(batch: int, config: DenseFusionConfig = TINY, seed: int = 1) -> NetworkInput:
     """Random crops, points within 10 cm, objects in turn."""
     generator = torch.Generator().manual_seed(seed)
     return NetworkInput(

@@ -5,7 +5,7 @@ import torch
 from networks import OBJECTS, TINY, build_both
 
 from selfpose6d.errors import UsageError
-from selfpose6d.network.config import PAPER, SIZES, SMALL, NetworkConfig
+from selfpose6d.network.config import PAPER, SIZES, SMALL, DenseFusionConfig
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.network.summary import PARTS, count_parameters, summarise
 
@@ -46,4 +46,4 @@ def test_the_sizes_share_one_structure():
 )
 def test_nonsense_is_refused(change):
     with pytest.raises(UsageError, match=r"must|need"):
-        NetworkConfig(**{**vars(TINY), **change})
+        DenseFusionConfig(**{**vars(TINY), **change})

@@ -10,7 +10,7 @@ from training_runs import run, short, weights
 from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.network.checkpoint import save_network
 from selfpose6d.network.config import SIZES
-from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.transfer import require_same_structure, shared_objects, take_over
 from selfpose6d.training import session
 from selfpose6d.training.recipe import JOINT_LOSS

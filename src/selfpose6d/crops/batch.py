@@ -10,7 +10,7 @@ from torch import Tensor
 
 from selfpose6d.geometry.camera import crop_intrinsics
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
-from selfpose6d.network.estimator import NetworkInput
+from selfpose6d.network.interface import NetworkInput
 
 # pixels near the median depth; with fewer (a choice), the rest of the mask is sampled too
 _MIN_LEFT = 16

@@ -14,7 +14,7 @@ from torch import Tensor
 from selfpose6d.errors import CheckpointError, SelfPose6DError
 from selfpose6d.files import write_whole
 from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
 
 FORMAT = 2

@@ -1,42 +1,73 @@
-"""The two sizes of the pose network, as frozen configurations."""
+"""The pose networks' structures, as frozen configurations: two architectures in two sizes."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from selfpose6d.errors import UsageError
 
 Norm = Literal["none", "group", "batch"]
 Size = Literal["small", "paper"]
+Architecture = Literal["dense-fusion", "coordinates"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Everything that fixes the network's structure; a checkpoint stores it."""
+    """What fixes a network's structure and both architectures share; a checkpoint stores it."""
+
+    architecture: ClassVar[Architecture]
 
     crop_px: int
     """Side of the square crop, pixels; a multiple of 8."""
     num_points: int
     """Sampled pixels per instance (the paper's Np)."""
+    colour_channels: int = 32
+    """Channels of the colour embedding of a pixel."""
+    fusion_channels: tuple[int, int]
+    """Channels of each branch at the two fusion levels."""
+    global_channels: tuple[int, int]
+    """Channels of the shared layers before the average over the points."""
+    refiner_channels: tuple[int, int]
+    """Hidden channels of the refinement network's two branches."""
+    refiner_residuals: bool = True
+    """Tell the refinement network of each point also where the nearest point of the model is; False is the paper's
+    input, the points alone."""
+    weighted: bool = True
+    """Weigh both branches pixel by pixel before they are joined, Eq. (1); False is DenseFusion."""
+
+    def __post_init__(self) -> None:
+        if self.crop_px % 8 or self.crop_px < 32:
+            raise UsageError(f"crop_px must be a multiple of 8 from 32 on, got {self.crop_px}.")
+        if self.num_points < 1:
+            raise UsageError(f"need points >= 1, got {self.num_points}.")
+
+    @staticmethod
+    def from_json(stored: Mapping[str, Any]) -> "NetworkConfig":
+        """The configuration that a file holds; one that names no architecture is of the first."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        kind = ARCHITECTURES[values.pop("architecture", DenseFusionConfig.architecture)]
+        return kind(num_points=values.pop("points"), **values)
+
+    def to_json(self) -> dict[str, Any]:
+        """For files, where the number of points is called `points`."""
+        values = {"points" if name == "num_points" else name: value for name, value in asdict(self).items()}
+        return {"architecture": self.architecture, **values}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseFusionConfig(NetworkConfig):
+    """The paper's network: one pose a pixel, regressed from colours and points fused pixel by pixel."""
+
+    architecture = "dense-fusion"
+
     stage_channels: tuple[int, int, int, int]
     """Channels of the four ResNet-18 stages."""
     psp_channels: int
     """Channels after the pyramid pooling's bottleneck."""
     decoder_channels: tuple[int, ...]
     """Channels after each doubling of the colour map's resolution; three doublings return to the crop's."""
-    fusion_channels: tuple[int, int]
-    """Channels of each branch at the two fusion levels."""
-    global_channels: tuple[int, int]
-    """Channels of the shared layers before the average over the points."""
     head_channels: tuple[int, int, int]
     """Hidden channels of the rotation, translation and confidence branches."""
-    refiner_channels: tuple[int, int]
-    """Hidden channels of the refinement network's two branches."""
-    refiner_residuals: bool = True
-    """Tell the refinement network of each point also where the nearest point of the model is; False is the paper's
-    input, the points alone."""
-    colour_channels: int = 32
-    """Channels of the colour embedding of a pixel."""
     psp_bins: tuple[int, ...] = (1, 2, 3, 6)
     """Grid sizes of the pyramid pooling."""
     norm: Norm = "none"
@@ -47,28 +78,13 @@ class NetworkConfig:
     """Learn the slope of the decoder's activations, as DenseFusion does; plain ReLU is cheaper on CPUs."""
     dropout: float = 0.3
     """Fraction of channels dropped after the pyramid pooling; half of it after each doubling."""
-    weighted: bool = True
-    """Weigh both branches pixel by pixel before they are joined, Eq. (1); False is DenseFusion."""
 
     def __post_init__(self) -> None:
-        if self.crop_px % 8 or self.crop_px < 32:
-            raise UsageError(f"crop_px must be a multiple of 8 from 32 on, got {self.crop_px}.")
+        super().__post_init__()
         if not 1 <= len(self.decoder_channels) <= 3:
             raise UsageError(f"decoder_channels must have 1 to 3 entries, got {len(self.decoder_channels)}.")
-        if self.num_points < 1 or not 0 <= self.dropout < 1:
-            raise UsageError(
-                f"need points >= 1 and 0 <= dropout < 1, got {self.num_points} and {self.dropout}."
-            )
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "NetworkConfig":
-        """The configuration that a file holds."""
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-        return cls(num_points=values.pop("points"), **values)
-
-    def to_json(self) -> dict[str, Any]:
-        """For files, where the number of points is called `points`."""
-        return {"points" if name == "num_points" else name: value for name, value in asdict(self).items()}
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"need 0 <= dropout < 1, got {self.dropout}.")
 
     @property
     def map_stride(self) -> int:
@@ -76,7 +92,7 @@ class NetworkConfig:
         return 8 >> len(self.decoder_channels)
 
 
-PAPER = NetworkConfig(
+PAPER = DenseFusionConfig(
     crop_px=128,
     num_points=1000,
     stage_channels=(64, 128, 256, 512),
@@ -87,7 +103,7 @@ PAPER = NetworkConfig(
     head_channels=(640, 256, 128),
     refiner_channels=(512, 128),
 )
-SMALL = NetworkConfig(
+SMALL = DenseFusionConfig(
     crop_px=96,
     num_points=256,
     stage_channels=(32, 48, 96, 128),
@@ -101,4 +117,5 @@ SMALL = NetworkConfig(
     prelu=False,
     dropout=0.0,
 )
-SIZES: dict[Size, NetworkConfig] = {"small": SMALL, "paper": PAPER}
+SIZES: dict[Size, DenseFusionConfig] = {"small": SMALL, "paper": PAPER}
+ARCHITECTURES: dict[str, type[NetworkConfig]] = {DenseFusionConfig.architecture: DenseFusionConfig}

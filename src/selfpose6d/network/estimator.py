@@ -1,55 +1,16 @@
 """The pose estimation network: a crop and its points to one pose and one confidence for each sampled pixel."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from selfpose6d.geometry.se3 import make_transform
-from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.fusion import DenseFusion, FusedFeatures, PixelGate
-from selfpose6d.network.pspnet import PSPNet, ResidualBlock
-
-
-@dataclass(frozen=True)
-class ObjectTable:
-    """The objects that a network knows, in the order of its output channels."""
-
-    obj_ids: tuple[int, ...]
-    diameter_m: tuple[float, ...]
-    centre_m: tuple[tuple[float, float, float], ...]
-    """Centre of each object's bounding box, object frame: predicted first, the origin follows from it."""
-
-
-class NetworkInput(NamedTuple):
-    """A batch of instances as the network takes them.
-
-    `rgb` is 0-1; `pixel` is the raster index (row * crop + column) of each sampled pixel in the crop;
-    `points_crop_m` are the same pixels in the crop frame (origin at the points' middle, z along the line of
-    sight).
-    """
-
-    rgb: Float[Tensor, "batch 3 crop crop"]
-    points_crop_m: Float[Tensor, "batch points 3"]
-    pixel: Int[Tensor, "batch points"]
-    object_index: Int[Tensor, "batch"]
-
-
-class PosePrediction(NamedTuple):
-    """One pose and confidence for each of the selected pixels; `colour` is the embedding of every sampled one."""
-
-    T_crop_obj: Float[Tensor, "batch poses 4 4"]
-    confidence_logit: Float[Tensor, "batch poses"]
-    colour: Float[Tensor, "batch points channels"]
-
-    @property
-    def confidence(self) -> Float[Tensor, "batch poses"]:
-        """Confidence between 0 and 1."""
-        return torch.sigmoid(self.confidence_logit)
-
+from selfpose6d.network.config import DenseFusionConfig
+from selfpose6d.network.fusion import DenseFusion, FusedFeatures
+from selfpose6d.network.initialise import initialise
+from selfpose6d.network.interface import NetworkInput, ObjectTable, PosePrediction
+from selfpose6d.network.pspnet import PSPNet
 
 START_DEPTH = 0.2
 """Centre behind the visible surface along the line of sight at the start of training, diameters."""
@@ -68,7 +29,7 @@ class PoseEstimator(nn.Module):
     diameter_m: Tensor
     centre_m: Tensor
 
-    def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
+    def __init__(self, config: DenseFusionConfig, objects: ObjectTable) -> None:
         super().__init__()
         self.config, self.objects = config, objects
         self.colour_branch = PSPNet(config)
@@ -128,31 +89,10 @@ class PoseEstimator(nn.Module):
         return torch.take_along_dim(embedding.flatten(2).mT, index[..., None], 1)
 
 
-def initialise(network: nn.Module) -> None:
-    """Weights of every convolution and linear layer so that signals neither fade nor grow; biases 0.
-
-    torch's own start lets the colours fade: the embedding of one crop differs from another's by 1e-4 of
-    what it does here, and training stands still until it has found them. Residual branches start at 0,
-    gates open.
-
-    Reference: He et al., Delving deep into rectifiers, 2015; Zhang et al., Fixup initialization, 2019.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    for module in network.modules():
-        if isinstance(module, ResidualBlock):
-            module.start_as_shortcut()
-        elif isinstance(module, PixelGate):
-            module.start_open()
-
-
 class PoseHead(nn.Module):
     """One regression branch: local and global features of a pixel to its object's output channels."""
 
-    def __init__(self, config: NetworkConfig, objects: int, outputs: int) -> None:
+    def __init__(self, config: DenseFusionConfig, objects: int, outputs: int) -> None:
         super().__init__()
         local = 2 * sum(config.fusion_channels)
         first, second, third = config.head_channels

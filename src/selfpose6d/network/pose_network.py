@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.estimator import NetworkInput, ObjectTable, PoseEstimator, PosePrediction
+from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.interface import NetworkInput, ObjectTable, PosePrediction
 from selfpose6d.network.refiner import PoseRefiner
 
 Features = Literal["joint", "detached", "frozen"]

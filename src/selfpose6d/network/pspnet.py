@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfpose6d.network.config import NetworkConfig, Norm
+from selfpose6d.network.config import DenseFusionConfig, Norm
 
 _STAGE_STRIDES = (1, 2, 1, 1)
 _STAGE_DILATIONS = (1, 1, 2, 4)
@@ -18,7 +18,7 @@ _BLOCKS_PER_STAGE = 2
 class PSPNet(nn.Module):
     """RGB crop to a colour embedding at `1 / config.map_stride` of its resolution."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: DenseFusionConfig) -> None:
         super().__init__()
         self.backbone = dilated_resnet18(config.stage_channels, config.norm)
         self.pyramid = PyramidPooling(config.stage_channels[-1], config.psp_channels, config.psp_bins)

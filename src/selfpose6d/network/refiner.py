@@ -11,8 +11,10 @@ from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import NearestGrid, nearest_index
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.estimator import ObjectTable, initialise, quaternion_to_matrix
+from selfpose6d.network.estimator import quaternion_to_matrix
 from selfpose6d.network.fusion import DenseFusion
+from selfpose6d.network.initialise import initialise
+from selfpose6d.network.interface import ObjectTable
 
 RESIDUAL_GAIN = 10.0
 """Residuals are small beside the points' coordinates, both in diameters: enlarged, they are of like size."""

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from selfpose6d.geometry.nearest import NearestGrid
-from selfpose6d.network.estimator import NetworkInput
+from selfpose6d.network.interface import NetworkInput
 from selfpose6d.network.pose_network import PoseNetwork
 
 PARTS = (

@@ -6,7 +6,7 @@ import torch
 
 from selfpose6d.errors import CheckpointError
 from selfpose6d.network.config import SIZES, NetworkConfig
-from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
 
 PER_OBJECT = ("output_weight", "output_bias")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.errors import CheckpointError
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.network.interface import ObjectTable
 
 _TOLERANCE = 0.02
 """Relative, of diameters. A choice: another export of a mesh changes less, another object or unit mostly more."""

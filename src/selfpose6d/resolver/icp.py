@@ -17,8 +17,8 @@ from selfpose6d.backend import Backend, runs_numba
 from selfpose6d.checks import require_equal_lengths, require_indices
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import NearestGrid, nearest_index
+from selfpose6d.geometry.rigid_fit import rigid_fit
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.resolver.fit import rigid_fit
 from selfpose6d.resolver.icp_numba import resolve_poses
 from selfpose6d.types import Direction, ResolverResult
 

@@ -14,7 +14,7 @@ from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import DataError
 from selfpose6d.losses.weak import pose_distance_m, weak_loss
 from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.estimator import ObjectTable
+from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import NetworkOutput
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.objects.shapes import ObjectShapes

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from scipy.spatial.transform import Rotation
 
+from selfpose6d.geometry.rigid_fit import rigid_fit
 from selfpose6d.geometry.se3 import transform_points
-from selfpose6d.resolver.fit import rigid_fit
 
 seeds = st.integers(0, 2**31)
 CORNER = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)

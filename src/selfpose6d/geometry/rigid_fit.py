@@ -1,4 +1,4 @@
-"""Closed-form rigid fits: the step inside the Iterative Annotation Resolver."""
+"""Closed-form rigid fits of paired points: a step of the Iterative Annotation Resolver, poses from coordinates."""
 
 import torch
 from jaxtyping import Float
