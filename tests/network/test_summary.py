@@ -2,23 +2,31 @@
 
 import pytest
 import torch
-from networks import OBJECTS, TINY, build_both
+from networks import OBJECTS, TINY, TINY_COORDINATES, build_both
 
 from selfpose6d.errors import UsageError
-from selfpose6d.network.config import PAPER, SIZES, SMALL, DenseFusionConfig
+from selfpose6d.network.config import COORDINATES, PAPER, SIZES, SMALL, CoordinatesConfig, DenseFusionConfig
 from selfpose6d.network.pose_network import PoseNetwork
-from selfpose6d.network.summary import PARTS, count_parameters, summarise
+from selfpose6d.network.summary import count_parameters, summarise
 
 
 def test_parameters_counted_by_hand():
     assert count_parameters(torch.nn.Linear(3, 4)) == 16
 
 
-def test_the_parts_make_the_whole():
-    *parts, whole = summarise(build_both())
-    assert [part.name for part in parts] == list(PARTS)
+@pytest.mark.parametrize("config", [TINY, TINY_COORDINATES], ids=lambda config: config.architecture)
+def test_the_parts_make_the_whole(config):
+    network = build_both(config)
+    *parts, whole = summarise(network)
+    assert [part.name for part in parts] == [*(f"estimator.{p}" for p in network.estimator.PARTS), "refiner"]
     assert sum(part.parameters for part in parts) == whole.parameters
-    assert 0.99 * whole.flops < sum(part.flops for part in parts) <= whole.flops
+    assert 0.97 * whole.flops < sum(part.flops for part in parts) <= whole.flops
+
+
+def test_small_coordinates_are_smaller_than_those_of_the_papers_crop():
+    paper, small = (summarise(PoseNetwork(COORDINATES[size], OBJECTS))[-1] for size in ("paper", "small"))
+    assert small.parameters < 2e6 < paper.parameters < 20e6
+    assert small.flops < paper.flops / 5
 
 
 def test_the_fusion_layers_flops_by_hand():
@@ -47,3 +55,9 @@ def test_the_sizes_share_one_structure():
 def test_nonsense_is_refused(change):
     with pytest.raises(UsageError, match=r"must|need"):
         DenseFusionConfig(**{**vars(TINY), **change})
+
+
+@pytest.mark.parametrize("change", [{"crop_px": 40}, {"modes": 0}, {"num_points": 0}])
+def test_nonsensical_coordinates_are_refused(change):
+    with pytest.raises(UsageError, match=r"must|need"):
+        CoordinatesConfig(**{**vars(TINY_COORDINATES), **change})

@@ -13,12 +13,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "network"))
 
-from networks import TINY
+from networks import TINY, TINY_COORDINATES
 from small_roots import CAM_K, cube, scene_gt_entry, write_image, write_json, write_models
 
 from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.network.config import SIZES
+from selfpose6d.network.config import COORDINATES, SIZES
 from selfpose6d.objects import shapes
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
@@ -76,6 +76,7 @@ def dataset(rendered_root):
 def tiny_sizes(monkeypatch):
     """`--size small` is a network for tests, and nearest points are looked up in a coarse grid."""
     monkeypatch.setitem(SIZES, "small", replace(TINY, log_softmax=False, dropout=0.2))
+    monkeypatch.setitem(COORDINATES, "small", TINY_COORDINATES)
     monkeypatch.setattr(shapes, "GRID_CELLS", 24)
 
 

@@ -154,3 +154,23 @@ def test_what_makes_no_sense_is_one_line(name, settings, message):
         adapt_recipe(find_recipe(name), RecipeSettings(**settings))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["verified", "supervised", "synthetic", "mixed", "teacher-student"])
+def test_recipes_that_are_nobodys_network_take_either_architecture(name):
+    recipe = adapt_recipe(find_recipe(name), RecipeSettings(architecture="coordinates"))
+    assert recipe.network("small").architecture == "coordinates"
+    assert find_recipe(name).network("small").architecture == "dense-fusion"
+
+
+@pytest.mark.parametrize("name", ["paper", "densefusion"])
+def test_the_papers_recipes_keep_their_network(name):
+    with pytest.raises(UsageError, match=r"--architecture coordinates: recipe .* is defined by its network"):
+        adapt_recipe(find_recipe(name), RecipeSettings(architecture="coordinates"))
+    kept = adapt_recipe(find_recipe(name), RecipeSettings(architecture="dense-fusion"))
+    assert kept == find_recipe(name)
+
+
+def test_poses_a_pixel_mean_nothing_to_coordinates():
+    with pytest.raises(UsageError, match="--num-poses has no effect with --architecture coordinates"):
+        adapt_recipe(find_recipe("verified"), RecipeSettings(architecture="coordinates", num_poses=8))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from selfpose6d.geometry.camera import crop_intrinsics
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
+from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.interface import NetworkInput
 
 # pixels near the median depth; with fewer (a choice), the rest of the mask is sampled too
@@ -66,10 +67,10 @@ class CropBatch:
             unchanged,
         )
 
-    @property
-    def inputs(self) -> NetworkInput:
-        """What the network takes."""
-        return NetworkInput(self.images.rgb, self.points_crop_m, self.pixel, self.object_index)
+    def inputs(self, config: NetworkConfig) -> NetworkInput:
+        """What a network of that structure takes."""
+        surface = surface_map(self.images, self.T_cam_crop) if config.needs_surface else None
+        return NetworkInput(self.images.rgb, self.points_crop_m, self.pixel, self.object_index, surface)
 
 
 def decode_records(records: np.ndarray, device: torch.device | str = "cpu") -> CropImages:
@@ -153,6 +154,18 @@ def back_project_pixels(
     x = (u_px - K[..., 0, 2]) / K[..., 0, 0] * z
     y = (v_px - K[..., 1, 2]) / K[..., 1, 1] * z
     return torch.stack([x.to(z), y.to(z), z], -1)
+
+
+def surface_map(
+    images: CropImages, T_cam_crop: Float[Tensor, "batch 4 4"]
+) -> Float[Tensor, "batch 5 crop crop"]:
+    """Every pixel of the mask in the crop frame, metres; then where its depth is known, and the mask."""
+    batch, size = len(images.rgb), images.rgb.shape[-1]
+    pixel = torch.arange(size * size, device=images.rgb.device).expand(batch, -1)
+    points_crop_m = transform_points(inverse(T_cam_crop), back_project_pixels(images, pixel))
+    known = (images.mask & (images.depth_m > 0)).flatten(1)[:, None].to(points_crop_m)
+    mask = images.mask.flatten(1)[:, None].to(points_crop_m)
+    return torch.cat([points_crop_m.mT * known, known, mask], 1).unflatten(2, (size, size))
 
 
 def look_at(centre_cam_m: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 4 4"]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
 
-_KEPT_FRACTION = 0.5
+KEPT_FRACTION = 0.5
 """Of the pixels, the most confident ones: the others' poses are not clustered."""
 _RADIUS = 0.1
 """Of a cluster, diameters: the error below which a pose usually counts as right."""
@@ -36,13 +36,14 @@ def cluster_poses(
     centre_m: Float[Tensor, "batch 3"],
     diameter_m: Float[Tensor, "batch"],
     clusters: int,
+    kept_fraction: float = KEPT_FRACTION,
 ) -> PoseClusters:
-    """Group the more confident half of the pixels' poses by how far they move the object.
+    """Group the most confident `kept_fraction` of an instance's poses by how far they move the object.
 
     Two poses belong together when they place the object within a tenth of its diameter of each other (root
     mean square over a ball of a quarter diameter's radius of gyration).
     """
-    least = confidence.topk(max(1, round(_KEPT_FRACTION * confidence.shape[1])), dim=1).values[:, -1:]
+    least = confidence.topk(max(1, round(kept_fraction * confidence.shape[1])), dim=1).values[:, -1:]
     weight = confidence * (confidence >= least)  # ties at the border stay: many pixels are equally sure
     centre_cam_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
     spread_m = T[..., :3, :3].flatten(2) * (diameter_m / 4)[:, None, None]

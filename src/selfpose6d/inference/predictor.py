@@ -19,7 +19,7 @@ from selfpose6d.datasets.model_files import ModelFiles, find_model_files
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.inference.clustering import cluster_poses
+from selfpose6d.inference.clustering import KEPT_FRACTION, cluster_poses
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.labeling.observation import ObservedFrame
@@ -211,7 +211,7 @@ class Predictor:
     def _estimate(self, batch: CropBatch) -> _Hypotheses:
         estimator, index = self.network.estimator, batch.object_index
         with self._timed("network"), torch.inference_mode(), self._half(batch):
-            prediction = estimator(batch.inputs)
+            prediction = estimator(batch.inputs(self.network.config))
         with self._timed("cluster"), torch.inference_mode():
             clusters = cluster_poses(
                 prediction.T_crop_obj,
@@ -219,6 +219,8 @@ class Predictor:
                 estimator.centre_m[index],
                 estimator.diameter_m[index],
                 self.options.hypotheses,
+                # of coordinates each pose is that of all pixels: none is dropped
+                KEPT_FRACTION if prediction.correspondences is None else 1.0,
             )
             return _Hypotheses(
                 batch.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction.colour.float()

@@ -16,6 +16,8 @@ class NetworkConfig:
     """What fixes a network's structure and both architectures share; a checkpoint stores it."""
 
     architecture: ClassVar[Architecture]
+    needs_surface: ClassVar[bool]
+    """Whether it looks at the points of all pixels, not of the sampled ones alone."""
 
     crop_px: int
     """Side of the square crop, pixels; a multiple of 8."""
@@ -59,6 +61,7 @@ class DenseFusionConfig(NetworkConfig):
     """The paper's network: one pose a pixel, regressed from colours and points fused pixel by pixel."""
 
     architecture = "dense-fusion"
+    needs_surface = False
 
     stage_channels: tuple[int, int, int, int]
     """Channels of the four ResNet-18 stages."""
@@ -92,6 +95,32 @@ class DenseFusionConfig(NetworkConfig):
         return 8 >> len(self.decoder_channels)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CoordinatesConfig(NetworkConfig):
+    """The sample-efficient network: places on the object, pixel by pixel, and rigid fits to the measured points."""
+
+    architecture = "coordinates"
+    needs_surface = True
+
+    stem_channels: int
+    """Channels of colours and of geometry at half the crop's resolution."""
+    map_channels: tuple[int, int, int]
+    """Channels at a quarter, an eighth and a sixteenth of the crop's resolution."""
+    pixel_channels: int
+    """Channels of the layers that each sampled pixel has for itself."""
+    rating_channels: tuple[int, int]
+    """Hidden channels of the layers that say how sure each mode is."""
+    modes: int = 4
+    """Answers for each instance: a box that looks alike from four sides needs as many."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop_px % 16:
+            raise UsageError(f"crop_px must be a multiple of 16 for coordinates, got {self.crop_px}.")
+        if self.modes < 1:
+            raise UsageError(f"modes must be at least 1, got {self.modes}.")
+
+
 PAPER = DenseFusionConfig(
     crop_px=128,
     num_points=1000,
@@ -118,4 +147,36 @@ SMALL = DenseFusionConfig(
     dropout=0.0,
 )
 SIZES: dict[Size, DenseFusionConfig] = {"small": SMALL, "paper": PAPER}
-ARCHITECTURES: dict[str, type[NetworkConfig]] = {DenseFusionConfig.architecture: DenseFusionConfig}
+"""Of the paper's network."""
+COORDINATES_SMALL = CoordinatesConfig(
+    crop_px=96,
+    num_points=256,
+    stem_channels=16,
+    map_channels=(48, 96, 160),
+    pixel_channels=128,
+    rating_channels=(64, 64),
+    fusion_channels=(32, 64),
+    global_channels=(128, 256),
+    refiner_channels=(128, 64),
+)
+COORDINATES_PAPER = CoordinatesConfig(
+    crop_px=128,
+    num_points=1000,
+    stem_channels=32,
+    map_channels=(128, 256, 384),
+    pixel_channels=256,
+    rating_channels=(128, 128),
+    fusion_channels=(64, 128),
+    global_channels=(512, 1024),
+    refiner_channels=(512, 128),
+)
+COORDINATES: dict[Size, CoordinatesConfig] = {"small": COORDINATES_SMALL, "paper": COORDINATES_PAPER}
+"""Of the coordinate estimator; `paper` has the crop, points and refinement network of the paper's."""
+ARCHITECTURES: dict[str, type[NetworkConfig]] = {
+    kind.architecture: kind for kind in (DenseFusionConfig, CoordinatesConfig)
+}
+
+
+def network_config(architecture: Architecture, size: Size) -> NetworkConfig:
+    """The structure of that name and size."""
+    return SIZES[size] if architecture == "dense-fusion" else COORDINATES[size]

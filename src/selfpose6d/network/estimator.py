@@ -10,7 +10,7 @@ from selfpose6d.network.config import DenseFusionConfig
 from selfpose6d.network.fusion import DenseFusion, FusedFeatures
 from selfpose6d.network.initialise import initialise
 from selfpose6d.network.interface import NetworkInput, ObjectTable, PosePrediction
-from selfpose6d.network.pspnet import PSPNet
+from selfpose6d.network.pspnet import PSPNet, normalised_rgb
 
 START_DEPTH = 0.2
 """Centre behind the visible surface along the line of sight at the start of training, diameters."""
@@ -24,8 +24,7 @@ class PoseEstimator(nn.Module):
     Reference: paper III-B, Fig. 2.
     """
 
-    mean_rgb: Tensor
-    deviation_rgb: Tensor
+    PARTS = ("colour_branch", "fusion", "rotation", "translation", "confidence")
     diameter_m: Tensor
     centre_m: Tensor
 
@@ -38,8 +37,6 @@ class PoseEstimator(nn.Module):
         self.rotation = PoseHead(config, count, 4)
         self.translation = PoseHead(config, count, 3)
         self.confidence = PoseHead(config, count, 1)
-        self.register_buffer("mean_rgb", torch.tensor([0.485, 0.456, 0.406]), persistent=False)
-        self.register_buffer("deviation_rgb", torch.tensor([0.229, 0.224, 0.225]), persistent=False)
         self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
         self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
         initialise(self)
@@ -81,8 +78,8 @@ class PoseEstimator(nn.Module):
         self, rgb: Float[Tensor, "batch 3 crop crop"], pixel: Int[Tensor, "batch points"]
     ) -> Float[Tensor, "batch points channels"]:
         """Colour embedding of the sampled pixels."""
-        normalised = (rgb - self.mean_rgb[:, None, None]) / self.deviation_rgb[:, None, None]
-        embedding = self.colour_branch(normalised.contiguous(memory_format=torch.channels_last))
+        normalised = normalised_rgb(rgb).contiguous(memory_format=torch.channels_last)
+        embedding = self.colour_branch(normalised)
         crop, stride = rgb.shape[-1], self.config.map_stride
         row, column = pixel // crop // stride, pixel % crop // stride
         index = row * embedding.shape[-1] + column

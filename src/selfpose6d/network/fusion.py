@@ -40,7 +40,7 @@ class PixelGate(nn.Module):
         nn.init.zeros_(self.mix.weight)
         nn.init.constant_(self.mix.bias, _START_LOGIT)
 
-    def forward(self, features: Float[Tensor, "batch points c"]) -> Float[Tensor, "batch points 1"]:
+    def forward(self, features: Float[Tensor, "*pixels c"]) -> Float[Tensor, "*pixels 1"]:
         """Weights between 0 and 1."""
         pooled = torch.cat([features.amax(-1, keepdim=True), features.mean(-1, keepdim=True)], -1)
         return torch.sigmoid(self.mix(pooled))
@@ -58,8 +58,8 @@ class WeightedFusion(nn.Module):
         self.geometry_gate = PixelGate() if weighted else None
 
     def forward(
-        self, colour: Float[Tensor, "batch points c"], geometry: Float[Tensor, "batch points g"]
-    ) -> Float[Tensor, "batch points c+g"]:
+        self, colour: Float[Tensor, "*pixels c"], geometry: Float[Tensor, "*pixels g"]
+    ) -> Float[Tensor, "*pixels c+g"]:
         """Join the two branches."""
         if self.colour_gate is not None and self.geometry_gate is not None:
             colour = self.colour_gate(colour) * colour

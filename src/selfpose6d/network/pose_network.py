@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from selfpose6d.geometry.nearest import NearestGrid
-from selfpose6d.network.config import NetworkConfig
+from selfpose6d.network.config import CoordinatesConfig, DenseFusionConfig, NetworkConfig
+from selfpose6d.network.coordinates import CoordinateEstimator
 from selfpose6d.network.estimator import PoseEstimator
 from selfpose6d.network.interface import NetworkInput, ObjectTable, PosePrediction
 from selfpose6d.network.refiner import PoseRefiner
@@ -22,8 +23,16 @@ class NetworkOutput(NamedTuple):
     T_refined: Float[Tensor, "batch steps 4 4"] | None
 
 
+def make_estimator(config: NetworkConfig, objects: ObjectTable) -> PoseEstimator | CoordinateEstimator:
+    """The estimator of the configuration's architecture."""
+    if isinstance(config, CoordinatesConfig):
+        return CoordinateEstimator(config, objects)
+    assert isinstance(config, DenseFusionConfig)
+    return PoseEstimator(config, objects)
+
+
 class PoseNetwork(nn.Module):
-    """The paper's two networks; the refiner works on the estimator's colour embedding.
+    """The paper's two networks, or the coordinate estimator in place of the first; the refiner works on its colours.
 
     Reference: paper III, Fig. 2 and 3.
     """
@@ -31,7 +40,7 @@ class PoseNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
         super().__init__()
         self.config, self.objects = config, objects
-        self.estimator = PoseEstimator(config, objects)
+        self.estimator = make_estimator(config, objects)
         self.refiner = PoseRefiner(config, objects)
 
     def forward(

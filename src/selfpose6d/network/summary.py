@@ -10,14 +10,6 @@ from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.network.interface import NetworkInput
 from selfpose6d.network.pose_network import PoseNetwork
 
-PARTS = (
-    "estimator.colour_branch",
-    "estimator.fusion",
-    "estimator.rotation",
-    "estimator.translation",
-    "estimator.confidence",
-    "refiner",
-)
 REFINE_STEPS = 2
 """As the network is trained and used by default."""
 
@@ -43,7 +35,7 @@ def summarise(network: PoseNetwork) -> tuple[PartSize, ...]:
     }
     parts = [
         PartSize(name, count_parameters(network.get_submodule(name)), by_module.get(name, 0))
-        for name in PARTS
+        for name in (*(f"estimator.{part}" for part in network.estimator.PARTS), "refiner")
     ]
     return (*parts, PartSize("all", count_parameters(network), counter.get_total_flops()))
 
@@ -68,4 +60,7 @@ def _example_input(network: PoseNetwork) -> NetworkInput:
         points_crop_m=torch.zeros(1, config.num_points, 3, device=device),
         pixel=torch.zeros(1, config.num_points, dtype=torch.long, device=device),
         object_index=torch.zeros(1, dtype=torch.long, device=device),
+        surface=torch.zeros(1, 5, config.crop_px, config.crop_px, device=device)
+        if config.needs_surface
+        else None,
     )

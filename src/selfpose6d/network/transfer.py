@@ -5,12 +5,12 @@ from dataclasses import asdict
 import torch
 
 from selfpose6d.errors import CheckpointError
-from selfpose6d.network.config import SIZES, NetworkConfig
+from selfpose6d.network.config import SIZES, NetworkConfig, network_config
 from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
 
-PER_OBJECT = ("output_weight", "output_bias")
-"""Parameters whose first axis is the objects: a head of its own for each."""
+PER_OBJECT = ("output_weight", "output_bias", "object_gain", "object_offset")
+"""Parameters whose first axis is the objects: heads and channels of its own for each."""
 SAME_DIAMETER = 0.02
 """Relative: another export of a mesh changes less, another object of the same id mostly more."""
 
@@ -23,6 +23,12 @@ def require_same_structure(name: str, found: NetworkConfig, wanted: NetworkConfi
     """
     if found == wanted:
         return
+    if found.architecture != wanted.architecture:
+        raise CheckpointError(
+            f"--init {name}: its network is of architecture {found.architecture}, wanted is {wanted.architecture}. "
+            f"Pass --architecture {found.architecture} (recipes paper and densefusion have dense-fusion only), or "
+            "leave --init out."
+        )
     there, now = asdict(found), asdict(wanted)
     different = [
         f"{field} is {there[field]} there, {now[field]} now" for field in now if there[field] != now[field]
@@ -36,7 +42,8 @@ def require_same_structure(name: str, found: NetworkConfig, wanted: NetworkConfi
 
 def _options(found: NetworkConfig, wanted: NetworkConfig) -> str:
     """What to pass to get a network like `found`."""
-    size = next((size for size, config in SIZES.items() if config.crop_px == found.crop_px), None)
+    sizes = {size: network_config(found.architecture, size) for size in SIZES}
+    size = next((size for size, config in sizes.items() if config.crop_px == found.crop_px), None)
     if size is not None and found.crop_px != wanted.crop_px:
         return f"--size {size}"
     return "--size, --recipe, --gates and --refiner-residuals"

@@ -16,7 +16,8 @@ def print_network_summary(dataset: Dataset, size: str, config: NetworkConfig) ->
     objects = object_table(obj_ids, map(dataset.load_mesh, obj_ids))
     fusion = "weighted" if config.weighted else "unweighted"
     table = Table(
-        title=f"{size}, {fusion}: {len(obj_ids)} objects, {config.crop_px} px, {config.num_points} points"
+        title=f"{size}, {config.architecture}, {fusion}: {len(obj_ids)} objects, {config.crop_px} px, "
+        f"{config.num_points} points"
     )
     for column in ("part", "parameters", "MFLOP an instance"):
         table.add_column(column, justify="left" if column == "part" else "right")

@@ -62,7 +62,7 @@ class OneStep:
         with torch.no_grad():
             count = min(context.recipe.num_poses, context.config.num_points)
             selected = torch.arange(count).expand(len(rows), -1)
-            T = self.network(batch.inputs, context.shapes.grid, selected, steps)
+            T = self.network(batch.inputs(context.config), context.shapes.grid, selected, steps)
         if kind == "resolver":
             poses = T.prediction.T_crop_obj.shape[:2].numel()
             return lambda: context.source.targets(batch, rows, T.prediction.T_crop_obj), poses

@@ -11,6 +11,7 @@ from selfpose6d.training.recipe import Recipe, Stage
 from selfpose6d.training.settings import RecipeSettings, option
 
 _OF_THE_RECIPE = {
+    "architecture": "architecture",
     "batch": "batch",
     "learning_rate": "learning_rate",
     "joint_learning_rate": "joint_learning_rate",
@@ -35,6 +36,8 @@ _OF_THE_JOINT_LOSS = {
     "occlusion_aware": "occlusion_aware",
     "geometry_direction": "direction",
 }
+_THE_PAPERS = ("paper", "densefusion")
+"""Recipes that are somebody's method, network included."""
 _NEEDS: tuple[tuple[Callable[[Recipe], bool], str, tuple[str, ...]], ...] = (
     (
         lambda recipe: recipe.uses_resolver,
@@ -80,6 +83,7 @@ def adapt_recipe(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     recipe = replace(recipe, stages=_stages(recipe, settings))
     given = settings.given()
     _require_effect(recipe, given)
+    _require_architecture(recipe, settings)
     if settings.synthetic_share is not None:
         stages = _shared(recipe, settings.synthetic_share)
         recipe = replace(recipe, stages=stages, batch=settings.batch or recipe.batch)
@@ -91,6 +95,20 @@ def adapt_recipe(recipe: Recipe, settings: RecipeSettings) -> Recipe:
         joint |= dict(zip(("colour", "iou", "geometry"), settings.lambdas, strict=True))
     augment = _augment(recipe.augment, settings.augment)
     return replace(recipe, **changes, joint=replace(recipe.joint, **joint), augment=augment)
+
+
+def _require_architecture(recipe: Recipe, settings: RecipeSettings) -> None:
+    if settings.architecture != "coordinates":
+        return
+    if recipe.name in _THE_PAPERS:
+        raise UsageError(
+            f"--architecture coordinates: recipe {recipe.name} is defined by its network, dense-fusion. Use another "
+            "recipe, as --recipe verified, or leave the option out."
+        )
+    if settings.num_poses is not None:
+        raise UsageError(
+            "--num-poses has no effect with --architecture coordinates, which has a pose a mode. Leave it out."
+        )
 
 
 def literal(recipe: Recipe) -> Recipe:

@@ -6,7 +6,7 @@ from typing import Literal
 from selfpose6d.crops.augment import AugmentOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
-from selfpose6d.network.config import SIZES, NetworkConfig, Size
+from selfpose6d.network.config import Architecture, NetworkConfig, Size, network_config
 from selfpose6d.types import Direction
 
 Target = Literal["resolver", "ground-truth", "labels", "teacher"]
@@ -86,6 +86,8 @@ class Recipe:
     """What the data set's own frames are compared with. resolver: the network's own poses after the resolver's ICP;
     labels: what `annotate` wrote; teacher: the poses of an average of the network. Synthetic frames of a stage have
     their true poses."""
+    architecture: Architecture = "dense-fusion"
+    """Of the estimator; recipes `paper` and `densefusion` are defined by theirs."""
     weighted: bool = True
     """Pixel-wise weighted fusion, Eq. (1); False is DenseFusion."""
     refiner_residuals: bool = True
@@ -185,7 +187,8 @@ class Recipe:
 
     def network(self, size: Size) -> NetworkConfig:
         """The structure of the network that it trains."""
-        return replace(SIZES[size], weighted=self.weighted, refiner_residuals=self.refiner_residuals)
+        structure = network_config(self.architecture, size)
+        return replace(structure, weighted=self.weighted, refiner_residuals=self.refiner_residuals)
 
 
 RECIPES: dict[str, Recipe] = {

@@ -10,6 +10,7 @@ from selfpose6d.options import ByName, Several, Unset
 
 Switch = Literal["on", "off"]
 Matching = Literal["observed-to-model", "model-to-observed"]
+Architecture = Literal["dense-fusion", "coordinates"]
 
 _ABOVE_ZERO = (
     "weak_weight",
@@ -34,6 +35,9 @@ class RecipeSettings:
     """With --recipe paper: what the paper says and nothing else. The refiner is given the points alone, unperturbed,
     and trained at the estimator's rate; every sampled pixel has a target; symmetries are not read; masks are compared
     as they are; the joint loss takes one whole epoch. Options beside it still count."""
+    architecture: Unset[Architecture] = None
+    """dense-fusion: the paper's, one pose a pixel. coordinates: each pixel's place on the object and rigid fits to the
+    measured points, in several modes; not with recipes paper and densefusion (default: dense-fusion)."""
     stages: Several[str] = ()
     """Only these stages of the recipe, in its order: estimator, refiner, with teacher-student student, joint-loss
     (default: all it has)."""

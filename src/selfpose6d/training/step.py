@@ -12,12 +12,13 @@ from selfpose6d.crops.augment import augment
 from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, sample_batch
 from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import DataError
-from selfpose6d.losses.weak import pose_distance_m, weak_loss
+from selfpose6d.losses.weak import pose_distance_m
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import NetworkOutput
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.objects.shapes import ObjectShapes
+from selfpose6d.training.estimator_loss import estimator_loss
 from selfpose6d.training.loader import Samples
 from selfpose6d.training.recipe import Recipe, Stage
 from selfpose6d.training.render_loss import rendered_joint_loss
@@ -100,7 +101,9 @@ def step_loss(
     steps, perturbation = recipe.refine_steps if "refiner" in stage.trains else 0, None
     if steps and training and by_targets and recipe.refiner_noise > 0:
         perturbation = draw_perturbation(count, recipe.refiner_noise, generator)
-    output = network(batch.inputs, context.shapes.grid, selected, steps, features, perturbation)
+    output = network(
+        batch.inputs(context.config), context.shapes.grid, selected, steps, features, perturbation
+    )
     if by_targets:
         index = torch.from_numpy(samples.index)
         source = context.source_of(training).begin(batch, index)
@@ -129,10 +132,9 @@ def _by_targets(
     order = torch.randperm(model_points_m.shape[1], generator=generator, device=model_points_m.device)
     points_m = model_points_m[:, order[:_LOSS_POINTS]][batch.object_index]
     prediction = output.prediction
+    shapes, regularisation_m = context.shapes, context.recipe.regularisation_m
     targets = source.targets(batch, index, prediction.T_crop_obj)
-    distance_m = pose_distance_m(prediction.T_crop_obj, targets.T_crop_obj, points_m)
-    logit, regularisation_m = prediction.confidence_logit, context.recipe.regularisation_m
-    weak = weak_loss(distance_m, logit, regularisation_m, targets.weight)
+    weak = estimator_loss(prediction, batch, targets, points_m, shapes, context.objects, regularisation_m)
     measures = {"distance_m": weak.distance_m, "confidence": weak.confidence}
     if batch.unchanged is not None:
         measures["agreement"] = targets.weight

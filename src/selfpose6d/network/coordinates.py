@@ -1,0 +1,296 @@
+"""The coordinate estimator: where each pixel lies on its object, and the poses that this makes of the measured points.
+
+A pixel's place on the object is a matter of what is seen there: many objects in any orientation are learned from few
+samples. A view that allows several answers (which side of a box?) has several `modes`: whole readings of the crop, one
+pose each, of which training improves the best one.
+
+Reference: Shotton et al., Scene coordinate regression forests, 2013; Brachmann et al., 2014 (objects); Rupprecht et
+al., Learning in an uncertain world: multiple hypotheses, 2017 (modes).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from selfpose6d.geometry.rigid_fit import rigid_fit
+from selfpose6d.geometry.se3 import make_transform, transform_points
+from selfpose6d.network.config import CoordinatesConfig
+from selfpose6d.network.fusion import WeightedFusion
+from selfpose6d.network.initialise import initialise
+from selfpose6d.network.interface import Correspondences, NetworkInput, ObjectTable, PosePrediction
+from selfpose6d.network.pspnet import ResidualBlock, normalised_rgb
+
+SURFACE_GAIN = 3.0
+"""Points in diameters have a deviation of about a third: enlarged, they are of like size as colours."""
+FARTHEST = 1.0
+"""Diameters from the points' middle; what lies farther is of something else and is not shown to the network."""
+FIT_ROUNDS = 4
+"""Reweighted fits: the third already changes poses by less than 1 % of the diameter. A choice, not measured."""
+FIT_ERROR = 0.02
+"""Diameters; errors of correspondences below it count alike in the reweighted fit."""
+MAX_LOG_WEIGHT = 9.0
+"""Of an expected error of a ten-thousandth of the diameter, less than any camera measures; e to the 9th is harmless."""
+START_SPREAD = 0.1
+"""Deviation of the modes' coordinates at the start, diameters: they must differ to become different answers."""
+
+
+class CoordinateEstimator(nn.Module):
+    """Colours and measured points of a crop to coordinates on the object, and from these to a pose for each mode.
+
+    Two stems, joined by the paper's pixel-wise weighted fusion, a U-net at 1/4 to 1/16 of the crop's resolution,
+    output channels per object; a small network that sees all pixels at the places that a mode gives them rates it.
+
+    Reference: paper Eq. (1) for the fusion.
+    """
+
+    PARTS = ("stem", "encoder", "decoder", "pixels", "places", "colour", "rating")
+    diameter_m: Tensor
+    centre_m: Tensor
+
+    def __init__(self, config: CoordinatesConfig, objects: ObjectTable) -> None:
+        super().__init__()
+        self.config, self.objects = config, objects
+        count, channels = len(objects.obj_ids), config.map_channels
+        self.stem = Stem(config)
+        self.encoder = Encoder(channels, count)
+        self.decoder = Decoder(channels)
+        self.pixels = PixelLayers(config)
+        self.places = PlaceHead(config, count)
+        self.colour = nn.Linear(config.pixel_channels, config.colour_channels)
+        self.rating = ModeRating(config, count)
+        self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
+        self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
+        initialise(self)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def forward(
+        self, inputs: NetworkInput, selected: Int[Tensor, "batch poses"] | None = None
+    ) -> PosePrediction:
+        """Correspondences of all sampled pixels and one pose for each mode; `selected` is dense fusion's, unused.
+
+        No gradient flows through the fit: coordinates learn from their own targets.
+        """
+        index, scale_m = inputs.object_index, self.diameter_m[inputs.object_index][:, None, None]
+        points = inputs.points_crop_m / scale_m
+        rgb = normalised_rgb(inputs.rgb)
+        stem = self.stem(rgb, self._surface(inputs))
+        levels, whole = self.encoder(stem, index)
+        features = self.decoder(levels)
+        hidden = self.pixels(rgb, stem, features, points, inputs.pixel)
+        found = self.places(hidden, index)
+        with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
+            T_crop_obj, error = self._fit(found, points, index)
+        colour = self.colour(hidden)
+        logit = self.rating(found, error, colour, whole, index)
+        return PosePrediction(T_crop_obj, logit.float(), colour, found)
+
+    def _surface(self, inputs: NetworkInput) -> Float[Tensor, "batch 5 crop crop"]:
+        """Points in diameters, without those that are too far away to be of the object."""
+        assert inputs.surface is not None, "made by CropBatch.inputs where the configuration needs it"
+        points, flags = inputs.surface[:, :3], inputs.surface[:, 3:]
+        points = points / self.diameter_m[inputs.object_index][:, None, None, None]
+        near = (points.square().sum(1, keepdim=True) < FARTHEST**2).to(points)
+        return torch.cat([SURFACE_GAIN * points * near, flags * near], 1)
+
+    def _fit(
+        self,
+        found: Correspondences,
+        points: Float[Tensor, "batch points 3"],
+        index: Int[Tensor, "batch"],
+    ) -> tuple[Float[Tensor, "batch modes 4 4"], Float[Tensor, "batch modes points"]]:
+        """`T_crop_obj` of each mode, and by how much each of its correspondences is off there, diameters."""
+        T, error = fit_poses(found, points)
+        scale_m, centre_m = self.diameter_m[index][:, None, None], self.centre_m[index][:, None, :, None]
+        R = T[..., :3, :3]
+        return make_transform(R, T[..., :3, 3] * scale_m - (R @ centre_m).squeeze(-1)), error
+
+
+def fit_poses(
+    found: Correspondences, points: Float[Tensor, "batch points 3"], rounds: int = FIT_ROUNDS
+) -> tuple[Float[Tensor, "batch modes 4 4"], Float[Tensor, "batch modes points"]]:
+    """Rigid motions that bring coordinates to points (both in diameters), and the distances that are left.
+
+    The network's weights count, and each round less the more a correspondence was off in the one before.
+
+    Reference: Kabsch 1976; Holland & Welsch, iteratively reweighted least squares, 1977.
+    """
+    target = points[:, None].expand_as(found.coordinates).float()
+    coordinates = found.coordinates.float().nan_to_num(
+        0.0
+    )  # a loss that is not finite is reported by its own check
+    trust = found.log_weight.float().nan_to_num(0.0).clamp(max=MAX_LOG_WEIGHT).exp()
+    T = rigid_fit(coordinates, target, trust)
+    for _ in range(rounds - 1):
+        T = rigid_fit(coordinates, target, trust / (_distance(T, coordinates, target) + FIT_ERROR))
+    return T, _distance(T, coordinates, target)
+
+
+def _distance(
+    T: Float[Tensor, "batch modes 4 4"],
+    coordinates: Float[Tensor, "batch modes points 3"],
+    target: Float[Tensor, "batch modes points 3"],
+) -> Float[Tensor, "batch modes points"]:
+    return (transform_points(T, coordinates) - target).norm(dim=-1)
+
+
+class Stem(nn.Module):
+    """Colours and geometry apart, at half the crop's resolution, joined pixel by pixel."""
+
+    def __init__(self, config: CoordinatesConfig) -> None:
+        super().__init__()
+        channels = config.stem_channels
+        self.colour = nn.Conv2d(3, channels, 5, stride=2, padding=2)
+        self.geometry = nn.Conv2d(5, channels, 5, stride=2, padding=2)
+        self.fusion = WeightedFusion(config.weighted)
+        self.down = nn.Conv2d(2 * channels, config.map_channels[0], 3, stride=2, padding=1)
+
+    def forward(
+        self, rgb: Float[Tensor, "batch 3 crop crop"], surface: Float[Tensor, "batch 5 crop crop"]
+    ) -> Float[Tensor, "batch c quarter quarter"]:
+        """A map at a quarter of the crop's resolution."""
+        colour, geometry = (
+            functional.relu(layer(image.contiguous(memory_format=torch.channels_last)))
+            for layer, image in ((self.colour, rgb), (self.geometry, surface))
+        )
+        fused = self.fusion(colour.permute(0, 2, 3, 1), geometry.permute(0, 2, 3, 1))
+        return functional.relu(self.down(fused.permute(0, 3, 1, 2)))
+
+
+class Encoder(nn.Module):
+    """From a quarter to a sixteenth of the crop's resolution, where the object's own channels come in."""
+
+    def __init__(self, channels: tuple[int, int, int], objects: int) -> None:
+        super().__init__()
+        fine, middle, coarse = channels
+        self.fine = ResidualBlock(fine, fine, 1, 1, "group")
+        self.middle = _stage(fine, middle)
+        self.coarse = _stage(middle, coarse)
+        self.object_gain = nn.Parameter(torch.zeros(objects, coarse))
+        self.object_offset = nn.Parameter(torch.zeros(objects, coarse))
+        self.whole = nn.Linear(coarse, coarse)
+
+    def forward(
+        self, stem: Float[Tensor, "batch c quarter quarter"], object_index: Int[Tensor, "batch"]
+    ) -> tuple[list[Tensor], Float[Tensor, "batch coarse"]]:
+        """Maps from fine to coarse, and what the coarse one says of the crop as a whole."""
+        fine = self.fine(stem)
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        gain, offset = 1 + self.object_gain[object_index], self.object_offset[object_index]
+        coarse = coarse * gain[..., None, None] + offset[..., None, None]
+        whole = self.whole(coarse.mean((-2, -1)))
+        return [fine, middle, coarse + whole[..., None, None]], whole
+
+
+class Decoder(nn.Module):
+    """Back to a quarter of the crop's resolution."""
+
+    def __init__(self, channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        fine, middle, coarse = channels
+        self.joins = nn.ModuleList([nn.Conv2d(coarse + middle, middle, 1), nn.Conv2d(middle + fine, fine, 1)])
+        self.blocks = nn.ModuleList(
+            ResidualBlock(channels, channels, 1, 1, "group") for channels in (middle, fine)
+        )
+
+    def forward(self, levels: list[Tensor]) -> Float[Tensor, "batch fine quarter quarter"]:
+        """Enlarge, join with the finer level, smooth."""
+        *finer, features = levels
+        for join, block in zip(self.joins, self.blocks, strict=True):
+            larger = functional.interpolate(features, scale_factor=2.0, mode="bilinear")
+            features = block(functional.relu(join(torch.cat([larger, finer.pop()], 1))))
+        return features
+
+
+class PixelLayers(nn.Module):
+    """What is known of each sampled pixel: the maps at its place, its own colour and point."""
+
+    def __init__(self, config: CoordinatesConfig) -> None:
+        super().__init__()
+        fine, channels = config.map_channels[0], config.pixel_channels
+        self.first, self.second = nn.Linear(2 * fine + 6, channels), nn.Linear(channels, channels)
+
+    def forward(
+        self,
+        rgb: Float[Tensor, "batch 3 crop crop"],
+        stem: Float[Tensor, "batch c quarter quarter"],
+        features: Float[Tensor, "batch c quarter quarter"],
+        points: Float[Tensor, "batch points 3"],
+        pixel: Int[Tensor, "batch points"],
+    ) -> Float[Tensor, "batch points channels"]:
+        """Maps are read between their cells, so that neighbours in one cell differ."""
+        crop = rgb.shape[-1]
+        place = (torch.stack([pixel % crop, pixel // crop], -1) + 0.5) * (2 / crop) - 1
+        maps = torch.cat([stem, features], 1).to(points.dtype)
+        read = functional.grid_sample(
+            maps, place[:, :, None].to(points), padding_mode="border", align_corners=False
+        )
+        own = torch.take_along_dim(rgb.flatten(2), pixel[:, None], 2)
+        known = torch.cat([read.squeeze(-1).mT, own.mT, SURFACE_GAIN * points], -1)
+        return functional.relu(self.second(functional.relu(self.first(known))))
+
+
+class PlaceHead(nn.Module):
+    """Each pixel's coordinates and trust in every mode, by its object's own output channels."""
+
+    def __init__(self, config: CoordinatesConfig, objects: int) -> None:
+        super().__init__()
+        self.modes = config.modes
+        self.output_weight = nn.Parameter(torch.randn(objects, config.pixel_channels, 4 * config.modes))
+        self.output_bias = nn.Parameter(torch.zeros(objects, 4 * config.modes))
+        with torch.no_grad():  # small coordinates, other ones in each mode, all trusted alike
+            self.output_weight.mul_(START_SPREAD * config.pixel_channels**-0.5)
+            self.output_weight.unflatten(-1, (config.modes, 4))[..., 3] = 0
+
+    def forward(
+        self, hidden: Float[Tensor, "batch points channels"], object_index: Int[Tensor, "batch"]
+    ) -> Correspondences:
+        """Of every mode."""
+        weight, bias = self.output_weight[object_index], self.output_bias[object_index][:, None]
+        output = torch.baddbmm(bias, hidden, weight).float().unflatten(-1, (self.modes, 4)).movedim(2, 1)
+        return Correspondences(output[..., :3], output[..., 3])
+
+
+class ModeRating(nn.Module):
+    """How sure each mode is, from all pixels at the places that it gives them. It teaches no other layer."""
+
+    def __init__(self, config: CoordinatesConfig, objects: int) -> None:
+        super().__init__()
+        known = 3 + 2 + config.colour_channels
+        first, second = config.rating_channels
+        self.pixel = nn.Sequential(
+            nn.Linear(known, first), nn.ReLU(inplace=True), nn.Linear(first, second), nn.ReLU(inplace=True)
+        )
+        self.whole = nn.Linear(config.map_channels[-1], second)
+        self.hidden = nn.Sequential(nn.Linear(3 * second, second), nn.ReLU(inplace=True))
+        self.output_weight = nn.Parameter(torch.zeros(objects, second, 1))
+        self.output_bias = nn.Parameter(torch.zeros(objects, 1))
+
+    def forward(
+        self,
+        found: Correspondences,
+        error: Float[Tensor, "batch modes points"],
+        colour: Float[Tensor, "batch points channels"],
+        whole: Float[Tensor, "batch coarse"],
+        object_index: Int[Tensor, "batch"],
+    ) -> Float[Tensor, "batch modes"]:
+        """Logits; `error` is what the mode's fit leaves of each correspondence, diameters."""
+        modes = found.coordinates.shape[1]
+        fitted = torch.stack([found.log_weight, torch.log(error + FIT_ERROR)], -1)
+        seen = colour[:, None].expand(-1, modes, -1, -1)
+        known = torch.cat([SURFACE_GAIN * found.coordinates, fitted, seen], -1).detach()
+        pixels = self.pixel(known)
+        crop = self.whole(whole.detach())[:, None].expand(-1, modes, -1)
+        hidden = self.hidden(torch.cat([pixels.mean(2), pixels.amax(2), crop], -1))
+        output = torch.baddbmm(
+            self.output_bias[object_index][:, None], hidden, self.output_weight[object_index]
+        )
+        return output.squeeze(-1)
+
+
+def _stage(before: int, after: int) -> nn.Sequential:
+    """Half the resolution, then one block more."""
+    return nn.Sequential(
+        ResidualBlock(before, after, 2, 1, "group"), ResidualBlock(after, after, 1, 1, "group")
+    )

@@ -1,0 +1,171 @@
+"""The coordinate estimator: modes, their fits and ratings; what it sees, and what learns from what."""
+
+import pytest
+import roma
+import torch
+from networks import OBJECTS, TINY, TINY_COORDINATES, build_both, random_input
+
+from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
+from selfpose6d.network.checkpoint import load_network, save_network
+from selfpose6d.network.config import COORDINATES_SMALL, NetworkConfig
+from selfpose6d.network.coordinates import CoordinateEstimator, fit_poses
+from selfpose6d.network.interface import Correspondences, NetworkInput
+from selfpose6d.network.pose_network import PoseNetwork
+
+
+def build() -> CoordinateEstimator:
+    estimator = build_both(TINY_COORDINATES).estimator
+    assert isinstance(estimator, CoordinateEstimator)
+    return estimator
+
+
+def inputs(batch: int = 3) -> NetworkInput:
+    return random_input(batch, TINY_COORDINATES)
+
+
+def test_each_mode_has_a_rigid_pose_and_a_confidence():
+    prediction = build()(inputs())
+    R = prediction.T_crop_obj[..., :3, :3]
+    assert prediction.T_crop_obj.shape == (3, TINY_COORDINATES.modes, 4, 4)
+    assert torch.allclose(R @ R.mT, torch.eye(3).expand_as(R), atol=1e-4)
+    assert torch.allclose(torch.det(R), torch.ones(R.shape[:2]), atol=1e-4)
+    assert ((prediction.confidence > 0) & (prediction.confidence < 1)).all()
+    assert prediction.colour.shape == (3, TINY_COORDINATES.num_points, TINY_COORDINATES.colour_channels)
+
+
+def test_modes_are_different_answers_from_the_start():
+    torch.manual_seed(0)
+    estimator = PoseNetwork(COORDINATES_SMALL, OBJECTS).eval().estimator
+    coordinates = estimator(random_input(2, COORDINATES_SMALL)).correspondences.coordinates
+    apart = (coordinates[:, :, None] - coordinates[:, None]).norm(dim=-1).mean(-1)
+    modes = COORDINATES_SMALL.modes
+    assert (apart[:, ~torch.eye(modes, dtype=torch.bool)] > 0.02).all()
+
+
+def test_the_pose_is_the_one_that_brings_the_coordinates_to_the_points():
+    """Of metres and the object's origin: a pose whose points are the network's own coordinates, exactly."""
+    estimator, given = build(), inputs(2)
+    found = estimator(given).correspondences
+    assert found is not None
+    R = roma.random_rotmat(2, generator=torch.Generator().manual_seed(0))
+    T = make_transform(R, torch.tensor([[0.01, -0.02, 0.03], [0.0, 0.02, -0.01]]))
+    coordinates = torch.randn(2, 1, 24, 3, generator=torch.Generator().manual_seed(1)) / 5
+    points_obj_m = coordinates[:, 0] * estimator.diameter_m[:, None, None] + estimator.centre_m[:, None]
+    points = transform_points(T, points_obj_m) / estimator.diameter_m[:, None, None]
+    exact = Correspondences(coordinates, torch.zeros(2, 1, 24))
+    T_found, error = estimator._fit(exact, points, given.object_index)
+    assert torch.allclose(T_found[:, 0], T, atol=1e-5)
+    assert error.max() < 1e-4
+
+
+def test_a_third_of_wrong_correspondences_is_outvoted_and_distrust_is_heeded():
+    generator = torch.Generator().manual_seed(0)
+    R = roma.random_rotmat(1, generator=generator)
+    coordinates = torch.randn(1, 1, 300, 3, generator=generator) / 4
+    points = (coordinates[:, 0] @ R.mT) + torch.tensor([0.1, 0.0, -0.2])
+    spoiled = coordinates.clone()
+    spoiled[:, :, :90] += torch.tensor([0.5, 0.0, 0.0])
+    equal = Correspondences(spoiled, torch.zeros(1, 1, 300))
+    T, error = fit_poses(equal, points, rounds=12)
+    assert roma.rotmat_geodesic_distance(T[:, 0, :3, :3], R).item() < 0.02
+    assert error[0, 0, :90].min() > 0.4
+    assert error[0, 0, 90:].max() < 0.05
+    distrusted = equal._replace(log_weight=torch.where(torch.arange(300) < 90, -6.0, 0.0).expand(1, 1, 300))
+    T, _ = fit_poses(distrusted, points)
+    assert roma.rotmat_geodesic_distance(T[:, 0, :3, :3], R).item() < 0.01
+
+
+def test_a_network_that_is_not_finite_leaves_the_fit_to_the_check_of_the_loss():
+    broken = Correspondences(torch.full((1, 1, 8, 3), torch.nan), torch.full((1, 1, 8), torch.inf))
+    T, _ = fit_poses(broken, torch.randn(1, 8, 3))
+    assert T.isfinite().all()
+
+
+def test_instances_of_a_batch_do_not_see_each_other():
+    estimator, given = build(), inputs(4)
+    alone = estimator(NetworkInput(*(part[2:3] for part in given)))
+    together = estimator(given)
+    assert torch.allclose(together.confidence_logit[2:3], alone.confidence_logit, atol=1e-4)
+    assert torch.allclose(
+        together.correspondences.coordinates[2:3], alone.correspondences.coordinates, atol=1e-4
+    )
+
+
+def test_sampled_pixels_have_no_order():
+    estimator, given = build(), inputs(2)
+    order = torch.randperm(TINY_COORDINATES.num_points, generator=torch.Generator().manual_seed(0))
+    shuffled = given._replace(points_crop_m=given.points_crop_m[:, order], pixel=given.pixel[:, order])
+    first, second = estimator(given), estimator(shuffled)
+    assert torch.allclose(
+        first.correspondences.coordinates[:, :, order], second.correspondences.coordinates, atol=1e-4
+    )
+    assert torch.allclose(first.confidence_logit, second.confidence_logit, atol=1e-4)
+
+
+def test_what_is_farther_than_the_object_is_large_is_not_shown():
+    estimator, given = build(), inputs(1)
+    far = given.surface.clone()
+    far[:, :3, :8, :8], far[:, 3:, :8, :8] = 5.0, 1.0
+    gone = given.surface.clone()
+    gone[:, :, :8, :8] = 0.0
+    first, second = (estimator(given._replace(surface=surface)) for surface in (far, gone))
+    assert torch.allclose(first.correspondences.coordinates, second.correspondences.coordinates)
+
+
+def test_each_object_has_channels_of_its_own():
+    estimator, given = build(), inputs(1)
+    other = estimator(given._replace(object_index=torch.tensor([1]), points_crop_m=given.points_crop_m / 2))
+    assert not torch.allclose(estimator(given).correspondences.coordinates, other.correspondences.coordinates)
+
+
+def test_the_rating_teaches_only_itself():
+    estimator = build()
+    estimator(inputs()).confidence_logit.sum().backward()
+    taught = {
+        name.split(".")[0] for name, p in estimator.named_parameters() if p.grad is not None and p.grad.any()
+    }
+    assert taught == {"rating"}
+
+
+def test_coordinates_teach_all_layers_but_the_rating():
+    estimator = build()
+    found = estimator(inputs()).correspondences
+    (found.coordinates.square().sum() + found.log_weight.sum()).backward()
+    untaught = {
+        name.split(".")[0] for name, p in estimator.named_parameters() if p.grad is None or not p.grad.any()
+    }
+    assert untaught == {"rating", "colour"}
+
+
+def test_both_stems_are_gated_unless_fusion_is_unweighted():
+    gated = {name for name, _ in build().named_parameters() if "gate" in name}
+    assert {name.split(".")[2] for name in gated} == {"colour_gate", "geometry_gate"}
+
+
+@pytest.mark.parametrize("config", [TINY, TINY_COORDINATES], ids=lambda config: config.architecture)
+def test_a_file_says_which_architecture_it_holds(config, tmp_path):
+    network = build_both(config)
+    save_network(tmp_path / "one.safetensors", network, {})
+    loaded, _ = load_network(tmp_path / "one.safetensors")
+    assert loaded.config == config
+    given = random_input(2, config)
+    assert torch.equal(loaded.estimator(given).T_crop_obj, network.estimator(given).T_crop_obj)
+
+
+def test_files_from_before_there_were_two_architectures_are_dense_fusion():
+    stored = TINY.to_json()
+    del stored["architecture"]
+    assert NetworkConfig.from_json(stored) == TINY
+
+
+def test_the_refiner_works_on_the_most_confident_mode():
+    network, given = build_both(TINY_COORDINATES), inputs(2)
+    from networks import shapes
+
+    output = network(given, shapes(2), refine_steps=1)
+    best = output.prediction.confidence_logit.argmax(1)
+    before = output.prediction.T_crop_obj[torch.arange(2), best]
+    points = given.points_crop_m
+    expected = network.refiner(output.prediction.colour, points, before, given.object_index, shapes(2), 1)
+    assert torch.allclose(output.T_refined, expected, atol=1e-5)
+    assert not torch.allclose(inverse(before) @ output.T_refined[:, 0], torch.eye(4).expand(2, 4, 4))
