@@ -22,6 +22,10 @@ step() {  # NAME COMMAND...: run, keep the output, say how long it took
 step gpu nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader
 step render $selfpose6d synth "$out/data" --models "$models" --frames "${FRAMES:-1200}" --test-frames 60 --seed 0
 step agreement "$python" "$here/device_agreement.py" "${real:-$out/data}" --device cuda --json
+for workers in 1 2 4 8; do  # instances under way at once: the rate must grow while the device waits for launches
+    step "annotate-$workers" $selfpose6d annotate "$out/data" --split test --limit 16 --device cuda --workers $workers \
+        --overlays 0 --out "$out/annotate-$workers"
+done
 step train $selfpose6d train "$out/data" --recipe supervised --size paper --batch "${BATCH:-256}" \
     --max-minutes "${MINUTES:-4}" --device cuda --cache "$out/cache" --out "$out/model"
 for refine in none network; do

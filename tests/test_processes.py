@@ -47,6 +47,18 @@ def test_a_container_without_a_limit_has_what_the_machine_has(machine):
     assert default_workers() == 5
 
 
+@pytest.mark.parametrize(
+    ("cores", "free", "on_device", "expected"),
+    [(16, 128 * GB, 80 * GB, 16), (16, 10 * GB, 80 * GB, 3), (16, 128 * GB, 7 * GB, 3), (4, 64 * GB, GB, 1)],
+)
+def test_on_cuda_the_devices_memory_limits_them_too(machine, monkeypatch, cores, free, on_device, expected):
+    import torch
+
+    machine(cores, free)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (on_device, 80 * GB))
+    assert default_workers("cuda") == expected
+
+
 def test_where_nothing_is_known_of_the_memory_the_cores_count(machine):
     machine(7)
     assert available_bytes() is None

@@ -16,6 +16,10 @@ _WAITING = 4
 """Items under way per process: enough that none waits, few enough that results do not pile up."""
 _WORKER_BYTES = 800 * 10**6
 """Resident memory of one process that annotates, most of it the libraries' own: measured, 0.8 GB."""
+_CUDA_HOST_BYTES = 3 * 10**9
+"""Of one that annotates on a GPU: CUDA's libraries take most of it. Not measured by us: what torch's users report."""
+_CUDA_DEVICE_BYTES = 2 * 10**9
+"""On the GPU: a context of about 0.5 GB, meshes, crops and what torch's allocator keeps. A choice, on the safe side."""
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -25,10 +29,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def default_workers() -> int:
-    """Processes to start where nobody says how many: one a core, as many as the free memory holds, one at least."""
-    free = available_bytes()
-    return available_cores() if free is None else max(1, min(available_cores(), free // _WORKER_BYTES))
+def default_workers(device: str = "cpu") -> int:
+    """Processes to start where nobody says how many: one a core, as many as the free memory holds, one at least.
+
+    On `cuda` they share the GPU, as many as its free memory holds: an instance is thousands of small kernels that one
+    process can only launch one after the other, while the device waits.
+    """
+    on_cuda = device == "cuda"
+    fitting, free = [available_cores()], available_bytes()
+    if free is not None:
+        fitting.append(free // (_CUDA_HOST_BYTES if on_cuda else _WORKER_BYTES))
+    if on_cuda:
+        fitting.append(_free_on_cuda() // _CUDA_DEVICE_BYTES)
+    return max(1, min(fitting))
+
+
+def _free_on_cuda() -> int:
+    import torch
+
+    return torch.cuda.mem_get_info()[0]
 
 
 def available_bytes() -> int | None:

@@ -55,7 +55,8 @@ class Command:
     """Last refinement of --method verified: on the score's own residuals, or on the paper's joint loss (slower)."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     workers: int = 0
-    """Processes that label (0: for many frames on a CPU one a core, as memory allows, else one); each takes 0.8 GB."""
+    """Processes that label (0: for many frames one a core, as memory allows, else one). Each takes 0.8 GB; on CUDA they
+    share the GPU, so that several instances are under way at once, and each takes about 3 GB and 2 GB of the GPU's."""
     overlays: int = 24
     """How many frames to draw into overlays/, spread evenly; 0 for none."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -129,7 +130,7 @@ class Command:
         make_labeler = partial(frame_labeler, self, device)
         workers = self.workers
         if not workers:
-            workers = default_workers() if device == "cpu" and len(left) >= FRAMES_WORTH_PROCESSES else 1
+            workers = default_workers(device) if len(left) >= FRAMES_WORTH_PROCESSES else 1
         alone = workers == 1
         records = map(make_labeler(models), left) if alone else map_in_processes(make_labeler, left, workers)
         keep_records(run, records, len(left), "annotate")

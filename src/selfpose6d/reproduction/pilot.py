@@ -98,6 +98,7 @@ def _instance_seconds(
 
 
 def _workers(device: str) -> int:
+    """How many times faster several processes are; on a GPU that they share it is not known: counted as one."""
     return default_workers() if device == "cpu" else 1
 
 
