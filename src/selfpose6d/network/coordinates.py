@@ -26,7 +26,7 @@ SURFACE_GAIN = 3.0
 FARTHEST = 1.0
 """Diameters from the points' middle; what lies farther is of something else and is not shown to the network."""
 FIT_ROUNDS = 4
-"""Reweighted fits: the third already changes poses by less than 1 % of the diameter. A choice, not measured."""
+"""Reweighted fits of a few microseconds each. A choice, not measured."""
 FIT_ERROR = 0.02
 """Diameters; errors of correspondences below it count alike in the reweighted fit."""
 MAX_LOG_WEIGHT = 9.0
@@ -116,9 +116,8 @@ def fit_poses(
     Reference: Kabsch 1976; Holland & Welsch, iteratively reweighted least squares, 1977.
     """
     target = points[:, None].expand_as(found.coordinates).float()
-    coordinates = found.coordinates.float().nan_to_num(
-        0.0
-    )  # a loss that is not finite is reported by its own check
+    # a network that is not finite is reported by the check of the loss, which comes later
+    coordinates = found.coordinates.float().nan_to_num(0.0)
     trust = found.log_weight.float().nan_to_num(0.0).clamp(max=MAX_LOG_WEIGHT).exp()
     T = rigid_fit(coordinates, target, trust)
     for _ in range(rounds - 1):
