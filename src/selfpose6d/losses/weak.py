@@ -38,6 +38,11 @@ def pose_distance_m(
     return difference.square().sum(-1).add(_SMALLEST_M**2).sqrt().mean(-1)
 
 
+def weighted_mean(instance: Float[Tensor, "batch"], weight: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
+    """Mean over instances that count by their weight; 0 where none has any."""
+    return (weight * instance).sum() / weight.sum().clamp_min(1e-9)
+
+
 def weak_loss(
     distance_m: Float[Tensor, "batch poses"],
     confidence_logit: Float[Tensor, "batch poses"],
@@ -55,7 +60,7 @@ def weak_loss(
     pixel = distance_m * confidence - regularisation_m * functional.logsigmoid(confidence_logit)
     instance = pixel.mean(-1)
     weight = torch.ones_like(instance) if weight is None else weight
-    total = (weight * instance).sum() / weight.sum().clamp_min(1e-9)
+    total = weighted_mean(instance, weight)
     with torch.no_grad():
         weighted_m = (distance_m * confidence).sum(-1) / confidence.sum(-1).clamp_min(1e-9)
     return WeakLoss(total, instance, weighted_m, confidence.detach().mean(-1))

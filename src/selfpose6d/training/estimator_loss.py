@@ -8,7 +8,7 @@ from selfpose6d.crops.batch import CropBatch
 from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.losses.coordinates import best_mode_share, coordinate_loss
-from selfpose6d.losses.weak import WeakLoss, pose_distance_m, weak_loss
+from selfpose6d.losses.weak import WeakLoss, pose_distance_m, weak_loss, weighted_mean
 from selfpose6d.network.interface import ObjectTable, PosePrediction
 from selfpose6d.objects.shapes import ObjectShapes
 from selfpose6d.training.targets import Targets
@@ -41,7 +41,7 @@ def estimator_loss(
     pixels = _pixel_loss(prediction, batch, targets, shapes, objects)
     # in units of its weight the poses' loss is about 1 in size, like the pixels'
     instance = pixels + weak.instance / regularisation_m
-    total = (targets.weight * instance).sum() / targets.weight.sum().clamp_min(1e-9)
+    total = weighted_mean(instance, targets.weight)
     chosen_m, chosen = distance_m.gather(1, best).squeeze(1), prediction.confidence.gather(1, best).squeeze(1)
     return WeakLoss(total, instance, chosen_m.detach(), chosen.detach())
 

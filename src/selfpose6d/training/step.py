@@ -12,7 +12,7 @@ from selfpose6d.crops.augment import augment
 from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, sample_batch
 from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import DataError
-from selfpose6d.losses.weak import pose_distance_m
+from selfpose6d.losses.weak import pose_distance_m, weighted_mean
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import NetworkOutput
@@ -143,7 +143,7 @@ def _by_targets(
     targets = source.targets(batch, index, output.T_refined, together=True)
     refined_m = pose_distance_m(output.T_refined, targets.T_crop_obj, points_m)
     instance = refined_m.mean(-1)
-    refined = (targets.weight * instance).sum() / targets.weight.sum().clamp_min(1e-9)
+    refined = weighted_mean(instance, targets.weight)
     measures["refined_m"] = refined_m[:, -1].detach()
     return StepLoss(weak.total + refined, (weak.instance + instance).detach(), measures, "refined_m")
 
