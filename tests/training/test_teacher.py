@@ -21,8 +21,8 @@ from selfpose6d.training.known_poses import ground_truth_poses
 from selfpose6d.training.loader import Samples
 from selfpose6d.training.recipe import Stage, find_recipe
 from selfpose6d.training.step import StepContext, step_loss
-from selfpose6d.training.targets import Targets
-from selfpose6d.training.teacher import PosedBatch, Teacher, teacher_decay
+from selfpose6d.training.targets import PosedBatch, Targets
+from selfpose6d.training.teacher import Teacher, teacher_decay
 
 STUDENT = Stage("student", ("estimator", "refiner"))
 

@@ -101,6 +101,32 @@ class IterativeAnnotationResolver(TargetSource):
 
 
 @dataclass(frozen=True)
+class PosedBatch(TargetSource):
+    """One pose for each instance of one batch, with its weight."""
+
+    T_cam_obj: Float[Tensor, "batch 4 4"]
+    weight: Float[Tensor, "batch"]
+    symmetries: Symmetries
+    shapes: ObjectShapes
+
+    def targets(
+        self,
+        batch: CropBatch,
+        index: Int[Tensor, "batch"],
+        T_pred: Float[Tensor, "batch poses 4 4"],
+        together: bool = False,
+    ) -> Targets:
+        """In the crop frame; of the poses that look like the instance's, the nearest to the prediction."""
+        T = (inverse(batch.T_cam_crop) @ self.T_cam_obj)[:, None].expand(-1, T_pred.shape[1], -1, -1)
+        T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch, together)
+        return Targets(T, self.weight)
+
+    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+        """All of them; some may have no weight."""
+        return np.ones(len(index), bool)
+
+
+@dataclass(frozen=True)
 class PoseTable(TargetSource):
     """One known pose per instance (true, or an automatic label), by the sample's index in the crop store.
 
@@ -122,11 +148,10 @@ class PoseTable(TargetSource):
         together: bool = False,
     ) -> Targets:
         """Look the poses up and move them into the crop frame."""
-        device, known_on = T_pred.device, self.T_cam_obj.device
-        T_cam_obj = self.T_cam_obj[index.to(known_on)].to(device)
-        T = (inverse(batch.T_cam_crop) @ T_cam_obj)[:, None].expand(-1, T_pred.shape[1], -1, -1)
-        T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch, together)
-        return Targets(T, self.weight[index.to(known_on)].to(device))
+        device, known = T_pred.device, index.to(self.T_cam_obj.device)
+        T_cam_obj, weight = self.T_cam_obj[known].to(device), self.weight[known].to(device)
+        posed = PosedBatch(T_cam_obj, weight, self.symmetries, self.shapes)
+        return posed.targets(batch, index, T_pred, together)
 
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """Those with a pose."""

@@ -6,7 +6,6 @@ Reference: Tarvainen & Valpola, Mean teachers are better role models, 2017; Wang
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from selfpose6d.crops.batch import CropBatch
-from selfpose6d.geometry.se3 import inverse
 from selfpose6d.geometry.symmetric_poses import Symmetries
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.objects.shapes import ObjectShapes
 from selfpose6d.training.agreement import silhouette_agreement
-from selfpose6d.training.targets import Targets, TargetSource, nearest_of_symmetric
+from selfpose6d.training.targets import PosedBatch, Targets, TargetSource
 
 LONGEST_MEMORY = 1000
 """Steps that the average goes back to at most: the usual decay, 0.999."""
@@ -34,32 +32,6 @@ def teacher_decay(student_steps: int | None) -> float:
     """How much of itself the teacher keeps in a step, for a student of so many steps (None: not known yet)."""
     memory = LONGEST_MEMORY if student_steps is None else MEMORY_FRACTION * student_steps
     return 1 - 1 / min(LONGEST_MEMORY, max(1.0, memory))
-
-
-@dataclass(frozen=True)
-class PosedBatch(TargetSource):
-    """One pose for each instance of one batch, in its crop frame, with its weight."""
-
-    T_crop_obj: Float[Tensor, "batch 4 4"]
-    weight: Float[Tensor, "batch"]
-    symmetries: Symmetries
-    shapes: ObjectShapes
-
-    def targets(
-        self,
-        batch: CropBatch,
-        index: Int[Tensor, "batch"],
-        T_pred: Float[Tensor, "batch poses 4 4"],
-        together: bool = False,
-    ) -> Targets:
-        """Of the poses that look like the instance's, the nearest to the prediction."""
-        T = self.T_crop_obj[:, None].expand(-1, T_pred.shape[1], -1, -1)
-        T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch, together)
-        return Targets(T, self.weight)
-
-    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-        """All of them; some may have no weight."""
-        return np.ones(len(index), bool)
 
 
 class Teacher(TargetSource):
@@ -116,8 +88,7 @@ class Teacher(TargetSource):
         """The pseudo poses of a batch, from its unchanged crops, in the frame of its changed ones."""
         assert batch.unchanged is not None, "the step makes it where `wants_unchanged`"
         T_cam_obj, weight = self.pseudo_poses(batch.unchanged)
-        T_crop_obj = inverse(batch.T_cam_crop) @ T_cam_obj
-        return PosedBatch(T_crop_obj, weight, self._symmetries, self._shapes)
+        return PosedBatch(T_cam_obj, weight, self._symmetries, self._shapes)
 
     def targets(
         self,
