@@ -6,7 +6,7 @@ import torch
 from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid, stack_nearest_grids
 from selfpose6d.network.config import CoordinatesConfig, DenseFusionConfig, NetworkConfig
 from selfpose6d.network.estimator import PoseEstimator
-from selfpose6d.network.interface import NetworkInput, ObjectTable
+from selfpose6d.network.interface import CropView, NetworkInput, ObjectTable, Surfaces
 from selfpose6d.network.pose_network import PoseNetwork
 
 OBJECTS = ObjectTable((1, 5), (0.2, 0.1), ((0.0, 0.0, 0.0), (0.01, 0.02, -0.03)))
@@ -31,11 +31,9 @@ TINY_COORDINATES = CoordinatesConfig(
     stem_channels=4,
     map_channels=(8, 16, 16),
     pixel_channels=16,
-    rating_channels=(8, 8),
-    fusion_channels=(8, 16),
-    global_channels=(16, 32),
+    compared_points=16,
+    comparison_channels=(8, 16),
     refiner_channels=(16, 16),
-    colour_channels=8,
     modes=3,
 )
 
@@ -57,28 +55,41 @@ def build_both(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, see
 
 
 def shapes(objects: int) -> NearestGrid:
-    """Shapes of a few random points each."""
+    """The grids of `surfaces`."""
+    return surfaces(objects).grid
+
+
+def surfaces(objects: int, coloured: bool = True) -> Surfaces:
+    """Surfaces of a few random points each, in random colours; sizes are those of `OBJECTS`."""
     generator = np.random.default_rng(0)
     points = 0.1 * generator.normal(size=(objects, 20, 3))
-    return stack_nearest_grids([build_nearest_grid(some, np.zeros_like(some), cells=8) for some in points])
+    grid = stack_nearest_grids([build_nearest_grid(some, np.zeros_like(some), cells=64) for some in points])
+    rgb = torch.from_numpy(generator.random((objects, 20, 3))).float()
+    sizes = (torch.tensor(OBJECTS.diameter_m), torch.tensor(OBJECTS.centre_m))
+    return Surfaces(grid, rgb, torch.full((objects,), coloured), *sizes)
 
 
 def random_input(batch: int, config: NetworkConfig = TINY, seed: int = 1) -> NetworkInput:
-    """Random crops, points within 10 cm, objects in turn; a surface where the configuration needs one."""
+    """Random crops, points within 10 cm, objects in turn; the whole view where the configuration needs one."""
     generator = torch.Generator().manual_seed(seed)
     return NetworkInput(
         rgb=torch.rand(batch, 3, config.crop_px, config.crop_px, generator=generator),
         points_crop_m=0.1 * (2 * torch.rand(batch, config.num_points, 3, generator=generator) - 1),
         pixel=torch.randint(0, config.crop_px**2, (batch, config.num_points), generator=generator),
         object_index=torch.arange(batch) % 2,
-        surface=random_surface(batch, config, generator) if config.needs_surface else None,
+        view=random_view(batch, config, generator) if config.needs_view else None,
     )
 
 
-def random_surface(batch: int, config: NetworkConfig, generator: torch.Generator) -> torch.Tensor:
-    """Points within 10 cm in two thirds of the mask's pixels, the mask in about half of all."""
+def random_view(batch: int, config: NetworkConfig, generator: torch.Generator) -> CropView:
+    """Points within 10 cm in two thirds of the mask's pixels, the mask in about half of all, half a metre away."""
     size = (batch, 1, config.crop_px, config.crop_px)
     mask = torch.rand(size, generator=generator) < 0.5
     known = mask & (torch.rand(size, generator=generator) < 0.67)
     points = 0.1 * (2 * torch.rand(batch, 3, *size[2:], generator=generator) - 1)
-    return torch.cat([points * known, known, mask], 1)
+    depth_m = (0.5 + points[:, 2]) * (torch.rand(size, generator=generator) < 0.8)[:, 0]
+    side = float(config.crop_px)
+    K = torch.tensor([[2 * side, 0, side / 2], [0, 2 * side, side / 2], [0, 0, 1]]).expand(batch, 3, 3)
+    T_cam_crop = torch.eye(4).repeat(batch, 1, 1)
+    T_cam_crop[:, 2, 3] = 0.5
+    return CropView(torch.cat([points * known, known, mask], 1), depth_m, mask[:, 0], K, T_cam_crop)

@@ -9,7 +9,6 @@ import torch
 
 from selfpose6d import files
 from selfpose6d.errors import DataError
-from selfpose6d.geometry.nearest import NearestGrid
 from selfpose6d.geometry.se3 import transform_points
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
@@ -103,14 +102,15 @@ def test_every_constant_that_changes_the_cached_arrays_is_in_the_key(tmp_path, m
 
 def test_every_constant_of_a_shape_s_grid_is_in_its_key(monkeypatch):
     keys = set()
-    grid = NearestGrid(**shapes._grid_arrays(brick_mesh()))
-    monkeypatch.setattr(shapes, "cached_arrays", lambda mesh, what, *_: keys.add(what) or grid._asdict())
-    for name in ("GRID_SAMPLES", "GRID_CELLS", "DEFAULT_MARGIN"):
+    arrays = shapes._arrays(brick_mesh())
+    monkeypatch.setattr(shapes, "cached_arrays", lambda mesh, what, *_: keys.add(what) or dict(arrays))
+    names = ("GRID_SAMPLES", "GRID_CELLS", "DEFAULT_MARGIN", "BLUR_SAMPLES", "_BLUR_NORMAL_M")
+    for name in names:
         with monkeypatch.context() as patch:
             patch.setattr(shapes, name, 2 * getattr(shapes, name))
             build_object_shapes([brick_mesh()])
     build_object_shapes([brick_mesh()])
-    assert len(keys) == 4
+    assert len(keys) == len(names) + 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "an array", "other names"])

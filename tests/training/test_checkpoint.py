@@ -6,7 +6,7 @@ import os
 
 import pytest
 import torch
-from networks import build_both, random_input, shapes
+from networks import build_both, random_input, surfaces
 from safetensors import safe_open
 from training_runs import run, same_weights, weights
 
@@ -28,7 +28,7 @@ def test_a_saved_network_predicts_the_same(tmp_path):
     assert metadata == {"recipe": "paper", "step": 7}
     assert loaded.config == network.config
     assert loaded.objects == network.objects
-    refined = [each(inputs, shapes(2), refine_steps=2).T_refined for each in (loaded, network)]
+    refined = [each(inputs, surfaces(2), refine_steps=2).refinement.T_steps for each in (loaded, network)]
     assert torch.equal(*refined)
 
 

@@ -1,8 +1,10 @@
 """Training the coordinate estimator: it learns, its modes take their own targets, every recipe can train it."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import roma
 import torch
 from networks import TINY, TINY_COORDINATES, build_both
 from small_roots import cube
@@ -15,12 +17,16 @@ from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.geometry.symmetric_poses import Symmetries
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
+from selfpose6d.network.interface import Rating, Refinement
 from selfpose6d.network.transfer import require_same_structure
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
-from selfpose6d.training.estimator_loss import estimator_loss
+from selfpose6d.training.coordinates_loss import comparison_loss, pixel_loss
 from selfpose6d.training.known_poses import ground_truth_poses
+from selfpose6d.training.loader import Samples
 from selfpose6d.training.recipe import ESTIMATOR
+from selfpose6d.training.starts import MODES_TRIED, WideStarts
+from selfpose6d.training.step import StepContext, step_loss
 from selfpose6d.training.targets import PoseTable
 
 CUBE = object_table((2,), [cube()])
@@ -34,7 +40,7 @@ NO_SYMMETRY = Symmetries(
 
 
 def coordinates(name: str = "supervised", **changes):
-    return replace(short(name, **changes), architecture="coordinates")
+    return short(name, **changes).of_coordinates()
 
 
 @pytest.fixture
@@ -50,30 +56,94 @@ def taught(dataset, cache):
     return batch, index, PoseTable(T, weight, NO_SYMMETRY, shapes), shapes
 
 
-def loss_of(prediction, taught, source=None):
+def pixel_loss_of(prediction, taught):
     batch, index, truth, shapes = taught
-    targets = (source or truth).targets(batch, index, prediction.T_crop_obj)
-    points_m = shapes.points_m[batch.object_index]
-    return estimator_loss(prediction, batch, targets, points_m, shapes, CUBE, 0.015)
+    targets = truth.targets(batch, index, prediction.T_crop_obj)
+    return pixel_loss(prediction, batch, targets, shapes.surfaces)
 
 
-def test_it_learns_places_and_poses_and_which_mode_is_right(taught):
-    batch, index, truth, _ = taught
-    network = build_both(TINY_COORDINATES, CUBE).train().estimator
+def comparison_loss_of(refinement, taught):
+    batch, index, truth, shapes = taught
+    targets = truth.targets(batch, index, refinement.T_crop_obj.flatten(1, 2))
+    points_m, diameter_m = shapes.points_m[batch.object_index], shapes.surfaces.diameter_m[batch.object_index]
+    return comparison_loss(refinement, targets, points_m, diameter_m)
+
+
+def test_it_learns_places_and_poses_and_which_pose_is_right(taught):
+    batch, _, _, shapes = taught
+    network = build_both(TINY_COORDINATES, CUBE).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
     given, first = batch.inputs(TINY_COORDINATES), None
     for _ in range(150):
-        loss = loss_of(network(given), taught)
-        first = first or float(loss.distance_m.mean())
+        output = network(given, shapes.surfaces, refine_steps=2)
+        compared, error_m = comparison_loss_of(output.refinement, taught)
+        first = error_m if first is None else first
+        loss = (pixel_loss_of(output.prediction, taught) + compared).mean()
         optimiser.zero_grad()
-        loss.total.backward()
+        loss.backward()
         optimiser.step()
-    assert loss.distance_m.mean() < 0.4 * first
-    assert loss.confidence.mean() > 0.5
-    T = network(given).T_crop_obj
-    wrong = (T - truth.targets(batch, index, T).T_crop_obj)[:, :, :3, 3].norm(dim=-1)
-    chosen = network(given).confidence_logit.argmax(1)
-    assert wrong.gather(1, chosen[:, None]).mean() < wrong.mean()
+    chosen = output.refinement.rating.sharpness.flatten(1).argmax(1, keepdim=True)
+    of_chosen = error_m.flatten(1).gather(1, chosen)
+    assert of_chosen.mean() < 0.4 * first[..., 0].mean()
+    assert of_chosen.mean() < error_m.mean()
+    assert output.refinement.rating.right_logit.flatten(1).gather(1, chosen).sigmoid().mean() > 0.5
+
+
+def test_starts_are_modes_and_the_target_moved_widely(taught):
+    batch, index, truth, shapes = taught
+    prediction = build_both(TINY_COORDINATES, CUBE).estimator(batch.inputs(TINY_COORDINATES))
+    aims = partial(truth.targets, batch, index)
+
+    def drawn(noise: float, seed: int = 0) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return WideStarts(aims, batch.object_index, shapes.surfaces, noise, generator).draw(prediction)
+
+    T = drawn(1.57)
+    assert T.shape == (8, MODES_TRIED + 1, 4, 4)
+    apart = (T[:, :MODES_TRIED, None] - prediction.T_crop_obj[:, None]).abs().amax((-2, -1))
+    assert (apart.amin(2) == 0).all()
+    assert (apart.argmin(2)[:, 0] != apart.argmin(2)[:, 1]).all()
+    T_true = aims(T).T_crop_obj[:, -1]
+    assert torch.allclose(drawn(0.0)[:, -1], T_true, atol=1e-5)
+    moved = torch.cat([drawn(1.57, seed)[:, -1] for seed in range(20)])
+    turn_rad = roma.rotmat_geodesic_distance(moved[:, :3, :3], T_true.repeat(20, 1, 1)[:, :3, :3])
+    assert turn_rad.max() < 1.58
+    assert (turn_rad > 1.2).any()
+    assert (turn_rad < 0.3).float().mean() > 0.25
+    assert not torch.equal(drawn(1.57, 1), T)
+
+
+def test_what_is_out_of_reach_teaches_ratings_but_no_correction(taught):
+    """Half a turn off, which way to turn is arbitrary."""
+    batch, index, truth, shapes = taught
+    network = build_both(TINY_COORDINATES, CUBE).train()
+    T = truth.targets(batch, index, torch.eye(4).expand(8, 1, 4, 4)).T_crop_obj
+    half_turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
+    for start, taught_parts in ((T @ half_turn, {"rating"}), (T, {"rating", "correction"})):
+        network.zero_grad()
+        refined = network.refiner(batch.inputs(TINY_COORDINATES), start, shapes.surfaces, 1)
+        comparison_loss_of(refined, taught)[0].sum().backward()
+        heads = [
+            name
+            for name in ("rating", "correction")
+            if network.refiner.get_submodule(name)[-1].weight.grad.any()
+        ]
+        assert set(heads) == taught_parts
+
+
+def test_a_perfect_pose_that_is_rated_so_costs_least(taught):
+    batch, index, truth, _ = taught
+    T_true = truth.targets(batch, index, torch.eye(4).expand(8, 1, 4, 4)).T_crop_obj
+    off = T_true.clone()
+    off[..., 2, 3] += 0.05
+
+    def cost(T: torch.Tensor, sharpness: float) -> float:
+        rating = Rating(torch.full((8, 1, 1), sharpness), torch.full((8, 1, 1), sharpness - 2))
+        return comparison_loss_of(Refinement(T[:, :, None], rating), taught)[0].mean().item()
+
+    assert cost(T_true, 5.0) < cost(T_true, 1.0)
+    assert cost(off, 1.0) < cost(off, 5.0)
+    assert cost(T_true, 5.0) < cost(off, 1.0)
 
 
 def test_perfect_places_cost_less_than_others_and_give_the_true_pose(taught):
@@ -86,11 +156,10 @@ def test_perfect_places_cost_less_than_others_and_give_the_true_pose(taught):
     centre_m = torch.tensor(CUBE.centre_m)[0]
     exact = (transform_points(inverse(T_true), points_m) - centre_m) / CUBE.diameter_m[0]
     found = prediction.correspondences._replace(coordinates=exact)
-    T, _ = network._fit(found, batch.points_crop_m / CUBE.diameter_m[0], batch.object_index)
+    T = network._fit(found, batch.points_crop_m / CUBE.diameter_m[0], batch.object_index)
     assert torch.allclose(T, T_true, atol=1e-4)
     better = prediction._replace(correspondences=found, T_crop_obj=T)
-    assert (loss_of(better, taught).instance < loss_of(prediction, taught).instance).all()
-    assert loss_of(better, taught).distance_m.max() < 1e-4
+    assert (pixel_loss_of(better, taught) < pixel_loss_of(prediction, taught)).all()
 
 
 def test_pixels_that_are_not_on_the_object_do_not_teach_places(taught):
@@ -101,23 +170,28 @@ def test_pixels_that_are_not_on_the_object_do_not_teach_places(taught):
     network = build_both(TINY_COORDINATES, CUBE).estimator
     prediction = network(moved.inputs(TINY_COORDINATES))
     prediction.correspondences.coordinates.retain_grad()
-    loss_of(prediction, (moved, *taught[1:])).total.backward()
+    pixel_loss_of(prediction, (moved, *taught[1:])).sum().backward()
     gradient = prediction.correspondences.coordinates.grad.abs().sum((0, 1, 3))
     assert not gradient[:6].any()
     assert gradient[6:].all()
 
 
-def test_an_instance_without_a_pose_teaches_nothing(taught):
-    batch, index, truth, _shapes = taught
-    network = build_both(TINY_COORDINATES, CUBE).estimator
-    prediction = network(batch.inputs(TINY_COORDINATES))
-    prediction.correspondences.coordinates.retain_grad()
-    weight = truth.weight.clone()
-    weight[index[3]] = 0
-    loss_of(prediction, taught, replace(truth, weight=weight)).total.backward()
-    gradient = prediction.correspondences.coordinates.grad.abs().flatten(1).sum(1)
-    assert gradient[3] == 0
-    assert (gradient[:3] > 0).all()
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_an_instance_without_a_pose_teaches_nothing(taught, dataset, cache, weight):
+    """Whatever stands in the place of its pose."""
+    _batch, index, truth, shapes = taught
+    recipe, records = coordinates(), open_crop_store(dataset, 32, cache).read(index.numpy())
+
+    def loss_with(shift_m: float) -> torch.Tensor:
+        T, counted = truth.T_cam_obj.clone(), truth.weight.clone()
+        T[index[3], :3, 3] += shift_m
+        counted[index[3]] = weight
+        source = replace(truth, weight=counted, T_cam_obj=T)
+        context = StepContext(recipe, TINY_COORDINATES, CUBE, source, shapes, torch.device("cpu"))
+        network, generator = build_both(TINY_COORDINATES, CUBE).train(), torch.Generator().manual_seed(0)
+        return step_loss(network, context, recipe.stages[0], Samples(index.numpy(), records), generator).total
+
+    assert (loss_with(0.0) == loss_with(0.02)) == (weight == 0)
 
 
 def test_each_mode_may_take_another_of_the_poses_that_look_alike(taught):

@@ -11,7 +11,7 @@ from torch import Tensor
 from selfpose6d.geometry.camera import crop_intrinsics
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.interface import NetworkInput
+from selfpose6d.network.interface import CropView, NetworkInput
 
 # pixels near the median depth; with fewer (a choice), the rest of the mask is sampled too
 _MIN_LEFT = 16
@@ -69,8 +69,11 @@ class CropBatch:
 
     def inputs(self, config: NetworkConfig) -> NetworkInput:
         """What a network of that structure takes."""
-        surface = surface_map(self.images, self.T_cam_crop) if config.needs_surface else None
-        return NetworkInput(self.images.rgb, self.points_crop_m, self.pixel, self.object_index, surface)
+        images, view = self.images, None
+        if config.needs_view:
+            surface = surface_map(images, self.T_cam_crop)
+            view = CropView(surface, images.depth_m, images.mask, images.K_crop, self.T_cam_crop)
+        return NetworkInput(images.rgb, self.points_crop_m, self.pixel, self.object_index, view)
 
 
 def decode_records(records: np.ndarray, device: torch.device | str = "cpu") -> CropImages:

@@ -7,6 +7,7 @@ import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 # Solution of psi^4 = psi + 4 and sqrt(2): Alexa, "Super-Fibonacci Spirals", CVPR 2022.
 _PHI, _PSI = math.sqrt(2.0), 1.533751168755204288118041
@@ -39,3 +40,17 @@ def random_rotations(count: int, generator: torch.Generator) -> Float[Tensor, "{
 def random_rotation(generator: np.random.Generator) -> Float[Tensor, "3 3"]:
     """One uniform random rotation, on the CPU."""
     return random_rotations(1, torch.Generator("cpu").manual_seed(int(generator.integers(2**31))))[0]
+
+
+def quaternion_to_matrix(quat_wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation matrix of a quaternion of any length; a vanishing one gives a finite matrix, not a rotation.
+
+    roma's takes unit quaternions only, and those with the real part last.
+    """
+    w, x, y, z = functional.normalize(quat_wxyz, dim=-1, eps=1e-8).unbind(-1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)

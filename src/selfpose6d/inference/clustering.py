@@ -7,10 +7,11 @@ cluster with the most confidence is taken, not one arg max.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.network.interface import RatedPoses
 
 KEPT_FRACTION = 0.5
 """Of the pixels, the most confident ones: the others' poses are not clustered."""
@@ -36,19 +37,12 @@ def cluster_poses(
     centre_m: Float[Tensor, "batch 3"],
     diameter_m: Float[Tensor, "batch"],
     clusters: int,
-    kept_fraction: float = KEPT_FRACTION,
 ) -> PoseClusters:
-    """Group the most confident `kept_fraction` of an instance's poses by how far they move the object.
-
-    Two poses belong together when they place the object within a tenth of its diameter of each other (root
-    mean square over a ball of a quarter diameter's radius of gyration).
-    """
-    least = confidence.topk(max(1, round(kept_fraction * confidence.shape[1])), dim=1).values[:, -1:]
+    """Group the more confident half of an instance's poses by how far they move the object, see `_are_near`."""
+    least = confidence.topk(max(1, round(KEPT_FRACTION * confidence.shape[1])), dim=1).values[:, -1:]
     weight = confidence * (confidence >= least)  # ties at the border stay: many pixels are equally sure
     centre_cam_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
-    spread_m = T[..., :3, :3].flatten(2) * (diameter_m / 4)[:, None, None]
-    features = torch.cat([centre_cam_m, spread_m], -1)
-    near = torch.cdist(features, features) < (_RADIUS * diameter_m)[:, None, None]
+    near = _are_near(T, centre_m, diameter_m)
     free, found = (weight > 0).to(weight), []
     for _ in range(clusters):
         found.append(_densest(T[..., :3, :3], centre_cam_m, weight, near, free))
@@ -62,6 +56,34 @@ def cluster_poses(
     t = centre_cam_m - (R @ centre_m[:, None, :, None]).squeeze(-1)
     confidence = torch.stack([cluster.confidence for cluster in found], 1)
     return PoseClusters(make_transform(R, t), confidence, fraction)
+
+
+def distinct_poses(
+    rated: RatedPoses, centre_m: Float[Tensor, "batch 3"], diameter_m: Float[Tensor, "batch"], count: int
+) -> RatedPoses:
+    """The best `count` poses of each instance that are not near a better one; where there are fewer, the best again."""
+    near, row = _are_near(rated.T, centre_m, diameter_m), torch.arange(len(rated.T), device=rated.T.device)
+    score, chosen = rated.score, []
+    for _ in range(count):
+        best = score.argmax(1)
+        left = score[row, best] > -torch.inf
+        chosen.append(torch.where(left, best, chosen[0] if chosen else best))
+        score = score.masked_fill(near[row, best], -torch.inf)
+    index = torch.stack(chosen, 1)
+    return RatedPoses(*(values[row[:, None], index] for values in rated))
+
+
+def _are_near(
+    T: Float[Tensor, "batch poses 4 4"],
+    centre_m: Float[Tensor, "batch 3"],
+    diameter_m: Float[Tensor, "batch"],
+) -> Bool[Tensor, "batch poses poses"]:
+    """Whether two poses place the object within a tenth of its diameter of each other (root mean square over a ball of
+    a quarter diameter's radius of gyration)."""
+    centre_cam_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
+    spread_m = T[..., :3, :3].flatten(2) * (diameter_m / 4)[:, None, None]
+    features = torch.cat([centre_cam_m, spread_m], -1)
+    return torch.cdist(features, features) < (_RADIUS * diameter_m)[:, None, None]
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ class PredictOptions:
             raise UsageError("--refine-steps must be 0 or more and hypotheses 1 or more.")
 
     @property
+    def needs_meshes(self) -> bool:
+        """Whether poses are refined or verified."""
+        return self.refine != "none" or self.verify
+
+    @property
     def network_steps(self) -> int:
         """Steps of the refinement network."""
         if "network" not in self.refine:

@@ -19,7 +19,7 @@ from selfpose6d.datasets.model_files import ModelFiles, find_model_files
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.inference.clustering import KEPT_FRACTION, cluster_poses
+from selfpose6d.inference.clustering import cluster_poses, distinct_poses
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.labeling.observation import ObservedFrame
@@ -27,6 +27,7 @@ from selfpose6d.labeling.verify import VerifyOptions, observations, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import Unit
 from selfpose6d.network.checkpoint import load_network
+from selfpose6d.network.interface import NetworkInput, PosePrediction
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
@@ -55,7 +56,7 @@ class _Hypotheses:
 
     T_cam_obj: Float[Tensor, "instances clusters 4 4"]
     confidence: Float[Tensor, "instances clusters"]
-    colour: Float[Tensor, "instances points channels"]
+    prediction: PosePrediction
     path: tuple[tuple[str, Float[Tensor, "instances 4 4"]], ...] = ()
 
     def moved(self, name: str, T_cam_obj: Float[Tensor, "instances some 4 4"]) -> "_Hypotheses":
@@ -80,11 +81,15 @@ class Predictor:
         """`shapes` are needed to refine, `verifier` to verify; `load` makes both.
 
         Raises:
-            UsageError: what the options need is missing.
+            UsageError: what the options or the network need is missing.
         """
         self.network, self.options = network.eval(), options or PredictOptions()
-        if (self.options.refine != "none" and shapes is None) or (self.options.verify and verifier is None):
+        if self.options.needs_meshes and (shapes is None or (self.options.verify and verifier is None)):
             raise UsageError("refining and verifying need the objects' meshes: pass models (--models DIR).")
+        if network.compares and shapes is None:
+            raise UsageError(
+                "the network compares its poses with the objects' meshes: pass models (--models DIR)."
+            )
         self.shapes, self.verifier = shapes, verifier
         self.times_s: dict[str, float] = defaultdict(float)
         self.num_instances = 0
@@ -124,7 +129,7 @@ class Predictor:
         if isinstance(models, Path | str):
             models = find_model_files(Path(models), model_unit)
         meshes = load_known_meshes(network.objects, models)
-        if options.refine == "none" and not options.verify:
+        if not (options.needs_meshes or network.compares):
             return cls(network, options)
         shapes = build_object_shapes(require_all_meshes(network.objects, meshes)).to(device)
         verifier = _make_verifier(models, meshes, device, options) if options.verify else None
@@ -209,28 +214,45 @@ class Predictor:
         return sample_batch(images, self._index_by_id, diameter_m, self.network.config.num_points, generator)
 
     def _estimate(self, batch: CropBatch) -> _Hypotheses:
-        estimator, index = self.network.estimator, batch.object_index
+        """The estimator's poses: of pixels their clusters, of modes those that are rated best and refined as asked."""
+        inputs = batch.inputs(self.network.config)
         with self._timed("network"), torch.inference_mode(), self._half(batch):
-            prediction = estimator(batch.inputs(self.network.config))
+            prediction = self.network.estimator(inputs)
+        if self.network.compares:
+            return self._rated_modes(batch, inputs, prediction)
         with self._timed("cluster"), torch.inference_mode():
             clusters = cluster_poses(
-                prediction.T_crop_obj,
-                prediction.confidence,
-                estimator.centre_m[index],
-                estimator.diameter_m[index],
-                self.options.hypotheses,
-                # of coordinates each pose is that of all pixels: none is dropped
-                KEPT_FRACTION if prediction.correspondences is None else 1.0,
+                prediction.T_crop_obj, prediction.confidence, *self._sizes(batch), self.options.hypotheses
             )
-            return _Hypotheses(
-                batch.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction.colour.float()
-            )
+            return _Hypotheses(batch.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction)
+
+    def _rated_modes(self, batch: CropBatch, inputs: NetworkInput, prediction: PosePrediction) -> _Hypotheses:
+        """Each mode where it is rated best on its way; a correction that is rated worse is not taken."""
+        assert self.shapes is not None
+        with self._timed("refine"), torch.inference_mode(), self._half(batch):
+            T, steps = prediction.T_crop_obj, self.options.network_steps
+            refinement = self.network.refine(inputs, prediction, T, self.shapes.surfaces, steps)
+        with self._timed("cluster"), torch.inference_mode():
+            found = [
+                distinct_poses(refinement.best_until(step), *self._sizes(batch), self.options.hypotheses)
+                for step in range(steps + 1)
+            ]
+            T_cam_obj = [batch.T_cam_crop[:, None] @ poses.T for poses in found]
+            names = ("estimator", *(f"network-{step}" for step in range(1, steps + 1)))
+            path = tuple(zip(names, (T[:, 0] for T in T_cam_obj), strict=True)) if steps else ()
+            return _Hypotheses(T_cam_obj[-1], found[-1].confidence, prediction, path)
+
+    def _sizes(self, batch: CropBatch) -> tuple[Float[Tensor, "instances 3"], Float[Tensor, "instances"]]:
+        """Centres and diameters of the instances' objects."""
+        estimator, index = self.network.estimator, batch.object_index
+        return estimator.centre_m[index], estimator.diameter_m[index]
 
     def _refine(self, batch: CropBatch, found: _Hypotheses) -> _Hypotheses:
         """The refinement network's steps, then ICP, as the options say."""
         if not (self.options.network_steps or self.options.icp_iterations):
             return found
-        found = replace(found, path=(("estimator", found.T_cam_obj[:, 0]),))
+        if not found.path:
+            found = replace(found, path=(("estimator", found.T_cam_obj[:, 0]),))
         with self._timed("refine"), torch.inference_mode():
             for step, T in enumerate(self._network_steps(batch, found), start=1):
                 found = found.moved(f"network-{step}", T)
@@ -242,21 +264,15 @@ class Predictor:
         self, batch: CropBatch, found: _Hypotheses
     ) -> Iterator[Float[Tensor, "instances clusters 4 4"]]:
         """Poses after each step: of the best, or with verification of all, since any of them may win."""
-        if not self.options.network_steps:
+        if not self.options.network_steps or self.network.compares:
             return
-        T = found.T_cam_obj[:, : None if self.options.verify else 1]
-        clusters = T.shape[1]
-        instance = torch.arange(len(T), device=T.device).repeat_interleave(clusters)
+        T = inverse(batch.T_cam_crop)[:, None] @ found.T_cam_obj[:, : None if self.options.verify else 1]
+        surfaces = self.shapes.surfaces if self.shapes else None
         with self._half(batch):
-            steps = self.network.refiner(
-                found.colour[instance],
-                batch.points_crop_m[instance],
-                (inverse(batch.T_cam_crop)[:, None] @ T).flatten(0, 1),
-                batch.object_index[instance],
-                self.shapes.grid if self.shapes else None,
-                self.options.network_steps,
-            )
-        yield from (batch.T_cam_crop[instance][:, None] @ steps).unflatten(0, (len(T), clusters)).unbind(2)
+            inputs = batch.inputs(self.network.config)
+            refined = self.network.refine(inputs, found.prediction, T, surfaces, self.options.network_steps)
+        for step in range(1, refined.T_crop_obj.shape[2]):
+            yield batch.T_cam_crop[:, None] @ refined.T_crop_obj[:, :, step]
 
     def _half(self, batch: CropBatch) -> torch.autocast:
         return torch.autocast(batch.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)

@@ -39,12 +39,12 @@ class CoordinateEstimator(nn.Module):
     """Colours and measured points of a crop to coordinates on the object, and from these to a pose for each mode.
 
     Two stems, joined by the paper's pixel-wise weighted fusion, a U-net at 1/4 to 1/16 of the crop's resolution,
-    output channels per object; a small network that sees all pixels at the places that a mode gives them rates it.
+    output channels per object. Which mode is right the comparison network tells, by the mesh.
 
     Reference: paper Eq. (1) for the fusion.
     """
 
-    PARTS = ("stem", "encoder", "decoder", "pixels", "places", "colour", "rating")
+    PARTS = ("stem", "encoder", "decoder", "pixels", "places")
     diameter_m: Tensor
     centre_m: Tensor
 
@@ -57,8 +57,6 @@ class CoordinateEstimator(nn.Module):
         self.decoder = Decoder(channels)
         self.pixels = PixelLayers(config)
         self.places = PlaceHead(config, count)
-        self.colour = nn.Linear(config.pixel_channels, config.colour_channels)
-        self.rating = ModeRating(config, count)
         self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
         self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
         initialise(self)
@@ -75,20 +73,17 @@ class CoordinateEstimator(nn.Module):
         points = inputs.points_crop_m / scale_m
         rgb = normalised_rgb(inputs.rgb)
         stem = self.stem(rgb, self._surface(inputs))
-        levels, whole = self.encoder(stem, index)
-        features = self.decoder(levels)
+        features = self.decoder(self.encoder(stem, index))
         hidden = self.pixels(rgb, stem, features, points, inputs.pixel)
         found = self.places(hidden, index)
         with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
-            T_crop_obj, error = self._fit(found, points, index)
-        colour = self.colour(hidden)
-        logit = self.rating(found, error, colour, whole, index)
-        return PosePrediction(T_crop_obj, logit.float(), colour, found)
+            T_crop_obj = self._fit(found, points, index)
+        return PosePrediction(T_crop_obj, correspondences=found)
 
     def _surface(self, inputs: NetworkInput) -> Float[Tensor, "batch 5 crop crop"]:
         """Points in diameters, without those that are too far away to be of the object."""
-        assert inputs.surface is not None, "made by CropBatch.inputs where the configuration needs it"
-        points, flags = inputs.surface[:, :3], inputs.surface[:, 3:]
+        assert inputs.view is not None, "made by CropBatch.inputs where the configuration needs it"
+        points, flags = inputs.view.surface[:, :3], inputs.view.surface[:, 3:]
         points = points / self.diameter_m[inputs.object_index][:, None, None, None]
         near = (points.square().sum(1, keepdim=True) < FARTHEST**2).to(points)
         return torch.cat([SURFACE_GAIN * points * near, flags * near], 1)
@@ -98,18 +93,18 @@ class CoordinateEstimator(nn.Module):
         found: Correspondences,
         points: Float[Tensor, "batch points 3"],
         index: Int[Tensor, "batch"],
-    ) -> tuple[Float[Tensor, "batch modes 4 4"], Float[Tensor, "batch modes points"]]:
-        """`T_crop_obj` of each mode, and by how much each of its correspondences is off there, diameters."""
-        T, error = fit_poses(found, points)
+    ) -> Float[Tensor, "batch modes 4 4"]:
+        """`T_crop_obj` of each mode."""
+        T = fit_poses(found, points)
         scale_m, centre_m = self.diameter_m[index][:, None, None], self.centre_m[index][:, None, :, None]
         R = T[..., :3, :3]
-        return make_transform(R, T[..., :3, 3] * scale_m - (R @ centre_m).squeeze(-1)), error
+        return make_transform(R, T[..., :3, 3] * scale_m - (R @ centre_m).squeeze(-1))
 
 
 def fit_poses(
     found: Correspondences, points: Float[Tensor, "batch points 3"], rounds: int = FIT_ROUNDS
-) -> tuple[Float[Tensor, "batch modes 4 4"], Float[Tensor, "batch modes points"]]:
-    """Rigid motions that bring coordinates to points (both in diameters), and the distances that are left.
+) -> Float[Tensor, "batch modes 4 4"]:
+    """Rigid motions that bring coordinates to points (both in diameters).
 
     The network's weights count, and each round less the more a correspondence was off in the one before.
 
@@ -121,16 +116,9 @@ def fit_poses(
     trust = found.log_weight.float().nan_to_num(0.0).clamp(max=MAX_LOG_WEIGHT).exp()
     T = rigid_fit(coordinates, target, trust)
     for _ in range(rounds - 1):
-        T = rigid_fit(coordinates, target, trust / (_distance(T, coordinates, target) + FIT_ERROR))
-    return T, _distance(T, coordinates, target)
-
-
-def _distance(
-    T: Float[Tensor, "batch modes 4 4"],
-    coordinates: Float[Tensor, "batch modes points 3"],
-    target: Float[Tensor, "batch modes points 3"],
-) -> Float[Tensor, "batch modes points"]:
-    return (transform_points(T, coordinates) - target).norm(dim=-1)
+        distance = (transform_points(T, coordinates) - target).norm(dim=-1)
+        T = rigid_fit(coordinates, target, trust / (distance + FIT_ERROR))
+    return T
 
 
 class Stem(nn.Module):
@@ -171,15 +159,15 @@ class Encoder(nn.Module):
 
     def forward(
         self, stem: Float[Tensor, "batch c quarter quarter"], object_index: Int[Tensor, "batch"]
-    ) -> tuple[list[Tensor], Float[Tensor, "batch coarse"]]:
-        """Maps from fine to coarse, and what the coarse one says of the crop as a whole."""
+    ) -> list[Tensor]:
+        """Maps from fine to coarse, the last with what it says of the crop as a whole."""
         fine = self.fine(stem)
         middle = self.middle(fine)
         coarse = self.coarse(middle)
         gain, offset = 1 + self.object_gain[object_index], self.object_offset[object_index]
         coarse = coarse * gain[..., None, None] + offset[..., None, None]
         whole = self.whole(coarse.mean((-2, -1)))
-        return [fine, middle, coarse + whole[..., None, None]], whole
+        return [fine, middle, coarse + whole[..., None, None]]
 
 
 class Decoder(nn.Module):
@@ -249,43 +237,6 @@ class PlaceHead(nn.Module):
         weight, bias = self.output_weight[object_index], self.output_bias[object_index][:, None]
         output = torch.baddbmm(bias, hidden, weight).float().unflatten(-1, (self.modes, 4)).movedim(2, 1)
         return Correspondences(output[..., :3], output[..., 3])
-
-
-class ModeRating(nn.Module):
-    """How sure each mode is, from all pixels at the places that it gives them. It teaches no other layer."""
-
-    def __init__(self, config: CoordinatesConfig, objects: int) -> None:
-        super().__init__()
-        known = 3 + 2 + config.colour_channels
-        first, second = config.rating_channels
-        self.pixel = nn.Sequential(
-            nn.Linear(known, first), nn.ReLU(inplace=True), nn.Linear(first, second), nn.ReLU(inplace=True)
-        )
-        self.whole = nn.Linear(config.map_channels[-1], second)
-        self.hidden = nn.Sequential(nn.Linear(3 * second, second), nn.ReLU(inplace=True))
-        self.output_weight = nn.Parameter(torch.zeros(objects, second, 1))
-        self.output_bias = nn.Parameter(torch.zeros(objects, 1))
-
-    def forward(
-        self,
-        found: Correspondences,
-        error: Float[Tensor, "batch modes points"],
-        colour: Float[Tensor, "batch points channels"],
-        whole: Float[Tensor, "batch coarse"],
-        object_index: Int[Tensor, "batch"],
-    ) -> Float[Tensor, "batch modes"]:
-        """Logits; `error` is what the mode's fit leaves of each correspondence, diameters."""
-        modes = found.coordinates.shape[1]
-        fitted = torch.stack([found.log_weight, torch.log(error + FIT_ERROR)], -1)
-        seen = colour[:, None].expand(-1, modes, -1, -1)
-        known = torch.cat([SURFACE_GAIN * found.coordinates, fitted, seen], -1).detach()
-        pixels = self.pixel(known)
-        crop = self.whole(whole.detach())[:, None].expand(-1, modes, -1)
-        hidden = self.hidden(torch.cat([pixels.mean(2), pixels.amax(2), crop], -1))
-        output = torch.baddbmm(
-            self.output_bias[object_index][:, None], hidden, self.output_weight[object_index]
-        )
-        return output.squeeze(-1)
 
 
 def _stage(before: int, after: int) -> nn.Sequential:

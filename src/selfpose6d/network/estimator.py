@@ -3,9 +3,9 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.geometry.so3 import quaternion_to_matrix
 from selfpose6d.network.config import DenseFusionConfig
 from selfpose6d.network.fusion import DenseFusion, FusedFeatures
 from selfpose6d.network.initialise import initialise
@@ -114,14 +114,3 @@ class PoseHead(nn.Module):
         return torch.baddbmm(
             self.output_bias[object_index][:, None], hidden, self.output_weight[object_index]
         )
-
-
-def quaternion_to_matrix(quat_wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
-    """Rotation matrix of a quaternion of any length; a vanishing one gives a finite matrix, not a rotation."""
-    w, x, y, z = functional.normalize(quat_wxyz, dim=-1, eps=1e-8).unbind(-1)
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-    return torch.stack([torch.stack(row, -1) for row in rows], -2)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfpose6d.network.config import NetworkConfig
+from selfpose6d.network.config import DenseFusionConfig
 
 _START_LOGIT = 2.0
 """Of the gates: 0.88 of each feature passes at the start of training."""
@@ -70,7 +70,7 @@ class WeightedFusion(nn.Module):
 class DenseFusion(nn.Module):
     """Colour embeddings and points of the sampled pixels to fused local and global features."""
 
-    def __init__(self, config: NetworkConfig, point_channels: int = 3) -> None:
+    def __init__(self, config: DenseFusionConfig, point_channels: int = 3) -> None:
         super().__init__()
         first, second = config.fusion_channels
         middle, whole = config.global_channels

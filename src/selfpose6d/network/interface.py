@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from selfpose6d.geometry.nearest import NearestGrid
 
 
 @dataclass(frozen=True)
@@ -18,20 +20,51 @@ class ObjectTable:
     """Centre of each object's bounding box, object frame: predicted first, the origin follows from it."""
 
 
+class Surfaces(NamedTuple):
+    """What a network is told of its objects' meshes, in the order of its output channels.
+
+    `grid` holds samples of each surface and finds the nearest; `rgb` is their colour 0-1, which means something where
+    the object is `coloured`. `centre_m` is that of the bounding box.
+    """
+
+    grid: NearestGrid
+    rgb: Float[Tensor, "objects samples 3"]
+    coloured: Bool[Tensor, "objects"]
+    diameter_m: Float[Tensor, "objects"]
+    centre_m: Float[Tensor, "objects 3"]
+
+    def to(self, device: torch.device | str) -> "Surfaces":
+        """The same surfaces on another device."""
+        return Surfaces(self.grid.to(device), *(value.to(device) for value in self[1:]))
+
+
+class CropView(NamedTuple):
+    """The whole crop, for the architecture that looks at more than the sampled pixels.
+
+    `surface` is x, y, z of each pixel of the mask in the crop frame (metres, 0 where unknown), whether that is known,
+    and the mask. `depth_m` is that of all pixels, 0 where unknown.
+    """
+
+    surface: Float[Tensor, "batch 5 crop crop"]
+    depth_m: Float[Tensor, "batch crop crop"]
+    mask: Bool[Tensor, "batch crop crop"]
+    K_crop: Float[Tensor, "batch 3 3"]
+    T_cam_crop: Float[Tensor, "batch 4 4"]
+
+
 class NetworkInput(NamedTuple):
     """A batch of instances as the network takes them.
 
     `rgb` is 0-1; `pixel` is the raster index (row * crop + column) of each sampled pixel in the crop;
     `points_crop_m` are the same pixels in the crop frame (origin at the points' middle, z along the line of
-    sight). `surface` is for the architecture that looks at all pixels: x, y, z of each in the crop frame (metres, 0
-    where unknown), whether that is known, and the mask.
+    sight).
     """
 
     rgb: Float[Tensor, "batch 3 crop crop"]
     points_crop_m: Float[Tensor, "batch points 3"]
     pixel: Int[Tensor, "batch points"]
     object_index: Int[Tensor, "batch"]
-    surface: Float[Tensor, "batch 5 crop crop"] | None = None
+    view: CropView | None = None
 
 
 class Correspondences(NamedTuple):
@@ -46,18 +79,72 @@ class Correspondences(NamedTuple):
 
 
 class PosePrediction(NamedTuple):
-    """Poses of each instance and how sure the network is of each; `colour` is the embedding of every sampled pixel.
+    """The estimator's poses of each instance.
 
-    Of dense fusion one for each of the selected pixels; of coordinates one for each mode, with the `correspondences`
-    that it was fitted to.
+    Of dense fusion one for each of the selected pixels, each with its confidence, and the `colour` embedding of all
+    sampled pixels. Of coordinates one for each mode, with the `correspondences` that it was fitted to.
     """
 
     T_crop_obj: Float[Tensor, "batch poses 4 4"]
-    confidence_logit: Float[Tensor, "batch poses"]
-    colour: Float[Tensor, "batch points channels"]
+    confidence_logit: Float[Tensor, "batch poses"] | None = None
+    colour: Float[Tensor, "batch points channels"] | None = None
     correspondences: Correspondences | None = None
 
     @property
     def confidence(self) -> Float[Tensor, "batch poses"]:
-        """Confidence between 0 and 1."""
+        """Confidence between 0 and 1, of dense fusion."""
+        assert self.confidence_logit is not None, "coordinates are rated by the comparison network"
         return torch.sigmoid(self.confidence_logit)
+
+
+class Rating(NamedTuple):
+    """How good poses are, as far as the network can tell.
+
+    `sharpness` is the logarithm of one over the expected error in diameters, `right_logit` the logit of being right, to
+    within a tenth of the diameter.
+    """
+
+    sharpness: Float[Tensor, "batch starts poses"]
+    right_logit: Float[Tensor, "batch starts poses"]
+
+
+class RatedPoses(NamedTuple):
+    """One pose for each start, by which it is ranked, and its confidence 0-1."""
+
+    T: Float[Tensor, "batch starts 4 4"]
+    score: Float[Tensor, "batch starts"]
+    confidence: Float[Tensor, "batch starts"]
+
+
+class Refinement(NamedTuple):
+    """Poses after 0, 1, ... corrections of each of an instance's starts.
+
+    They are rated by the comparison network; the paper's refinement network has one start and rates nothing.
+    """
+
+    T_crop_obj: Float[Tensor, "batch starts poses 4 4"]
+    rating: Rating | None = None
+
+    @property
+    def T_best(self) -> Float[Tensor, "batch 4 4"]:
+        """The pose that is rated best, or without ratings the last: a correction that makes it worse is not taken."""
+        if self.rating is None:
+            return self.T_crop_obj[:, 0, -1]
+        best = self.rating.sharpness.flatten(1).argmax(1)
+        return self.T_crop_obj.flatten(1, 2)[torch.arange(len(best), device=best.device), best]
+
+    def best_until(self, step: int) -> "RatedPoses":
+        """Of each start the pose that is rated best after up to `step` corrections."""
+        assert self.rating is not None
+        sharpness, best = self.rating.sharpness[..., : step + 1].max(-1, keepdim=True)
+        T = self.T_crop_obj.take_along_dim(best[..., None, None], 2).squeeze(2)
+        right = self.rating.right_logit.gather(2, best).sigmoid()
+        return RatedPoses(T, sharpness.squeeze(2), right.squeeze(2))
+
+    @property
+    def T_steps(self) -> Float[Tensor, "batch steps 4 4"]:
+        """The poses after each correction of the start that is rated best."""
+        if self.rating is None:
+            return self.T_crop_obj[:, 0, 1:]
+        best = self.rating.sharpness[..., 0].argmax(1)
+        return self.T_crop_obj[torch.arange(len(best), device=best.device), best, 1:]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import NearestGrid, nearest_index
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
-from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.estimator import quaternion_to_matrix
+from selfpose6d.geometry.so3 import quaternion_to_matrix
+from selfpose6d.network.config import DenseFusionConfig
 from selfpose6d.network.fusion import DenseFusion
 from selfpose6d.network.initialise import initialise
 from selfpose6d.network.interface import ObjectTable
@@ -31,7 +31,7 @@ class PoseRefiner(nn.Module):
     diameter_m: Tensor
     centre_m: Tensor
 
-    def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
+    def __init__(self, config: DenseFusionConfig, objects: ObjectTable) -> None:
         super().__init__()
         self.residuals = config.refiner_residuals
         self.fusion = DenseFusion(config, point_channels=6 if self.residuals else 3)
@@ -120,7 +120,7 @@ class PoseRefiner(nn.Module):
 class CorrectionHead(nn.Module):
     """One regression branch: the instance's global feature to its object's output channels, 0 at the start."""
 
-    def __init__(self, config: NetworkConfig, objects: int, outputs: int) -> None:
+    def __init__(self, config: DenseFusionConfig, objects: int, outputs: int) -> None:
         super().__init__()
         first, second = config.refiner_channels
         self.hidden = nn.Sequential(

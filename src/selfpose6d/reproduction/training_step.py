@@ -62,13 +62,14 @@ class OneStep:
         with torch.no_grad():
             count = min(context.recipe.num_poses, context.config.num_points)
             selected = torch.arange(count).expand(len(rows), -1)
-            T = self.network(batch.inputs(context.config), context.shapes.grid, selected, steps)
+            T = self.network(batch.inputs(context.config), context.shapes.surfaces, selected, steps)
         if kind == "resolver":
             poses = T.prediction.T_crop_obj.shape[:2].numel()
             return lambda: context.source.targets(batch, rows, T.prediction.T_crop_obj), poses
         assert context.rendered is not None
         objects, joint, grid = context.rendered, context.recipe.joint, context.shapes.grid
-        leaf = T.T_refined.clone().requires_grad_()
+        assert T.refinement is not None
+        leaf = T.refinement.T_steps.clone().requires_grad_()
         poses = leaf.shape[:2].numel()
         return (
             lambda: rendered_joint_loss(objects, batch, leaf, grid, joint).terms.total.sum().backward(),

@@ -38,6 +38,7 @@ _OF_THE_JOINT_LOSS = {
 }
 _THE_PAPERS = ("paper", "densefusion")
 """Recipes that are somebody's method, network included."""
+_OF_DENSE_FUSION = ("num_poses", "weak_weight", "refiner_residuals", "refiner_features")
 _NEEDS: tuple[tuple[Callable[[Recipe], bool], str, tuple[str, ...]], ...] = (
     (
         lambda recipe: recipe.uses_resolver,
@@ -80,10 +81,11 @@ def adapt_recipe(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     """
     settings.require_sensible()
     recipe = literal(recipe) if settings.literal else recipe
+    if settings.architecture == "coordinates":
+        recipe = _of_coordinates(recipe, settings)
     recipe = replace(recipe, stages=_stages(recipe, settings))
     given = settings.given()
     _require_effect(recipe, given)
-    _require_architecture(recipe, settings)
     if settings.synthetic_share is not None:
         stages = _shared(recipe, settings.synthetic_share)
         recipe = replace(recipe, stages=stages, batch=settings.batch or recipe.batch)
@@ -97,18 +99,16 @@ def adapt_recipe(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     return replace(recipe, **changes, joint=replace(recipe.joint, **joint), augment=augment)
 
 
-def _require_architecture(recipe: Recipe, settings: RecipeSettings) -> None:
-    if settings.architecture != "coordinates":
-        return
+def _of_coordinates(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     if recipe.name in _THE_PAPERS:
         raise UsageError(
             f"--architecture coordinates: recipe {recipe.name} is defined by its network, dense-fusion. Use another "
             "recipe, as --recipe verified, or leave the option out."
         )
-    if settings.num_poses is not None:
-        raise UsageError(
-            "--num-poses has no effect with --architecture coordinates, which has a pose a mode. Leave it out."
-        )
+    if idle := [name for name in _OF_DENSE_FUSION if name in settings.given()]:
+        shown = " ".join(map(option, idle))
+        raise UsageError(f"{shown} has no effect with --architecture coordinates. Leave it out.")
+    return recipe.of_coordinates()
 
 
 def literal(recipe: Recipe) -> Recipe:

@@ -2,27 +2,29 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.crops.augment import augment
 from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, sample_batch
 from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import DataError
-from selfpose6d.losses.weak import pose_distance_m, weighted_mean
+from selfpose6d.losses.weak import pose_distance_m, weak_loss, weighted_mean
 from selfpose6d.network.config import NetworkConfig
-from selfpose6d.network.interface import ObjectTable
-from selfpose6d.network.pose_network import NetworkOutput
+from selfpose6d.network.interface import ObjectTable, Refinement
+from selfpose6d.network.pose_network import NetworkOutput, Starts, natural_starts
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.objects.shapes import ObjectShapes
-from selfpose6d.training.estimator_loss import estimator_loss
+from selfpose6d.training.coordinates_loss import comparison_loss, pixel_loss
 from selfpose6d.training.loader import Samples
 from selfpose6d.training.recipe import Recipe, Stage
 from selfpose6d.training.render_loss import rendered_joint_loss
-from selfpose6d.training.targets import TargetSource
+from selfpose6d.training.starts import NearStarts, WideStarts
+from selfpose6d.training.targets import Aims, TargetSource
 
 _LOSS_POINTS = 200
 """Model points of an object that a step's distances are means over: of its 500, drawn anew in every step."""
@@ -98,54 +100,100 @@ def step_loss(
     num_poses = min(recipe.num_poses, context.config.num_points)
     selected = torch.arange(num_poses, device=context.device).expand(count, num_poses)
     features = recipe.refiner_features if "estimator" in stage.trains else "frozen"
-    steps, perturbation = recipe.refine_steps if "refiner" in stage.trains else 0, None
-    if steps and training and by_targets and recipe.refiner_noise > 0:
-        perturbation = draw_perturbation(count, recipe.refiner_noise, generator)
-    output = network(
-        batch.inputs(context.config), context.shapes.grid, selected, steps, features, perturbation
-    )
-    if by_targets:
-        index = torch.from_numpy(samples.index)
-        source = context.source_of(training).begin(batch, index)
-        return _by_targets(context, source, batch, output, index, generator)
-    assert output.T_refined is not None
-    return _joint(context, batch, output.T_refined, with_norms)
+    steps = recipe.refine_steps if "refiner" in stage.trains else 0
+    inputs, surfaces = batch.inputs(context.config), context.shapes.surfaces
+    if not by_targets:
+        output = network(inputs, surfaces, selected, steps, features)
+        assert output.refinement is not None
+        return _joint(context, batch, output.refinement.T_steps, with_norms)
+    index = torch.from_numpy(samples.index)
+    aims = partial(context.source_of(training).begin(batch, index).targets, batch, index)
+    starts = _starts(context, batch, aims, generator) if training else natural_starts
+    output = network(inputs, surfaces, selected, steps, features, starts)
+    points_m = _loss_points_m(context.shapes, generator)[batch.object_index]
+    loss = _of_pixel_poses if output.prediction.correspondences is None else _of_modes
+    return loss(context, batch, aims, output, points_m)
 
 
-def draw_perturbation(count: int, noise: float, generator: torch.Generator) -> Float[Tensor, "{count} 6"]:
-    """Small rotations (radians) and shifts (diameters), each instance's of a size of its own up to about `noise`."""
-    device = generator.device
-    size = noise * torch.rand(count, 1, generator=generator, device=device)
-    scale = torch.tensor([1.0] * 3 + [1 / 3] * 3, device=device)
-    return size * scale * torch.randn(count, 6, generator=generator, device=device)
+def _starts(context: StepContext, batch: CropBatch, aims: Aims, generator: torch.Generator) -> Starts:
+    """What is refined in training."""
+    surfaces, noise = context.shapes.surfaces, context.recipe.refiner_noise
+    if context.recipe.architecture == "coordinates":
+        return WideStarts(aims, batch.object_index, surfaces, noise, generator).draw
+    return NearStarts(batch.object_index, surfaces, noise, generator).draw
 
 
-def _by_targets(
+def _loss_points_m(shapes: ObjectShapes, generator: torch.Generator) -> Float[Tensor, "objects points 3"]:
+    order = torch.randperm(shapes.points_m.shape[1], generator=generator, device=shapes.points_m.device)
+    return shapes.points_m[:, order[:_LOSS_POINTS]]
+
+
+def _of_pixel_poses(
     context: StepContext,
-    source: TargetSource,
     batch: CropBatch,
+    aims: Aims,
     output: NetworkOutput,
-    index: Int[Tensor, "batch"],
-    generator: torch.Generator,
+    points_m: Float[Tensor, "batch points 3"],
 ) -> StepLoss:
-    model_points_m = context.shapes.points_m
-    order = torch.randperm(model_points_m.shape[1], generator=generator, device=model_points_m.device)
-    points_m = model_points_m[:, order[:_LOSS_POINTS]][batch.object_index]
+    """The paper's: the weak loss of the pixels' poses, and the distance of the refined ones.
+
+    Reference: paper Eq. (3)-(4).
+    """
     prediction = output.prediction
-    shapes, regularisation_m = context.shapes, context.recipe.regularisation_m
-    targets = source.targets(batch, index, prediction.T_crop_obj)
-    weak = estimator_loss(prediction, batch, targets, points_m, shapes, context.objects, regularisation_m)
+    assert prediction.confidence_logit is not None
+    targets = aims(prediction.T_crop_obj)
+    distance_m = pose_distance_m(prediction.T_crop_obj, targets.T_crop_obj, points_m)
+    weak = weak_loss(distance_m, prediction.confidence_logit, context.recipe.regularisation_m, targets.weight)
     measures = {"distance_m": weak.distance_m, "confidence": weak.confidence}
     if batch.unchanged is not None:
         measures["agreement"] = targets.weight
-    if output.T_refined is None:
+    if output.refinement is None:
         return StepLoss(weak.total, weak.instance.detach(), measures, "distance_m")
-    targets = source.targets(batch, index, output.T_refined, together=True)
-    refined_m = pose_distance_m(output.T_refined, targets.T_crop_obj, points_m)
+    T_steps = output.refinement.T_steps
+    targets = aims(T_steps, together=True)
+    refined_m = pose_distance_m(T_steps, targets.T_crop_obj, points_m)
     instance = refined_m.mean(-1)
     refined = weighted_mean(instance, targets.weight)
     measures["refined_m"] = refined_m[:, -1].detach()
     return StepLoss(weak.total + refined, (weak.instance + instance).detach(), measures, "refined_m")
+
+
+def _of_modes(
+    context: StepContext,
+    batch: CropBatch,
+    aims: Aims,
+    output: NetworkOutput,
+    points_m: Float[Tensor, "batch points 3"],
+) -> StepLoss:
+    """The coordinates of all modes, and the comparison's ratings and corrections of the starts."""
+    prediction, refinement, surfaces = output.prediction, output.refinement, context.shapes.surfaces
+    assert refinement is not None
+    targets = aims(prediction.T_crop_obj)
+    pixels = pixel_loss(prediction, batch, targets, surfaces)
+    targets = aims(refinement.T_crop_obj.flatten(1, 2))
+    compared, error_m = comparison_loss(
+        refinement, targets, points_m, surfaces.diameter_m[batch.object_index]
+    )
+    instance = pixels + compared
+    total = weighted_mean(instance, targets.weight)
+    measures = _chosen(refinement, error_m)
+    if batch.unchanged is not None:
+        measures["agreement"] = targets.weight
+    return StepLoss(total, instance.detach(), measures, "refined_m")
+
+
+def _chosen(
+    refinement: Refinement, error_m: Float[Tensor, "batch starts poses"]
+) -> dict[str, Float[Tensor, "batch"]]:
+    """Of the poses rated best before and after all corrections."""
+    assert refinement.rating is not None
+    sharpness, right = (value.detach() for value in refinement.rating)
+    first, best = sharpness[..., :1].flatten(1).argmax(1, True), sharpness.flatten(1).argmax(1, True)
+    return {
+        "distance_m": error_m[..., 0].gather(1, first).squeeze(1),
+        "confidence": right[..., 0].gather(1, first).squeeze(1).sigmoid(),
+        "refined_m": error_m.flatten(1).gather(1, best).squeeze(1),
+    }
 
 
 def _joint(

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +22,15 @@ class Targets:
 
     T_crop_obj: Float[Tensor, "batch poses 4 4"]
     weight: Float[Tensor, "batch"]
+
+
+@runtime_checkable
+class Aims(Protocol):
+    """The targets of one batch, for whatever poses are predicted of it."""
+
+    def __call__(self, T_pred: Float[Tensor, "batch poses 4 4"], together: bool = False) -> Targets:
+        """As `TargetSource.targets`."""
+        ...
 
 
 class TargetSource(ABC):

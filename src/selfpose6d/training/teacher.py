@@ -77,10 +77,10 @@ class Teacher(TargetSource):
     def pseudo_poses(self, batch: CropBatch) -> tuple[Float[Tensor, "batch 4 4"], Float[Tensor, "batch"]]:
         """`T_cam_obj` of each instance of these crops, and its weight."""
         output = self.network(
-            batch.inputs(self.network.config), self._shapes.grid, None, self._refine_steps, "frozen"
+            batch.inputs(self.network.config), self._shapes.surfaces, None, self._refine_steps, "frozen"
         )
-        assert output.T_refined is not None
-        T_cam_obj = batch.T_cam_crop @ output.T_refined[:, -1]
+        assert output.refinement is not None
+        T_cam_obj = batch.T_cam_crop @ output.refinement.T_best
         agreement = silhouette_agreement(self._rendered, batch, T_cam_obj)
         return T_cam_obj, agreement.weight(self._least_agreement)
 

@@ -1,0 +1,245 @@
+"""The comparison network: what is seen against what a pose says should be seen, both ways and without rendering.
+
+Every sampled pixel is looked up on the mesh where the pose puts it (how far off is the surface, does its colour fit?),
+and points of the mesh are looked up in the crop where the pose projects them (is the mask there, what was measured?).
+From these a small network for sets tells how far off the pose is, and corrects it. It knows meshes, no object by heart:
+all objects teach the same weights.
+
+Reference: Qi et al., PointNet, 2017 (sets); Li et al., DeepIM, 2018 (matching what is seen with what is expected);
+Wen et al., FoundationPose, 2024 (one network family that refines and ranks).
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from selfpose6d.errors import UsageError
+from selfpose6d.geometry.nearest import nearest_index
+from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
+from selfpose6d.geometry.so3 import quaternion_to_matrix
+from selfpose6d.network.config import CoordinatesConfig
+from selfpose6d.network.initialise import initialise
+from selfpose6d.network.interface import CropView, NetworkInput, ObjectTable, Rating, Refinement, Surfaces
+
+RESIDUAL_GAIN = 10.0
+"""Distances to the surface are small beside positions, both in diameters: enlarged, they are of like size."""
+MAX_RESIDUAL = 0.2
+"""Diameters; what is farther off counts as this far: it is of something else, or the pose is plainly wrong."""
+POSITION_GAIN = 2.0
+"""Positions about the centre reach half a diameter."""
+MIN_CONTRAST = 0.03
+"""Deviation of colours (0-1 units) below which they are not enlarged further: a camera's noise is no pattern."""
+MAX_CONTRAST = 4.0
+"""Deviations; colours farther from the mean (the background's) count as this far."""
+MEASURED_CHANNELS, EXPECTED_CHANNELS = 22, 20
+
+
+class PoseComparison(nn.Module):
+    """Rates poses and corrects them, several of each instance at once; corrections are nil at the start."""
+
+    diameter_m: Tensor
+    centre_m: Tensor
+
+    def __init__(self, config: CoordinatesConfig, objects: ObjectTable) -> None:
+        super().__init__()
+        self.points = config.compared_points
+        channels = config.comparison_channels
+        self.measured, self.expected = (
+            _shared_layers(count, channels) for count in (MEASURED_CHANNELS, EXPECTED_CHANNELS)
+        )
+        self.correction, self.rating = (
+            _branch(4 * channels[-1], config.refiner_channels, outputs) for outputs in (7, 2)
+        )
+        self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
+        self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
+        initialise(self)
+        for branch in (self.correction, self.rating):
+            for parameter in branch[-1].parameters():
+                nn.init.zeros_(parameter)
+
+    @property
+    def trained(self) -> bool:
+        """Whether it has learnt anything: at the start its corrections are nil."""
+        return any(bool(parameter.any()) for parameter in self.correction[-1].parameters())
+
+    def forward(
+        self,
+        inputs: NetworkInput,
+        T_crop_obj: Float[Tensor, "batch starts 4 4"],
+        surfaces: Surfaces | None,
+        steps: int,
+        frozen: bool = False,
+    ) -> Refinement:
+        """Each start after 0 to `steps` corrections, all of them rated; a step's gradient does not reach those before.
+
+        `frozen` leaves all but the corrections' own layers as they are.
+
+        Raises:
+            UsageError: there are no meshes.
+        """
+        if surfaces is None:
+            raise UsageError(
+                "the network compares its poses with the objects' meshes: pass models (--models DIR)."
+            )
+        poses, ratings, T = [T_crop_obj], [], T_crop_obj
+        for step in range(steps + 1):
+            T = T.detach()
+            with torch.autocast(T.device.type, enabled=False):  # half precision is for layers
+                compared = compare(inputs, T, surfaces, self.points)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+                pooled = self.pooled(compared)
+                ratings.append(self.rating(pooled).float())
+            if step < steps:
+                change = self.correction(pooled).float()
+                with torch.autocast(T.device.type, enabled=False):
+                    T = self.corrected(T, change, inputs.object_index)
+                poses.append(T)
+        return Refinement(torch.stack(poses, 2), Rating(*torch.stack(ratings, 2).unbind(-1)))
+
+    def pooled(self, compared: "Comparison") -> Float[Tensor, "batch starts channels"]:
+        """Mean and maximum over each of the two sets."""
+        measured, expected = self.measured(compared.measured), self.expected(compared.expected)
+        return torch.cat([measured.mean(2), measured.amax(2), expected.mean(2), expected.amax(2)], -1)
+
+    def corrected(
+        self,
+        T_crop_obj: Float[Tensor, "batch starts 4 4"],
+        change: Float[Tensor, "batch starts 7"],
+        object_index: Int[Tensor, "batch"],
+    ) -> Float[Tensor, "batch starts 4 4"]:
+        """Turned about the object's centre and shifted, both along the crop's axes; shifts are in diameters."""
+        identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=change.device)
+        R = quaternion_to_matrix(identity + change[..., :4]) @ T_crop_obj[..., :3, :3]
+        centre = self.centre_m[object_index][:, None]
+        moved = transform_points(T_crop_obj, centre[:, None].expand(-1, T_crop_obj.shape[1], -1, -1)).squeeze(
+            2
+        )
+        moved = moved + change[..., 4:] * self.diameter_m[object_index][:, None, None]
+        return make_transform(R, moved - (R @ centre[..., None]).squeeze(-1))
+
+
+class Comparison(NamedTuple):
+    """What is known of each measured point under a pose, and of each point of the mesh."""
+
+    measured: Float[Tensor, "batch poses points measured"]
+    expected: Float[Tensor, "batch poses points expected"]
+
+
+def compare(
+    inputs: NetworkInput, T_crop_obj: Float[Tensor, "batch poses 4 4"], surfaces: Surfaces, points: int
+) -> Comparison:
+    """Look up `points` of the measured points on the meshes, and as many of the meshes' points in the crops.
+
+    All directions are along the crop frame's axes, lengths in diameters. Colours are given as they are and relative to
+    their mean and deviation over the measured points, so that light matters little; those of meshes without any are 0.
+    """
+    view, index = inputs.view, inputs.object_index
+    assert view is not None, "made by CropBatch.inputs where the configuration needs it"
+    grid, poses = surfaces.grid, T_crop_obj.shape[1]
+    R = T_crop_obj[..., :3, :3]
+    diameter_m = surfaces.diameter_m[index][:, None, None, None]
+    centre_m = transform_points(T_crop_obj, surfaces.centre_m[index][:, None, None].expand(-1, poses, -1, -1))
+    coloured = surfaces.coloured[index][:, None, None, None].to(R)
+
+    points_m = inputs.points_crop_m[:, None, :points].expand(-1, poses, -1, -1)
+    seen = torch.take_along_dim(inputs.rgb.flatten(2), inputs.pixel[:, None, :points], 2).mT[:, None]
+    points_obj_m = transform_points(inverse(T_crop_obj), points_m)
+    nearest = nearest_index(grid, index, points_obj_m.flatten(1, 2)).unflatten(1, (poses, -1))
+    model = index[:, None, None]
+    surface_m, normal, rgb = (
+        grid.points_m[model, nearest],
+        grid.normals[model, nearest],
+        surfaces.rgb[model, nearest],
+    )
+    residual = _enlarged((surface_m - points_obj_m) / diameter_m) @ R.mT
+    seen_light, mesh_light = _light(seen), _light(rgb)
+    measured = [
+        POSITION_GAIN * (points_m - centre_m) / diameter_m,
+        residual,
+        normal @ R.mT,
+        (2 * seen - 1).expand_as(points_m),
+        (2 * rgb - 1) * coloured,
+        _relative(seen, seen_light).expand_as(points_m),
+        _relative(rgb, mesh_light) * coloured,
+        coloured.expand_as(points_m)[..., :1],
+    ]
+
+    every = max(1, grid.points_m.shape[1] // points)
+    surface_m, normal, rgb = (
+        values[:, ::every][:, :points][index][:, None]
+        for values in (grid.points_m, grid.normals, surfaces.rgb)
+    )
+    points_m = transform_points(T_crop_obj, surface_m.expand(-1, poses, -1, -1))
+    pixel, found = _looked_up(view, points_m, diameter_m)
+    seen = torch.take_along_dim(inputs.rgb.flatten(2), pixel.flatten(1)[:, None], 2).mT.unflatten(
+        1, (poses, -1)
+    )
+    expected = [
+        POSITION_GAIN * (points_m - centre_m) / diameter_m,
+        normal @ R.mT,
+        (2 * seen - 1),
+        _relative(seen, seen_light),
+        _relative(rgb, mesh_light) * coloured,
+        found,
+    ]
+    return Comparison(torch.cat(measured, -1), torch.cat(expected, -1))
+
+
+def _looked_up(
+    view: CropView,
+    points_m: Float[Tensor, "batch poses points 3"],
+    diameter_m: Float[Tensor, "batch 1 1 1"],
+) -> tuple[Int[Tensor, "batch poses points"], Float[Tensor, "batch poses points 5"]]:
+    """The crop's pixel at each point (crop frame), and what is measured there.
+
+    That is: how far behind the point it was measured (enlarged, 0 if nothing was), whether anything was, whether it is
+    of the mask, whether the point is in the crop, and whether a measured pixel of the mask is meant.
+    """
+    poses, size = points_m.shape[1], view.mask.shape[-1]
+    T_cam_crop = view.T_cam_crop[:, None].expand(-1, poses, -1, -1)
+    points_cam_m = transform_points(T_cam_crop, points_m)
+    z_m, K = points_cam_m[..., 2].clamp_min(1e-3), view.K_crop[:, None, None]
+    u_px, v_px = (points_cam_m[..., axis] / z_m * K[..., axis, axis] + K[..., axis, 2] for axis in (0, 1))
+    inside = (u_px >= 0) & (u_px < size) & (v_px >= 0) & (v_px < size)
+    column, row = (px.clamp(0, size - 1).long() for px in (u_px, v_px))
+    pixel = row * size + column
+    depth_m, mask = (
+        image.flatten(1).gather(1, pixel.flatten(1)).unflatten(1, (poses, -1))
+        for image in (view.depth_m, view.mask)
+    )
+    known = depth_m > 0
+    gap = _enlarged((depth_m - z_m) / diameter_m.squeeze(-1)) * known
+    flags = torch.stack([known, mask, inside, known & mask], -1).to(gap)
+    return pixel, torch.cat([gap[..., None], flags], -1)
+
+
+def _enlarged(distance: Tensor) -> Tensor:
+    """Distances in diameters, of a size that layers can tell apart."""
+    return RESIDUAL_GAIN * distance.clamp(-MAX_RESIDUAL, MAX_RESIDUAL)
+
+
+def _light(
+    rgb: Float[Tensor, "batch poses points 3"],
+) -> tuple[Float[Tensor, "batch poses 1 3"], Float[Tensor, "batch poses 1 1"]]:
+    """Mean colour and the deviation about it, of all channels."""
+    deviation = rgb.std(2, keepdim=True).mean(-1, keepdim=True)
+    return rgb.mean(2, keepdim=True), deviation + MIN_CONTRAST
+
+
+def _relative(rgb: Tensor, light: tuple[Tensor, Tensor]) -> Tensor:
+    mean, deviation = light
+    return ((rgb - mean) / deviation).clamp(-MAX_CONTRAST, MAX_CONTRAST)
+
+
+def _shared_layers(inputs: int, channels: tuple[int, ...]) -> nn.Sequential:
+    """The same layers for every point of a set."""
+    widths = (inputs, *channels)
+    layers = [(nn.Linear(before, after), nn.ReLU(inplace=True)) for before, after in pairwise(widths)]
+    return nn.Sequential(*(layer for pair in layers for layer in pair))
+
+
+def _branch(inputs: int, channels: tuple[int, ...], outputs: int) -> nn.Sequential:
+    return _shared_layers(inputs, channels).append(nn.Linear(channels[-1], outputs))
