@@ -1,27 +1,28 @@
 """Changes to crops: each does what it says, within its bounds, and follows the generator."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfpose6d.crops.augment import (
-    AugmentOptions,
+from selfpose6d.crops.augment import augment
+from selfpose6d.crops.augment_colour import (
     add_noise,
-    augment,
+    bend_tones,
+    change_light,
+    change_sharpness,
     jitter_colour,
-    jitter_depth,
-    paste_occluders,
-    replace_background,
-    resize_masks,
-    shift_masks,
+    shift_colours,
 )
+from selfpose6d.crops.augment_depth import bend_depth, clear_borders, cut_depth, jitter_depth
+from selfpose6d.crops.augment_mask import paste_occluders, replace_background, resize_masks, shift_masks
+from selfpose6d.crops.augment_options import AugmentOptions
 from selfpose6d.crops.batch import CropImages
 from selfpose6d.errors import UsageError
 
-OFF = AugmentOptions(0.0, 0.0, 0.0, 0.0, 0.0, 0.3, 0, 0, 0.0, 0.0, 0.0)
+OFF = AugmentOptions(**{one.name: type(one.default)(0) for one in fields(AugmentOptions)})
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -170,3 +171,92 @@ def test_an_instance_that_would_lose_its_pixels_keeps_its_mask():
 def test_fractions_outside_0_to_1_are_refused():
     with pytest.raises(UsageError, match="occluder_fraction must be a fraction"):
         AugmentOptions(occluder_fraction=1.5)
+
+
+def test_turned_hues_keep_grey_and_turn_back():
+    options = replace(OFF, hue=1.0)
+    grey = torch.full((4, 3, 8, 8), 0.4)
+    assert torch.allclose(jitter_colour(grey, options, generator()), grey, atol=1e-6)
+    red = torch.tensor([0.6, 0.3, 0.3])[None, :, None, None].expand(200, 3, 1, 1)
+    turned = jitter_colour(red, options, generator())
+    assert torch.allclose(turned.mean(1), red.mean(1), atol=1e-6)
+    assert (turned[:, 1] - turned[:, 2]).abs().max() > 0.2
+
+
+def test_tones_are_bent_both_ways_with_black_and_white_in_place():
+    ramp = torch.linspace(0, 1, 32).expand(50, 3, 32, 32)
+    bent = bend_tones(ramp, 0.9, generator())
+    assert torch.equal(bent[..., 0], ramp[..., 0])
+    assert torch.allclose(bent[..., -1], ramp[..., -1])
+    assert (bent.diff(dim=-1) >= 0).all()
+    middle = (bent - ramp)[:, 0, 0, 16]
+    assert middle.max() > 0.15
+    assert middle.min() < -0.15
+
+
+def test_light_falls_from_a_side_and_spots_are_white():
+    grey = torch.full((50, 3, 32, 32), 0.4)
+    lit = change_light(grey, 0.5, 0.0, generator())
+    assert torch.allclose(lit.mean((2, 3)), grey.mean((2, 3)), atol=1e-4)
+    assert (lit - grey).abs().max() <= 0.4 * 0.5 + 1e-6
+    assert (lit[:, :, :, 0] - lit[:, :, :, -1]).abs().max() > 0.1
+    spots = change_light(grey, 0.0, 0.8, generator()) - grey
+    assert (spots >= -1e-6).all()
+    assert torch.allclose(spots[:, 0], spots[:, 2], atol=1e-6)
+    assert spots.amax((1, 2, 3)).max() > 0.4
+    assert spots.amax((1, 2, 3)).median() < 0.3
+
+
+def test_sharpness_changes_edges_only_and_goes_both_ways():
+    edge = torch.full((50, 3, 16, 16), 0.3)
+    edge[..., 8:] = 0.6
+    changed = change_sharpness(edge, 1.0, generator())
+    assert torch.allclose(changed[..., :7], edge[..., :7])
+    step = (changed[..., 8] - changed[..., 7])[:, 0, 8]
+    assert step.max() > 0.35
+    assert step.min() < 0.25
+
+
+def test_colours_are_shifted_within_their_pixels():
+    dot = torch.zeros(100, 3, 16, 16)
+    dot[:, :, 8, 8] = 1.0
+    moved = shift_colours(dot, 2, generator())
+    place = moved[:, 0].flatten(1).argmax(1)
+    row, column = place // 16 - 8, place % 16 - 8
+    assert (moved.sum((2, 3)) == 1).all()
+    assert {*row.tolist()} == {*column.tolist()} == {-2, -1, 0, 1, 2}
+    assert not shift_colours(torch.ones(3, 3, 8, 8), 2, generator()).eq(0).any()
+
+
+def test_bumps_are_shared_by_neighbours_and_leave_the_unknown_unknown():
+    depth_m = torch.full((50, 48, 48), 0.8)
+    depth_m[:, :, :4] = 0
+    error = bend_depth(depth_m, 0.002, generator())[:, :, 4:] - 0.8
+    assert not bend_depth(depth_m, 0.002, generator())[:, :, :4].any()
+    assert 0.0003 < error.std() < 0.002
+    assert error.diff(dim=1).abs().mean() < 0.3 * error.abs().mean()
+
+
+def test_borders_lose_their_depth_on_both_sides():
+    given = images(50)
+    cleared = clear_borders(given.depth_m, given.mask, 3, generator()) == 0
+    deep_inside = torch.zeros_like(given.mask)
+    deep_inside[:, 11:21, 9:23] = True
+    far_outside = torch.ones_like(given.mask)
+    far_outside[:, 5:27, 3:29] = False
+    assert not (cleared & (deep_inside | far_outside)).any()
+    assert (cleared & given.mask).any()
+    assert (cleared & ~given.mask).any()
+    assert {*cleared.flatten(1).any(1).tolist()} == {True, False}
+    small = torch.zeros_like(given.mask)
+    small[:, 8:17, 8:17] = True
+    assert not (clear_borders(given.depth_m, small, 3, generator()) == 0).flatten(1).all(1).any()
+    assert ((clear_borders(given.depth_m, small, 3, generator()) > 0) & small).flatten(1).sum(1).min() >= 64
+
+
+def test_holes_leave_half_of_the_mask_and_do_not_come_to_all():
+    given = images(200)
+    depth_m = cut_depth(given.depth_m, given.mask, 0.3, generator())
+    left = ((depth_m > 0) & given.mask).flatten(1).sum(1)
+    assert left.min() >= 0.5 * given.mask[0].sum()
+    assert 0.2 < (left < given.mask[0].sum()).float().mean() < 0.6

@@ -22,7 +22,16 @@ from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.geometry.so3 import quaternion_to_matrix
 from selfpose6d.network.config import CoordinatesConfig
 from selfpose6d.network.initialise import initialise
-from selfpose6d.network.interface import CropView, NetworkInput, ObjectTable, Rating, Refinement, Surfaces
+from selfpose6d.network.interface import (
+    MAX_CONTRAST,
+    MIN_CONTRAST,
+    CropView,
+    NetworkInput,
+    ObjectTable,
+    Rating,
+    Refinement,
+    Surfaces,
+)
 
 RESIDUAL_GAIN = 10.0
 """Distances to the surface are small beside positions, both in diameters: enlarged, they are of like size."""
@@ -30,10 +39,6 @@ MAX_RESIDUAL = 0.2
 """Diameters; what is farther off counts as this far: it is of something else, or the pose is plainly wrong."""
 POSITION_GAIN = 2.0
 """Positions about the centre reach half a diameter."""
-MIN_CONTRAST = 0.03
-"""Deviation of colours (0-1 units) below which they are not enlarged further: a camera's noise is no pattern."""
-MAX_CONTRAST = 4.0
-"""Deviations; colours farther from the mean (the background's) count as this far."""
 MEASURED_CHANNELS, EXPECTED_CHANNELS = 22, 20
 
 

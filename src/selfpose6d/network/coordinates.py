@@ -18,7 +18,14 @@ from selfpose6d.geometry.se3 import make_transform, transform_points
 from selfpose6d.network.config import CoordinatesConfig
 from selfpose6d.network.fusion import WeightedFusion
 from selfpose6d.network.initialise import initialise
-from selfpose6d.network.interface import Correspondences, NetworkInput, ObjectTable, PosePrediction
+from selfpose6d.network.interface import (
+    MAX_CONTRAST,
+    MIN_CONTRAST,
+    Correspondences,
+    NetworkInput,
+    ObjectTable,
+    PosePrediction,
+)
 from selfpose6d.network.pspnet import ResidualBlock, normalised_rgb
 
 SURFACE_GAIN = 3.0
@@ -71,7 +78,7 @@ class CoordinateEstimator(nn.Module):
         """
         index, scale_m = inputs.object_index, self.diameter_m[inputs.object_index][:, None, None]
         points = inputs.points_crop_m / scale_m
-        rgb = normalised_rgb(inputs.rgb)
+        rgb = self._colours(inputs)
         stem = self.stem(rgb, self._surface(inputs))
         features = self.decoder(self.encoder(stem, index))
         hidden = self.pixels(rgb, stem, features, points, inputs.pixel)
@@ -79,6 +86,17 @@ class CoordinateEstimator(nn.Module):
         with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
             T_crop_obj = self._fit(found, points, index)
         return PosePrediction(T_crop_obj, correspondences=found)
+
+    def _colours(self, inputs: NetworkInput) -> Float[Tensor, "batch 6 crop crop"]:
+        """Colours as they are, and about the mask's mean in its deviations: the pattern without the light."""
+        assert inputs.view is not None, "made by CropBatch.inputs where the configuration needs it"
+        mask = inputs.view.mask[:, None].to(inputs.rgb)
+        count = mask.sum((-2, -1), keepdim=True).clamp_min(1)
+        mean = (inputs.rgb * mask).sum((-2, -1), keepdim=True) / count
+        centred = inputs.rgb - mean
+        variance = (centred.square() * mask).sum((-2, -1), keepdim=True).mean(1, keepdim=True) / count
+        relative = (centred / (variance.sqrt() + MIN_CONTRAST)).clamp(-MAX_CONTRAST, MAX_CONTRAST)
+        return torch.cat([normalised_rgb(inputs.rgb), relative], 1)
 
     def _surface(self, inputs: NetworkInput) -> Float[Tensor, "batch 5 crop crop"]:
         """Points in diameters, without those that are too far away to be of the object."""
@@ -127,13 +145,13 @@ class Stem(nn.Module):
     def __init__(self, config: CoordinatesConfig) -> None:
         super().__init__()
         channels = config.stem_channels
-        self.colour = nn.Conv2d(3, channels, 5, stride=2, padding=2)
+        self.colour = nn.Conv2d(6, channels, 5, stride=2, padding=2)
         self.geometry = nn.Conv2d(5, channels, 5, stride=2, padding=2)
         self.fusion = WeightedFusion(config.weighted)
         self.down = nn.Conv2d(2 * channels, config.map_channels[0], 3, stride=2, padding=1)
 
     def forward(
-        self, rgb: Float[Tensor, "batch 3 crop crop"], surface: Float[Tensor, "batch 5 crop crop"]
+        self, rgb: Float[Tensor, "batch 6 crop crop"], surface: Float[Tensor, "batch 5 crop crop"]
     ) -> Float[Tensor, "batch c quarter quarter"]:
         """A map at a quarter of the crop's resolution."""
         colour, geometry = (
@@ -196,11 +214,11 @@ class PixelLayers(nn.Module):
     def __init__(self, config: CoordinatesConfig) -> None:
         super().__init__()
         fine, channels = config.map_channels[0], config.pixel_channels
-        self.first, self.second = nn.Linear(2 * fine + 6, channels), nn.Linear(channels, channels)
+        self.first, self.second = nn.Linear(2 * fine + 9, channels), nn.Linear(channels, channels)
 
     def forward(
         self,
-        rgb: Float[Tensor, "batch 3 crop crop"],
+        rgb: Float[Tensor, "batch 6 crop crop"],
         stem: Float[Tensor, "batch c quarter quarter"],
         features: Float[Tensor, "batch c quarter quarter"],
         points: Float[Tensor, "batch points 3"],

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 
-from selfpose6d.crops.augment import AugmentOptions
+from selfpose6d.crops.augment_options import AugmentOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.network.config import PAPER
 from selfpose6d.training.recipe import Recipe, Stage

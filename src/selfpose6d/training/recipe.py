@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from selfpose6d.crops.augment import AugmentOptions
+from selfpose6d.crops.augment_options import AugmentOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
 from selfpose6d.network.config import Architecture, DenseFusionConfig, NetworkConfig, Size, network_config
@@ -65,7 +65,21 @@ WIDE_RAD = 1.57
 """Start errors that the comparison network learns from: to a quarter turn and half a diameter. The literature gained 13
 points over starts of a third of a quarter turn."""
 FOR_RENDERED = AugmentOptions(
-    brightness=0.4, contrast=0.4, saturation=0.5, noise=0.04, mask_px=2, background_fraction=0.7
+    brightness=0.5,
+    contrast=0.5,
+    saturation=0.5,
+    hue=0.3,
+    tone=0.8,
+    light=0.5,
+    highlight=0.8,
+    sharpness=1.0,
+    colour_shift_px=2,
+    noise=0.04,
+    mask_px=2,
+    depth_bumps_m=0.002,
+    depth_border_px=3,
+    depth_hole=0.2,
+    background_fraction=0.7,
 )
 """Changes for recipes that learn from rendered frames and are used on real ones."""
 # half and half: neither part is the rare one
