@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import random_rotations
-from selfpose6d.inference.clustering import cluster_poses, mean_rotation
+from selfpose6d.inference.clustering import cluster_poses, distinct_poses, mean_rotation
+from selfpose6d.network.interface import RatedPoses
 
 
 def scattered(R: torch.Tensor, t: torch.Tensor, count: int, spread: float, seed: int) -> torch.Tensor:
@@ -99,3 +100,40 @@ def test_the_mean_of_two_rotations_is_half_way(seed, angle_rad):
     mean = mean_rotation(torch.stack([R, R @ R_offset], 1), torch.full((1, 2), 0.5, dtype=torch.float64))
     half = roma.rotvec_to_rotmat(torch.tensor([[0.0, 0.0, angle_rad / 2]], dtype=torch.float64))
     assert torch.allclose(mean, R @ half, atol=1e-6)
+
+
+def rated(T: torch.Tensor, seed: int = 0) -> RatedPoses:
+    score = torch.rand(T.shape[:2], generator=torch.Generator().manual_seed(seed))
+    return RatedPoses(T, score, 0.5 * score)
+
+
+def test_distinct_poses_are_the_best_of_each_kind_as_they_are():
+    T, modes = two_modes()
+    poses = rated(T)
+    found = distinct_poses(poses, CENTRE, DIAMETER, 2)
+    best = poses.score.argmax(1)
+    assert torch.equal(found.T[:, 0], T[0, best])
+    assert found.score[0, 0] == poses.score.max()
+    assert found.confidence[0, 0] == 0.5 * found.score[0, 0]
+    of_kind = [
+        roma.rotmat_geodesic_distance(found.T[0, k, :3, :3], modes[:, :3, :3]).argmin() for k in (0, 1)
+    ]
+    assert {*map(int, of_kind)} == {0, 1}
+    other = roma.rotmat_geodesic_distance(T[0, :, :3, :3], modes[of_kind[1], :3, :3][None]) < 0.5
+    assert found.score[0, 1] == poses.score[0, other].max()
+
+
+def test_where_there_is_one_kind_of_pose_it_is_repeated():
+    _, modes = two_modes()
+    T = scattered(modes[0, :3, :3], modes[0, :3, 3], 64, 0.005, 0)[None]
+    found = distinct_poses(rated(T), CENTRE, DIAMETER, 3)
+    assert torch.equal(found.T[0], found.T[0, :1].expand(3, -1, -1))
+    assert (found.score == found.score[:, :1]).all()
+
+
+def test_instances_keep_their_own_distinct_poses():
+    T = torch.cat([two_modes(0)[0], two_modes(1)[0]])
+    together = distinct_poses(rated(T), torch.zeros(2, 3), torch.tensor([0.2, 0.2]), 2)
+    poses = RatedPoses(*(values[1:] for values in rated(T)))
+    alone = distinct_poses(poses, CENTRE, DIAMETER, 2)
+    assert torch.equal(together.T[1:], alone.T)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from networks import build_both
+from networks import TINY_COORDINATES, build_both
 from small_roots import CAM_K, cube, depth_image_mm, masks, write_bop, write_models
 
 from selfpose6d.datasets.options import DataOptions
@@ -22,7 +22,7 @@ from selfpose6d.network.interface import ObjectTable
 from selfpose6d.objects import shapes
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import load_known_meshes, object_table, require_all_meshes
-from selfpose6d.types import Certificate, Instance, InstanceKey, LabeledPose, PoseEstimate
+from selfpose6d.types import Certificate, Frame, Instance, InstanceKey, LabeledPose, PoseEstimate
 
 OBJECTS = object_table((1, 2), [cube(), cube()])
 K = np.array(CAM_K).reshape(3, 3)
@@ -265,3 +265,41 @@ def test_a_whole_frame_of_a_data_set(tmp_path, network):
     dataset = DataOptions(root, "test").open()
     poses = Predictor(network).predict(dataset.load_frame(dataset.frame_ids()[0]))
     assert [pose.key[:4] for pose in poses] == [("test", 1, 1, 1), ("test", 1, 1, 2)]
+
+
+def of_coordinates(options: PredictOptions) -> Predictor:
+    """A network whose ratings and corrections are none of them 0."""
+    return Predictor(build_both(TINY_COORDINATES, OBJECTS), options, build_object_shapes([cube(), cube()]))
+
+
+def test_modes_are_refined_and_the_best_rated_pose_is_taken():
+    rgb, depth_m, both = image()
+    alone, once, twice = (
+        of_coordinates(options)(rgb, depth_m, K, both[:1], [1])[0]
+        for options in (
+            PredictOptions(),
+            PredictOptions(refine="network", refine_steps=1),
+            PredictOptions(refine="network", refine_steps=2),
+        )
+    )
+    assert alone.path == ()
+    assert [step.name for step in twice.path] == ["estimator", "network-1", "network-2"]
+    assert np.allclose(twice.path[0].T_cam_obj, alone.T_cam_obj, atol=1e-6)
+    assert np.allclose(twice.path[1].T_cam_obj, once.T_cam_obj, atol=1e-6)
+    assert np.allclose(twice.path[2].T_cam_obj, twice.T_cam_obj)
+    assert 0 < alone.confidence < 1
+
+
+def test_hypotheses_of_modes_are_distinct_poses_the_best_first():
+    rgb, depth_m, both = image()
+    predictor = of_coordinates(PredictOptions(hypotheses=2))
+    frame = Frame("", 0, 0, rgb, depth_m, K, (Instance(InstanceKey("", 0, 0, 1, 0), both[0]),))
+    [hypotheses] = predictor.propose(frame).values()
+    [estimate] = predictor.predict(frame)
+    assert hypotheses.shape == (2, 4, 4)
+    assert np.allclose(hypotheses[0].numpy(), estimate.T_cam_obj, atol=1e-6)
+
+
+def test_modes_are_not_predicted_without_meshes_to_rate_them_by():
+    with pytest.raises(UsageError, match="pass models"):
+        Predictor(build_both(TINY_COORDINATES))
