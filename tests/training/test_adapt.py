@@ -6,7 +6,7 @@ import pytest
 
 from selfpose6d.errors import UsageError
 from selfpose6d.training.adapt import adapt_recipe
-from selfpose6d.training.recipe import RECIPES, find_recipe
+from selfpose6d.training.recipe import RECIPES, WIDE_RAD, find_recipe
 from selfpose6d.training.settings import RecipeSettings
 
 PAPER = find_recipe("paper")
@@ -14,7 +14,7 @@ PAPER = find_recipe("paper")
 
 def test_settings_that_are_not_given_stay():
     for recipe in RECIPES.values():
-        assert adapt_recipe(recipe, RecipeSettings()) == recipe
+        assert adapt_recipe(recipe, RecipeSettings(architecture="dense-fusion")) == recipe
 
 
 @pytest.mark.parametrize(
@@ -158,19 +158,43 @@ def test_what_makes_no_sense_is_one_line(name, settings, message):
 
 @pytest.mark.parametrize("name", ["verified", "supervised", "synthetic", "mixed", "teacher-student"])
 def test_recipes_that_are_nobodys_network_take_either_architecture(name):
-    recipe = adapt_recipe(find_recipe(name), RecipeSettings(architecture="coordinates"))
+    recipe = adapt_recipe(find_recipe(name), RecipeSettings())
     assert recipe.network("small").architecture == "coordinates"
-    assert find_recipe(name).network("small").architecture == "dense-fusion"
+    assert recipe == adapt_recipe(find_recipe(name), RecipeSettings(architecture="coordinates"))
+    for stage in recipe.stages:
+        assert stage.loss == "joint" or stage.trains == ("estimator", "refiner")
+    dense = adapt_recipe(find_recipe(name), RecipeSettings(architecture="dense-fusion"))
+    assert dense.network("small").architecture == "dense-fusion"
+    assert dense == find_recipe(name)
 
 
 @pytest.mark.parametrize("name", ["paper", "densefusion"])
 def test_the_papers_recipes_keep_their_network(name):
     with pytest.raises(UsageError, match=r"--architecture coordinates: recipe .* is defined by its network"):
         adapt_recipe(find_recipe(name), RecipeSettings(architecture="coordinates"))
-    kept = adapt_recipe(find_recipe(name), RecipeSettings(architecture="dense-fusion"))
-    assert kept == find_recipe(name)
+    for settings in (RecipeSettings(), RecipeSettings(architecture="dense-fusion")):
+        assert adapt_recipe(find_recipe(name), settings) == find_recipe(name)
 
 
-def test_poses_a_pixel_mean_nothing_to_coordinates():
-    with pytest.raises(UsageError, match="--num-poses has no effect with --architecture coordinates"):
-        adapt_recipe(find_recipe("verified"), RecipeSettings(architecture="coordinates", num_poses=8))
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"num_poses": 8},
+        {"weak_weight": 0.02},
+        {"refiner_residuals": "off"},
+        {"refiner_features": "joint"},
+        {"until_m": 0.01},
+        {"patience": 2},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_what_is_of_the_papers_network_means_nothing_to_coordinates(given):
+    shown = "--" + next(iter(given)).replace("_", "-")
+    with pytest.raises(UsageError, match=f"{shown} has no effect on the coordinate network"):
+        adapt_recipe(find_recipe("verified"), RecipeSettings(**given))
+    adapt_recipe(find_recipe("verified"), RecipeSettings(architecture="dense-fusion", **given))
+
+
+def test_the_range_of_start_errors_can_be_set():
+    assert adapt_recipe(find_recipe("verified"), RecipeSettings()).refiner_noise == WIDE_RAD
+    assert adapt_recipe(find_recipe("verified"), RecipeSettings(refiner_noise=0.3)).refiner_noise == 0.3

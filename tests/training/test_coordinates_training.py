@@ -8,13 +8,12 @@ import roma
 import torch
 from networks import TINY, TINY_COORDINATES, build_both
 from small_roots import cube
-from training_runs import run, same_weights, short, weights
+from training_runs import NO_SYMMETRY, run, same_weights, short, weights
 
 from selfpose6d.crops.batch import decode_records, sample_batch
 from selfpose6d.crops.store import open_crop_store
 from selfpose6d.errors import CheckpointError
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.geometry.symmetric_poses import Symmetries
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
 from selfpose6d.network.interface import Rating, Refinement
@@ -30,13 +29,6 @@ from selfpose6d.training.step import StepContext, step_loss
 from selfpose6d.training.targets import PoseTable
 
 CUBE = object_table((2,), [cube()])
-NO_SYMMETRY = Symmetries(
-    torch.eye(4)[None, None],
-    torch.ones(1, 1, dtype=torch.bool),
-    torch.zeros(1, 3),
-    torch.zeros(1, 3),
-    torch.zeros(1).bool(),
-)
 
 
 def coordinates(name: str = "supervised", **changes):

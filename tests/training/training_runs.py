@@ -8,9 +8,19 @@ from safetensors.torch import load_file
 
 from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.options import DataOptions
+from selfpose6d.geometry.symmetric_poses import Symmetries
 from selfpose6d.training.recipe import Recipe, find_recipe
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, make_fabric, train
+
+NO_SYMMETRY = Symmetries(
+    torch.eye(4)[None, None],
+    torch.ones(1, 1, dtype=torch.bool),
+    torch.zeros(1, 3),
+    torch.zeros(1, 3),
+    torch.zeros(1).bool(),
+)
+"""Of one object."""
 
 
 def short(name: str = "paper", **changes) -> Recipe:

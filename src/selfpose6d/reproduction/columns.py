@@ -102,7 +102,9 @@ def train(shop: Workshop, training: Training, minutes: float | None) -> None:
         ["--max-steps", str(request.max_steps)] if minutes is None else ["--max-minutes", f"{minutes:.4f}"]
     )
     arguments = [*part.arguments(), "--out", str(shop.model_folder(training)), "--recipe", training.recipe]
-    arguments += ["--size", request.size, *limit, *training.options, *_common(request), "--resume"]
+    # the tables compare the paper's network with itself, however it is taught
+    arguments += ["--size", request.size, "--architecture", "dense-fusion", *limit, *training.options]
+    arguments += [*_common(request), "--resume"]
     if request.literal and training.recipe == "paper":
         arguments.append("--literal")
     if training.needs == "labels":

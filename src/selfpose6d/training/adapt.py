@@ -6,12 +6,11 @@ from dataclasses import fields, replace
 
 from selfpose6d.crops.augment_options import AugmentOptions
 from selfpose6d.errors import UsageError
-from selfpose6d.network.config import PAPER
+from selfpose6d.network.config import PAPER, Architecture
 from selfpose6d.training.recipe import Recipe, Stage
 from selfpose6d.training.settings import RecipeSettings, option
 
 _OF_THE_RECIPE = {
-    "architecture": "architecture",
     "batch": "batch",
     "learning_rate": "learning_rate",
     "joint_learning_rate": "joint_learning_rate",
@@ -38,7 +37,16 @@ _OF_THE_JOINT_LOSS = {
 }
 _THE_PAPERS = ("paper", "densefusion")
 """Recipes that are somebody's method, network included."""
-_OF_DENSE_FUSION = ("num_poses", "weak_weight", "refiner_residuals", "refiner_features")
+DEFAULT_ARCHITECTURE: Architecture = "coordinates"
+"""Of recipes that are not defined by their network: what measures better at equal time (docs/results.md)."""
+_OF_DENSE_FUSION = (
+    "num_poses",
+    "weak_weight",
+    "refiner_residuals",
+    "refiner_features",
+    "until_m",
+    "patience",
+)
 _NEEDS: tuple[tuple[Callable[[Recipe], bool], str, tuple[str, ...]], ...] = (
     (
         lambda recipe: recipe.uses_resolver,
@@ -81,7 +89,7 @@ def adapt_recipe(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     """
     settings.require_sensible()
     recipe = literal(recipe) if settings.literal else recipe
-    if settings.architecture == "coordinates":
+    if _architecture(recipe, settings) == "coordinates":
         recipe = _of_coordinates(recipe, settings)
     recipe = replace(recipe, stages=_stages(recipe, settings))
     given = settings.given()
@@ -99,15 +107,23 @@ def adapt_recipe(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     return replace(recipe, **changes, joint=replace(recipe.joint, **joint), augment=augment)
 
 
-def _of_coordinates(recipe: Recipe, settings: RecipeSettings) -> Recipe:
-    if recipe.name in _THE_PAPERS:
+def _architecture(recipe: Recipe, settings: RecipeSettings) -> Architecture:
+    if recipe.name not in _THE_PAPERS:
+        return settings.architecture or DEFAULT_ARCHITECTURE
+    if settings.architecture == "coordinates":
         raise UsageError(
             f"--architecture coordinates: recipe {recipe.name} is defined by its network, dense-fusion. Use another "
             "recipe, as --recipe verified, or leave the option out."
         )
+    return "dense-fusion"
+
+
+def _of_coordinates(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     if idle := [name for name in _OF_DENSE_FUSION if name in settings.given()]:
         shown = " ".join(map(option, idle))
-        raise UsageError(f"{shown} has no effect with --architecture coordinates. Leave it out.")
+        raise UsageError(
+            f"{shown} has no effect on the coordinate network. Leave it out, or add --architecture dense-fusion."
+        )
     return recipe.of_coordinates()
 
 

@@ -20,6 +20,7 @@ from selfpose6d.training.loader import (
     Samples,
     step_generator,
 )
+from selfpose6d.training.parallel import ThreadedStep, useful_threads
 from selfpose6d.training.plan import FitPlan, FitResult
 from selfpose6d.training.recipe import Stage
 from selfpose6d.training.record import RunRecord
@@ -32,7 +33,7 @@ from selfpose6d.training.schedule import (
     part_rates,
     too_few_steps,
 )
-from selfpose6d.training.step import require_finite, step_loss
+from selfpose6d.training.step import StepLoss, require_finite, step_loss
 from selfpose6d.training.teacher import teacher_decay
 from selfpose6d.training.validation import validate
 
@@ -72,7 +73,10 @@ class _Trainer:
         self.step, self.total = 0, plan.limit.max_steps
         self.stage_index, self.best, self.validations_without_improvement = 0, float("inf"), 0
         self.continuation = Continuation()
-        self.loader = RecordLoader(plan.store, self._order(self.stage))
+        self.loader, self.threaded = (
+            RecordLoader(plan.store, self._order(self.stage)),
+            self._thread(self.stage),
+        )
         self._begin_teaching()
         self._first_step, self._started_s = 0, time.perf_counter()
 
@@ -145,7 +149,7 @@ class _Trainer:
             record.save(self.state())
             raise
         finally:
-            self.loader.close()
+            self._close()
         record.save(self.state())
 
     def _one_step(self, record: RunRecord) -> None:
@@ -154,11 +158,9 @@ class _Trainer:
             self.optimiser.param_groups, part_rates(rate, self.stage, self.recipe), strict=True
         ):
             group["lr"] = own
-        samples, context = self.loader.load(self.step), self.plan.context
-        with_norms = record.wants_norms(self.step + 1)
-        loss = step_loss(self.module, context, self.stage, samples, self._generator(), with_norms=with_norms)
+        samples = self.loader.load(self.step)
+        loss = self._gradients(samples, self.stage, self.threaded, record.wants_norms(self.step + 1))
         require_finite(loss.instance, samples, self.plan.store, self.step)
-        self.fabric.backward(loss.total)
         norm = self.fabric.clip_gradients(
             self.module, self.optimiser, max_norm=self.recipe.max_grad_norm, error_if_nonfinite=False
         )
@@ -171,8 +173,31 @@ class _Trainer:
         self.step += 1
         record.note_step(self.step, self.total, self.stage.name, loss, norm, rate, self.samples_per_s)
 
-    def _generator(self) -> torch.Generator:
-        generator = step_generator(self.plan.seed, self.step, self.part, self.fabric.device)
+    def _gradients(
+        self, samples: Samples, stage: Stage, threaded: ThreadedStep | None, with_norms: bool = False
+    ) -> StepLoss:
+        """The loss of a step, whose gradients lie in the network."""
+        context = self.plan.context
+        if threaded is not None:
+            return threaded(
+                lambda network, own, part: step_loss(network, context, stage, own, self._generator(part)),
+                samples,
+            )
+        loss = step_loss(
+            self.module, context, stage, samples, self._generator(self.part), with_norms=with_norms
+        )
+        if loss.instance.isfinite().all():  # else the caller says which are not
+            self.fabric.backward(loss.total)
+        return loss
+
+    def _thread(self, stage: Stage) -> ThreadedStep | None:
+        """A stage's threads, None where one is enough."""
+        plan, fabric = self.plan, self.fabric
+        threads = useful_threads(plan.network, self.recipe, stage, fabric.device, fabric.world_size)
+        return ThreadedStep(plan.network, threads, fabric.autocast) if threads > 1 else None
+
+    def _generator(self, part: ProcessPart) -> torch.Generator:
+        generator = step_generator(self.plan.seed, self.step, part, self.fabric.device)
         # dropout draws from torch's own generator: seeded by the step as well, so that a resumed run repeats it
         torch.manual_seed(generator.initial_seed())
         return generator
@@ -208,8 +233,16 @@ class _Trainer:
 
     def _read_for_stage(self) -> None:
         """Batches of the stage at hand from here on; what was read ahead for another one is dropped."""
+        self._close()
+        self.loader, self.threaded = (
+            RecordLoader(self.plan.store, self._order(self.stage)),
+            self._thread(self.stage),
+        )
+
+    def _close(self) -> None:
         self.loader.close()
-        self.loader = RecordLoader(self.plan.store, self._order(self.stage))
+        if self.threaded is not None:
+            self.threaded.close()
 
     def _begin_teaching(self) -> None:
         """At the start of the student's stage the teacher is what was learned so far."""
@@ -256,15 +289,16 @@ class _Trainer:
 
     def _trial_s(self, stage: Stage) -> float:
         """Seconds of a step of a stage that changes nothing; the second one, the first may compile."""
-        duration_s = 0.0
+        duration_s, threaded = 0.0, self._thread(stage)
         for _ in range(2):
             index = self._order(stage).indices(self.step)
             samples = Samples(index, self.plan.store.read(index))
             start_s = time.perf_counter()
-            loss = step_loss(self.module, self.plan.context, stage, samples, self._generator())
-            self.fabric.backward(loss.total)
+            self._gradients(samples, stage, threaded)
             self.optimiser.zero_grad()
             duration_s = time.perf_counter() - start_s
+        if threaded is not None:
+            threaded.close()
         return duration_s
 
     def _validation_due(self) -> bool:

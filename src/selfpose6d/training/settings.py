@@ -37,7 +37,8 @@ class RecipeSettings:
     as they are; the joint loss takes one whole epoch. Options beside it still count."""
     architecture: Unset[Architecture] = None
     """dense-fusion: the paper's, one pose a pixel. coordinates: each pixel's place on the object and rigid fits to the
-    measured points, in several modes; not with recipes paper and densefusion (default: dense-fusion)."""
+    measured points, in several modes that are rated and corrected by comparison with the mesh (default: coordinates,
+    with paper and densefusion, which are defined by theirs, dense-fusion)."""
     stages: Several[str] = ()
     """Only these stages of the recipe, in its order: estimator, refiner, with teacher-student student, joint-loss
     (default: all it has)."""
@@ -45,9 +46,10 @@ class RecipeSettings:
     """Fraction of the steps that a stage takes, as in estimator 0.6 refiner 0.4 (default: 0.5, 0.5 and 0.15 for the
     joint loss; with teacher-student 0.3, 0.3, 0.4 and 0.15); their proportions count."""
     until_m: Unset[float] = None
-    """The first stage ends when its validation distance is below this, metres (default: 0.004)."""
+    """The first stage ends when its validation distance is below this, metres, with dense-fusion (default: 0.004)."""
     patience: Unset[int] = None
-    """The first stage ends when this many validations in a row brought nothing better (default: 3)."""
+    """The first stage ends when this many validations in a row brought nothing better, with dense-fusion (default:
+    3)."""
     joint_epochs: Unset[float] = None
     """Most epochs of the joint loss (default: 1, or its fraction of the steps where that is fewer)."""
     batch: Unset[int] = None
@@ -80,10 +82,11 @@ class RecipeSettings:
     refiner_residuals: Unset[Switch] = None
     """Tell the refiner where the model's nearest points are (default: on, with --literal off)."""
     refiner_rate: Unset[float] = None
-    """The refiner's learning rate as a multiple of the estimator's, while both learn (default: 3, with --literal 1)."""
+    """The refiner's learning rate as a multiple of the estimator's, while both learn (default: 3, of
+    coordinates and with --literal 1)."""
     refiner_noise: Unset[float] = None
-    """How much poses are perturbed before they are refined, radians and thirds of a diameter (default: 0.15, with
-    --literal 0)."""
+    """How much poses are perturbed before they are refined, radians and thirds of a diameter (default: 0.15, of
+    coordinates 1.57, with --literal 0)."""
     refiner_features: Unset[Literal["joint", "detached"]] = None
     """joint: the refiner's gradient also changes the estimator's colour embedding (default: detached)."""
     lambdas: Unset[tuple[float, float, float]] = None
