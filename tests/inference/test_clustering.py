@@ -114,7 +114,7 @@ def test_distinct_poses_are_the_best_of_each_kind_as_they_are():
     best = poses.score.argmax(1)
     assert torch.equal(found.T[:, 0], T[0, best])
     assert found.score[0, 0] == poses.score.max()
-    assert found.confidence[0, 0] == 0.5 * found.score[0, 0]
+    assert found.right_logit[0, 0] == 0.5 * found.score[0, 0]
     of_kind = [
         roma.rotmat_geodesic_distance(found.T[0, k, :3, :3], modes[:, :3, :3]).argmin() for k in (0, 1)
     ]
@@ -128,7 +128,24 @@ def test_where_there_is_one_kind_of_pose_it_is_repeated():
     T = scattered(modes[0, :3, :3], modes[0, :3, 3], 64, 0.005, 0)[None]
     found = distinct_poses(rated(T), CENTRE, DIAMETER, 3)
     assert torch.equal(found.T[0], found.T[0, :1].expand(3, -1, -1))
-    assert (found.score == found.score[:, :1]).all()
+    assert found.score[0].isneginf().tolist() == [False, True, True]
+
+
+def test_poses_that_look_alike_are_one():
+    T, modes = two_modes()
+
+    def alike(T_pred: torch.Tensor, T_other: torch.Tensor) -> torch.Tensor:
+        turned = T_other @ torch.linalg.inv(modes[0]) @ modes[1]
+        nearer = (turned - T_pred).norm(dim=(-2, -1)) < (T_other - T_pred).norm(dim=(-2, -1))
+        return torch.where(nearer[..., None, None], turned, T_other)
+
+    poses = rated(T)
+    assert distinct_poses(poses, CENTRE, DIAMETER, 2).score[0, 1] > 0
+    half = RatedPoses(*(values[:, :1] for values in poses))
+    both = RatedPoses(
+        torch.cat([half.T, alike(modes[None, 1:], half.T)], 1), torch.tensor([[0.9, 0.8]]), torch.zeros(1, 2)
+    )
+    assert distinct_poses(both, CENTRE, DIAMETER, 2, alike).score[0, 1] == -torch.inf
 
 
 def test_instances_keep_their_own_distinct_poses():

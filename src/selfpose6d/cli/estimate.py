@@ -65,7 +65,9 @@ class Command:
         left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
         records = (process_frame(dataset, frame_id, predictor.predict) for frame_id in left)
         keep_records(run, records, len(left), "estimate")
-        run.finalise(with_certificates=self.verify, names=dataset.object_names())
+        run.finalise(
+            with_certificates=self.verify or predictor.network.compares, names=dataset.object_names()
+        )
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())

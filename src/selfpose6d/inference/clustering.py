@@ -4,6 +4,7 @@ Confidence saturates (its optimum is min(1, w / L)), so many pixels tie for the 
 cluster with the most confidence is taken, not one arg max.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,11 @@ KEPT_FRACTION = 0.5
 """Of the pixels, the most confident ones: the others' poses are not clustered."""
 _RADIUS = 0.1
 """Of a cluster, diameters: the error below which a pose usually counts as right."""
+
+Alike = Callable[
+    [Float[Tensor, "batch poses 4 4"], Float[Tensor, "batch poses 4 4"]], Float[Tensor, "batch poses 4 4"]
+]
+"""Of the poses that look like each second one, the nearest to the first."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,12 @@ def cluster_poses(
     diameter_m: Float[Tensor, "batch"],
     clusters: int,
 ) -> PoseClusters:
-    """Group the more confident half of an instance's poses by how far they move the object, see `_are_near`."""
+    """Group the more confident half of an instance's poses by how far they move the object, see `_places`."""
     least = confidence.topk(max(1, round(KEPT_FRACTION * confidence.shape[1])), dim=1).values[:, -1:]
     weight = confidence * (confidence >= least)  # ties at the border stay: many pixels are equally sure
     centre_cam_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
-    near = _are_near(T, centre_m, diameter_m)
+    places = _places(T, centre_m, diameter_m)
+    near = torch.cdist(places, places) < (_RADIUS * diameter_m)[:, None, None]
     free, found = (weight > 0).to(weight), []
     for _ in range(clusters):
         found.append(_densest(T[..., :3, :3], centre_cam_m, weight, near, free))
@@ -59,31 +66,50 @@ def cluster_poses(
 
 
 def distinct_poses(
-    rated: RatedPoses, centre_m: Float[Tensor, "batch 3"], diameter_m: Float[Tensor, "batch"], count: int
+    rated: RatedPoses,
+    centre_m: Float[Tensor, "batch 3"],
+    diameter_m: Float[Tensor, "batch"],
+    count: int,
+    alike: Alike | None = None,
 ) -> RatedPoses:
-    """The best `count` poses of each instance that are not near a better one; where there are fewer, the best again."""
-    near, row = _are_near(rated.T, centre_m, diameter_m), torch.arange(len(rated.T), device=rated.T.device)
-    score, chosen = rated.score, []
+    """The best `count` poses of each instance that are not near a better one.
+
+    `alike` moves poses among those that look the same; poses that look the same are one. Where there are fewer, the
+    rest repeats the best with a score of minus infinity.
+    """
+    row, score, found = torch.arange(len(rated.T), device=rated.T.device), rated.score, []
     for _ in range(count):
         best = score.argmax(1)
-        left = score[row, best] > -torch.inf
-        chosen.append(torch.where(left, best, chosen[0] if chosen else best))
-        score = score.masked_fill(near[row, best], -torch.inf)
-    index = torch.stack(chosen, 1)
-    return RatedPoses(*(values[row[:, None], index] for values in rated))
+        T_best = rated.T[row, best][:, None].expand_as(rated.T)
+        found.append((score[row, best], best))
+        T = rated.T if alike is None else alike(T_best, rated.T)
+        score = score.masked_fill(_is_near(T_best, T, centre_m, diameter_m), -torch.inf)
+    scores = torch.stack([score for score, _ in found], 1)
+    index = torch.stack([best for _, best in found], 1)
+    index = torch.where(scores > -torch.inf, index, index[:, :1])
+    return RatedPoses(rated.T[row[:, None], index], scores, rated.right_logit[row[:, None], index])
 
 
-def _are_near(
+def _is_near(
+    T: Float[Tensor, "batch poses 4 4"],
+    other: Float[Tensor, "batch poses 4 4"],
+    centre_m: Float[Tensor, "batch 3"],
+    diameter_m: Float[Tensor, "batch"],
+) -> Bool[Tensor, "batch poses"]:
+    places = (_places(each, centre_m, diameter_m) for each in (T, other))
+    return (next(places) - next(places)).norm(dim=-1) < (_RADIUS * diameter_m)[:, None]
+
+
+def _places(
     T: Float[Tensor, "batch poses 4 4"],
     centre_m: Float[Tensor, "batch 3"],
     diameter_m: Float[Tensor, "batch"],
-) -> Bool[Tensor, "batch poses poses"]:
-    """Whether two poses place the object within a tenth of its diameter of each other (root mean square over a ball of
-    a quarter diameter's radius of gyration)."""
+) -> Float[Tensor, "batch poses 12"]:
+    """Numbers whose distance is how far two poses place an object apart (root mean square over a ball of a quarter
+    diameter's radius of gyration); a tenth of the diameter is near."""
     centre_cam_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
     spread_m = T[..., :3, :3].flatten(2) * (diameter_m / 4)[:, None, None]
-    features = torch.cat([centre_cam_m, spread_m], -1)
-    return torch.cdist(features, features) < (_RADIUS * diameter_m)[:, None, None]
+    return torch.cat([centre_cam_m, spread_m], -1)
 
 
 @dataclass(frozen=True)

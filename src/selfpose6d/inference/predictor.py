@@ -19,19 +19,23 @@ from selfpose6d.datasets.model_files import ModelFiles, find_model_files
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.inference.clustering import cluster_poses, distinct_poses
+from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_symmetric_pose
+from selfpose6d.inference.clustering import Alike, cluster_poses, distinct_poses
 from selfpose6d.inference.options import PredictOptions
+from selfpose6d.inference.rated import rated_certificate
 from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.labeling.observation import ObservedFrame
 from selfpose6d.labeling.verify import VerifyOptions, observations, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import Unit
 from selfpose6d.network.checkpoint import load_network
+from selfpose6d.network.confidence import Confidence
 from selfpose6d.network.interface import NetworkInput, PosePrediction
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.store import ObjectStore
+from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.objects.table import load_known_meshes, require_all_meshes
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 from selfpose6d.runs.files import find_checkpoint
@@ -56,6 +60,7 @@ class _Hypotheses:
 
     T_cam_obj: Float[Tensor, "instances clusters 4 4"]
     confidence: Float[Tensor, "instances clusters"]
+    """0 where an instance has fewer and the first is repeated."""
     prediction: PosePrediction
     path: tuple[tuple[str, Float[Tensor, "instances 4 4"]], ...] = ()
 
@@ -77,8 +82,11 @@ class Predictor:
         options: PredictOptions | None = None,
         shapes: ObjectShapes | None = None,
         verifier: Verifier | None = None,
+        confidence: Confidence | None = None,
+        symmetries: Symmetries | None = None,
     ) -> None:
-        """`shapes` are needed to refine, `verifier` to verify; `load` makes both.
+        """`shapes` are needed to refine, `verifier` to verify, `confidence` says what the network's rating is worth,
+        with `symmetries` poses that look alike are one; `load` makes all of them.
 
         Raises:
             UsageError: what the options or the network need is missing.
@@ -91,6 +99,7 @@ class Predictor:
                 "the network compares its poses with the objects' meshes: pass models (--models DIR)."
             )
         self.shapes, self.verifier = shapes, verifier
+        self.confidence, self.symmetries = confidence or Confidence(), symmetries
         self.times_s: dict[str, float] = defaultdict(float)
         self.num_instances = 0
         self._index_by_id = {obj_id: index for index, obj_id in enumerate(network.objects.obj_ids)}
@@ -133,7 +142,12 @@ class Predictor:
             return cls(network, options)
         shapes = build_object_shapes(require_all_meshes(network.objects, meshes)).to(device)
         verifier = _make_verifier(models, meshes, device, options) if options.verify else None
-        return cls(network, options, shapes, verifier)
+        confidence = Confidence.from_json(metadata.get("confidence"))
+        symmetries = None
+        if network.compares and isinstance(models, ModelFiles):
+            known = network.objects.obj_ids
+            symmetries = load_symmetries(models.folder, known, meshes.__getitem__).to(device)
+        return cls(network, options, shapes, verifier, confidence, symmetries)
 
     def __call__(
         self,
@@ -233,14 +247,24 @@ class Predictor:
             T, steps = prediction.T_crop_obj, self.options.network_steps
             refinement = self.network.refine(inputs, prediction, T, self.shapes.surfaces, steps)
         with self._timed("cluster"), torch.inference_mode():
+            sizes, alike = self._sizes(batch), self._alike(batch)
             found = [
-                distinct_poses(refinement.best_until(step), *self._sizes(batch), self.options.hypotheses)
+                distinct_poses(refinement.best_until(step), *sizes, self.options.hypotheses, alike)
                 for step in range(steps + 1)
             ]
             T_cam_obj = [batch.T_cam_crop[:, None] @ poses.T for poses in found]
             names = ("estimator", *(f"network-{step}" for step in range(1, steps + 1)))
             path = tuple(zip(names, (T[:, 0] for T in T_cam_obj), strict=True)) if steps else ()
-            return _Hypotheses(T_cam_obj[-1], found[-1].confidence, prediction, path)
+            probability = self.confidence.probability(found[-1].right_logit)
+            probability = torch.where(found[-1].score > -torch.inf, probability, 0.0)
+            return _Hypotheses(T_cam_obj[-1], probability, prediction, path)
+
+    def _alike(self, batch: CropBatch) -> Alike | None:
+        if self.symmetries is None or self.symmetries.trivial:
+            return None
+        assert self.shapes is not None
+        own, points_m = self.symmetries.of(batch.object_index), self.shapes.points_m[batch.object_index]
+        return lambda T, T_like: nearest_symmetric_pose(T, T_like, own, points_m)
 
     def _sizes(self, batch: CropBatch) -> tuple[Float[Tensor, "instances 3"], Float[Tensor, "instances"]]:
         """Centres and diameters of the instances' objects."""
@@ -300,6 +324,16 @@ class Predictor:
     ) -> PoseEstimate:
         T_cam_obj, confidence = found.T_cam_obj[index], float(found.confidence[index, 0])
         path = tuple(RefinementStep(name, _as_numpy(T[index])) for name, T in found.path)
+        if seen is None and self.network.compares:
+            likely = found.confidence[index] > 0
+            rated = (
+                T_cam_obj[likely].double().cpu().numpy(),
+                found.confidence[index][likely].double().cpu().numpy(),
+            )
+            certificate = rated_certificate(*rated, self.confidence)
+            return LabeledPose(
+                instance.key, _as_numpy(T_cam_obj[0]), confidence, path=path, certificate=certificate
+            )
         if seen is None:
             return PoseEstimate(instance.key, _as_numpy(T_cam_obj[0]), confidence, path=path)
         assert self.verifier is not None

@@ -114,11 +114,11 @@ class Rating(NamedTuple):
 
 
 class RatedPoses(NamedTuple):
-    """One pose for each start, by which it is ranked, and its confidence 0-1."""
+    """One pose for each start, what it is ranked by, and the logit of its being right."""
 
     T: Float[Tensor, "batch starts 4 4"]
     score: Float[Tensor, "batch starts"]
-    confidence: Float[Tensor, "batch starts"]
+    right_logit: Float[Tensor, "batch starts"]
 
 
 class Refinement(NamedTuple):
@@ -143,8 +143,8 @@ class Refinement(NamedTuple):
         assert self.rating is not None
         sharpness, best = self.rating.sharpness[..., : step + 1].max(-1, keepdim=True)
         T = self.T_crop_obj.take_along_dim(best[..., None, None], 2).squeeze(2)
-        right = self.rating.right_logit.gather(2, best).sigmoid()
-        return RatedPoses(T, sharpness.squeeze(2), right.squeeze(2))
+        right_logit = self.rating.right_logit.gather(2, best)
+        return RatedPoses(T, sharpness.squeeze(2), right_logit.squeeze(2))
 
     @property
     def T_steps(self) -> Float[Tensor, "batch steps 4 4"]:

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from selfpose6d.errors import SelfPose6DError, UsageError
+from selfpose6d.network.confidence import Confidence
 from selfpose6d.training.checkpoint import TrainingState, load_state
 from selfpose6d.training.loader import (
     BatchOrder,
@@ -72,7 +73,7 @@ class _Trainer:
         self.part = ProcessPart(fabric.global_rank, fabric.world_size)
         self.step, self.total = 0, plan.limit.max_steps
         self.stage_index, self.best, self.validations_without_improvement = 0, float("inf"), 0
-        self.continuation = Continuation()
+        self.continuation, self.confidence = Continuation(), Confidence()
         self.loader, self.threaded = (
             RecordLoader(plan.store, self._order(self.stage)),
             self._thread(self.stage),
@@ -144,13 +145,13 @@ class _Trainer:
                 self._change_stage(record)
                 if due or time.perf_counter() - saved_s > _SAVE_EVERY_S:
                     saved_s = time.perf_counter()
-                    record.save(self.state())
+                    record.save(self.state(), self.confidence)
         except SelfPose6DError:
-            record.save(self.state())
+            record.save(self.state(), self.confidence)
             raise
         finally:
             self._close()
-        record.save(self.state())
+        record.save(self.state(), self.confidence)
 
     def _one_step(self, record: RunRecord) -> None:
         rate = learning_rate(self.step, self.ends, self.recipe, self.continuation.start)
@@ -214,7 +215,7 @@ class _Trainer:
         while self.stage_index < last and (
             self.step >= ends[self.stage_index] or (self.stage_index == 0 and self._first_is_over())
         ):
-            record.save_network(self.stage.name, self.state())
+            record.save_network(self.stage.name, self.state(), self.confidence)
             self.stage_index += 1
             self.best, self.validations_without_improvement = float("inf"), 0
             self._read_for_stage()
@@ -318,11 +319,11 @@ class _Trainer:
                 plan.network, plan.context, stage, plan.store, held_out, plan.seed, self.fabric.autocast
             )
             record.note_validation(self.step, stage.name, found)
-            value = found.value
+            value, self.confidence = found.value, found.confidence
         value = self.fabric.broadcast(value)
         if value < self.best:
             self.best, self.validations_without_improvement = value, 0
-            record.save_network("best", self.state())
+            record.save_network("best", self.state(), self.confidence)
         else:
             self.validations_without_improvement += 1
 

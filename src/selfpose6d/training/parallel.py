@@ -71,7 +71,9 @@ def useful_threads(network: nn.Module, recipe: Recipe, stage: Stage, device: tor
     computed by numba, whose threads cannot be called from several at once: a resolver, a renderer.
     """
     known = recipe.target in ("ground-truth", "labels") or stage.synthetic == 1
-    draws = any(isinstance(module, nn.Dropout | nn.Dropout2d) and module.p > 0 for module in network.modules())
+    draws = any(
+        isinstance(module, nn.Dropout | nn.Dropout2d) and module.p > 0 for module in network.modules()
+    )
     if device.type != "cpu" or world > 1 or stage.loss != "targets" or not known or draws:
         return 1
     return min(torch.get_num_threads(), recipe.batch)

@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from selfpose6d.files import replacing
 from selfpose6d.network.checkpoint import save_network
+from selfpose6d.network.confidence import Confidence
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines, to_line
 from selfpose6d.training.checkpoint import TrainingState, save_state
@@ -76,13 +77,13 @@ class RunRecord:
         if self._log is not None:
             self._log.add(step, "validation", {**found.measures, "instances": found.instances}, stage)
 
-    def save(self, state: TrainingState) -> None:
-        """The latest network, and the full state to resume from."""
-        self.save_network("last", state)
+    def save(self, state: TrainingState, confidence: Confidence) -> None:
+        """The latest network, with what its rating was worth when last measured, and the state to resume from."""
+        self.save_network("last", state, confidence)
         if self._log is not None:
             save_state(self._plan.folder, state)
 
-    def save_network(self, name: str, state: TrainingState) -> None:
+    def save_network(self, name: str, state: TrainingState, confidence: Confidence) -> None:
         """The network as it is now: `last`, the `best` so far, or named after the stage that ends with it."""
         if self._log is None:
             return
@@ -93,6 +94,7 @@ class RunRecord:
             "stage": recipe.stages[state.stage].name,
             "validation": state.best,
             "seed": self._plan.seed,
+            "confidence": confidence.to_json(),
         }
         save_network(RunFiles(self._plan.folder).network(name), self._plan.network, metadata)
 

@@ -13,6 +13,7 @@ from selfpose6d.crops.augment import augment
 from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, sample_batch
 from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import DataError
+from selfpose6d.losses.comparison import RIGHT_ERROR
 from selfpose6d.losses.weak import pose_distance_m, weak_loss, weighted_mean
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.interface import ObjectTable, Refinement
@@ -171,28 +172,29 @@ def _of_modes(
     targets = aims(prediction.T_crop_obj)
     pixels = pixel_loss(prediction, batch, targets, surfaces)
     targets = aims(refinement.T_crop_obj.flatten(1, 2))
-    compared, error_m = comparison_loss(
-        refinement, targets, points_m, surfaces.diameter_m[batch.object_index]
-    )
+    diameter_m = surfaces.diameter_m[batch.object_index]
+    compared, error_m = comparison_loss(refinement, targets, points_m, diameter_m)
     instance = pixels + compared
     total = weighted_mean(instance, targets.weight)
-    measures = _chosen(refinement, error_m)
+    measures = _chosen(refinement, error_m, diameter_m)
     if batch.unchanged is not None:
         measures["agreement"] = targets.weight
     return StepLoss(total, instance.detach(), measures, "refined_m")
 
 
 def _chosen(
-    refinement: Refinement, error_m: Float[Tensor, "batch starts poses"]
+    refinement: Refinement, error_m: Float[Tensor, "batch starts poses"], diameter_m: Float[Tensor, "batch"]
 ) -> dict[str, Float[Tensor, "batch"]]:
-    """Of the poses rated best before and after all corrections."""
+    """Of the poses rated best before and after all corrections; of the latter also what the network says of them."""
     assert refinement.rating is not None
-    sharpness, right = (value.detach() for value in refinement.rating)
-    first, best = sharpness[..., :1].flatten(1).argmax(1, True), sharpness.flatten(1).argmax(1, True)
+    sharpness, right_logit = (value.detach() for value in refinement.rating)
+    first, best = sharpness[..., 0].argmax(1, True), sharpness.flatten(1).argmax(1, True)
+    refined_m = error_m.flatten(1).gather(1, best).squeeze(1)
     return {
         "distance_m": error_m[..., 0].gather(1, first).squeeze(1),
-        "confidence": right[..., 0].gather(1, first).squeeze(1).sigmoid(),
-        "refined_m": error_m.flatten(1).gather(1, best).squeeze(1),
+        "refined_m": refined_m,
+        "right_logit": right_logit.flatten(1).gather(1, best).squeeze(1),
+        "right": (refined_m < RIGHT_ERROR * diameter_m).to(refined_m),
     }
 
 

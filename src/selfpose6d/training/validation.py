@@ -10,7 +10,9 @@ from jaxtyping import Int
 from torch import nn
 
 from selfpose6d.crops.joined import Crops
+from selfpose6d.network.confidence import Confidence
 from selfpose6d.network.pose_network import NetworkOutput
+from selfpose6d.training.confidence import measure_confidence
 from selfpose6d.training.loader import ProcessPart, Samples, step_generator
 from selfpose6d.training.recipe import Stage
 from selfpose6d.training.step import StepContext, StepLoss, step_loss
@@ -32,6 +34,8 @@ class Validation:
     measures: dict[str, float]
     monitored: str
     instances: int
+    confidence: Confidence
+    """What the network's rating is worth, of one that rates."""
 
     @property
     def value(self) -> float:
@@ -67,4 +71,6 @@ def validate(
     network.train(was_training)
     measures = {name: torch.cat([loss.measures[name] for loss in losses]) for name in losses[0].measures}
     means = {name: values.mean().item() for name, values in measures.items()}
-    return Validation(means, losses[0].monitored, len(held_out))
+    rated = {name: measures[name].cpu().numpy() for name in ("right_logit", "right") if name in measures}
+    confidence = measure_confidence(rated["right_logit"], rated["right"] > 0) if rated else Confidence()
+    return Validation(means, losses[0].monitored, len(held_out), confidence)
