@@ -11,6 +11,7 @@ import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from selfpose6d.backend import resolve_device
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.inference.options import PredictOptions, use_bf16
 from selfpose6d.inference.predictor import Predictor
-from selfpose6d.network.config import ARCHITECTURES, SIZES, network_config
+from selfpose6d.network.config import SIZES, Architecture, network_config
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
@@ -77,7 +78,7 @@ def main() -> None:
     meshes = [*map(dataset.load_mesh, dataset.object_ids)]
     objects, shapes = object_table(dataset.object_ids, meshes), build_object_shapes(meshes).to(device)
     found = {}
-    for architecture, size, refine in product(ARCHITECTURES, SIZES, ("none", "network")):
+    for architecture, size, refine in product(get_args(Architecture), SIZES, ("none", "network")):
         torch.manual_seed(0)
         network = PoseNetwork(network_config(architecture, size), objects).to(device)
         predictor = Predictor(network, PredictOptions(refine, bf16=half), shapes)

@@ -19,9 +19,11 @@ from small_roots import write_bop, write_capture, write_image, write_models
 from selfpose6d.cli.main import main
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.labeling.calibration import default_calibration
+from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.config import SIZES
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.config import read_config
+from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.runs.predictions import read_predictions, read_skipped
 
 pytestmark = pytest.mark.usefixtures("small_and_own")
@@ -344,11 +346,37 @@ def test_more_steps_and_another_recipe_continue_a_model(root, model, tmp_path, c
         train(root, out, "--recipe", "supervised", "--init", str(model), "--max-steps", "4", "--resume") == 0
     )
     assert read_config(out).options["max_steps"] == 4
+    assert load_network(find_checkpoint(out))[0].config.architecture == "dense-fusion"
     capsys.readouterr()
     assert (
         train(root, out, "--recipe", "supervised", "--init", str(model), "--max-steps", "3", "--resume") == 2
     )
     assert "--max-steps 3: the training in" in error_of(capsys)
+
+
+def test_a_network_is_not_gone_on_with_as_one_of_another_architecture(root, model, tmp_path, capsys):
+    options = ["--recipe", "supervised", "--architecture", "coordinates", "--init", str(model)]
+    assert train(root, tmp_path / "run", *options) == 2
+    assert "its network is of architecture dense-fusion" in error_of(capsys)
+
+
+def test_a_network_that_rates_itself_writes_certificates(root, tmp_path, capsys):
+    """Two steps of training prove nothing, and it says so; every pose is kept."""
+    trained, run = tmp_path / "trained", tmp_path / "run"
+    assert train(root, trained, "--recipe", "supervised") == 0
+    assert load_network(find_checkpoint(trained))[0].config.architecture == "coordinates"
+    assert main(["estimate", str(trained), str(root), "--refine", "network", "--out", str(run)]) == 0
+    labels = list(read_certificates(run / "certificates.jsonl"))
+    assert len(labels) == len(read_predictions(run / "predictions.csv")) == 6
+    for label in labels:
+        assert label.certificate.status in ("ambiguous", "rejected")
+        assert label.certificate.reason
+        assert label.confidence == label.certificate.confidence
+        shares = [one.confidence for one in label.certificate.alternatives]
+        assert not shares or sum(shares) == pytest.approx(1.0)
+    assert main(["evaluate", str(run), str(root), "--split", "test"]) == 0
+    capsys.readouterr()
+    assert main(["estimate", str(trained), str(root), "--models", str(tmp_path), "--out", str(run)]) == 2
 
 
 def test_train_without_out_says_so(root, capsys):

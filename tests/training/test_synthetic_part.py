@@ -221,6 +221,6 @@ def test_targets_of_a_mixed_batch_come_from_each_instances_own_part(dataset, syn
         batch, torch.from_numpy(index), torch.eye(4).repeat(20, 2, 1, 1)
     )
     T_cam_obj = batch.T_cam_crop[:, None] @ found.T_crop_obj
-    expected = torch.cat(truth)[torch.from_numpy(index)][:, None].expand(-1, 2, -1, -1)
+    expected = torch.cat(truth)[torch.from_numpy(index)].expand(-1, 2, -1, -1)
     assert torch.allclose(T_cam_obj, expected, atol=1e-5)
     assert found.weight.tolist() == [1.0 if i < 10 else 0.5 for i in index]

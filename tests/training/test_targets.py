@@ -20,7 +20,7 @@ from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.symmetries import load_symmetries, stack_symmetries
 from selfpose6d.resolver.icp import ResolverOptions
-from selfpose6d.training.known_poses import certified_labels, ground_truth_poses, label_poses
+from selfpose6d.training.known_poses import ground_truth_poses, label_poses, usable_labels
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable
 
 
@@ -57,17 +57,17 @@ def near(T: torch.Tensor, seed: int = 0, rotation_rad: float = 0.03) -> torch.Te
 
 def test_true_poses_are_found_by_the_whole_key(dataset, store, truth):
     T, weight = ground_truth_poses(dataset, store.keys)
-    assert torch.allclose(T, truth)
+    assert torch.allclose(T[:, 0], truth)
     assert weight.tolist() == [1.0] * len(store)
     shuffled = store.keys[::-1].copy()
-    assert torch.allclose(ground_truth_poses(dataset, shuffled)[0], truth.flip(0))
+    assert torch.allclose(ground_truth_poses(dataset, shuffled)[0][:, 0], truth.flip(0))
     unknown = store.keys + np.array([0, 0, 0, 5], np.int32)
     assert ground_truth_poses(dataset, unknown)[1].tolist() == [0.0] * len(store)
 
 
 def test_known_poses_are_given_in_the_crop_frame(dataset, store, batch, shapes, truth):
     symmetries = load_symmetries(dataset.models.folder, (2,), dataset.load_mesh)
-    table = PoseTable(truth, torch.ones(len(store)), symmetries, shapes)
+    table = PoseTable(truth[:, None], torch.ones(len(store)), symmetries, shapes)
     index = torch.arange(len(store))
     targets = table.targets(batch, index, torch.eye(4).expand(len(store), 3, 4, 4))
     back = batch.T_cam_crop[:, None] @ targets.T_crop_obj
@@ -81,7 +81,7 @@ def test_of_symmetric_poses_the_nearest_is_the_target(tmp_path, store, batch, sh
         tmp_path / "models_info.json", {"2": {"symmetries_discrete": [half_rotation.reshape(-1).tolist()]}}
     )
     table = PoseTable(
-        truth, torch.ones(len(store)), load_symmetries(tmp_path, (2,), lambda _: cube()), shapes
+        truth[:, None], torch.ones(len(store)), load_symmetries(tmp_path, (2,), lambda _: cube()), shapes
     )
     predicted = (inverse(batch.T_cam_crop) @ near(truth @ torch.from_numpy(half_rotation).float()))[:, None]
     targets = table.targets(batch, torch.arange(len(store)), predicted).T_crop_obj
@@ -123,7 +123,7 @@ def test_labels_of_one_object_do_not_contradict_each_other(name, store, batch, s
     start = inverse(batch.T_cam_crop) @ near(truth, rotation_rad=0.4)
     found = []
     for labels in (truth, equal_labels(name, truth)):
-        table = PoseTable(labels, torch.ones(len(store)), symmetries, shapes)
+        table = PoseTable(labels[:, None], torch.ones(len(store)), symmetries, shapes)
         for together in (False, True):
             T_pred = torch.stack([near(start, seed) for seed in range(3)], 1).requires_grad_()
             targets = table.targets(batch, index, T_pred, together)
@@ -135,7 +135,7 @@ def test_labels_of_one_object_do_not_contradict_each_other(name, store, batch, s
 
 
 def test_the_refined_poses_of_an_instance_have_one_target(store, batch, shapes, truth):
-    table = PoseTable(truth, torch.ones(len(store)), stack_symmetries([DECLARED["box"]]), shapes)
+    table = PoseTable(truth[:, None], torch.ones(len(store)), stack_symmetries([DECLARED["box"]]), shapes)
     half = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
     T = inverse(batch.T_cam_crop) @ truth
     steps = torch.stack([T @ half, near(T) @ half, near(T, 1)], 1)
@@ -187,13 +187,13 @@ def test_the_resolver_brings_poses_nearer_to_what_was_seen(batch, shapes, truth)
     assert error(targets.T_crop_obj) < 0.6 * error(start.detach())
 
 
-def test_certified_labels_weigh_by_their_confidence_and_others_are_left_out(dataset, store, truth, tmp_path):
+def test_usable_labels_weigh_by_their_confidence_and_others_are_left_out(dataset, store, truth, tmp_path):
     run = write_label_run(dataset, tmp_path / "labels", rejected_frames=(3, 8))
-    T, weight = label_poses(certified_labels(run, dataset), store.keys)
+    T, weight = label_poses(usable_labels(run, dataset), store.keys)
     rejected = np.isin(store.keys[:, 1], (3, 8))
     assert np.array_equal(weight.numpy() == 0, rejected)
     assert set(weight.numpy()[~rejected]) == {0.5}
-    assert torch.allclose(T[torch.from_numpy(~rejected)], truth[torch.from_numpy(~rejected)], atol=1e-6)
+    assert torch.allclose(T[torch.from_numpy(~rejected), 0], truth[torch.from_numpy(~rejected)], atol=1e-6)
 
 
 def test_a_persons_review_decides(dataset, store, tmp_path):
@@ -201,19 +201,19 @@ def test_a_persons_review_decides(dataset, store, tmp_path):
     verdicts = ({"im_id": 3, "verdict": "accept"}, {"im_id": 5, "verdict": "reject"})
     lines = [{"split": "train", "scene_id": 1, "obj_id": 2, "inst_id": 0, **verdict} for verdict in verdicts]
     (run / "review.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    _, weight = label_poses(certified_labels(run, dataset), store.keys)
+    _, weight = label_poses(usable_labels(run, dataset), store.keys)
     assert store.keys[weight.numpy() == 0][:, 1].tolist() == [5]
 
 
 def test_without_labels_it_says_what_to_run_first(dataset):
     with pytest.raises(UsageError, match=r"selfpose6d annotate .* --split train --out LABELS first"):
-        certified_labels(None, dataset)
+        usable_labels(None, dataset)
 
 
 def test_labels_of_other_instances_are_no_labels(dataset, store, tmp_path):
     run = write_label_run(dataset, tmp_path / "labels")
     with pytest.raises(UsageError, match="none of the selected instances has a certified label"):
-        label_poses(certified_labels(run, dataset), store.keys + np.array([7, 0, 0, 0], np.int32))
+        label_poses(usable_labels(run, dataset), store.keys + np.array([7, 0, 0, 0], np.int32))
 
 
 def test_the_other_direction_gives_targets_of_its_own(batch, shapes, truth):
@@ -227,3 +227,42 @@ def test_the_other_direction_gives_targets_of_its_own(batch, shapes, truth):
     ]
     assert all(torch.isfinite(T).all() for T in found)
     assert (found[0] - found[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_of_poses_that_a_label_leaves_open_the_nearest_is_the_target(store, batch, shapes, truth, together):
+    """Two poses that do not look alike: each prediction has its member, the steps of one refinement share theirs."""
+    other = near(truth, rotation_rad=1.5)
+    sets = torch.stack([truth, other, truth], 1)
+    table = PoseTable(
+        sets, torch.ones(len(store)), stack_symmetries([SymmetryGroup(np.zeros((0, 4, 4)))]), shapes
+    )
+    T_crop_cam = inverse(batch.T_cam_crop)[:, None]
+    T_pred = T_crop_cam @ torch.stack([near(truth), near(other), near(other, seed=1)], 1)
+    found = table.targets(batch, torch.arange(len(truth)), T_pred, together).T_crop_obj
+    expected = torch.stack([other if together else truth, other, other], 1)
+    assert torch.allclose(found, T_crop_cam @ expected, atol=1e-5)
+
+
+def test_labels_in_doubt_carry_their_poses_where_asked_for(dataset, store, truth, tmp_path):
+    run = write_label_run(dataset, tmp_path / "labels", rejected_frames=(3, 8))
+    path = run / "certificates.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        if row["im_id"] == 3:
+            turned = [[-row["R"][k] if k % 3 < 2 else row["R"][k] for k in range(9)], row["t_mm"]]
+            pair = zip((0.6, 0.4), ([row["R"], row["t_mm"]], turned), strict=True)
+            row["status"] = "ambiguous"
+            row["alternatives"] = [{"R": R, "t_mm": t_mm, "confidence": share} for share, (R, t_mm) in pair]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    in_doubt, rejected = store.keys[:, 1] == 3, store.keys[:, 1] == 8
+    T, weight = label_poses(usable_labels(run, dataset), store.keys)
+    assert T.shape[1] == 1
+    assert np.array_equal(weight.numpy() == 0, in_doubt | rejected)
+    T, weight = label_poses(usable_labels(run, dataset, ambiguous=True), store.keys)
+    assert T.shape[1] == 2
+    assert np.array_equal(weight.numpy() == 0, rejected)
+    assert weight.numpy()[in_doubt] == pytest.approx(1.0)
+    assert not torch.allclose(T[torch.from_numpy(in_doubt), 0], T[torch.from_numpy(in_doubt), 1])
+    certified = torch.from_numpy(~(in_doubt | rejected))
+    assert torch.equal(T[certified, 0], T[certified, 1])

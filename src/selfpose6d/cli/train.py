@@ -85,7 +85,7 @@ class Command:
         from selfpose6d.training.adapt import adapt_recipe
         from selfpose6d.training.recipe import find_recipe
 
-        recipe = adapt_recipe(find_recipe(self.recipe), self.settings)
+        recipe = adapt_recipe(find_recipe(self.recipe), self._settings())
         if self.summary:
             from selfpose6d.reporting.network_summary import print_network_summary
 
@@ -100,6 +100,15 @@ class Command:
                 )
             return self._train(options)
         return self._train_in_rounds(options, 1 if self.rounds is None else self.rounds)
+
+    def _settings(self) -> RecipeSettings:
+        """Those given; a network that is begun with keeps its architecture unless another one is asked for."""
+        if self.init is None or self.settings.architecture is not None:
+            return self.settings
+        from selfpose6d.network.checkpoint import stored_config
+        from selfpose6d.runs.files import find_checkpoint
+
+        return replace(self.settings, architecture=stored_config(find_checkpoint(self.init)).architecture)
 
     def _options(self, recipe: "Recipe") -> "TrainOptions":
         from selfpose6d.crops.store import GIB, CacheOptions

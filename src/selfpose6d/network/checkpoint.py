@@ -52,6 +52,21 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> tuple[PoseNe
     return network.to(device).eval(), metadata
 
 
+def stored_config(path: Path) -> NetworkConfig:
+    """The structure of the network in a checkpoint file.
+
+    Raises:
+        CheckpointError: it is missing, corrupt or of another kind.
+    """
+    _, header = _read(path)
+    try:
+        return NetworkConfig.from_json(header["config"])
+    except (KeyError, TypeError, ValueError, SelfPose6DError) as error:
+        raise CheckpointError(
+            f"{path} does not describe a network ({_first_line(error)}). {_REMEDY}"
+        ) from None
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:

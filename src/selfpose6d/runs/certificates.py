@@ -65,28 +65,36 @@ def read_certificates(path: Path) -> Iterator[LabeledPose]:
         yield _label(row, name)
 
 
-def load_labels(run: Path, fingerprint: str, split: str) -> dict[InstanceKey, LabeledPose]:
-    """The certified labels of a run by key, after the verdicts of `review.jsonl`; weight = confidence.
+def load_labels(
+    run: Path, fingerprint: str, split: str, ambiguous: bool = False
+) -> dict[InstanceKey, LabeledPose]:
+    """The certified labels of a run by key, after the verdicts of `review.jsonl`.
 
     Args:
         run: the `--out` of an `annotate` run.
         fingerprint: `Dataset.fingerprint()` of the data set to train on.
         split: its split.
+        ambiguous: also those that leave several poses open, where these are listed.
 
     Raises:
-        UsageError: the run is of another data set or split, or has no certified label.
+        UsageError: the run is of another data set or split, or has no such label.
         DataError: a file of the run is missing or broken.
     """
     require_labels_of(run, fingerprint, split)
     files = RunFiles(run)
     review = read_review(files.review)
     labels = (reviewed(label, review) for label in read_certificates(files.certificates))
-    certified = {label.key: label for label in labels if label.certificate.status == "certified"}
-    if not certified:
+    known = {
+        label.key: label
+        for label in labels
+        if label.certificate.status == "certified"
+        or (ambiguous and label.certificate.status == "ambiguous" and label.certificate.alternatives)
+    }
+    if not known:
         raise UsageError(
             f"{run} has no certified label. Look at its {files.certificates.name} for the reasons."
         )
-    return certified
+    return known
 
 
 def require_labels_of(run: Path, fingerprint: str, split: str, option: str = "--labels") -> None:

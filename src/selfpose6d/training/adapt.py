@@ -16,6 +16,7 @@ _OF_THE_RECIPE = {
     "joint_learning_rate": "joint_learning_rate",
     "warm_up_steps": "warm_up_steps",
     "max_grad_norm": "max_grad_norm",
+    "ambiguous": "ambiguous",
     "gates": "weighted",
     "weak_weight": "regularisation_m",
     "num_poses": "num_poses",
@@ -53,6 +54,7 @@ _NEEDS: tuple[tuple[Callable[[Recipe], bool], str, tuple[str, ...]], ...] = (
         "takes no target from the resolver",
         ("direction", "iar_iterations", "symmetric_targets"),
     ),
+    (lambda recipe: recipe.target == "labels", "learns from no labels", ("ambiguous",)),
     (
         lambda recipe: recipe.compares,
         "compares with no targets in these stages",
@@ -212,7 +214,11 @@ def _renamed(given: Mapping[str, object], names: Mapping[str, str]) -> dict[str,
 
 
 def _switched(value: object) -> object:
-    return {"on": True, "off": False}.get(value, value) if isinstance(value, str) else value
+    return (
+        {"on": True, "off": False, "use": True, "skip": False}.get(value, value)
+        if isinstance(value, str)
+        else value
+    )
 
 
 def _augment(options: AugmentOptions, given: Mapping[str, float]) -> AugmentOptions:

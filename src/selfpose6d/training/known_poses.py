@@ -1,6 +1,6 @@
 """Known poses in the order of a crop store's samples: true ones, or the certified ones of an `annotate` run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from selfpose6d.errors import UsageError
 from selfpose6d.runs.certificates import load_labels
 from selfpose6d.types import InstanceKey, LabeledPose
 
-WeightedPoses = tuple[Float[Tensor, "samples 4 4"], Float[Tensor, "samples"]]
-"""`T_cam_obj` and weight of every sample; weight 0 where no pose is known."""
+WeightedPoses = tuple[Float[Tensor, "samples members 4 4"], Float[Tensor, "samples"]]
+"""`T_cam_obj` and weight of every sample; weight 0 where no pose is known. Of several poses each may be the right one;
+those of samples with fewer are repeated."""
 
 
 def ground_truth_poses(dataset: Dataset, keys: Int[np.ndarray, "samples 4"]) -> WeightedPoses:
@@ -27,11 +28,13 @@ def ground_truth_poses(dataset: Dataset, keys: Int[np.ndarray, "samples 4"]) -> 
     from selfpose6d.datasets.true_poses import iterate_ground_truth
 
     poses = iterate_ground_truth(dataset.root, dataset.split, dataset.selection, targets="all")
-    return _weighted_poses(keys, ((pose.key, pose.T_cam_obj, 1.0) for pose in poses))
+    return _weighted_poses(keys, {pose.key: (pose.T_cam_obj[None], 1.0) for pose in poses})
 
 
-def certified_labels(run: Path | None, dataset: Dataset) -> dict[InstanceKey, LabeledPose]:
-    """The labels that an `annotate` run has for this data set and split.
+def usable_labels(
+    run: Path | None, dataset: Dataset, ambiguous: bool = False
+) -> dict[InstanceKey, LabeledPose]:
+    """The certified labels that an `annotate` run has for this data set and split; `ambiguous`: also those in doubt.
 
     Raises:
         UsageError: no run is given, or it labels other data.
@@ -42,18 +45,18 @@ def certified_labels(run: Path | None, dataset: Dataset) -> dict[InstanceKey, La
             f"recipe verified needs labels: run selfpose6d annotate {dataset.root} --split {dataset.split} "
             "--out LABELS first, then train with --labels LABELS."
         )
-    return load_labels(run, dataset.fingerprint(), dataset.split)
+    return load_labels(run, dataset.fingerprint(), dataset.split, ambiguous)
 
 
 def label_poses(
     labels: Mapping[InstanceKey, LabeledPose], keys: Int[np.ndarray, "samples 4"]
 ) -> WeightedPoses:
-    """The labels' poses, each with its confidence as weight.
+    """The labels' poses, with the probability that one of them is right as weight.
 
     Raises:
-        UsageError: none of the samples is certified.
+        UsageError: none of the samples has a label.
     """
-    poses = _weighted_poses(keys, ((key, label.T_cam_obj, label.confidence) for key, label in labels.items()))
+    poses = _weighted_poses(keys, {key: _poses_of(label) for key, label in labels.items()})
     if not poses[1].any():
         raise UsageError(
             "--labels: none of the selected instances has a certified label. Select others, or annotate them."
@@ -61,14 +64,26 @@ def label_poses(
     return poses
 
 
-def _weighted_poses(
-    keys: Int[np.ndarray, "samples 4"], known: Iterable[tuple[InstanceKey, Float[np.ndarray, "4 4"], float]]
-) -> WeightedPoses:
-    """Put (key, pose, weight) where `keys` (scene, image, object, instance) has that key; others are left out."""
+def _poses_of(label: LabeledPose) -> "_Known":
+    """The pose and its confidence; in doubt the poses that the evidence allows, one of which is right."""
+    if label.certificate.status == "certified":
+        return label.T_cam_obj[None], label.confidence
+    others = label.certificate.alternatives
+    return np.stack([other.T_cam_obj for other in others]), min(
+        1.0, sum(other.confidence for other in others)
+    )
+
+
+_Known = tuple[Float[np.ndarray, "poses 4 4"], float]
+
+
+def _weighted_poses(keys: Int[np.ndarray, "samples 4"], known: Mapping[InstanceKey, _Known]) -> WeightedPoses:
+    """Put poses and weights where `keys` (scene, image, object, instance) has their key; others are left out."""
     index_of = {tuple(key): index for index, key in enumerate(keys.tolist())}
-    T_cam_obj = np.tile(np.eye(4, dtype=np.float32), (len(keys), 1, 1))
+    most = max((len(T) for T, _ in known.values()), default=1)
+    T_cam_obj = np.tile(np.eye(4, dtype=np.float32), (len(keys), most, 1, 1))
     weight = np.zeros(len(keys), np.float32)
-    for key, T, w in known:
+    for key, (T, w) in known.items():
         if (index := index_of.get(key[1:])) is not None:
-            T_cam_obj[index], weight[index] = T, w
+            T_cam_obj[index], weight[index] = T[np.arange(most) % len(T)], w
     return torch.from_numpy(T_cam_obj), torch.from_numpy(weight)

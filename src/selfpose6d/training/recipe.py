@@ -105,6 +105,8 @@ class Recipe:
     their true poses."""
     architecture: Architecture = "dense-fusion"
     """Of the estimator; recipes `paper` and `densefusion` are defined by theirs."""
+    ambiguous: bool = False
+    """Learn also from labels that leave several poses open: the one nearest to the prediction."""
     weighted: bool = True
     """Pixel-wise weighted fusion, Eq. (1); False is DenseFusion."""
     refiner_residuals: bool = True

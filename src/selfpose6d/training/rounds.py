@@ -187,7 +187,7 @@ def _require_usable(folder: RoundFolder, dataset: Dataset, options: RoundsOption
         network, _ = load_network(find_checkpoint(training.init))
         require_same_structure(str(training.init), network.config, training.config)
     if training.labels is not None:
-        load_labels(training.labels, dataset.fingerprint(), dataset.split)
+        load_labels(training.labels, dataset.fingerprint(), dataset.split, training.recipe.ambiguous)
 
 
 def _open(folder: RoundFolder, dataset: Dataset, options: RoundsOptions) -> None:

@@ -31,7 +31,7 @@ from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.runs.folder import require_same_run
 from selfpose6d.training.checkpoint import has_state
 from selfpose6d.training.continuing import continued_config, require_room
-from selfpose6d.training.known_poses import certified_labels
+from selfpose6d.training.known_poses import usable_labels
 from selfpose6d.training.loader import require_batch
 from selfpose6d.training.loop import fit
 from selfpose6d.training.plan import FitPlan, FitResult, SyntheticPart
@@ -303,7 +303,7 @@ def _labels(dataset: Dataset, options: TrainOptions) -> Labels:
         UsageError: they are missing or of other data, or given to a recipe that has no use for them.
     """
     if options.recipe.target == "labels":
-        return certified_labels(options.labels, dataset)
+        return usable_labels(options.labels, dataset, options.recipe.ambiguous)
     if options.labels is not None:
         raise UsageError(
             f"--labels: recipe {options.recipe.name} does not learn from labels. Use --recipe verified."

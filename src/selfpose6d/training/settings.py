@@ -64,6 +64,8 @@ class RecipeSettings:
     """Gradients are scaled down to this norm (default: 1)."""
     augment: ByName[float] = field(default_factory=dict)
     """Strength of changes to the crops by name, as in brightness 0.4 noise 0; 0 is off (see docs/method.md)."""
+    ambiguous: Unset[Literal["use", "skip"]] = None
+    """Labels that leave several poses open: skip them, or use the pose nearest to the prediction (default: skip)."""
     gates: Unset[Switch] = None
     """Pixel-wise weighted fusion, Eq. (1) (default: on, with densefusion off)."""
     weak_weight: Unset[float] = None

@@ -12,6 +12,7 @@ from torch import Tensor
 from selfpose6d.crops.batch import CropBatch
 from selfpose6d.geometry.se3 import inverse
 from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_symmetric_pose
+from selfpose6d.losses.weak import pose_distance_m
 from selfpose6d.objects.shapes import ObjectShapes
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
@@ -112,9 +113,9 @@ class IterativeAnnotationResolver(TargetSource):
 
 @dataclass(frozen=True)
 class PosedBatch(TargetSource):
-    """One pose for each instance of one batch, with its weight."""
+    """The poses that each instance of one batch may have, mostly one, with the instance's weight."""
 
-    T_cam_obj: Float[Tensor, "batch 4 4"]
+    T_cam_obj: Float[Tensor, "batch members 4 4"]
     weight: Float[Tensor, "batch"]
     symmetries: Symmetries
     shapes: ObjectShapes
@@ -126,10 +127,26 @@ class PosedBatch(TargetSource):
         T_pred: Float[Tensor, "batch poses 4 4"],
         together: bool = False,
     ) -> Targets:
-        """In the crop frame; of the poses that look like the instance's, the nearest to the prediction."""
-        T = (inverse(batch.T_cam_crop) @ self.T_cam_obj)[:, None].expand(-1, T_pred.shape[1], -1, -1)
-        T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch, together)
-        return Targets(T, self.weight)
+        """In the crop frame; of the instance's poses and those that look like them, the nearest to the prediction.
+
+        With `together` the poses of one refinement share their member.
+        """
+        members, poses = self.T_cam_obj.shape[1], T_pred.shape[1]
+        T = inverse(batch.T_cam_crop)[:, None] @ self.T_cam_obj
+        near = [
+            nearest_of_symmetric(
+                T_pred, T[:, k, None].expand(-1, poses, -1, -1), self.symmetries, self.shapes, batch, together
+            )
+            for k in range(members)
+        ]
+        if members == 1:
+            return Targets(near[0], self.weight)
+        points_m = self.shapes.points_m[batch.object_index]
+        off_m = torch.stack([pose_distance_m(T_pred.detach().float(), one, points_m) for one in near], -1)
+        if together:
+            off_m = off_m.sum(1, keepdim=True).expand_as(off_m)
+        chosen = off_m.argmin(-1)[..., None, None, None]
+        return Targets(torch.stack(near, 2).take_along_dim(chosen, 2).squeeze(2), self.weight)
 
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         """All of them; some may have no weight."""
@@ -138,13 +155,13 @@ class PosedBatch(TargetSource):
 
 @dataclass(frozen=True)
 class PoseTable(TargetSource):
-    """One known pose per instance (true, or an automatic label), by the sample's index in the crop store.
+    """Known poses (true, or an automatic label), by the sample's index in the crop store.
 
-    Of the poses that look the same, the one nearest to each prediction is its target: labels that differ by a symmetry
-    are one label.
+    Of the poses that look the same, and of those that a label in doubt leaves open, the one nearest to each prediction
+    is its target: labels that differ by a symmetry are one label.
     """
 
-    T_cam_obj: Float[Tensor, "instances 4 4"]
+    T_cam_obj: Float[Tensor, "instances members 4 4"]
     weight: Float[Tensor, "instances"]
     """0 for an instance without a pose."""
     symmetries: Symmetries

@@ -88,7 +88,7 @@ class Teacher(TargetSource):
         """The pseudo poses of a batch, from its unchanged crops, in the frame of its changed ones."""
         assert batch.unchanged is not None, "the step makes it where `wants_unchanged`"
         T_cam_obj, weight = self.pseudo_poses(batch.unchanged)
-        return PosedBatch(T_cam_obj, weight, self._symmetries, self._shapes)
+        return PosedBatch(T_cam_obj[:, None], weight, self._symmetries, self._shapes)
 
     def targets(
         self,
