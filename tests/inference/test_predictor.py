@@ -292,7 +292,7 @@ def test_modes_are_refined_and_the_best_rated_pose_is_taken():
 
 def test_hypotheses_of_modes_are_distinct_poses_the_best_first():
     rgb, depth_m, both = image()
-    predictor = of_coordinates(PredictOptions(hypotheses=2))
+    predictor = of_coordinates(PredictOptions("network", hypotheses=2))
     frame = Frame("", 0, 0, rgb, depth_m, K, (Instance(InstanceKey("", 0, 0, 1, 0), both[0]),))
     [hypotheses] = predictor.propose(frame).values()
     [estimate] = predictor.predict(frame)

@@ -21,7 +21,7 @@ from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_symmetric_pose
 from selfpose6d.inference.clustering import Alike, cluster_poses, distinct_poses
-from selfpose6d.inference.options import PredictOptions
+from selfpose6d.inference.options import NETWORK_STEPS, PredictOptions
 from selfpose6d.inference.rated import rated_certificate
 from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.labeling.observation import ObservedFrame
@@ -180,7 +180,7 @@ class Predictor:
         """One estimate per instance of the frame, in their order."""
         batch, estimates = self._cropped(frame)
         if batch is not None:
-            found = self._refine(batch, self._estimate(batch))
+            found = self._refine(batch, self._estimate(batch, self.options.network_steps))
             kept = [instance for instance in frame.instances if instance.key not in estimates]
             seen = self._observed(frame)
             for index, instance in enumerate(kept):
@@ -188,7 +188,8 @@ class Predictor:
         return [estimates[instance.key] for instance in frame.instances]
 
     def propose(self, frame: Frame) -> dict[InstanceKey, Float[Tensor, "clusters 4 4"]]:
-        """Hypotheses for the annotator: of each instance its pixels' poses `T_cam_obj`, clustered, the best first.
+        """Hypotheses for the annotator: of each instance `T_cam_obj`, the best first. They are its pixels' poses,
+        clustered, or its modes, refined.
 
         Nothing of instances that it does not know, or whose crop has too little depth.
         """
@@ -196,7 +197,7 @@ class Predictor:
         if batch is None:
             return {}
         keys = [instance.key for instance in frame.instances if instance.key not in others]
-        return dict(zip(keys, self._estimate(batch).T_cam_obj, strict=True))
+        return dict(zip(keys, self._estimate(batch, NETWORK_STEPS).T_cam_obj, strict=True))
 
     def _cropped(self, frame: Frame) -> tuple[CropBatch | None, dict[InstanceKey, PoseEstimate]]:
         """What the network is shown, in the instances' order, and why the others have no pose."""
@@ -227,25 +228,27 @@ class Predictor:
         generator = torch.Generator(device=diameter_m.device).manual_seed(self.options.seed)
         return sample_batch(images, self._index_by_id, diameter_m, self.network.config.num_points, generator)
 
-    def _estimate(self, batch: CropBatch) -> _Hypotheses:
-        """The estimator's poses: of pixels their clusters, of modes those that are rated best and refined as asked."""
+    def _estimate(self, batch: CropBatch, steps: int) -> _Hypotheses:
+        """The estimator's poses: of pixels their clusters; of modes the best after up to `steps` corrections."""
         inputs = batch.inputs(self.network.config)
         with self._timed("network"), torch.inference_mode(), self._half(batch):
             prediction = self.network.estimator(inputs)
         if self.network.compares:
-            return self._rated_modes(batch, inputs, prediction)
+            return self._rated_modes(batch, inputs, prediction, steps)
         with self._timed("cluster"), torch.inference_mode():
             clusters = cluster_poses(
                 prediction.T_crop_obj, prediction.confidence, *self._sizes(batch), self.options.hypotheses
             )
             return _Hypotheses(batch.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction)
 
-    def _rated_modes(self, batch: CropBatch, inputs: NetworkInput, prediction: PosePrediction) -> _Hypotheses:
+    def _rated_modes(
+        self, batch: CropBatch, inputs: NetworkInput, prediction: PosePrediction, steps: int
+    ) -> _Hypotheses:
         """Each mode where it is rated best on its way; a correction that is rated worse is not taken."""
         assert self.shapes is not None
         with self._timed("refine"), torch.inference_mode(), self._half(batch):
-            T, steps = prediction.T_crop_obj, self.options.network_steps
-            refinement = self.network.refine(inputs, prediction, T, self.shapes.surfaces, steps)
+            T, surfaces = prediction.T_crop_obj, self.shapes.surfaces
+            refinement = self.network.refine(inputs, prediction, T, surfaces, steps)
         with self._timed("cluster"), torch.inference_mode():
             sizes, alike = self._sizes(batch), self._alike(batch)
             found = [
