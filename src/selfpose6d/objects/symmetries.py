@@ -13,7 +13,7 @@ from selfpose6d.geometry.symmetric_poses import Symmetries
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh
 
-_NO_GROUP = SymmetryGroup(np.zeros((0, 4, 4)))
+NO_SYMMETRY = SymmetryGroup(np.zeros((0, 4, 4)))
 _PARALLEL = 1e-3
 """Radians between axes that are one: files have four digits and more."""
 
@@ -31,7 +31,7 @@ def load_symmetries(
         MeshError: a mesh is unreadable.
     """
     declared = read_symmetries(models_folder)
-    groups = [declared.get(obj_id, _NO_GROUP) for obj_id in obj_ids]
+    groups = [declared.get(obj_id, NO_SYMMETRY) for obj_id in obj_ids]
     for obj_id, group in zip(obj_ids, groups, strict=True):
         if group.continuous or len(group.discrete):
             require_declared_symmetries(load_mesh(obj_id), group, f"object {obj_id}")

@@ -10,7 +10,7 @@ from selfpose6d.geometry.symmetric_poses import Symmetries
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.rendered import RenderedObjects
 from selfpose6d.objects.shapes import ObjectShapes
-from selfpose6d.objects.symmetries import load_symmetries
+from selfpose6d.objects.symmetries import NO_SYMMETRY, load_symmetries, stack_symmetries
 from selfpose6d.resolver.icp import ResolverOptions
 from selfpose6d.training.known_poses import ground_truth_poses, label_poses
 from selfpose6d.training.part_targets import PartTargets
@@ -45,7 +45,10 @@ def make_sources(
     What a teacher's student is measured by is the distance to its own resolved poses: the distance to a teacher that
     follows it is least where it has learned nothing yet.
     """
-    symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh)
+    if recipe.symmetric_targets:
+        symmetries = load_symmetries(dataset.models.folder, store.obj_ids, dataset.load_mesh)
+    else:
+        symmetries = stack_symmetries([NO_SYMMETRY] * len(store.obj_ids))
     symmetries = symmetries.to(shapes.points_m.device)
     own = make_target_source(recipe, dataset, labels, store, shapes, symmetries)
     if synthetic is None:
@@ -71,7 +74,7 @@ def make_target_source(
     """What the data set's own frames are compared with; the resolver also where a teacher is to come."""
     if recipe.target in ("resolver", "teacher"):
         options = ResolverOptions(iterations=recipe.resolver_iterations, direction=recipe.direction)
-        return IterativeAnnotationResolver(shapes, options, symmetries if recipe.symmetric_targets else None)
+        return IterativeAnnotationResolver(shapes, options, symmetries)
     if recipe.target == "labels":
         T_cam_obj, weight = label_poses(labels, store.keys)
     else:
