@@ -74,7 +74,7 @@ def make_target_source(
     """What the data set's own frames are compared with; the resolver also where a teacher is to come."""
     if recipe.target in ("resolver", "teacher"):
         options = ResolverOptions(iterations=recipe.resolver_iterations, direction=recipe.direction)
-        return IterativeAnnotationResolver(shapes, options, symmetries)
+        return IterativeAnnotationResolver(shapes, options, symmetries if recipe.symmetric_targets else None)
     if recipe.target == "labels":
         T_cam_obj, weight = label_poses(labels, store.keys)
     else:
