@@ -32,7 +32,8 @@ def find_resting_poses(mesh: Mesh) -> RestingPoses:
     """Every orientation in which the object, taken as a shell of even thickness, does not tip over.
 
     A face of the hull is stable when the centre of mass projects into it. Faces that fewer than 1 % of all
-    directions lead to (with their neighbours within 12 degrees, so that round sides count) are left out.
+    directions lead to (with their neighbours within 12 degrees, so that round sides count, and uneven ones, of which
+    a scan's base has many and stands on one) are left out.
     """
     hull = ConvexHull(mesh.vertices_m.astype(np.float64))
     centre_m = np.average(mesh.triangles_m.mean(axis=1), axis=0, weights=mesh.face_areas_m2)
@@ -42,9 +43,9 @@ def find_resting_poses(mesh: Mesh) -> RestingPoses:
     facet, member = np.unique(np.round(down, 4), axis=0, return_inverse=True)
     solid_angle = np.bincount(member.reshape(-1), _solid_angle(corners), minlength=len(facet)) / (4 * np.pi)
     is_stable = np.bincount(member.reshape(-1), stable, minlength=len(facet)) > 0
-    facet, solid_angle = facet[is_stable], solid_angle[is_stable]
     facet /= np.linalg.norm(facet, axis=1, keepdims=True)
-    around = (facet @ facet.T > np.cos(NEIGHBOUR_ANGLE_RAD)) @ solid_angle
+    around = ((facet @ facet.T > np.cos(NEIGHBOUR_ANGLE_RAD)) @ solid_angle)[is_stable]
+    facet, solid_angle = facet[is_stable], solid_angle[is_stable]
     kept = around >= min(MIN_PROBABILITY, around.max())
     facet, solid_angle = facet[kept], solid_angle[kept]
     return RestingPoses(

@@ -1,7 +1,7 @@
 """What each part of the coordinate network is worth: several variants at equal time, several seeds each.
 
     selfpose6d synth data --models MODELS --objects 2 5 14 15 19 --frames 2400 --test-frames 100 --seed 31
-    python benchmarks/networks.py data [--tests MORE_ROOTS] [--minutes 4 | --steps N] [--seeds 0 1 2] [--json]
+    python benchmarks/coordinates.py data [--tests MORE_ROOTS] [--minutes 4 | --steps N] [--seeds 0 1 2] [--json]
 
 Recipe `synthetic`: true poses of rendered frames. Prints ADD-S / ADD(-S) AUC (exact, pooled) of the network alone and
 refined, on the test split of the data and of each further root (of its objects, those that the network knows), mean and
