@@ -159,7 +159,7 @@ def test_a_correction_that_is_rated_worse_is_not_taken():
     for step, best in ((0, [0, 3]), (1, [0, 4]), (2, [2, 4])):
         poses = refined.best_until(step)
         assert poses.T[0, :, 0, 0].tolist() == best
-        assert poses.confidence[0].tolist() == pytest.approx((-poses.score[0]).sigmoid().tolist())
+        assert torch.equal(poses.right_logit, -poses.score)
 
 
 def test_all_modes_are_refined_and_of_pixels_the_most_confident_pose():
@@ -169,6 +169,14 @@ def test_all_modes_are_refined_and_of_pixels_the_most_confident_pose():
     dense = build_both(TINY).estimator(random_input(2))
     best = dense.confidence_logit.argmax(1)
     assert torch.equal(natural_starts(dense)[:, 0], dense.T_crop_obj[torch.arange(2), best])
+
+
+def test_poses_that_are_not_finite_are_left_to_the_check_of_the_loss():
+    broken = poses()
+    broken[0, 0] = torch.nan
+    rated = built()(inputs(), broken, SURFACES, 1).rating.sharpness
+    assert rated[0, 0].isnan().all()
+    assert rated[:, 1:].isfinite().all()
 
 
 def test_without_meshes_it_says_what_to_pass():

@@ -209,7 +209,8 @@ def _looked_up(
     z_m, K = points_cam_m[..., 2].clamp_min(1e-3), view.K_crop[:, None, None]
     u_px, v_px = (points_cam_m[..., axis] / z_m * K[..., axis, axis] + K[..., axis, 2] for axis in (0, 1))
     inside = (u_px >= 0) & (u_px < size) & (v_px >= 0) & (v_px < size)
-    column, row = (px.clamp(0, size - 1).long() for px in (u_px, v_px))
+    # a network that is not finite is reported by the check of the loss, which comes later
+    column, row = (px.nan_to_num(0.0).clamp(0, size - 1).long() for px in (u_px, v_px))
     pixel = row * size + column
     depth_m, mask = (
         image.flatten(1).gather(1, pixel.flatten(1)).unflatten(1, (poses, -1))
