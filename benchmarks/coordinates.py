@@ -28,7 +28,9 @@ from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, make_fabric, train
 
 WHOLE = find_recipe("synthetic").of_coordinates()
-PLAIN: dict[str, int] = dict.fromkeys(("hue", "tone", "light", "highlight", "sharpness", "colour_shift_px"), 0)
+PLAIN: dict[str, int] = dict.fromkeys(
+    ("hue", "tone", "light", "highlight", "sharpness", "colour_shift_px"), 0
+)
 CLEAN: dict[str, int] = dict.fromkeys(("depth_bumps_m", "depth_border_px", "depth_hole"), 0)
 EXACT: dict[str, int] = {"mask_px": 0, "mask_shift_px": 0}
 
