@@ -64,7 +64,8 @@ def prepare(data: Path, split: str, instances: int) -> Setting:
     """The first instances of a split, evenly spread."""
     dataset = DataOptions(data, split).open()
     store = open_crop_store(dataset, CROP_PX, CacheOptions())
-    T_true, known = ground_truth_poses(dataset, store.keys)
+    T_members, known = ground_truth_poses(dataset, store.keys)
+    T_true = T_members[:, 0]
     rows = np.flatnonzero(known.numpy())
     rows = rows[np.linspace(0, len(rows) - 1, min(instances, len(rows))).round().astype(int)]
     meshes = [dataset.load_mesh(i) for i in store.obj_ids]
