@@ -7,11 +7,11 @@ import roma
 import torch
 from networks import OBJECTS, TINY, build, random_input
 
+from selfpose6d.network.colours import normalised_rgb
 from selfpose6d.network.config import PAPER, SMALL
 from selfpose6d.network.estimator import START_DEPTH, PoseEstimator, PoseHead, quaternion_to_matrix
 from selfpose6d.network.fusion import FusedFeatures
 from selfpose6d.network.interface import NetworkInput
-from selfpose6d.network.pspnet import normalised_rgb
 
 
 def test_poses_are_rigid_and_confidences_are_between_0_and_1():

@@ -25,8 +25,8 @@ OPTIONS_THAT_CHANGE_POSES = ("refine", "refine_steps", "verify", "precision", "s
 class Command:
     """Run a trained model on every instance that has a mask; reads no pose.
 
-    Writes predictions.csv and skipped.jsonl, with --verify certificates.jsonl. Ctrl-C is safe: the same command
-    goes on where it stopped.
+    Writes predictions.csv and skipped.jsonl; certificates.jsonl with --verify, and of networks that rate their own
+    poses. Ctrl-C is safe: the same command goes on where it stopped.
     """
 
     model: Positional[Path]

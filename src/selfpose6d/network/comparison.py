@@ -20,11 +20,10 @@ from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.geometry.so3 import quaternion_to_matrix
+from selfpose6d.network.colours import relative_rgb
 from selfpose6d.network.config import CoordinatesConfig
 from selfpose6d.network.initialise import initialise
 from selfpose6d.network.interface import (
-    MAX_CONTRAST,
-    MIN_CONTRAST,
     CropView,
     NetworkInput,
     ObjectTable,
@@ -167,8 +166,8 @@ def compare(
         normal @ R.mT,
         (2 * seen - 1).expand_as(points_m),
         (2 * rgb - 1) * coloured,
-        _relative(seen, seen_light).expand_as(points_m),
-        _relative(rgb, mesh_light) * coloured,
+        relative_rgb(seen, *seen_light).expand_as(points_m),
+        relative_rgb(rgb, *mesh_light) * coloured,
         coloured.expand_as(points_m)[..., :1],
     ]
 
@@ -186,8 +185,8 @@ def compare(
         POSITION_GAIN * (points_m - centre_m) / diameter_m,
         normal @ R.mT,
         (2 * seen - 1),
-        _relative(seen, seen_light),
-        _relative(rgb, mesh_light) * coloured,
+        relative_rgb(seen, *seen_light),
+        relative_rgb(rgb, *mesh_light) * coloured,
         found,
     ]
     return Comparison(torch.cat(measured, -1), torch.cat(expected, -1))
@@ -232,12 +231,7 @@ def _light(
 ) -> tuple[Float[Tensor, "batch poses 1 3"], Float[Tensor, "batch poses 1 1"]]:
     """Mean colour and the deviation about it, of all channels."""
     deviation = rgb.std(2, keepdim=True).mean(-1, keepdim=True)
-    return rgb.mean(2, keepdim=True), deviation + MIN_CONTRAST
-
-
-def _relative(rgb: Tensor, light: tuple[Tensor, Tensor]) -> Tensor:
-    mean, deviation = light
-    return ((rgb - mean) / deviation).clamp(-MAX_CONTRAST, MAX_CONTRAST)
+    return rgb.mean(2, keepdim=True), deviation
 
 
 def _shared_layers(inputs: int, channels: tuple[int, ...]) -> nn.Sequential:

@@ -15,18 +15,17 @@ from torch.nn import functional
 
 from selfpose6d.geometry.rigid_fit import rigid_fit
 from selfpose6d.geometry.se3 import make_transform, transform_points
+from selfpose6d.network.colours import normalised_rgb, relative_rgb
 from selfpose6d.network.config import CoordinatesConfig
 from selfpose6d.network.fusion import WeightedFusion
 from selfpose6d.network.initialise import initialise
 from selfpose6d.network.interface import (
-    MAX_CONTRAST,
-    MIN_CONTRAST,
     Correspondences,
     NetworkInput,
     ObjectTable,
     PosePrediction,
 )
-from selfpose6d.network.pspnet import ResidualBlock, normalised_rgb
+from selfpose6d.network.pspnet import ResidualBlock
 
 SURFACE_GAIN = 3.0
 """Points in diameters have a deviation of about a third: enlarged, they are of like size as colours."""
@@ -93,10 +92,9 @@ class CoordinateEstimator(nn.Module):
         mask = inputs.view.mask[:, None].to(inputs.rgb)
         count = mask.sum((-2, -1), keepdim=True).clamp_min(1)
         mean = (inputs.rgb * mask).sum((-2, -1), keepdim=True) / count
-        centred = inputs.rgb - mean
-        variance = (centred.square() * mask).sum((-2, -1), keepdim=True).mean(1, keepdim=True) / count
-        relative = (centred / (variance.sqrt() + MIN_CONTRAST)).clamp(-MAX_CONTRAST, MAX_CONTRAST)
-        return torch.cat([normalised_rgb(inputs.rgb), relative], 1)
+        squared = ((inputs.rgb - mean).square() * mask).sum((-2, -1), keepdim=True)
+        deviation = (squared.mean(1, keepdim=True) / count).sqrt()
+        return torch.cat([normalised_rgb(inputs.rgb), relative_rgb(inputs.rgb, mean, deviation)], 1)
 
     def _surface(self, inputs: NetworkInput) -> Float[Tensor, "batch 5 crop crop"]:
         """Points in diameters, without those that are too far away to be of the object."""

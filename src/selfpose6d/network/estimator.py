@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import quaternion_to_matrix
+from selfpose6d.network.colours import normalised_rgb
 from selfpose6d.network.config import DenseFusionConfig
 from selfpose6d.network.fusion import DenseFusion, FusedFeatures
 from selfpose6d.network.initialise import initialise
 from selfpose6d.network.interface import NetworkInput, ObjectTable, PosePrediction
-from selfpose6d.network.pspnet import PSPNet, normalised_rgb
+from selfpose6d.network.pspnet import PSPNet
 
 START_DEPTH = 0.2
 """Centre behind the visible surface along the line of sight at the start of training, diameters."""

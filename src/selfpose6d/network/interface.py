@@ -9,11 +9,6 @@ from torch import Tensor
 
 from selfpose6d.geometry.nearest import NearestGrid
 
-MIN_CONTRAST = 0.03
-"""Deviation of colours (0-1 units) below which they are not enlarged further: a camera's noise is no pattern."""
-MAX_CONTRAST = 4.0
-"""Deviations; colours farther from the mean (the background's) count as this far."""
-
 
 @dataclass(frozen=True)
 class ObjectTable:

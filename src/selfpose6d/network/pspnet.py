@@ -124,12 +124,6 @@ class Doubling(nn.Module):
         return self.activation(self.convolution(larger))
 
 
-def normalised_rgb(rgb: Float[Tensor, "batch 3 crop crop"]) -> Float[Tensor, "batch 3 crop crop"]:
-    """Colours of 0-1 with about zero mean and unit variance: by ImageNet's statistics."""
-    mean, deviation = rgb.new_tensor([0.485, 0.456, 0.406]), rgb.new_tensor([0.229, 0.224, 0.225])
-    return (rgb - mean[:, None, None]) / deviation[:, None, None]
-
-
 def normalisation(norm: Norm, channels: int) -> nn.Module:
     """The normalisation layer of that name."""
     if norm == "batch":

@@ -37,9 +37,7 @@ class ThreadedStep:
         """The loss of all samples; its gradient is added to the network's."""
         count = len(self._networks)
         parts = [ProcessPart(rank, count) for rank in range(count)]
-        split = [
-            Samples(samples.index[_of(part, samples)], samples.records[_of(part, samples)]) for part in parts
-        ]
+        split = [_of(part, samples) for part in parts]
         losses = [*self._pool.map(partial(self._one, loss), self._networks, split, parts)]
         first, *others = (list(network.parameters()) for network in self._networks)
         for own, *theirs in zip(first, *others, strict=True):
@@ -87,9 +85,9 @@ def sharing_weights(network: PoseNetwork) -> PoseNetwork:
     return twin
 
 
-def _of(part: ProcessPart, samples: Samples) -> slice:
-    places = part.of(len(samples))
-    return slice(places.start, places.stop)
+def _of(part: ProcessPart, samples: Samples) -> Samples:
+    rows = slice(part.of(len(samples)).start, part.of(len(samples)).stop)
+    return Samples(samples.index[rows], samples.records[rows])
 
 
 def _joined(losses: Sequence[StepLoss]) -> StepLoss:

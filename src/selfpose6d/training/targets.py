@@ -60,9 +60,9 @@ class TargetSource(ABC):
         look like the instance's label all get the same. Otherwise each gets the one nearest to itself.
         """
 
-    @abstractmethod
     def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-        """Which of these samples can be trained on."""
+        """Which of these samples can be trained on: all, where a source does not know better."""
+        return np.ones(len(index), bool)
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,6 @@ class IterativeAnnotationResolver(TargetSource):
         T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch, together=False)
         return Targets(T, torch.ones(count, device=T.device))
 
-    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-        """All of them."""
-        return np.ones(len(index), bool)
-
 
 @dataclass(frozen=True)
 class PosedBatch(TargetSource):
@@ -147,10 +143,6 @@ class PosedBatch(TargetSource):
             off_m = off_m.sum(1, keepdim=True).expand_as(off_m)
         chosen = off_m.argmin(-1)[..., None, None, None]
         return Targets(torch.stack(near, 2).take_along_dim(chosen, 2).squeeze(2), self.weight)
-
-    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-        """All of them; some may have no weight."""
-        return np.ones(len(index), bool)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from selfpose6d.crops.batch import CropBatch
@@ -99,7 +98,3 @@ class Teacher(TargetSource):
     ) -> Targets:
         """As `begin` and the targets of what it gives."""
         return self.begin(batch, index).targets(batch, index, T_pred, together)
-
-    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-        """All of them: which poses agree shows in each step."""
-        return np.ones(len(index), bool)

@@ -1,0 +1,20 @@
+"""Colours as networks take them: by fixed statistics, and relative to the light that they were seen in."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+MIN_CONTRAST = 0.03
+"""Deviation of colours (0-1 units) below which they are not enlarged further: a camera's noise is no pattern."""
+MAX_CONTRAST = 4.0
+"""Deviations; colours farther from the mean (the background's) count as this far."""
+
+
+def normalised_rgb(rgb: Float[Tensor, "batch 3 crop crop"]) -> Float[Tensor, "batch 3 crop crop"]:
+    """Colours of 0-1 with about zero mean and unit variance: by ImageNet's statistics."""
+    mean, deviation = rgb.new_tensor([0.485, 0.456, 0.406]), rgb.new_tensor([0.229, 0.224, 0.225])
+    return (rgb - mean[:, None, None]) / deviation[:, None, None]
+
+
+def relative_rgb(rgb: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Colours about a mean, in deviations: the pattern without the light. All three broadcast."""
+    return ((rgb - mean) / (deviation + MIN_CONTRAST)).clamp(-MAX_CONTRAST, MAX_CONTRAST)
