@@ -6,7 +6,6 @@ Weighted against unweighted fusion (Table II, first two columns) and the resolve
 recipe `paper`; weighted against unweighted with true poses beside them. The estimator alone is trained: no refinement.
 """
 
-import argparse
 import json
 import tempfile
 from dataclasses import replace
@@ -21,6 +20,7 @@ from selfpose6d.datasets.options import DataOptions
 from selfpose6d.training.recipe import Recipe, Stage, find_recipe
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, make_fabric, train
+from variants import limit_of, variant_parser
 
 PAPER, SUPERVISED = (
     replace(find_recipe(name), stages=(Stage("estimator"),)) for name in ("paper", "supervised")
@@ -44,17 +44,9 @@ def measure(data: Path, recipe: Recipe, limit: Limit, seed: int, folder: Path) -
 
 def main() -> None:
     """Measure every variant and seed; print a table or JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--minutes", type=float, default=4.0)
-    parser.add_argument("--steps", type=int, help="instead of minutes")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = variant_parser(__doc__, VARIANTS)
     options = parser.parse_args()
-    limit = Limit(max_steps=options.steps) if options.steps else Limit(max_minutes=options.minutes)
+    limit = limit_of(options)
     found = {}
     for name in options.variants:
         with tempfile.TemporaryDirectory() as folder:

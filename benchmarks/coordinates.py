@@ -8,7 +8,6 @@ refined, on the test split of the data and of each further root (of its objects,
 spread over the seeds. `variants` says what each one lacks.
 """
 
-import argparse
 import json
 import tempfile
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from selfpose6d.losses import comparison
 from selfpose6d.training.recipe import Recipe, find_recipe
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, make_fabric, train
+from variants import limit_of, variant_parser
 
 WHOLE = find_recipe("synthetic").of_coordinates()
 PLAIN: dict[str, int] = dict.fromkeys(
@@ -80,18 +80,10 @@ def measure(
 
 def main() -> None:
     """Measure every variant and seed; print a table or JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
+    parser = variant_parser(__doc__, VARIANTS)
     parser.add_argument("--tests", nargs="+", type=Path, default=[], help="further roots to test on")
-    parser.add_argument("--minutes", type=float, default=4.0)
-    parser.add_argument("--steps", type=int, help="instead of minutes")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    limit = Limit(max_steps=options.steps) if options.steps else Limit(max_minutes=options.minutes)
+    limit = limit_of(options)
     say: Callable[[str], None] = (lambda _: None) if options.json else (lambda line: print(line, flush=True))
     found = {}
     for name in options.variants:
