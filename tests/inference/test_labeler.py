@@ -39,8 +39,8 @@ def seen(monkeypatch) -> list:
     """Which instances the annotator is given, with which proposals; it labels all of them."""
     calls = []
 
-    def annotate(frame, models, options, proposals):
-        calls.append(([one.key for one in frame.instances], proposals))
+    def annotate(frame, models, options, proposals, search_all):
+        calls.append(([one.key for one in frame.instances], proposals, search_all))
         return [labelled(one.key) for one in frame.instances]
 
     monkeypatch.setattr(labeler, "annotate", annotate)
@@ -55,7 +55,7 @@ def test_only_what_is_not_kept_is_annotated(dataset, seen):
     frame_id = dataset.frame_ids()[0]
     first, second = dataset.instance_keys(frame_id)
     record = FrameLabeler(dataset, {}, AnnotateOptions(), kept=kept_of(first))(frame_id)
-    assert seen == [([second], None)]
+    assert seen == [([second], None, False)]
     assert [(row["inst_id"], row["reason"]) for row in record.labels] == [
         (first.inst_id, "kept"),
         (second.inst_id, ""),
@@ -97,7 +97,7 @@ def test_the_network_proposes_for_what_it_knows(dataset, seen):
     network = Predictor(build_both(objects=object_table((1,), [cube()]), seed=3))
     frame_id = dataset.frame_ids()[0]
     FrameLabeler(dataset, {}, AnnotateOptions(), network)(frame_id)
-    ((keys, proposals),) = seen
+    ((keys, proposals, _),) = seen
     assert [key.obj_id for key in keys] == [1, 2]
     assert [key.obj_id for key in proposals] == [1]
     best = network.predict(dataset.load_frame(frame_id))[0]

@@ -91,6 +91,20 @@ def test_a_hypothesis_a_little_off_is_refined_without_a_search(box):
     assert add_m(box, found.T_cam_obj[None], tilted_pose())[0] < 0.002
 
 
+def test_hypotheses_that_need_no_search(box, monkeypatch):
+    """Certified as with a search; where they lead nowhere or the surface could slide, not certified."""
+    one = observed(box, rendered_frame(box, tilted_pose()))
+    options = VerifyOptions(SearchOptions(), CertificateOptions())
+    right, wrong = (
+        verify_module.certify_hypotheses(one, T[None], options) for T in (tilted_pose(), lying_wrong())
+    )
+    assert (right.certificate.status, right.certificate.source) == ("certified", "hypotheses")
+    assert wrong.certificate.status != "certified"
+    monkeypatch.setattr(verify_module, "sliding_poses", lambda model, cloud, T, lengths: T)
+    slides = verify_module.certify_hypotheses(one, tilted_pose()[None], options)
+    assert (slides.certificate.status, slides.certificate.reason) == ("rejected", verify_module.NOT_SEARCHED)
+
+
 def searched(box, *starts: torch.Tensor):
     """What searches found that ended at these poses, refined."""
     one = observed(box, rendered_frame(box, tilted_pose()))

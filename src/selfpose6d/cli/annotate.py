@@ -46,8 +46,9 @@ class Command:
     direction: Literal["observed-to-model", "model-to-observed"] = "observed-to-model"
     """Matching direction of --method icp."""
     proposals: Unset[Path] = None
-    """A training run or .safetensors file, whose network's hypotheses compete with what the search finds: a pose of
-    theirs is taken where it fits better."""
+    """A training run or .safetensors file, whose network's hypotheses come first: only instances of which they lead to
+    no certified pose are searched, and hypotheses that fit better than what is found are taken. With --keep all
+    instances that are annotated again are searched."""
     keep: Unset[Path] = None
     """An earlier annotate run of this split: its certified poses and a person's verdicts stay as they are, the other
     instances are annotated again."""
@@ -179,7 +180,9 @@ def frame_labeler(
     dataset = command.data.open("test")
     network, kept = frame_labeler_inputs(command, dataset, device)
     models = models or object_store(dataset, device)
-    return FrameLabeler(dataset, models, command.options(), network, kept)
+    # instances that failed once are not certified by an easier way than those that did not
+    search_all = command.keep is not None
+    return FrameLabeler(dataset, models, command.options(), network, search_all, kept)
 
 
 def frame_labeler_inputs(

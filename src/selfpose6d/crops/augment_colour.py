@@ -66,7 +66,10 @@ def change_sharpness(
     """Blur or sharpen: add a multiple of the difference to the mean of 3 x 3 pixels. Kept 0-1."""
     if most <= 0:
         return rgb
-    blurred = functional.avg_pool2d(rgb, 3, 1, 1, count_include_pad=False)
+    # avg_pool2d takes ten times as long
+    padded = functional.pad(rgb, (1, 1, 1, 1), mode="replicate")
+    rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+    blurred = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
     amount = most * symmetric((len(rgb), 1, 1, 1), rgb, generator)
     return rgb.addcmul(amount, rgb - blurred).clamp_(0, 1)
 

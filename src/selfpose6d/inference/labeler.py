@@ -23,7 +23,9 @@ class FrameLabeler:
     models: Mapping[int, Mesh | ObjectModel]
     options: AnnotateOptions
     network: Predictor | None = None
-    """Whose hypotheses compete with what is searched."""
+    """Whose hypotheses come first."""
+    search_all: bool = False
+    """Search every instance, also where the hypotheses lead to a certified pose."""
     kept: KeptRows = field(default_factory=dict)
     """Rows that are taken over as they are; of a frame of which all are kept no image is read."""
 
@@ -50,4 +52,4 @@ class FrameLabeler:
     def _annotate(self, frame: Frame, kept: Collection[InstanceKey]) -> list[LabeledPose]:
         frame = replace(frame, instances=tuple(one for one in frame.instances if one.key not in kept))
         proposals = self.network.propose(frame) if self.network is not None else None
-        return annotate(frame, self.models, self.options, proposals)
+        return annotate(frame, self.models, self.options, proposals, self.search_all)

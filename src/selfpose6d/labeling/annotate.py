@@ -22,6 +22,7 @@ from selfpose6d.labeling.verify import (
     Found,
     VerifyOptions,
     certify_after_searches,
+    certify_hypotheses,
     certify_with_hypotheses,
     is_plausible,
     observations,
@@ -36,6 +37,16 @@ from selfpose6d.types import Frame, Instance, InstanceKey, LabeledPose, MaskQual
 Method = Literal["verified", "icp"]
 Hypotheses = Float[Tensor, "hypotheses 4 4"]
 """`T_cam_obj` of a network for one instance, metres, its best first."""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What a network proposes for one instance."""
+
+    T_cam_obj: Hypotheses | None = None
+    """None: nothing."""
+    search_all: bool = False
+    """Search also where the hypotheses lead to a certified pose."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,7 @@ def annotate(
     meshes: Mapping[int, Mesh | ObjectModel],
     options: AnnotateOptions | None = None,
     proposals: Mapping[InstanceKey, Hypotheses] | None = None,
+    search_all: bool = False,
 ) -> list[LabeledPose]:
     """Label every instance of a frame.
 
@@ -87,8 +99,10 @@ def annotate(
         frame: colours, depth in metres (0: unknown), intrinsics and visible masks.
         meshes: per object id its mesh (prepared at its first use and kept, on disk too) or its `ObjectModel`.
         options: how labels are made.
-        proposals: a network's hypotheses, of some instances; they compete with what is searched and never lead to
-            another pose that fits less (`certify_with_hypotheses` says what a certificate promises then).
+        proposals: a network's hypotheses, of some instances. They come first: an instance of which they lead to a
+            certified pose is not searched. On others they compete with what is searched, and never lead to another
+            pose that fits less (`certify_with_hypotheses` says what a certificate promises then).
+        search_all: every instance is searched, also those with proposals.
 
     Returns:
         One entry per instance, in their order; `valid=False` with a reason where no pose can be given.
@@ -96,7 +110,7 @@ def annotate(
     options, proposals = options or AnnotateOptions(), proposals or {}
     seen = ObservedFrame.of(frame, options.depth_noise_m)
     return [
-        _annotate_instance(seen, instance, meshes, options, proposals.get(instance.key))
+        _annotate_instance(seen, instance, meshes, options, Proposed(proposals.get(instance.key), search_all))
         for instance in frame.instances
     ]
 
@@ -106,7 +120,7 @@ def _annotate_instance(
     instance: Instance,
     meshes: Mapping[int, Mesh | ObjectModel],
     options: AnnotateOptions,
-    proposals: Hypotheses | None,
+    proposed: Proposed,
 ) -> LabeledPose:
     obj_id = instance.key.obj_id
     if obj_id not in meshes:
@@ -116,7 +130,7 @@ def _annotate_instance(
     if options.method == "icp":
         found = _by_icp(seen, instance, model, options)
     else:
-        found = find_pose(seen, instance, model, options, proposals)
+        found = find_pose(seen, instance, model, options, proposed)
     return replace(_label(instance, found), time_s=time.perf_counter() - start_s)
 
 
@@ -125,7 +139,7 @@ def find_pose(
     instance: Instance,
     model: ObjectModel,
     options: AnnotateOptions,
-    proposals: Hypotheses | None = None,
+    proposed: Proposed = Proposed(),
 ) -> CertifiedPose | LabeledPose:
     """Search, render, certify one instance, with the hypotheses of a network if there are any; or no pose, because."""
     generator = options.generator(instance)
@@ -141,9 +155,14 @@ def find_pose(
             R_offset = random_rotation(generator).to(model.device)
             yield search_observations(again, options.search, R_offset)
 
-    if proposals is None:
+    if proposed.T_cam_obj is None:
         return certify_after_searches(searches(), is_plausible, options.search, options.certificate)
-    T_cam_obj, how = proposals.to(model.device).float(), VerifyOptions(options.search, options.certificate)
+    how = VerifyOptions(options.search, options.certificate)
+    T_cam_obj = proposed.T_cam_obj.to(model.device).float()
+    if len(found) == 1 and not proposed.search_all:  # which of a region's surfaces is meant, a search says
+        alone = certify_hypotheses(found[0], T_cam_obj, how)
+        if alone.certificate.status == "certified":
+            return alone
     return certify_with_hypotheses(searches(), T_cam_obj, is_plausible, how)
 
 

@@ -1,5 +1,5 @@
-"""From an instance to a certified pose: observe, search and certify, again while it is in doubt. A network's hypotheses
-may compete with what was searched, and at test time verification starts from them; its own pose competes as it is.
+"""From an instance to a certified pose: observe, search and certify, again while it is in doubt. Where there are a
+network's hypotheses, verification starts from them, or they compete with what was searched; its own pose as it is.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -244,15 +244,23 @@ def verify(
         yield search_observations(observations, options.search)
 
     poses = certified_in_turn(searches(), options.search, options.certificate)
-    alone = next(poses)
-    certified = alone.certificate.status == "certified"
-    slides = certified and _could_slide(first, alone)
-    if certified and not slides:
+    alone = _not_slid(first, next(poses))
+    if alone.certificate.status == "certified" or not options.search_doubtful:
         return _from(alone, "hypotheses")
-    if not options.search_doubtful:
-        return _from(_rejected(alone, NOT_SEARCHED) if slides else alone, "hypotheses")
     best = next(poses)
     return _from(best, "hypotheses" if _is_same(first, alone, best) else "search")
+
+
+def certify_hypotheses(
+    observation: Observation, T_cam_obj: Float[Tensor, "hypotheses 4 4"], options: VerifyOptions
+) -> CertifiedPose:
+    """The pose that the image supports best, of hypotheses and what comes of them; nothing is searched.
+
+    Certified only where the visible surface could not slide: else more than the hypotheses competes with it.
+    """
+    candidates = _refined_hypotheses(observation, T_cam_obj, options)
+    alone = certify(observation, candidates, options.search, options.certificate)
+    return _from(_not_slid(observation, alone), "hypotheses")
 
 
 def _refined_hypotheses(
@@ -262,6 +270,12 @@ def _refined_hypotheses(
     refined = refine_candidates(observation, _candidates(observation, T_cam_obj, options), options.search)
     own = Candidates(observation.model, observation.fine, T_cam_obj[:1])
     return refined.join(ScoredPoses(own.T_cam_obj, score(render_candidates(own), options.search.weights)))
+
+
+def _not_slid(observation: Observation, pose: CertifiedPose) -> CertifiedPose:
+    """The pose, rejected if it was certified and its visible surface could slide."""
+    slides = pose.certificate.status == "certified" and _could_slide(observation, pose)
+    return _rejected(pose, NOT_SEARCHED) if slides else pose
 
 
 def _could_slide(observation: Observation, pose: CertifiedPose) -> bool:

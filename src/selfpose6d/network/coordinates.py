@@ -138,26 +138,24 @@ def fit_poses(
 
 
 class Stem(nn.Module):
-    """Colours and geometry apart, at half the crop's resolution, joined pixel by pixel."""
+    """Colours and geometry apart to a quarter of the crop's resolution, joined pixel by pixel."""
 
     def __init__(self, config: CoordinatesConfig) -> None:
         super().__init__()
-        channels = config.stem_channels
-        self.colour = nn.Conv2d(6, channels, 5, stride=2, padding=2)
-        self.geometry = nn.Conv2d(5, channels, 5, stride=2, padding=2)
+        self.colour, self.geometry = (
+            _stem_layers(inputs, config.stem_channels, config.map_channels[0] // 2) for inputs in (6, 5)
+        )
         self.fusion = WeightedFusion(config.weighted)
-        self.down = nn.Conv2d(2 * channels, config.map_channels[0], 3, stride=2, padding=1)
 
     def forward(
         self, rgb: Float[Tensor, "batch 6 crop crop"], surface: Float[Tensor, "batch 5 crop crop"]
     ) -> Float[Tensor, "batch c quarter quarter"]:
         """A map at a quarter of the crop's resolution."""
         colour, geometry = (
-            functional.relu(layer(image.contiguous(memory_format=torch.channels_last)))
-            for layer, image in ((self.colour, rgb), (self.geometry, surface))
+            layers(image.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
+            for layers, image in ((self.colour, rgb), (self.geometry, surface))
         )
-        fused = self.fusion(colour.permute(0, 2, 3, 1), geometry.permute(0, 2, 3, 1))
-        return functional.relu(self.down(fused.permute(0, 3, 1, 2)))
+        return self.fusion(colour, geometry).permute(0, 3, 1, 2)
 
 
 class Encoder(nn.Module):
@@ -192,17 +190,24 @@ class Decoder(nn.Module):
     def __init__(self, channels: tuple[int, int, int]) -> None:
         super().__init__()
         fine, middle, coarse = channels
-        self.joins = nn.ModuleList([nn.Conv2d(coarse + middle, middle, 1), nn.Conv2d(middle + fine, fine, 1)])
+        self.coarser = nn.ModuleList(
+            nn.Conv2d(before, after, 1, bias=False) for before, after in ((coarse, middle), (middle, fine))
+        )
+        self.finer = nn.ModuleList(nn.Conv2d(channels, channels, 1) for channels in (middle, fine))
         self.blocks = nn.ModuleList(
             ResidualBlock(channels, channels, 1, 1, "group") for channels in (middle, fine)
         )
 
     def forward(self, levels: list[Tensor]) -> Float[Tensor, "batch fine quarter quarter"]:
-        """Enlarge, join with the finer level, smooth."""
+        """Enlarge, join with the finer level, smooth.
+
+        The join is one 1x1 convolution of both; its coarser part is applied before enlarging, which is the same and
+        cheaper.
+        """
         *finer, features = levels
-        for join, block in zip(self.joins, self.blocks, strict=True):
-            larger = functional.interpolate(features, scale_factor=2.0, mode="bilinear")
-            features = block(functional.relu(join(torch.cat([larger, finer.pop()], 1))))
+        for to_coarser, to_finer, block in zip(self.coarser, self.finer, self.blocks, strict=True):
+            larger = functional.interpolate(to_coarser(features), scale_factor=2.0, mode="bilinear")
+            features = block(functional.relu(larger + to_finer(finer.pop())))
         return features
 
 
@@ -253,6 +258,16 @@ class PlaceHead(nn.Module):
         weight, bias = self.output_weight[object_index], self.output_bias[object_index][:, None]
         output = torch.baddbmm(bias, hidden, weight).float().unflatten(-1, (self.modes, 4)).movedim(2, 1)
         return Correspondences(output[..., :3], output[..., 3])
+
+
+def _stem_layers(inputs: int, half: int, quarter: int) -> nn.Sequential:
+    """`half` channels at half the resolution, `quarter` ones at a quarter."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, half, 5, stride=2, padding=2),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(half, quarter, 3, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+    )
 
 
 def _stage(before: int, after: int) -> nn.Sequential:

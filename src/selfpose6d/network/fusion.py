@@ -42,7 +42,8 @@ class PixelGate(nn.Module):
 
     def forward(self, features: Float[Tensor, "*pixels c"]) -> Float[Tensor, "*pixels 1"]:
         """Weights between 0 and 1."""
-        pooled = torch.cat([features.amax(-1, keepdim=True), features.mean(-1, keepdim=True)], -1)
+        largest = features.max(-1, keepdim=True).values  # its gradient is cheaper than amax's
+        pooled = torch.cat([largest, features.mean(-1, keepdim=True)], -1)
         return torch.sigmoid(self.mix(pooled))
 
 
