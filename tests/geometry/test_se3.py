@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from selfpose6d.geometry.se3 import inverse, make_transform, retract, transform_points
+from selfpose6d.geometry.se3 import (
+    inverse,
+    make_transform,
+    retract,
+    rotation_taking,
+    transform_point,
+    transform_points,
+)
 from selfpose6d.geometry.so3 import random_rotations
 
 QUARTER_TURN_Z = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
@@ -101,3 +108,15 @@ def test_any_batch_shape_equals_singles_and_keeps_the_dtype(batch, dtype):
 def test_points_of_two_coordinates_are_refused():
     with pytest.raises(TypeCheckError, match="transform_points"):
         transform_points(torch.eye(4), torch.zeros(5, 2))
+
+
+def test_a_rotation_takes_a_point_where_it_is_told():
+    """About a point that stays; and one point of each of several poses, as all of a pose's points are moved."""
+    point = torch.tensor([1.0, 2, 3])
+    T = rotation_taking(QUARTER_TURN_Z, point, point)
+    assert transform_point(T, point).tolist() == [1, 2, 3]
+    assert transform_point(T, torch.tensor([2.0, 2, 3])).tolist() == [1, 3, 3]
+    several = random_transforms(0, 5, 2)
+    points = torch.randn(5, 1, 3, dtype=torch.float64)
+    moved = transform_points(several, points[:, :, None].expand(-1, 2, -1, -1)).squeeze(2)
+    torch.testing.assert_close(transform_point(several, points), moved)

@@ -27,6 +27,20 @@ def transform_points(
     return points_b @ T_a_b[..., :3, :3].mT + T_a_b[..., None, :3, 3]
 
 
+def transform_point(
+    T_a_b: Float[Tensor, "*batch 4 4"], point_b: Float[Tensor, "*#batch 3"]
+) -> Float[Tensor, "*batch 3"]:
+    """One point for each transform, given in frame b, expressed in frame a."""
+    return (T_a_b[..., :3, :3] @ point_b[..., None]).squeeze(-1) + T_a_b[..., :3, 3]
+
+
+def rotation_taking(
+    R: Float[Tensor, "*batch 3 3"], point_b: Float[Tensor, "*#batch 3"], point_a: Float[Tensor, "*#batch 3"]
+) -> Float[Tensor, "*batch 4 4"]:
+    """`T_a_b` that rotates by `R` and brings `point_b` to `point_a`."""
+    return make_transform(R, point_a - (R @ point_b[..., None]).squeeze(-1))
+
+
 def retract(twist: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 4 4"]:
     """Transform with translation `twist[..., :3]` and the rotation vector `twist[..., 3:]` (radians).
 

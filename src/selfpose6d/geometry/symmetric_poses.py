@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from selfpose6d.geometry.se3 import inverse, make_transform
+from selfpose6d.geometry.se3 import inverse, rotation_taking
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _free_rotation(
     if symmetries.has_balls:
         R = torch.where(symmetries.is_ball[:, None, None, None, None], _any_rotation(covariance), R)
     centre = symmetries.centre_m[:, None, None]
-    return make_transform(R, centre - (R @ centre[..., None]).squeeze(-1))
+    return rotation_taking(R, centre, centre)
 
 
 def _rotation_about(

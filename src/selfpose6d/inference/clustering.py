@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.geometry.se3 import rotation_taking, transform_point
 from selfpose6d.network.interface import RatedPoses
 
 KEPT_FRACTION = 0.5
@@ -47,7 +47,7 @@ def cluster_poses(
     """Group the more confident half of an instance's poses by how far they move the object, see `_places`."""
     least = confidence.topk(max(1, round(KEPT_FRACTION * confidence.shape[1])), dim=1).values[:, -1:]
     weight = confidence * (confidence >= least)  # ties at the border stay: many pixels are equally sure
-    centre_cam_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
+    centre_cam_m = transform_point(T, centre_m[:, None])
     places = _places(T, centre_m, diameter_m)
     near = torch.cdist(places, places) < (_RADIUS * diameter_m)[:, None, None]
     free, found = (weight > 0).to(weight), []
@@ -60,9 +60,8 @@ def cluster_poses(
     R = torch.where(used[..., None], R, R[:, :1])
     centre_cam_m = torch.stack([cluster.centre_cam_m for cluster in found], 1)
     centre_cam_m = torch.where(used, centre_cam_m, centre_cam_m[:, :1])
-    t = centre_cam_m - (R @ centre_m[:, None, :, None]).squeeze(-1)
     confidence = torch.stack([cluster.confidence for cluster in found], 1)
-    return PoseClusters(make_transform(R, t), confidence, fraction)
+    return PoseClusters(rotation_taking(R, centre_m[:, None], centre_cam_m), confidence, fraction)
 
 
 def distinct_poses(
@@ -107,7 +106,7 @@ def _places(
 ) -> Float[Tensor, "batch poses 12"]:
     """Numbers whose distance is how far two poses place an object apart (root mean square over a ball of a quarter
     diameter's radius of gyration); a tenth of the diameter is near."""
-    centre_cam_m = (T[..., :3, :3] @ centre_m[:, None, :, None]).squeeze(-1) + T[..., :3, 3]
+    centre_cam_m = transform_point(T, centre_m[:, None])
     spread_m = T[..., :3, :3].flatten(2) * (diameter_m / 4)[:, None, None]
     return torch.cat([centre_cam_m, spread_m], -1)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import nearest_index
-from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
+from selfpose6d.geometry.se3 import inverse, rotation_taking, transform_point, transform_points
 from selfpose6d.geometry.so3 import quaternion_to_matrix
 from selfpose6d.network.colours import relative_rgb
 from selfpose6d.network.config import CoordinatesConfig
@@ -119,12 +119,9 @@ class PoseComparison(nn.Module):
         """Turned about the object's centre and shifted, both along the crop's axes; shifts are in diameters."""
         identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=change.device)
         R = quaternion_to_matrix(identity + change[..., :4]) @ T_crop_obj[..., :3, :3]
-        centre = self.centre_m[object_index][:, None]
-        moved = transform_points(T_crop_obj, centre[:, None].expand(-1, T_crop_obj.shape[1], -1, -1)).squeeze(
-            2
-        )
-        moved = moved + change[..., 4:] * self.diameter_m[object_index][:, None, None]
-        return make_transform(R, moved - (R @ centre[..., None]).squeeze(-1))
+        centre_m = self.centre_m[object_index][:, None]
+        shift_m = change[..., 4:] * self.diameter_m[object_index][:, None, None]
+        return rotation_taking(R, centre_m, transform_point(T_crop_obj, centre_m) + shift_m)
 
 
 class Comparison(NamedTuple):
@@ -147,7 +144,7 @@ def compare(
     grid, poses = surfaces.grid, T_crop_obj.shape[1]
     R = T_crop_obj[..., :3, :3]
     diameter_m = surfaces.diameter_m[index][:, None, None, None]
-    centre_m = transform_points(T_crop_obj, surfaces.centre_m[index][:, None, None].expand(-1, poses, -1, -1))
+    centre_m = transform_point(T_crop_obj, surfaces.centre_m[index][:, None])[:, :, None]
     coloured = surfaces.coloured[index][:, None, None, None].to(R)
 
     points_m = inputs.points_crop_m[:, None, :points].expand(-1, poses, -1, -1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import NearestGrid, nearest_index
-from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
+from selfpose6d.geometry.se3 import inverse, rotation_taking, transform_points
 from selfpose6d.geometry.so3 import quaternion_to_matrix
 from selfpose6d.network.config import DenseFusionConfig
 from selfpose6d.network.fusion import DenseFusion
@@ -114,7 +114,7 @@ class PoseRefiner(nn.Module):
         """Delta: a rotation about the object's centre and a shift, in the object's frame."""
         R, centre = quaternion_to_matrix(quat_wxyz), self.centre_m[object_index]
         shift_m = shift * self.diameter_m[object_index][:, None]
-        return make_transform(R, centre + shift_m - (R @ centre[..., None]).squeeze(-1))
+        return rotation_taking(R, centre, centre + shift_m)
 
 
 class CorrectionHead(nn.Module):

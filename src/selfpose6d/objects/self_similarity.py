@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.nearest import NearestGrid
-from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.geometry.se3 import rotation_taking
 from selfpose6d.geometry.so3 import pairwise_angle_rad, super_fibonacci
 from selfpose6d.meshes.self_comparison import SelfComparison
 from selfpose6d.resolver.icp import ResolverOptions, resolve
@@ -62,7 +62,7 @@ def find_self_similarity(grid: NearestGrid, comparison: SelfComparison) -> SelfS
     chosen = torch.linspace(0, len(points) - 1, NUM_POINTS, device=points.device).long()
     cloud, centre = points[chosen], 0.5 * (points.amin(0) + points.amax(0))
     R = torch.cat([torch.eye(3, device=points.device)[None], super_fibonacci(STARTS).to(points.device)])
-    T = make_transform(R, centre - R @ centre)
+    T = rotation_taking(R, centre, centre)
     zero = torch.zeros(len(T), dtype=torch.long, device=points.device)
     result = resolve(T, cloud[None], zero, grid, zero, REGISTRATION)
     back = resolve(T[:1], cloud[None], zero[:1], grid, zero[:1], ResolverOptions(iterations=0))

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from selfpose6d.geometry.se3 import rotate_about, transform_points
+from selfpose6d.geometry.se3 import rotate_about, transform_point
 from selfpose6d.network.interface import PosePrediction, Surfaces
 from selfpose6d.network.pose_network import natural_starts
 from selfpose6d.training.targets import Aims
@@ -78,6 +78,6 @@ def _moved(
     surfaces: Surfaces,
 ) -> Float[Tensor, "batch 1 4 4"]:
     """Turned about the objects' centres by rotation vectors and shifted by diameters."""
-    centre_m = transform_points(T_crop_obj, surfaces.centre_m[object_index][:, None, None]).squeeze(2)
+    centre_m = transform_point(T_crop_obj, surfaces.centre_m[object_index][:, None])
     twist = torch.cat([shift * surfaces.diameter_m[object_index][:, None], turn_rad], 1)
     return rotate_about(T_crop_obj, centre_m, twist[:, None])
