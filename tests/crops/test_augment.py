@@ -13,6 +13,7 @@ from selfpose6d.crops.augment_colour import (
     bend_tones,
     change_light,
     change_sharpness,
+    fade_pattern,
     jitter_colour,
     shift_colours,
 )
@@ -215,6 +216,20 @@ def test_sharpness_changes_edges_only_and_goes_both_ways():
     step = (changed[..., 8] - changed[..., 7])[:, 0, 8]
     assert step.max() > 0.35
     assert step.min() < 0.25
+
+
+def test_a_fraction_of_the_patterns_fade_within_the_mask():
+    before = images(batch=200)
+    faded = fade_pattern(before.rgb, before.mask, 0.25, generator())
+    outside = ~before.mask[:, None].expand_as(faded)
+    assert torch.equal(faded[outside], before.rgb[outside])
+    inside, was = (rgb[:, :, 8:24, 6:26].flatten(2) for rgb in (faded, before.rgb))
+    assert torch.allclose(inside.mean(2), was.mean(2), atol=1e-5)
+    kept = (inside.std(2) / was.std(2))[:, 0]
+    changed = kept < 0.999
+    assert 30 < changed.sum() < 70
+    assert kept[changed].max() < 0.31
+    assert kept[changed].max() - kept[changed].min() > 0.2
 
 
 def test_colours_are_shifted_within_their_pixels():

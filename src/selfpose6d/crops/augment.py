@@ -9,6 +9,7 @@ from selfpose6d.crops.augment_colour import (
     bend_tones,
     change_light,
     change_sharpness,
+    fade_pattern,
     jitter_colour,
     shift_colours,
 )
@@ -33,6 +34,7 @@ def augment(images: CropImages, options: AugmentOptions, generator: torch.Genera
     depth_m = cut_depth(depth_m, mask, options.depth_hole, generator)
     rgb = shift_colours(images.rgb, options.colour_shift_px, generator)
     rgb = change_sharpness(rgb, options.sharpness, generator)
+    rgb = fade_pattern(rgb, mask, options.fade, generator)
     rgb = jitter_colour(rgb, options, generator)
     rgb = change_light(rgb, options.light, options.highlight, generator)
     rgb = bend_tones(rgb, options.tone, generator)

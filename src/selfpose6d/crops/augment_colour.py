@@ -1,7 +1,7 @@
 """Random changes to the colours of crops: other light, another camera."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -10,6 +10,8 @@ from selfpose6d.crops.draws import shifted_axes, symmetric, uniform
 
 # ITU-R BT.601
 _LUMA = (0.299, 0.587, 0.114)
+_TRACE = 0.3
+"""Most of the contrast that a faded pattern keeps. A choice."""
 
 
 def jitter_colour(
@@ -72,6 +74,22 @@ def change_sharpness(
     blurred = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
     amount = most * symmetric((len(rgb), 1, 1, 1), rgb, generator)
     return rgb.addcmul(amount, rgb - blurred).clamp_(0, 1)
+
+
+def fade_pattern(
+    rgb: Float[Tensor, "batch 3 crop crop"],
+    mask: Bool[Tensor, "batch crop crop"],
+    fraction: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "batch 3 crop crop"]:
+    """In a fraction of the crops, draw the mask's colours to their mean, up to `_TRACE` of the difference."""
+    if fraction <= 0:
+        return rgb
+    fades = uniform((len(rgb), 1, 1, 1), rgb, generator) < fraction
+    kept = _TRACE * uniform((len(rgb), 1, 1, 1), rgb, generator)
+    inside = mask[:, None].to(rgb)
+    mean = (rgb * inside).sum((-2, -1), keepdim=True) / inside.sum((-2, -1), keepdim=True).clamp_min(1)
+    return torch.where(fades & mask[:, None], mean + kept * (rgb - mean), rgb)
 
 
 def shift_colours(

@@ -27,6 +27,9 @@ class AugmentOptions:
     """Most of the difference to the blurred image that is taken away or added, as a fraction of it."""
     colour_shift_px: int = 0
     """Most pixels that colours are shifted by against depth and mask: cameras that are calibrated a little off."""
+    fade: float = 0.0
+    """Fraction of instances whose colours lose all but a trace of their pattern: light and shadow that a scanned
+    texture holds are not there in another room."""
     noise: float = 0.02
     """Largest standard deviation of the pixel noise, 0-1 units."""
     occluder_fraction: float = 0.4
@@ -51,6 +54,6 @@ class AugmentOptions:
     """Fraction of instances whose background is replaced by another crop's image (for rendered crops)."""
 
     def __post_init__(self) -> None:
-        for name in ("occluder_fraction", "depth_dropout", "background_fraction", "tone", "light"):
+        for name in ("occluder_fraction", "depth_dropout", "background_fraction", "tone", "light", "fade"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be a fraction between 0 and 1, got {getattr(self, name)}.")
