@@ -274,12 +274,13 @@ def of_coordinates(options: PredictOptions) -> Predictor:
 
 def test_modes_are_refined_and_the_best_rated_pose_is_taken():
     rgb, depth_m, both = image()
-    alone, once, twice = (
+    alone, once, twice, by_default = (
         of_coordinates(options)(rgb, depth_m, K, both[:1], [1])[0]
         for options in (
             PredictOptions(),
             PredictOptions(refine="network", refine_steps=1),
             PredictOptions(refine="network", refine_steps=2),
+            PredictOptions(refine="network"),
         )
     )
     assert alone.path == ()
@@ -288,6 +289,10 @@ def test_modes_are_refined_and_the_best_rated_pose_is_taken():
     assert np.allclose(twice.path[1].T_cam_obj, once.T_cam_obj, atol=1e-6)
     assert np.allclose(twice.path[2].T_cam_obj, twice.T_cam_obj)
     assert 0 < alone.confidence < 1
+    assert [step.name for step in by_default.path[3:]] == ["network-3", "network-4", "network-5", "network-6"]
+    for step, before in zip(by_default.path, twice.path, strict=False):
+        assert np.allclose(step.T_cam_obj, before.T_cam_obj, atol=1e-6)
+    assert np.allclose(by_default.path[-1].T_cam_obj, by_default.T_cam_obj)
 
 
 def test_hypotheses_of_modes_are_distinct_poses_the_best_first():

@@ -38,7 +38,8 @@ class Command:
     """icp: resolver iterations from the estimator's pose; network: the refinement network; or one after the other.
     The poses after each step are written to steps/."""
     refine_steps: Unset[int] = None
-    """Steps of the refinement network (default: 2), or ICP iterations with icp alone (default: 20)."""
+    """Steps of the refinement network (default: 6 of a comparison network, else 2), or ICP iterations with icp alone
+    (default: 20)."""
     verify: bool = False
     """Render and refine the hypotheses (where that leaves doubt, search as annotate does); take the pose that the image
     supports best, with its certificate."""

@@ -14,6 +14,9 @@ ICP_ITERATIONS = 20
 """The paper's, as in the Iterative Annotation Resolver."""
 NETWORK_STEPS = 2
 """The paper's K; the refinement network is trained with as many."""
+COMPARISON_STEPS = 6
+"""Of the comparison network, which takes a correction only if it rates it better: from 2 to 4 and 8 steps ADD(-S) rose
+by 2 and 3 points (docs/results.md)."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class PredictOptions:
     refine: Refine = "none"
     """icp: resolver iterations from the estimator's pose; network: the refinement network; or one after the other."""
     refine_steps: int | None = None
-    """Steps of the refinement network, or ICP iterations with `icp` alone; None: 2 and 20."""
+    """Steps of the refinement network, or ICP iterations with `icp` alone; None: 2 (comparison network: 6), and 20."""
     verify: bool = False
     """Render, refine and certify the hypotheses; the pose that the image supports best is taken."""
     annotate: AnnotateOptions = field(default_factory=AnnotateOptions)
@@ -47,11 +50,15 @@ class PredictOptions:
         return self.refine != "none" or self.verify
 
     @property
-    def network_steps(self) -> int:
-        """Steps of the refinement network."""
-        if "network" not in self.refine:
+    def uses_network(self) -> bool:
+        """Whether the refinement network takes a step."""
+        return "network" in self.refine and self.refine_steps != 0
+
+    def network_steps(self, compares: bool) -> int:
+        """Steps of the refinement network; whether it is a comparison network."""
+        if not self.uses_network:
             return 0
-        return NETWORK_STEPS if self.refine_steps is None else self.refine_steps
+        return default_steps(compares) if self.refine_steps is None else self.refine_steps
 
     @property
     def icp_iterations(self) -> int:
@@ -59,6 +66,11 @@ class PredictOptions:
         if "icp" not in self.refine:
             return 0
         return ICP_ITERATIONS if self.refine_steps is None or "network" in self.refine else self.refine_steps
+
+
+def default_steps(compares: bool) -> int:
+    """Steps of a refinement network, whether it is a comparison network, where none are asked for."""
+    return COMPARISON_STEPS if compares else NETWORK_STEPS
 
 
 def use_bf16(device: str, precision: Precision) -> bool:

@@ -21,7 +21,7 @@ from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_symmetric_pose
 from selfpose6d.inference.clustering import Alike, cluster_poses, distinct_poses
-from selfpose6d.inference.options import NETWORK_STEPS, PredictOptions
+from selfpose6d.inference.options import NETWORK_STEPS, PredictOptions, default_steps
 from selfpose6d.inference.rated import rated_certificate
 from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.labeling.observation import ObservedFrame
@@ -30,7 +30,7 @@ from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import Unit
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.confidence import Confidence
-from selfpose6d.network.interface import NetworkInput, PosePrediction
+from selfpose6d.network.interface import NetworkInput, PosePrediction, RatedPoses
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
@@ -128,7 +128,7 @@ class Predictor:
         """
         options = options or PredictOptions()
         network, metadata = load_network(find_checkpoint(Path(model)), device)
-        if options.network_steps and not network.refiner.trained:
+        if options.uses_network and not network.refiner.trained:
             raise CheckpointError(
                 f"{model}: its refinement network is not trained (its training ended in stage "
                 f"{metadata.get('stage', 'estimator')!r}). Use --refine none or icp, or train on with more steps."
@@ -180,7 +180,7 @@ class Predictor:
         """One estimate per instance of the frame, in their order."""
         batch, estimates = self._cropped(frame)
         if batch is not None:
-            found = self._refine(batch, self._estimate(batch, self.options.network_steps))
+            found = self._refine(batch, self._estimate(batch, self._steps))
             kept = [instance for instance in frame.instances if instance.key not in estimates]
             seen = self._observed(frame)
             for index, instance in enumerate(kept):
@@ -197,7 +197,9 @@ class Predictor:
         if batch is None:
             return {}
         keys = [instance.key for instance in frame.instances if instance.key not in others]
-        return dict(zip(keys, self._estimate(batch, NETWORK_STEPS).T_cam_obj, strict=True))
+        return dict(
+            zip(keys, self._estimate(batch, default_steps(self.network.compares)).T_cam_obj, strict=True)
+        )
 
     def _cropped(self, frame: Frame) -> tuple[CropBatch | None, dict[InstanceKey, PoseEstimate]]:
         """What the network is shown, in the instances' order, and why the others have no pose."""
@@ -244,23 +246,45 @@ class Predictor:
     def _rated_modes(
         self, batch: CropBatch, inputs: NetworkInput, prediction: PosePrediction, steps: int
     ) -> _Hypotheses:
-        """Each mode where it is rated best on its way; a correction that is rated worse is not taken."""
-        assert self.shapes is not None
-        with self._timed("refine"), torch.inference_mode(), self._half(batch):
-            T, surfaces = prediction.T_crop_obj, self.shapes.surfaces
-            refinement = self.network.refine(inputs, prediction, T, surfaces, steps)
+        """Each mode where it is rated best on its way; a correction that is rated worse is not taken.
+
+        Beyond as many steps as it was trained with, only those that differ go on.
+        """
+        first = min(steps, NETWORK_STEPS)
+        found = self._corrected(batch, inputs, prediction, prediction.T_crop_obj, first)
+        found = [self._distinct(batch, poses) for poses in found]
+        if steps > first:
+            _, *further = self._corrected(batch, inputs, prediction, found[-1].T, steps - first)
+            found += [self._distinct(batch, poses) for poses in further]
         with self._timed("cluster"), torch.inference_mode():
-            sizes, alike = self._sizes(batch), self._alike(batch)
-            found = [
-                distinct_poses(refinement.best_until(step), *sizes, self.options.hypotheses, alike)
-                for step in range(steps + 1)
-            ]
             T_cam_obj = [batch.T_cam_crop[:, None] @ poses.T for poses in found]
             names = ("estimator", *(f"network-{step}" for step in range(1, steps + 1)))
             path = tuple(zip(names, (T[:, 0] for T in T_cam_obj), strict=True)) if steps else ()
             probability = self.confidence.probability(found[-1].right_logit)
             probability = torch.where(found[-1].score > -torch.inf, probability, 0.0)
             return _Hypotheses(T_cam_obj[-1], probability, prediction, path)
+
+    def _corrected(
+        self,
+        batch: CropBatch,
+        inputs: NetworkInput,
+        prediction: PosePrediction,
+        T_crop_obj: Float[Tensor, "instances starts 4 4"],
+        steps: int,
+    ) -> list[RatedPoses]:
+        """Each start's best pose after 0 to `steps` corrections."""
+        assert self.shapes is not None
+        with self._timed("refine"), torch.inference_mode(), self._half(batch):
+            refinement = self.network.refine(inputs, prediction, T_crop_obj, self.shapes.surfaces, steps)
+            return [refinement.best_until(step) for step in range(steps + 1)]
+
+    def _distinct(self, batch: CropBatch, poses: RatedPoses) -> RatedPoses:
+        with self._timed("cluster"), torch.inference_mode():
+            return distinct_poses(poses, *self._sizes(batch), self.options.hypotheses, self._alike(batch))
+
+    @property
+    def _steps(self) -> int:
+        return self.options.network_steps(self.network.compares)
 
     def _alike(self, batch: CropBatch) -> Alike | None:
         if self.symmetries is None or self.symmetries.trivial:
@@ -276,7 +300,7 @@ class Predictor:
 
     def _refine(self, batch: CropBatch, found: _Hypotheses) -> _Hypotheses:
         """The refinement network's steps, then ICP, as the options say."""
-        if not (self.options.network_steps or self.options.icp_iterations):
+        if not (self._steps or self.options.icp_iterations):
             return found
         if not found.path:
             found = replace(found, path=(("estimator", found.T_cam_obj[:, 0]),))
@@ -291,13 +315,13 @@ class Predictor:
         self, batch: CropBatch, found: _Hypotheses
     ) -> Iterator[Float[Tensor, "instances clusters 4 4"]]:
         """Poses after each step: of the best, or with verification of all, since any of them may win."""
-        if not self.options.network_steps or self.network.compares:
+        if not self._steps or self.network.compares:
             return
         T = inverse(batch.T_cam_crop)[:, None] @ found.T_cam_obj[:, : None if self.options.verify else 1]
         surfaces = self.shapes.surfaces if self.shapes else None
         with self._half(batch):
             inputs = batch.inputs(self.network.config)
-            refined = self.network.refine(inputs, found.prediction, T, surfaces, self.options.network_steps)
+            refined = self.network.refine(inputs, found.prediction, T, surfaces, self._steps)
         for step in range(1, refined.T_crop_obj.shape[2]):
             yield batch.T_cam_crop[:, None] @ refined.T_crop_obj[:, :, step]
 
