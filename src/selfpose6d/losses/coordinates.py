@@ -12,6 +12,8 @@ OTHER_MODES = 0.05
 
 Reference: Rupprecht et al., Learning in an uncertain world, 2017, who take 0.05 as well.
 """
+LOSS_GAIN = 10.0
+"""About one over the distances of a network that has learnt something: the loss stays of the size of a likelihood."""
 _SMALLEST = 1e-4
 """Added to distances (diameters), so that their gradient is finite at 0."""
 
@@ -21,19 +23,24 @@ def coordinate_loss(
     log_weight: Float[Tensor, "batch modes points"],
     target: Float[Tensor, "batch modes points 3"],
     on_object: Bool[Tensor, "batch modes points"],
-) -> Float[Tensor, "batch modes"]:
-    """Mean over the pixels of distance x weight - log(weight), distances in diameters.
+) -> tuple[Float[Tensor, "batch modes"], Float[Tensor, "batch modes"]]:
+    """The loss, and the misfit by which the best mode is chosen, both means over the pixels.
 
-    The best weight of a pixel is one over its distance: the likelihood of an error that falls off exponentially.
+    A pixel's misfit is distance x weight - log(weight), distances in diameters: the likelihood of an error that falls off
+    exponentially. The best weight is one over the distance. The loss is the misfit over the weight, which is taken as
+    given: so all distances are pulled at alike, where the misfit alone would leave those that are still large.
 
-    Reference: paper Eq. (4), of pixels instead of poses.
+    Reference: paper Eq. (4), of pixels instead of poses; Seitzer et al., On the pitfalls of heteroscedastic uncertainty
+    estimation, 2022 (beta = 1).
     """
     distance = (coordinates - target).square().sum(-1).add(_SMALLEST**2).sqrt()
     distance = torch.where(on_object, distance, OUTSIDE_ERROR)
-    return (distance * log_weight.exp() - log_weight).mean(-1)
+    misfit = distance * log_weight.exp() - log_weight
+    loss = LOSS_GAIN * misfit * (-log_weight.detach()).exp()
+    return loss.mean(-1), misfit.mean(-1)
 
 
-def best_mode_share(loss: Float[Tensor, "batch modes"]) -> Float[Tensor, "batch modes"]:
+def best_mode_share(misfit: Float[Tensor, "batch modes"]) -> Float[Tensor, "batch modes"]:
     """How much each mode of an instance learns: nearly all of it the best one, so that modes stay different answers."""
-    best = torch.nn.functional.one_hot(loss.argmin(1), loss.shape[1]).to(loss)
-    return (1 - OTHER_MODES) * best + OTHER_MODES / loss.shape[1]
+    best = torch.nn.functional.one_hot(misfit.argmin(1), misfit.shape[1]).to(misfit)
+    return (1 - OTHER_MODES) * best + OTHER_MODES / misfit.shape[1]

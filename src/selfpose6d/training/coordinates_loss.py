@@ -33,8 +33,9 @@ def pixel_loss(
     points_m = batch.points_crop_m[:, None].expand(-1, coordinates.shape[1], -1, -1)
     points_obj_m = transform_points(inverse(targets.T_crop_obj), points_m)
     on_object = _on_object(points_obj_m, index, surfaces, diameter_m)
-    loss = coordinate_loss(coordinates, log_weight, (points_obj_m - centre_m) / diameter_m, on_object)
-    return (best_mode_share(loss.detach()) * loss).sum(1)
+    target = (points_obj_m - centre_m) / diameter_m
+    loss, misfit = coordinate_loss(coordinates, log_weight, target, on_object)
+    return (best_mode_share(misfit.detach()) * loss).sum(1)
 
 
 def comparison_loss(
