@@ -26,9 +26,9 @@ def coordinate_loss(
 ) -> tuple[Float[Tensor, "batch modes"], Float[Tensor, "batch modes"]]:
     """The loss, and the misfit by which the best mode is chosen, both means over the pixels.
 
-    A pixel's misfit is distance x weight - log(weight), distances in diameters: the likelihood of an error that falls off
-    exponentially. The best weight is one over the distance. The loss is the misfit over the weight, which is taken as
-    given: so all distances are pulled at alike, where the misfit alone would leave those that are still large.
+    A pixel's misfit is distance x weight - log(weight), distances in diameters: the likelihood of an error that falls
+    off exponentially. The best weight is one over the distance. The loss is the misfit over the weight, which is taken
+    as given: so all distances are pulled at alike, where the misfit alone would leave those that are still large.
 
     Reference: paper Eq. (4), of pixels instead of poses; Seitzer et al., On the pitfalls of heteroscedastic uncertainty
     estimation, 2022 (beta = 1).
