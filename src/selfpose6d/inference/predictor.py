@@ -252,17 +252,17 @@ class Predictor:
         """
         first = min(steps, NETWORK_STEPS)
         found = self._corrected(batch, inputs, prediction, prediction.T_crop_obj, first)
-        found = [self._distinct(batch, poses) for poses in found]
+        poses = self._distinct(batch, found[-1])
         if steps > first:
-            _, *further = self._corrected(batch, inputs, prediction, found[-1].T, steps - first)
-            found += [self._distinct(batch, poses) for poses in further]
+            found += self._corrected(batch, inputs, prediction, poses.T, steps - first)[1:]
+            poses = self._distinct(batch, found[-1])
         with self._timed("cluster"), torch.inference_mode():
-            T_cam_obj = [batch.T_cam_crop[:, None] @ poses.T for poses in found]
             names = ("estimator", *(f"network-{step}" for step in range(1, steps + 1)))
-            path = tuple(zip(names, (T[:, 0] for T in T_cam_obj), strict=True)) if steps else ()
-            probability = self.confidence.probability(found[-1].right_logit)
-            probability = torch.where(found[-1].score > -torch.inf, probability, 0.0)
-            return _Hypotheses(T_cam_obj[-1], probability, prediction, path)
+            T_best = (batch.T_cam_crop @ rated.T_best for rated in found)
+            path = tuple(zip(names, T_best, strict=True)) if steps else ()
+            probability = self.confidence.probability(poses.right_logit)
+            probability = torch.where(poses.score > -torch.inf, probability, 0.0)
+            return _Hypotheses(batch.T_cam_crop[:, None] @ poses.T, probability, prediction, path)
 
     def _corrected(
         self,

@@ -115,6 +115,11 @@ class RatedPoses(NamedTuple):
     score: Float[Tensor, "batch starts"]
     right_logit: Float[Tensor, "batch starts"]
 
+    @property
+    def T_best(self) -> Float[Tensor, "batch 4 4"]:
+        """Of each instance the pose that is ranked first."""
+        return self.T[torch.arange(len(self.T), device=self.T.device), self.score.argmax(1)]
+
 
 class Refinement(NamedTuple):
     """Poses after 0, 1, ... corrections of each of an instance's starts.
