@@ -21,10 +21,11 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.evaluation.model_points import load_model_points
-from selfpose6d.geometry.se3 import transform_points
+from selfpose6d.geometry.camera import back_project
 from selfpose6d.labeling import expand
 from selfpose6d.labeling.lengths import Lengths
 from selfpose6d.metrics.auc import auc_exact
+from selfpose6d.metrics.pose_errors import add
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
@@ -54,9 +55,7 @@ def allowed_poses(
 
     true_m = depth_m(T_cam_obj)[0]
     seen = mask & (true_m > 0)
-    row, column = seen.nonzero().unbind(1)
-    ray = torch.stack([column.float(), row.float(), torch.ones(len(row))], 1) @ torch.linalg.inv(K).mT
-    cloud_m = ray * true_m[seen][:, None]
+    cloud_m = back_project(true_m, K)[seen]
     cloud_m = cloud_m[torch.linspace(0, len(cloud_m) - 1, 1000).long()]
     with mock.patch.object(expand, "STEP_RAD", math.radians(STEP_DEG)):
         turned = expand.sliding_poses(model, cloud_m, T_cam_obj, Lengths(model.diameter_m, 0.001))
@@ -70,7 +69,7 @@ def allowed_poses(
 def measure(run: Path, dataset: Dataset, obj_id: int) -> dict[str, float]:
     """AUC of ADD and least ADD; an instance without a pose is as far off as can be."""
     model = build_object_model(dataset.load_mesh(obj_id))
-    points_m = torch.from_numpy(load_model_points(dataset.models, [obj_id])[obj_id].points_m).float()
+    points_m = load_model_points(dataset.models, [obj_id])[obj_id].points_m
     found = {label.key: label for label in read_certificates(run / "certificates.jsonl")}
     errors_m, degrees = [], []
     for truth in load_ground_truth(dataset.root, dataset.split):
@@ -83,9 +82,9 @@ def measure(run: Path, dataset: Dataset, obj_id: int) -> dict[str, float]:
         frame = dataset.load_frame(FrameId(*truth.key[1:3]))
         (instance,) = (one for one in frame.instances if one.key == truth.key)
         allowed = allowed_poses(model, frame, instance, torch.from_numpy(truth.T_cam_obj).float()[None])
-        estimate = transform_points(torch.from_numpy(label.T_cam_obj).float(), points_m)
-        add_m = [(transform_points(T, points_m) - estimate).norm(dim=1).mean().item() for T in allowed]
-        errors_m.append((add_m[0], min(add_m)))
+        T_est = np.broadcast_to(label.T_cam_obj, allowed.shape)
+        add_m = add(T_est, allowed.double().numpy(), points_m)
+        errors_m.append((add_m[0], add_m.min()))
         degrees.append(STEP_DEG * len(allowed))
     add_m, least_m = np.array(errors_m).T
     return {
