@@ -6,7 +6,6 @@ Weighted against unweighted fusion (Table II, first two columns) and the resolve
 recipe `paper`; weighted against unweighted with true poses beside them. The estimator alone is trained: no refinement.
 """
 
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from network_score import score_network
-from provenance import print_provenance, provenance
 from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.training.recipe import Recipe, Stage, find_recipe
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, make_fabric, train
-from variants import limit_of, variant_parser
+from variants import limit_of, print_end, variant_parser
 
 PAPER, SUPERVISED = (
     replace(find_recipe(name), stages=(Stage("estimator"),)) for name in ("paper", "supervised")
@@ -63,10 +61,7 @@ def main() -> None:
         }
         if not options.json:
             print(f"{name:34} ADD-S {mean[0]:.1f} +- {spread[0]:.1f}  ADD {mean[1]:.1f} +- {spread[1]:.1f}")
-    if options.json:
-        print(json.dumps(provenance() | {"seeds": options.seeds, "variants": found}))
-    else:
-        print_provenance()
+    print_end(options, found)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ refined, on the test split of the data and of each further root (of its objects,
 spread over the seeds. `variants` says what each one lacks.
 """
 
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,14 +17,13 @@ from unittest import mock
 import numpy as np
 
 from network_score import run_and_score
-from provenance import print_provenance, provenance
 from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.losses import comparison
 from selfpose6d.training.recipe import Recipe, find_recipe
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, make_fabric, train
-from variants import limit_of, variant_parser
+from variants import limit_of, print_end, variant_parser
 
 WHOLE = find_recipe("synthetic").of_coordinates()
 PLAIN: dict[str, int] = dict.fromkeys(
@@ -98,10 +96,7 @@ def main() -> None:
             mean, spread = values.mean(0).tolist(), values.std(0).tolist()
             found[name][test] = {"adds_auc": mean[0], "add_or_adds_auc": mean[1], "spread": spread}
             say(f"{name:24} {test:28} {mean[0]:.1f} +- {spread[0]:.1f} / {mean[1]:.1f} +- {spread[1]:.1f}")
-    if options.json:
-        print(json.dumps(provenance() | {"seeds": options.seeds, "variants": found}))
-    else:
-        print_provenance()
+    print_end(options, found)
 
 
 if __name__ == "__main__":

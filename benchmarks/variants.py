@@ -1,9 +1,12 @@
-"""What benchmarks of several variants of a recipe, several seeds each, ask for on the command line."""
+"""What benchmarks of several variants of a recipe, several seeds each, ask for and print."""
 
 import argparse
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from provenance import print_provenance, provenance
 from selfpose6d.training.schedule import Limit
 
 
@@ -25,3 +28,11 @@ def variant_parser(description: str | None, variants: Iterable[str]) -> argparse
 def limit_of(options: argparse.Namespace) -> Limit:
     """Steps where they are given, else minutes."""
     return Limit(max_steps=options.steps) if options.steps else Limit(max_minutes=options.minutes)
+
+
+def print_end(options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Under the table where it was measured, or instead of it one JSON object."""
+    if options.json:
+        print(json.dumps(provenance() | {"seeds": options.seeds, "variants": found}))
+    else:
+        print_provenance()
