@@ -16,7 +16,7 @@ from selfpose6d.labeling.search import SearchOptions, refine_candidates
 from selfpose6d.labeling.verify import VerifyOptions, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.boxes import label_box
-from selfpose6d.meshes.primitives.rounds import mug
+from selfpose6d.meshes.primitives.rounds import can, mug
 from selfpose6d.objects.object_model import build_object_model
 
 
@@ -54,12 +54,17 @@ def test_a_search_that_finds_the_same_pose_does_not_take_over(box):
     assert add_m(box, found.T_cam_obj[None], tilted_pose())[0] < 0.002
 
 
-def test_hypotheses_alone_do_not_certify_what_could_slide(box, monkeypatch):
-    """Whether the surface could slide is asked of it; alone, the hypothesis shows none of the poses beside it."""
-    monkeypatch.setattr(verify_module, "sliding_poses", lambda model, cloud, T, lengths: T)
-    alone = verified(box, tilted_pose(), search_doubtful=False)
-    assert (alone.certificate.status, alone.certificate.reason) == ("rejected", verify_module.NOT_SEARCHED)
-    assert alone.certificate.source == "hypotheses"
+@pytest.mark.parametrize("turned_rad", [0.5, 1.6, 3.1])
+def test_one_hypothesis_that_slid_is_turned_back(turned_rad):
+    """Depth says nothing about a can's rotation, and no other hypothesis speaks for the right one: its label does."""
+    model = build_object_model(can(np.random.default_rng(0)))
+    T = tilted_pose()
+    slid = T @ retract(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, turned_rad]))
+    assert add_m(model, slid[None], T)[0] > 0.015
+    options = VerifyOptions(SearchOptions(), CertificateOptions())
+    found = verify_module.certify_hypotheses(observed(model, rendered_frame(model, T)), slid[None], options)
+    assert add_m(model, found.T_cam_obj[None], T)[0] < 0.003
+    assert found.certificate.status == "certified"
 
 
 def test_a_pose_that_was_verified_is_certified_again(box):
@@ -70,7 +75,8 @@ def test_a_pose_that_was_verified_is_certified_again(box):
     assert add_m(box, again.T_cam_obj[None], tilted_pose())[0] < 0.001
 
 
-def test_the_hidden_handle_of_a_mug_is_not_certified():
+@pytest.mark.parametrize("search_doubtful", [True, False])
+def test_the_hidden_handle_of_a_mug_is_not_certified(search_doubtful):
     """The one hypothesis is right, and nothing in the image says so: no calibration, however generous, certifies it."""
     shape = mug(np.random.default_rng(0))
     model = build_object_model(Mesh(shape.vertices_m, shape.faces))
@@ -80,7 +86,8 @@ def test_the_hidden_handle_of_a_mug_is_not_certified():
     # without noise the truth alone would fit to the last digit, as nothing that is measured does
     noise_m = 0.001 * np.random.default_rng(0).normal(size=frame.depth_m.shape)
     noisy = replace(frame, depth_m=(frame.depth_m + noise_m).astype(np.float32))
-    found = verify([observed(model, noisy)], T[None], VerifyOptions(SearchOptions(), GENEROUS))
+    options = VerifyOptions(SearchOptions(), GENEROUS, search_doubtful=search_doubtful)
+    found = verify([observed(model, noisy)], T[None], options)
     assert found.certificate.status == "ambiguous"
     assert len(found.certificate.alternatives) >= 2
 
@@ -91,8 +98,27 @@ def test_a_hypothesis_a_little_off_is_refined_without_a_search(box):
     assert add_m(box, found.T_cam_obj[None], tilted_pose())[0] < 0.002
 
 
-def test_hypotheses_that_need_no_search(box, monkeypatch):
-    """Certified as with a search; where they lead nowhere or the surface could slide, not certified."""
+def test_what_could_slide_is_certified_by_hypotheses_alone_only_if_clear(box, monkeypatch):
+    """A pose that could have slid and hardly beats another is not certified without a search."""
+    one, options = (
+        observed(box, rendered_frame(box, tilted_pose())),
+        VerifyOptions(SearchOptions(), CertificateOptions()),
+    )
+    monkeypatch.setattr(verify_module, "sliding_poses", lambda model, cloud, T, lengths: T)
+    clear = verify_module.certify_hypotheses(one, tilted_pose()[None], options)
+    assert clear.certificate.status == "certified"
+    assert clear.certificate.margin >= verify_module.CLEAR_MARGIN
+    monkeypatch.setattr(verify_module, "CLEAR_MARGIN", clear.certificate.margin + 1e-6)
+    doubtful = verify_module.certify_hypotheses(one, tilted_pose()[None], options)
+    assert (doubtful.certificate.status, doubtful.certificate.reason) == (
+        "rejected",
+        verify_module.NOT_SEARCHED,
+    )
+    assert verified(box, tilted_pose(), search_doubtful=True).certificate.status == "certified"
+
+
+def test_hypotheses_that_need_no_search(box):
+    """Certified as with a search; where they lead nowhere, not certified."""
     one = observed(box, rendered_frame(box, tilted_pose()))
     options = VerifyOptions(SearchOptions(), CertificateOptions())
     right, wrong = (
@@ -100,9 +126,6 @@ def test_hypotheses_that_need_no_search(box, monkeypatch):
     )
     assert (right.certificate.status, right.certificate.source) == ("certified", "hypotheses")
     assert wrong.certificate.status != "certified"
-    monkeypatch.setattr(verify_module, "sliding_poses", lambda model, cloud, T, lengths: T)
-    slides = verify_module.certify_hypotheses(one, tilted_pose()[None], options)
-    assert (slides.certificate.status, slides.certificate.reason) == ("rejected", verify_module.NOT_SEARCHED)
 
 
 def searched(box, *starts: torch.Tensor):

@@ -201,10 +201,17 @@ def refine_candidates(
     ]
     kept = torch.cat(kept).unique()
     kept = kept[coarse.total[kept] > coarse.total.max() - options.fine_gap]
-    fine = Candidates(model, observation.fine, coarse.T_cam_obj[kept])
+    return refine_finely(observation, coarse.T_cam_obj[kept], options)
+
+
+def refine_finely(
+    observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"], options: SearchOptions
+) -> ScoredPoses:
+    """Refine poses that are nearly right on the fine crop; best first."""
+    fine, cloud = Candidates(observation.model, observation.fine, T_cam_obj), observation.cloud_cam_m
     if options.refinement == "joint-loss":
-        return joint_refine(fine, cloud, weights, options.joint).ordered()
-    return refine(fine, cloud, weights, options.fine).ordered()
+        return joint_refine(fine, cloud, options.weights, options.joint).ordered()
+    return refine(fine, cloud, options.weights, options.fine).ordered()
 
 
 def equivalent_poses(
