@@ -39,13 +39,15 @@ def test_a_gpu_that_emulates_it_does_not(hardware):
         use_bf16("cuda", "bf16")
 
 
-def test_cpus(hardware):
-    """With AMX bf16 is faster; with AVX512-BF16 it is native, and taken when asked for."""
-    hardware(amx=True)
+@pytest.mark.parametrize("instructions", [{"amx": True}, {"avx512": True}])
+def test_cpus_with_bf16_instructions_take_it(hardware, instructions):
+    hardware(**instructions)
     assert use_bf16("cpu", "auto") is True
-    hardware(avx512=True)
-    assert use_bf16("cpu", "auto") is False
     assert use_bf16("cpu", "bf16") is True
+    assert use_bf16("cpu", "fp32") is False
+
+
+def test_a_cpu_that_emulates_it_does_not(hardware):
     hardware((8, 0))
     assert use_bf16("cpu", "auto") is False
     with pytest.raises(UsageError, match="this CPU only emulates it"):

@@ -72,7 +72,7 @@ class Command:
     cache_gb: float = 64.0
     """Most GiB that cached crops take on disk."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the network's layers; auto: bf16 on GPUs that have it and CPUs with AMX, else fp32."""
+    """Of the network's layers; auto: bf16 on GPUs and CPUs (AMX, AVX512-BF16) that have it, else fp32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     seed: int = 0

@@ -74,7 +74,7 @@ def default_steps(compares: bool) -> int:
 
 
 def use_bf16(device: str, precision: Precision) -> bool:
-    """What `precision` means on a device; `auto` takes bf16 where it is faster: GPUs with bf16 units, CPUs with AMX.
+    """What `precision` means on a device; `auto` takes bf16 where there are units for it, and it is faster.
 
     Raises:
         UsageError: bf16 is asked for where it would be emulated.
@@ -82,10 +82,11 @@ def use_bf16(device: str, precision: Precision) -> bool:
     on_cuda = device == "cuda"
     # torch counts emulation as support unless told otherwise; older GPUs are slower with it than with fp32
     native_on_cuda = on_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
-    if precision == "auto":
-        return native_on_cuda or (not on_cuda and _cpu_has("_is_amx_tile_supported"))
     native_on_cpu = _cpu_has("_is_amx_tile_supported") or _cpu_has("_is_avx512_bf16_supported")
-    if precision == "bf16" and not (native_on_cuda if on_cuda else native_on_cpu):
+    native = native_on_cuda if on_cuda else native_on_cpu
+    if precision == "auto":
+        return native
+    if precision == "bf16" and not native:
         needed = "compute capability 8.0" if on_cuda else "AVX512-BF16 or AMX"
         raise UsageError(
             f"--precision bf16: this {'GPU' if on_cuda else 'CPU'} only emulates it (native with {needed}), slower "
