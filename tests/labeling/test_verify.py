@@ -128,6 +128,25 @@ def test_hypotheses_that_need_no_search(box):
     assert wrong.certificate.status != "certified"
 
 
+@pytest.mark.parametrize(("turned", "searches"), [(0.0, 0), (1.0, 1)])
+def test_what_only_the_images_border_leaves_open_is_not_searched(box, monkeypatch, turned, searches):
+    """A right pose that is cut off is as good as it gets; a wrong one may be another's."""
+    calls = []
+    monkeypatch.setattr(
+        verify_module, "search_observations", lambda *_: calls.append(1) or searched(box, tilted_pose())[0]
+    )
+    T = tilted_pose()
+    T[0, 3] = 0.19
+    hypothesis = T @ retract(turned * torch.tensor([0.0, 0.0, 0.0, 1.1, 0.5, 0.0]))
+    options = VerifyOptions(SearchOptions(), CertificateOptions())
+    found = verify([observed(box, rendered_frame(box, T))], hypothesis[None], options)
+    assert len(calls) == searches
+    if not searches:
+        assert found.certificate.status == "rejected"
+        assert "of the predicted silhouette is outside the image" in found.certificate.reason
+        assert add_m(box, found.T_cam_obj[None], T)[0] < 0.003
+
+
 def searched(box, *starts: torch.Tensor):
     """What searches found that ended at these poses, refined."""
     one = observed(box, rendered_frame(box, tilted_pose()))

@@ -25,6 +25,7 @@ from selfpose6d.labeling.verify import (
     certify_hypotheses,
     certify_with_hypotheses,
     is_plausible,
+    needs_no_search,
     observations,
     search_observations,
 )
@@ -161,7 +162,7 @@ def find_pose(
     T_cam_obj = proposed.T_cam_obj.to(model.device).float()
     if len(found) == 1 and not proposed.search_all:  # which of a region's surfaces is meant, a search says
         alone = certify_hypotheses(found[0], T_cam_obj, how)
-        if alone.certificate.status == "certified":
+        if needs_no_search(alone, options.certificate):
             return alone
     return certify_with_hypotheses(searches(), T_cam_obj, is_plausible, how)
 

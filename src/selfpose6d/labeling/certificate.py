@@ -250,6 +250,14 @@ def may_certify(terms: Terms, options: CertificateOptions) -> bool:
     return terms.agreement >= options.min_agreement and terms.inside >= 1 - MAX_OUTSIDE_IMAGE
 
 
+def only_cut_off(pose: CertifiedPose, options: CertificateOptions) -> bool:
+    """Whether the image's border alone keeps the pose from its certificate: no search changes that."""
+    terms, rating = pose.terms, pose.certificate.score
+    if terms is None or terms.inside >= 1 - MAX_OUTSIDE_IMAGE:
+        return False
+    return terms.agreement >= options.min_agreement and rating >= options.threshold.score
+
+
 def _shortfall(evidence: Evidence, options: CertificateOptions) -> str:
     """What the evidence lacks most."""
     terms, lengths = evidence.terms, evidence.lengths

@@ -11,7 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.labeling.candidates import Candidates, render_candidates
-from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose, pose_distances
+from selfpose6d.labeling.certificate import (
+    CertificateOptions,
+    CertifiedPose,
+    only_cut_off,
+    pose_distances,
+)
 from selfpose6d.labeling.certify import agreement_with_prompt, certify
 from selfpose6d.labeling.expand import sliding_poses
 from selfpose6d.labeling.hypotheses import align, distinct
@@ -249,7 +254,7 @@ def verify(
 
     poses = certified_in_turn(searches(), options.search, options.certificate)
     alone = _clear(first, next(poses))
-    if alone.certificate.status == "certified" or not options.search_doubtful:
+    if not options.search_doubtful or needs_no_search(alone, options.certificate):
         return _from(alone, "hypotheses")
     best = next(poses)
     return _from(best, "hypotheses" if _is_same(first, alone, best) else "search")
@@ -284,6 +289,11 @@ def _refined_hypotheses(
     refined = refine_finely(observation, T[kept], search)
     own = Candidates(model, observation.fine, T_cam_obj[:1])
     return refined.join(ScoredPoses(own.T_cam_obj, score(render_candidates(own), search.weights)))
+
+
+def needs_no_search(alone: CertifiedPose, options: CertificateOptions) -> bool:
+    """Whether what comes of hypotheses is certified, or would be if it were not cut off by the image."""
+    return alone.certificate.status == "certified" or only_cut_off(alone, options)
 
 
 def _clear(observation: Observation, pose: CertifiedPose) -> CertifiedPose:
