@@ -100,10 +100,8 @@ def test_a_hypothesis_a_little_off_is_refined_without_a_search(box):
 
 def test_what_could_slide_is_certified_by_hypotheses_alone_only_if_clear(box, monkeypatch):
     """A pose that could have slid and hardly beats another is not certified without a search."""
-    one, options = (
-        observed(box, rendered_frame(box, tilted_pose())),
-        VerifyOptions(SearchOptions(), CertificateOptions()),
-    )
+    one = observed(box, rendered_frame(box, tilted_pose()))
+    options = VerifyOptions(SearchOptions(), CertificateOptions())
     monkeypatch.setattr(verify_module, "sliding_poses", lambda model, cloud, T, lengths: T)
     clear = verify_module.certify_hypotheses(one, tilted_pose()[None], options)
     assert clear.certificate.status == "certified"

@@ -80,10 +80,10 @@ def use_bf16(device: str, precision: Precision) -> bool:
         UsageError: bf16 is asked for where it would be emulated.
     """
     on_cuda = device == "cuda"
-    # torch counts emulation as support unless told otherwise; older GPUs are slower with it than with fp32
-    native_on_cuda = on_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
-    native_on_cpu = _cpu_has("_is_amx_tile_supported") or _cpu_has("_is_avx512_bf16_supported")
-    native = native_on_cuda if on_cuda else native_on_cpu
+    if on_cuda:  # torch counts emulation as support unless told otherwise; older GPUs are slower with it than with fp32
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = _cpu_has("_is_amx_tile_supported") or _cpu_has("_is_avx512_bf16_supported")
     if precision == "auto":
         return native
     if precision == "bf16" and not native:

@@ -237,7 +237,7 @@ def decide(
         why = f": {evidence.why_open}" if evidence.why_open else ""
         reason = f"{count} about as well (margin {standing.margin:.3f}){why}"
         certificate = replace(certificate, status="ambiguous", reason=reason, alternatives=alternatives)
-    elif terms.inside < 1 - MAX_OUTSIDE_IMAGE:
+    elif not _is_in_image(terms):
         reason = f"{1 - terms.inside:.0%} of the predicted silhouette is outside the image"
         certificate = replace(certificate, status="rejected", reason=reason)
     elif not certified:
@@ -247,15 +247,23 @@ def decide(
 
 def may_certify(terms: Terms, options: CertificateOptions) -> bool:
     """Whether a high score is enough: no other pose has as much weight, and most of the silhouette is in the image."""
-    return terms.agreement >= options.min_agreement and terms.inside >= 1 - MAX_OUTSIDE_IMAGE
+    return _beats_rivals(terms, options) and _is_in_image(terms)
 
 
 def only_cut_off(pose: CertifiedPose, options: CertificateOptions) -> bool:
     """Whether the image's border alone keeps the pose from its certificate: no search changes that."""
-    terms, rating = pose.terms, pose.certificate.score
-    if terms is None or terms.inside >= 1 - MAX_OUTSIDE_IMAGE:
+    terms = pose.terms
+    if terms is None or _is_in_image(terms):
         return False
-    return terms.agreement >= options.min_agreement and rating >= options.threshold.score
+    return _beats_rivals(terms, options) and pose.certificate.score >= options.threshold.score
+
+
+def _beats_rivals(terms: Terms, options: CertificateOptions) -> bool:
+    return terms.agreement >= options.min_agreement
+
+
+def _is_in_image(terms: Terms) -> bool:
+    return terms.inside >= 1 - MAX_OUTSIDE_IMAGE
 
 
 def _shortfall(evidence: Evidence, options: CertificateOptions) -> str:

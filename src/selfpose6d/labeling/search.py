@@ -104,7 +104,7 @@ def search(
     """
     model = observation.model
     T, best_rms_m = _aligned_starts(observation, options, R_offset)
-    T, total = score_and_expand(observation, T, best_rms_m, EXPANDED, options)
+    T, total = score_and_expand(observation, T, best_rms_m, options)
     kept = distinct(model, T, total, observation.lengths.same_candidate, options.coarse_candidates)
     return refine_candidates(observation, T[kept], options)
 
@@ -134,7 +134,7 @@ def search_again(
     model, cloud = observation.model, observation.cloud_cam_m
     aligned = align(model, cloud, T_cam_obj, options.resolver)
     T = torch.cat([T_cam_obj, aligned.T_cam_obj])
-    T, total = score_and_expand(observation, T, float(aligned.rms_m.min()), EXPANDED, options)
+    T, total = score_and_expand(observation, T, float(aligned.rms_m.min()), options)
     kept = distinct(model, T, total, observation.lengths.same_candidate, options.coarse_candidates)
     return refine_candidates(observation, T[kept], options)
 
@@ -165,14 +165,13 @@ def score_and_expand(
     observation: Observation,
     T: Float[Tensor, "poses 4 4"],
     best_rms_m: float,
-    expanded: int,
     options: SearchOptions,
 ) -> tuple[Float[Tensor, "more 4 4"], Float[Tensor, "more"]]:
-    """Poses with their total score on the coarse crop, and beside them those that depth cannot tell from the `expanded`
-    best of different kinds.
+    """Poses with their total score on the coarse crop, and beside them those that depth cannot tell from the best
+    of different kinds.
     """
     model, total = observation.model, score_coarse(observation, T, options)
-    best = T[distinct(model, T, total, observation.lengths.same_kind, expanded)]
+    best = T[distinct(model, T, total, observation.lengths.same_kind, EXPANDED)]
     more = equivalent_poses(observation, best, best_rms_m)
     if not len(more):
         return T, total

@@ -36,7 +36,7 @@ SEARCHED_POSES = 4
 CLEAR_MARGIN = 0.15
 """Of a certified pose whose visible surface could slide over all that competes with it, for hypotheses alone to be
 enough: a few of them do not show all competing poses. The two mugs of the real sample that would be certified wrong
-have 0.09 and 0.11, of the right ones 93 to 95 % more (docs/results.md)."""
+have 0.09 and 0.11; 92 to 95 % of the right ones that could slide have more than 0.15 (docs/results.md)."""
 NOT_SEARCHED = (
     "not searched: the visible surface could slide along itself, and hypotheses alone do not show how far"
 )
