@@ -49,6 +49,8 @@ def changed(names: dict[str, int]) -> Variant:
 VARIANTS: dict[str, Variant] = {
     "coordinates": Variant(WHOLE),
     "dense-fusion": Variant(find_recipe("synthetic")),
+    "dense-fusion by Muon": Variant(replace(find_recipe("synthetic"), optimiser="muon")),
+    "Adam": Variant(replace(WHOLE, optimiser="adam", batch=16, learning_rate=1e-3)),
     "starts up to 20 degrees": Variant(replace(WHOLE, refiner_noise=0.35)),
     # so far above all errors that their ratio is a distance
     "errors unbalanced": Variant(WHOLE, floor=0.5),

@@ -21,6 +21,7 @@ def test_settings_that_are_not_given_stay():
     ("setting", "value", "changed"),
     [
         ("batch", 3, {"batch": 3}),
+        ("optimiser", "muon", {"optimiser": "muon"}),
         ("learning_rate", 0.01, {"learning_rate": 0.01, "joint_learning_rate": 0.01}),
         ("joint_learning_rate", 0.02, {"joint_learning_rate": 0.02}),
         ("warm_up_steps", 5, {"warm_up_steps": 5}),

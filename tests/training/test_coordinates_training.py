@@ -32,7 +32,7 @@ CUBE = object_table((2,), [cube()])
 
 
 def coordinates(name: str = "supervised", **changes):
-    return short(name, **changes).of_coordinates()
+    return short(name, coordinates=True, **changes)
 
 
 @pytest.fixture

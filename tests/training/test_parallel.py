@@ -35,7 +35,7 @@ def test_the_gradient_is_the_mean_of_the_parts(dataset, cache):
     store, shapes = open_crop_store(dataset, 32, cache), build_object_shapes([cube()])
     T, weight = ground_truth_poses(dataset, store.keys)
     source = PoseTable(T, weight, NO_SYMMETRY, shapes)
-    recipe = short("supervised").of_coordinates()
+    recipe = short("supervised", coordinates=True)
     context = StepContext(recipe, TINY_COORDINATES, CUBE, source, shapes, CPU)
     index = torch.arange(8).numpy()
     samples = Samples(index, store.read(index))
@@ -90,7 +90,7 @@ def test_one_thread_where_several_would_draw_or_call_numba_at_once(two_threads):
 
 
 def test_the_same_seed_gives_the_same_weights_in_two_threads(dataset, cache, tmp_path, two_threads):
-    recipe = short("supervised").of_coordinates()
+    recipe = short("supervised", coordinates=True)
     for name in ("first", "same"):
         run(dataset, tmp_path / name, cache, steps=4, recipe=recipe)
     assert same_weights(tmp_path / "first", tmp_path / "same")

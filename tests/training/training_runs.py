@@ -23,8 +23,10 @@ NO_SYMMETRY = Symmetries(
 """Of one object."""
 
 
-def short(name: str = "paper", **changes) -> Recipe:
-    return replace(find_recipe(name), **{"batch": 4, "num_poses": 8, **changes})
+def short(name: str = "paper", coordinates: bool = False, **changes) -> Recipe:
+    recipe = replace(find_recipe(name), **changes)
+    recipe = replace(recipe.of_coordinates(), learning_rate=recipe.learning_rate) if coordinates else recipe
+    return replace(recipe, batch=changes.get("batch", 4), num_poses=changes.get("num_poses", 8))
 
 
 def run(dataset, out: Path, cache: CacheOptions, steps: int = 8, recipe: str | Recipe = "paper", **more):

@@ -12,6 +12,7 @@ from selfpose6d.training.settings import RecipeSettings, option
 
 _OF_THE_RECIPE = {
     "batch": "batch",
+    "optimiser": "optimiser",
     "learning_rate": "learning_rate",
     "joint_learning_rate": "joint_learning_rate",
     "warm_up_steps": "warm_up_steps",

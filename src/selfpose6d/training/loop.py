@@ -21,6 +21,7 @@ from selfpose6d.training.loader import (
     Samples,
     step_generator,
 )
+from selfpose6d.training.optimiser import optimiser_of
 from selfpose6d.training.parallel import ThreadedStep, useful_threads
 from selfpose6d.training.plan import FitPlan, FitResult
 from selfpose6d.training.recipe import Stage
@@ -67,9 +68,7 @@ class _Trainer:
 
     def __init__(self, plan: FitPlan, fabric: Fabric) -> None:
         self.plan, self.fabric, self.recipe = plan, fabric, plan.context.recipe
-        parts = [{"params": [*part.parameters()]} for part in (plan.network.estimator, plan.network.refiner)]
-        optimiser = torch.optim.Adam(parts, lr=self.recipe.learning_rate, fused=True)
-        self.module, self.optimiser = fabric.setup(plan.network, optimiser)
+        self.module, self.optimiser = fabric.setup(plan.network, optimiser_of(self.recipe, plan.network))
         self.part = ProcessPart(fabric.global_rank, fabric.world_size)
         self.step, self.total = 0, plan.limit.max_steps
         self.stage_index, self.best, self.validations_without_improvement = 0, float("inf"), 0

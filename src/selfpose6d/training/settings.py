@@ -53,11 +53,15 @@ class RecipeSettings:
     joint_epochs: Unset[float] = None
     """Most epochs of the joint loss (default: 1, or its fraction of the steps where that is fewer)."""
     batch: Unset[int] = None
-    """Instances a step, over all processes (default: 16)."""
+    """Instances a step, over all processes (default: 16, of coordinates 32)."""
+    optimiser: Unset[Literal["adam", "muon"]] = None
+    """muon: weights between features move by an orthogonal matrix, the others by Adam (default: adam, of coordinates
+    muon)."""
     learning_rate: Unset[float] = None
-    """Adam's highest rate in every stage (default: 0.001)."""
+    """Highest rate in every stage (default: 0.001, of coordinates by targets 0.0014)."""
     joint_learning_rate: Unset[float] = None
-    """Adam's highest rate in the stages of the joint loss (default: as --learning-rate)."""
+    """Highest rate in the stages of the joint loss (default: 0.001, or as --learning-rate where that is
+    given)."""
     warm_up_steps: Unset[int] = None
     """Steps over which the rate rises (default: 60, or a tenth of all where that is fewer)."""
     max_grad_norm: Unset[float] = None
