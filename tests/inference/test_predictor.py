@@ -11,7 +11,7 @@ from small_roots import CAM_K, cube, depth_image_mm, masks, write_bop, write_mod
 
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import CheckpointError, DataError, UsageError
-from selfpose6d.inference import predictor
+from selfpose6d.inference import verifier
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
 from selfpose6d.labeling.annotate import AnnotateOptions
@@ -181,9 +181,9 @@ def test_verification_follows_the_certifying_options(network, tmp_path, monkeypa
 
     monkeypatch.setattr(shapes, "GRID_CELLS", 24)
     on_cpu = SimpleNamespace(device=torch.device("cpu"))
-    monkeypatch.setattr(predictor, "ObjectStore", lambda obj_ids, *_: dict.fromkeys(obj_ids, on_cpu))
-    monkeypatch.setattr(predictor, "observations", observations)
-    monkeypatch.setattr(predictor, "verify", verify)
+    monkeypatch.setattr(verifier, "ObjectStore", lambda obj_ids, *_: dict.fromkeys(obj_ids, on_cpu))
+    monkeypatch.setattr(verifier, "observations", observations)
+    monkeypatch.setattr(verifier, "verify", verify)
     options = PredictOptions(verify=True, annotate=annotate, search=False, seed=9)
     loaded = Predictor.load(tmp_path / "net.safetensors", {1: cube(), 2: cube()}, options)
     (pose,) = loaded(rgb, depth_m, K, both[:1], [1])

@@ -1,10 +1,8 @@
 """A trained network at work: one frame in, one pose per instance out, all instances in one batch."""
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +14,22 @@ from selfpose6d.checks import require_depth_in_metres, require_intrinsics
 from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
 from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop
 from selfpose6d.datasets.model_files import ModelFiles, find_model_files
-from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import CheckpointError, UsageError
-from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_symmetric_pose
-from selfpose6d.inference.clustering import Alike, cluster_poses, distinct_poses
-from selfpose6d.inference.options import NETWORK_STEPS, PredictOptions, default_steps
+from selfpose6d.geometry.symmetric_poses import Symmetries
+from selfpose6d.inference.hypotheses import Hypotheses, HypothesisSource, StageTimes
+from selfpose6d.inference.options import PredictOptions, default_steps
 from selfpose6d.inference.rated import rated_certificate
+from selfpose6d.inference.verifier import Verifier, make_verifier
 from selfpose6d.labeling.certificate import CertifiedPose
 from selfpose6d.labeling.observation import ObservedFrame
-from selfpose6d.labeling.verify import VerifyOptions, observations, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import Unit
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.confidence import Confidence
-from selfpose6d.network.interface import NetworkInput, PosePrediction, RatedPoses
 from selfpose6d.network.pose_network import PoseNetwork
-from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
-from selfpose6d.objects.store import ObjectStore
 from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.objects.table import load_known_meshes, require_all_meshes
-from selfpose6d.resolver.icp import ResolverOptions, resolve
 from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.types import (
     Certificate,
@@ -48,26 +40,6 @@ from selfpose6d.types import (
     PoseEstimate,
     RefinementStep,
 )
-
-Verifier = Callable[[ObservedFrame, Instance, Tensor], CertifiedPose | PoseEstimate]
-"""Takes an observed frame, an instance and hypotheses `T_cam_obj` (n, 4, 4), the network's pose first; no pose where it
-cannot render and compare."""
-
-
-@dataclass(frozen=True)
-class _Hypotheses:
-    """Poses of each instance, the best first; `path` holds what the best was after each step so far."""
-
-    T_cam_obj: Float[Tensor, "instances clusters 4 4"]
-    confidence: Float[Tensor, "instances clusters"]
-    """0 where an instance has fewer and the first is repeated."""
-    prediction: PosePrediction
-    path: tuple[tuple[str, Float[Tensor, "instances 4 4"]], ...] = ()
-
-    def moved(self, name: str, T_cam_obj: Float[Tensor, "instances some 4 4"]) -> "_Hypotheses":
-        """The first poses replaced, the others as they were."""
-        T = torch.cat([T_cam_obj, self.T_cam_obj[:, T_cam_obj.shape[1] :]], 1)
-        return replace(self, T_cam_obj=T, path=(*self.path, (name, T[:, 0])))
 
 
 class Predictor:
@@ -98,9 +70,10 @@ class Predictor:
             raise UsageError(
                 "the network compares its poses with the objects' meshes: pass models (--models DIR)."
             )
-        self.shapes, self.verifier = shapes, verifier
-        self.confidence, self.symmetries = confidence or Confidence(), symmetries
-        self.times_s: dict[str, float] = defaultdict(float)
+        self.verifier, self.confidence, self.times_s = verifier, confidence or Confidence(), StageTimes()
+        self._hypotheses = HypothesisSource(
+            self.network, self.options, self.times_s, self.confidence, shapes, symmetries
+        )
         self.num_instances = 0
         self._index_by_id = {obj_id: index for index, obj_id in enumerate(network.objects.obj_ids)}
 
@@ -141,7 +114,7 @@ class Predictor:
         if not (options.needs_meshes or network.compares):
             return cls(network, options)
         shapes = build_object_shapes(require_all_meshes(network.objects, meshes)).to(device)
-        verifier = _make_verifier(models, meshes, device, options) if options.verify else None
+        verifier = make_verifier(models, meshes, device, options) if options.verify else None
         confidence = Confidence.from_json(metadata.get("confidence"))
         symmetries = None
         if network.compares and isinstance(models, ModelFiles):
@@ -180,7 +153,7 @@ class Predictor:
         """One estimate per instance of the frame, in their order."""
         batch, estimates = self._cropped(frame)
         if batch is not None:
-            found = self._refine(batch, self._estimate(batch, self._steps))
+            found = self._hypotheses.refine(batch, self._hypotheses.estimate(batch, self._hypotheses.steps))
             kept = [instance for instance in frame.instances if instance.key not in estimates]
             seen = self._observed(frame)
             for index, instance in enumerate(kept):
@@ -198,24 +171,21 @@ class Predictor:
             return {}
         keys = [instance.key for instance in frame.instances if instance.key not in others]
         return dict(
-            zip(keys, self._estimate(batch, default_steps(self.network.compares)).T_cam_obj, strict=True)
+            zip(
+                keys,
+                self._hypotheses.estimate(batch, default_steps(self.network.compares)).T_cam_obj,
+                strict=True,
+            )
         )
 
     def _cropped(self, frame: Frame) -> tuple[CropBatch | None, dict[InstanceKey, PoseEstimate]]:
         """What the network is shown, in the instances' order, and why the others have no pose."""
-        with self._timed("crop"):
+        with self.times_s.of("crop"):
             cropped = {instance.key: self._crop(frame, instance) for instance in frame.instances}
             crops = [crop for crop in cropped.values() if isinstance(crop, NetworkCrop)]
             batch = self._batch(crops) if crops else None
         self.num_instances += len(crops)
         return batch, {key: crop for key, crop in cropped.items() if isinstance(crop, PoseEstimate)}
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes to the stage's; waits for no device."""
-        start_s = time.perf_counter()
-        yield
-        self.times_s[stage] += time.perf_counter() - start_s
 
     def _crop(self, frame: Frame, instance: Instance) -> NetworkCrop | PoseEstimate:
         obj_id = instance.key.obj_id
@@ -230,124 +200,15 @@ class Predictor:
         generator = torch.Generator(device=diameter_m.device).manual_seed(self.options.seed)
         return sample_batch(images, self._index_by_id, diameter_m, self.network.config.num_points, generator)
 
-    def _estimate(self, batch: CropBatch, steps: int) -> _Hypotheses:
-        """The estimator's poses: of pixels their clusters; of modes the best after up to `steps` corrections."""
-        inputs = batch.inputs(self.network.config)
-        with self._timed("network"), torch.inference_mode(), self._half(batch):
-            prediction = self.network.estimator(inputs)
-        if self.network.compares:
-            return self._rated_modes(batch, inputs, prediction, steps)
-        with self._timed("cluster"), torch.inference_mode():
-            clusters = cluster_poses(
-                prediction.T_crop_obj, prediction.confidence, *self._sizes(batch), self.options.hypotheses
-            )
-            return _Hypotheses(batch.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction)
-
-    def _rated_modes(
-        self, batch: CropBatch, inputs: NetworkInput, prediction: PosePrediction, steps: int
-    ) -> _Hypotheses:
-        """Each mode where it is rated best on its way; a correction that is rated worse is not taken.
-
-        Beyond as many steps as it was trained with, only those that differ go on.
-        """
-        first = min(steps, NETWORK_STEPS)
-        found = self._corrected(batch, inputs, prediction, prediction.T_crop_obj, first)
-        poses = self._distinct(batch, found[-1])
-        if steps > first:
-            found += self._corrected(batch, inputs, prediction, poses.T, steps - first)[1:]
-            poses = self._distinct(batch, found[-1])
-        with self._timed("cluster"), torch.inference_mode():
-            names = ("estimator", *(f"network-{step}" for step in range(1, steps + 1)))
-            T_best = (batch.T_cam_crop @ rated.T_best for rated in found)
-            path = tuple(zip(names, T_best, strict=True)) if steps else ()
-            probability = self.confidence.probability(poses.right_logit)
-            probability = torch.where(poses.score > -torch.inf, probability, 0.0)
-            return _Hypotheses(batch.T_cam_crop[:, None] @ poses.T, probability, prediction, path)
-
-    def _corrected(
-        self,
-        batch: CropBatch,
-        inputs: NetworkInput,
-        prediction: PosePrediction,
-        T_crop_obj: Float[Tensor, "instances starts 4 4"],
-        steps: int,
-    ) -> list[RatedPoses]:
-        """Each start's best pose after 0 to `steps` corrections."""
-        assert self.shapes is not None
-        with self._timed("refine"), torch.inference_mode(), self._half(batch):
-            refinement = self.network.refine(inputs, prediction, T_crop_obj, self.shapes.surfaces, steps)
-            return [refinement.best_until(step) for step in range(steps + 1)]
-
-    def _distinct(self, batch: CropBatch, poses: RatedPoses) -> RatedPoses:
-        with self._timed("cluster"), torch.inference_mode():
-            return distinct_poses(poses, *self._sizes(batch), self.options.hypotheses, self._alike(batch))
-
-    @property
-    def _steps(self) -> int:
-        return self.options.network_steps(self.network.compares)
-
-    def _alike(self, batch: CropBatch) -> Alike | None:
-        if self.symmetries is None or self.symmetries.trivial:
-            return None
-        assert self.shapes is not None
-        own, points_m = self.symmetries.of(batch.object_index), self.shapes.points_m[batch.object_index]
-        return lambda T, T_like: nearest_symmetric_pose(T, T_like, own, points_m)
-
-    def _sizes(self, batch: CropBatch) -> tuple[Float[Tensor, "instances 3"], Float[Tensor, "instances"]]:
-        """Centres and diameters of the instances' objects."""
-        estimator, index = self.network.estimator, batch.object_index
-        return estimator.centre_m[index], estimator.diameter_m[index]
-
-    def _refine(self, batch: CropBatch, found: _Hypotheses) -> _Hypotheses:
-        """The refinement network's steps, then ICP, as the options say."""
-        if not (self._steps or self.options.icp_iterations):
-            return found
-        if not found.path:
-            found = replace(found, path=(("estimator", found.T_cam_obj[:, 0]),))
-        with self._timed("refine"), torch.inference_mode():
-            for step, T in enumerate(self._network_steps(batch, found), start=1):
-                found = found.moved(f"network-{step}", T)
-            if self.options.icp_iterations:
-                found = found.moved("icp", self._icp(batch, found.T_cam_obj[:, :1]))
-        return found
-
-    def _network_steps(
-        self, batch: CropBatch, found: _Hypotheses
-    ) -> Iterator[Float[Tensor, "instances clusters 4 4"]]:
-        """Poses after each step: of the best, or with verification of all, since any of them may win."""
-        if not self._steps or self.network.compares:
-            return
-        T = inverse(batch.T_cam_crop)[:, None] @ found.T_cam_obj[:, : None if self.options.verify else 1]
-        surfaces = self.shapes.surfaces if self.shapes else None
-        with self._half(batch):
-            inputs = batch.inputs(self.network.config)
-            refined = self.network.refine(inputs, found.prediction, T, surfaces, self._steps)
-        for step in range(1, refined.T_crop_obj.shape[2]):
-            yield batch.T_cam_crop[:, None] @ refined.T_crop_obj[:, :, step]
-
-    def _half(self, batch: CropBatch) -> torch.autocast:
-        return torch.autocast(batch.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)
-
-    def _icp(
-        self, batch: CropBatch, T_cam_obj: Float[Tensor, "instances poses 4 4"]
-    ) -> Float[Tensor, "instances poses 4 4"]:
-        assert self.shapes is not None
-        points_cam_m = transform_points(batch.T_cam_crop, batch.points_crop_m)
-        cloud = torch.arange(len(T_cam_obj), device=T_cam_obj.device).repeat_interleave(T_cam_obj.shape[1])
-        options = ResolverOptions(iterations=self.options.icp_iterations)
-        model = batch.object_index[cloud]
-        result = resolve(T_cam_obj.flatten(0, 1), points_cam_m, cloud, self.shapes.grid, model, options)
-        return result.T_cam_obj.unflatten(0, T_cam_obj.shape[:2])
-
     def _observed(self, frame: Frame) -> ObservedFrame | None:
         """What verification needs of the frame, made once."""
         if not self.options.verify:
             return None
-        with self._timed("verify"):
+        with self.times_s.of("verify"):
             return ObservedFrame.of(frame, self.options.annotate.depth_noise_m)
 
     def _finish(
-        self, seen: ObservedFrame | None, instance: Instance, found: _Hypotheses, index: int
+        self, seen: ObservedFrame | None, instance: Instance, found: Hypotheses, index: int
     ) -> PoseEstimate:
         T_cam_obj, confidence = found.T_cam_obj[index], float(found.confidence[index, 0])
         path = tuple(RefinementStep(name, _as_numpy(T[index])) for name, T in found.path)
@@ -365,7 +226,7 @@ class Predictor:
             return PoseEstimate(instance.key, _as_numpy(T_cam_obj[0]), confidence, path=path)
         assert self.verifier is not None
         start_s = time.perf_counter()
-        with self._timed("verify"):
+        with self.times_s.of("verify"):
             best = self.verifier(seen, instance, T_cam_obj)
         if isinstance(best, PoseEstimate):  # nothing to verify by: the network's pose stands, uncertified
             certificate = Certificate.not_verified(best.reason, confidence)
@@ -383,34 +244,3 @@ class Predictor:
 
 def _as_numpy(T_cam_obj: Float[Tensor, "4 4"]) -> Float[np.ndarray, "4 4"]:
     return T_cam_obj.double().cpu().numpy()
-
-
-def _make_verifier(
-    models: ModelFiles | Mapping[int, Mesh],
-    meshes: Mapping[int, Mesh],
-    device: torch.device | str,
-    predicting: PredictOptions,
-) -> Verifier:
-    symmetries = read_symmetries(models.folder) if isinstance(models, ModelFiles) else {}
-    store = ObjectStore(tuple(meshes), meshes.__getitem__, symmetries, default_cache_dir(), str(device))
-    options = replace(predicting.annotate, seed=predicting.seed)
-
-    def verifier(
-        seen: ObservedFrame, instance: Instance, T_cam_obj: Float[Tensor, "hypotheses 4 4"]
-    ) -> CertifiedPose | PoseEstimate:
-        model = store[instance.key.obj_id]
-        found = observations(
-            seen,
-            instance,
-            model,
-            options.mask_quality,
-            options.observation,
-            options.generator(instance),
-        )
-        if isinstance(found, PoseEstimate):
-            return found
-        T = T_cam_obj.to(model.device).float()
-        how = VerifyOptions(options.search, options.certificate, search_doubtful=predicting.search)
-        return verify(found, T, how)
-
-    return verifier

@@ -109,8 +109,8 @@ class Muon(Optimizer):
 def orthogonal(matrices: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch rows columns"]:
     """Each matrix with its singular vectors kept and its singular values brought near 1, 0.7 to 1.2.
 
-    Reference: Jordan et al. 2024, a Newton-Schulz iteration of fifth order, X <- (a + b A + c A^2) X with A = X X^T. All
-    factors are polynomials of the first A and commute: computed on the shorter side alone it costs a third.
+    Reference: Jordan et al. 2024, a Newton-Schulz iteration of fifth order, X <- (a + b A + c A^2) X with A = X X^T.
+    All factors are polynomials of the first A and commute: computed on the shorter side alone it costs a third.
     """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]

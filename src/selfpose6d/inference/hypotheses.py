@@ -1,0 +1,177 @@
+"""Poses of a batch of crops, on the device where the network is: predicted, rated or clustered, refined."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from selfpose6d.crops.batch import CropBatch
+from selfpose6d.geometry.se3 import inverse, transform_points
+from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_symmetric_pose
+from selfpose6d.inference.clustering import Alike, cluster_poses, distinct_poses
+from selfpose6d.inference.options import NETWORK_STEPS, PredictOptions
+from selfpose6d.network.confidence import Confidence
+from selfpose6d.network.interface import NetworkInput, PosePrediction, RatedPoses
+from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.objects.shapes import ObjectShapes
+from selfpose6d.resolver.icp import ResolverOptions, resolve
+
+
+class StageTimes(defaultdict[str, float]):
+    """Seconds by the name of a stage, added up."""
+
+    def __init__(self) -> None:
+        super().__init__(float)
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes to the stage's; waits for no device."""
+        start_s = time.perf_counter()
+        yield
+        self[stage] += time.perf_counter() - start_s
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """Poses of each instance, the best first; `path` holds what the best was after each step so far."""
+
+    T_cam_obj: Float[Tensor, "instances clusters 4 4"]
+    confidence: Float[Tensor, "instances clusters"]
+    """0 where an instance has fewer and the first is repeated."""
+    prediction: PosePrediction
+    path: tuple[tuple[str, Float[Tensor, "instances 4 4"]], ...] = ()
+
+    def moved(self, name: str, T_cam_obj: Float[Tensor, "instances some 4 4"]) -> "Hypotheses":
+        """The first poses replaced, the others as they were."""
+        T = torch.cat([T_cam_obj, self.T_cam_obj[:, T_cam_obj.shape[1] :]], 1)
+        return replace(self, T_cam_obj=T, path=(*self.path, (name, T[:, 0])))
+
+
+@dataclass(frozen=True)
+class HypothesisSource:
+    """A network, and what is known of its objects, that makes hypotheses of crops."""
+
+    network: PoseNetwork
+    options: PredictOptions
+    times_s: StageTimes
+    confidence: Confidence
+    """What the rating of a network that compares is worth."""
+    shapes: ObjectShapes | None = None
+    """Needed to refine, and by networks that compare."""
+    symmetries: Symmetries | None = None
+    """With these, poses that look alike are one."""
+
+    @property
+    def steps(self) -> int:
+        """Corrections by the network, as the options say."""
+        return self.options.network_steps(self.network.compares)
+
+    def estimate(self, batch: CropBatch, steps: int) -> Hypotheses:
+        """The estimator's poses: of pixels their clusters; of modes the best after up to `steps` corrections."""
+        inputs = batch.inputs(self.network.config)
+        with self.times_s.of("network"), torch.inference_mode(), self._half(batch):
+            prediction = self.network.estimator(inputs)
+        if self.network.compares:
+            return self._rated_modes(batch, inputs, prediction, steps)
+        with self.times_s.of("cluster"), torch.inference_mode():
+            clusters = cluster_poses(
+                prediction.T_crop_obj, prediction.confidence, *self._sizes(batch), self.options.hypotheses
+            )
+            return Hypotheses(batch.T_cam_crop[:, None] @ clusters.T, clusters.confidence, prediction)
+
+    def _rated_modes(
+        self, batch: CropBatch, inputs: NetworkInput, prediction: PosePrediction, steps: int
+    ) -> Hypotheses:
+        """Each mode where it is rated best on its way; a correction that is rated worse is not taken.
+
+        Beyond as many steps as it was trained with, only those that differ go on.
+        """
+        first = min(steps, NETWORK_STEPS)
+        found = self._corrected(batch, inputs, prediction, prediction.T_crop_obj, first)
+        poses = self._distinct(batch, found[-1])
+        if steps > first:
+            found += self._corrected(batch, inputs, prediction, poses.T, steps - first)[1:]
+            poses = self._distinct(batch, found[-1])
+        with self.times_s.of("cluster"), torch.inference_mode():
+            names = ("estimator", *(f"network-{step}" for step in range(1, steps + 1)))
+            T_best = (batch.T_cam_crop @ rated.T_best for rated in found)
+            path = tuple(zip(names, T_best, strict=True)) if steps else ()
+            probability = self.confidence.probability(poses.right_logit)
+            probability = torch.where(poses.score > -torch.inf, probability, 0.0)
+            return Hypotheses(batch.T_cam_crop[:, None] @ poses.T, probability, prediction, path)
+
+    def _corrected(
+        self,
+        batch: CropBatch,
+        inputs: NetworkInput,
+        prediction: PosePrediction,
+        T_crop_obj: Float[Tensor, "instances starts 4 4"],
+        steps: int,
+    ) -> list[RatedPoses]:
+        """Each start's best pose after 0 to `steps` corrections."""
+        assert self.shapes is not None
+        with self.times_s.of("refine"), torch.inference_mode(), self._half(batch):
+            refinement = self.network.refine(inputs, prediction, T_crop_obj, self.shapes.surfaces, steps)
+            return [refinement.best_until(step) for step in range(steps + 1)]
+
+    def _distinct(self, batch: CropBatch, poses: RatedPoses) -> RatedPoses:
+        with self.times_s.of("cluster"), torch.inference_mode():
+            return distinct_poses(poses, *self._sizes(batch), self.options.hypotheses, self._alike(batch))
+
+    def _alike(self, batch: CropBatch) -> Alike | None:
+        if self.symmetries is None or self.symmetries.trivial:
+            return None
+        assert self.shapes is not None
+        own, points_m = self.symmetries.of(batch.object_index), self.shapes.points_m[batch.object_index]
+        return lambda T, T_like: nearest_symmetric_pose(T, T_like, own, points_m)
+
+    def _sizes(self, batch: CropBatch) -> tuple[Float[Tensor, "instances 3"], Float[Tensor, "instances"]]:
+        """Centres and diameters of the instances' objects."""
+        estimator, index = self.network.estimator, batch.object_index
+        return estimator.centre_m[index], estimator.diameter_m[index]
+
+    def refine(self, batch: CropBatch, found: Hypotheses) -> Hypotheses:
+        """The refinement network's steps, then ICP, as the options say."""
+        if not (self.steps or self.options.icp_iterations):
+            return found
+        if not found.path:
+            found = replace(found, path=(("estimator", found.T_cam_obj[:, 0]),))
+        with self.times_s.of("refine"), torch.inference_mode():
+            for step, T in enumerate(self._network_steps(batch, found), start=1):
+                found = found.moved(f"network-{step}", T)
+            if self.options.icp_iterations:
+                found = found.moved("icp", self._icp(batch, found.T_cam_obj[:, :1]))
+        return found
+
+    def _network_steps(
+        self, batch: CropBatch, found: Hypotheses
+    ) -> Iterator[Float[Tensor, "instances clusters 4 4"]]:
+        """Poses after each step: of the best, or with verification of all, since any of them may win."""
+        if not self.steps or self.network.compares:
+            return
+        T = inverse(batch.T_cam_crop)[:, None] @ found.T_cam_obj[:, : None if self.options.verify else 1]
+        surfaces = self.shapes.surfaces if self.shapes else None
+        with self._half(batch):
+            inputs = batch.inputs(self.network.config)
+            refined = self.network.refine(inputs, found.prediction, T, surfaces, self.steps)
+        for step in range(1, refined.T_crop_obj.shape[2]):
+            yield batch.T_cam_crop[:, None] @ refined.T_crop_obj[:, :, step]
+
+    def _half(self, batch: CropBatch) -> torch.autocast:
+        return torch.autocast(batch.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)
+
+    def _icp(
+        self, batch: CropBatch, T_cam_obj: Float[Tensor, "instances poses 4 4"]
+    ) -> Float[Tensor, "instances poses 4 4"]:
+        assert self.shapes is not None
+        points_cam_m = transform_points(batch.T_cam_crop, batch.points_crop_m)
+        cloud = torch.arange(len(T_cam_obj), device=T_cam_obj.device).repeat_interleave(T_cam_obj.shape[1])
+        options = ResolverOptions(iterations=self.options.icp_iterations)
+        model = batch.object_index[cloud]
+        result = resolve(T_cam_obj.flatten(0, 1), points_cam_m, cloud, self.shapes.grid, model, options)
+        return result.T_cam_obj.unflatten(0, T_cam_obj.shape[:2])
