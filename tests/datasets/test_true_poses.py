@@ -90,6 +90,12 @@ def test_all_counts_everything_without_images_or_masks(root):
     assert len(counting(load_ground_truth(root))) == 6
 
 
+def test_annotated_ones_all_count_and_no_mask_is_read(root, monkeypatch):
+    write_image(root / "test/000002/mask_visib/000001_000000.png", np.zeros((48, 64), np.uint8))
+    monkeypatch.setattr("selfpose6d.datasets.ground_truth.read_labels", lambda path: pytest.fail(str(path)))
+    assert len(counting(load_ground_truth(root, targets="annotated"))) == 6
+
+
 def write_targets(root, rows):
     names = ("scene_id", "im_id", "obj_id", "inst_count")
     write_json(root / "test_targets_bop19.json", [dict(zip(names, row, strict=True)) for row in rows])
@@ -177,6 +183,7 @@ def test_ycb_poses_without_images(tmp_path):
     np.testing.assert_allclose(read[1].T_cam_obj[:3, 3], [0.4, 0.5, 0.6])
     write_image(folder / "000007-label.png", np.full((4, 4), 9, np.uint8))
     assert counting(load_ground_truth(tmp_path)) == [(1, 7, 9, 9)]
+    assert counting(load_ground_truth(tmp_path, targets="annotated")) == [(1, 7, 3, 3), (1, 7, 9, 9)]
     savemat(folder / "000007-meta.mat", {"cls_indexes": [[3]], "poses": poses})
     with pytest.raises(DataError, match=r"poses of shape \(3, 4, 2\), 1 objects"):
         load_ground_truth(tmp_path)

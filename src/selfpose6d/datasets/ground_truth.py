@@ -12,8 +12,9 @@ from selfpose6d.errors import DataError
 from selfpose6d.runs.predictions import MAX_ROTATION_DEFECT, rotation_defect
 from selfpose6d.types import InstanceKey
 
-Targets = Literal["all", "bop19"]
-"""Which instances count: all with a visible mask, or those of `test_targets_bop19.json`."""
+Targets = Literal["all", "bop19", "annotated"]
+"""Which instances count: all with a visible mask, those of `test_targets_bop19.json`, or every one, whose masks are then
+not read."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def iterate_ground_truth(
 
     `targets` says which count. `bop19`: those of `test_targets_bop19.json`; where an image has more instances
     of an object than it asks for, the most visible. `all`: those with a mask that is not empty, and those
-    without an image. None is `bop19` where the file exists and the split is a test split, else `all`.
+    without an image. `annotated`: every one, without a look at masks. None is `bop19` where the file exists and the
+    split is a test split, else `all`.
 
     Raises:
         UsageError: the layout has no true poses, there is no such split, or no target file.

@@ -27,7 +27,7 @@ def ground_truth_poses(dataset: Dataset, keys: Int[np.ndarray, "samples 4"]) -> 
     """
     from selfpose6d.datasets.true_poses import iterate_ground_truth
 
-    poses = iterate_ground_truth(dataset.root, dataset.split, dataset.selection, targets="all")
+    poses = iterate_ground_truth(dataset.root, dataset.split, dataset.selection, targets="annotated")
     return _weighted_poses(keys, {pose.key: (pose.T_cam_obj[None], 1.0) for pose in poses})
 
 

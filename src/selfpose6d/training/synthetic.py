@@ -95,7 +95,7 @@ def require_objects(synthetic: Dataset, wanted: Sequence[int], there: Sequence[i
 def _require_poses(root: Path, split: str) -> None:
     from selfpose6d.datasets.true_poses import iterate_ground_truth
 
-    if next(iterate_ground_truth(root, split, targets="all"), None) is None:
+    if next(iterate_ground_truth(root, split, targets="annotated"), None) is None:
         raise UsageError(f"split {split} has no instance with a pose")
 
 

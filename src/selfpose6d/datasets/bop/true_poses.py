@@ -53,7 +53,8 @@ def true_poses(
         UsageError: no such split, or `bop19` is asked for and there is no file.
         DataError: a file is missing or not BOP's.
     """
-    wanted = _read_targets(root) if resolve_targets(root, split, targets) == "bop19" else None
+    chosen = resolve_targets(root, split, targets)
+    wanted = _read_targets(root) if chosen == "bop19" else None
     scenes = {i: path for i, path in find_scenes(root, split).items() if selection.keeps_scene(i)}
     frame_ids = (FrameId(i, im_id) for i, path in scenes.items() for im_id in list_frames(path))
     scene_gt = FileCache(_read_scene_gt, max_items=0)
@@ -62,7 +63,10 @@ def true_poses(
         scene = scenes[frame_id.scene_id]
         entries = scene_gt.get(scene / "scene_gt.json").get(str(frame_id.im_id), ())
         poses = [_bop_pose(scene, split, frame_id, i, entry) for i, entry in enumerate(entries)]
-        yield _marked(poses, scene, wanted, lambda scene_id=frame_id.scene_id: fractions_of(scene_id))
+        if chosen == "annotated":
+            yield poses
+        else:
+            yield _marked(poses, scene, wanted, lambda scene_id=frame_id.scene_id: fractions_of(scene_id))
 
 
 def _read_scene_gt(path: Path) -> dict[str, Any]:

@@ -28,10 +28,12 @@ def true_poses(
     frames = YcbVideoFrames(root, split)
     frame_ids = (FrameId(i, im_id) for i, im_ids in frames.by_scene.items() for im_id in im_ids)
     for frame_id in selection.select(frame_ids):
-        yield list(_poses_of_frame(frames, frame_id, split))
+        yield list(_poses_of_frame(frames, frame_id, split, reads_masks=targets != "annotated"))
 
 
-def _poses_of_frame(frames: YcbVideoFrames, frame_id: FrameId, split: str) -> Iterator[GroundTruthPose]:
+def _poses_of_frame(
+    frames: YcbVideoFrames, frame_id: FrameId, split: str, reads_masks: bool
+) -> Iterator[GroundTruthPose]:
     path = frames.meta_path(frame_id)
     meta = read_meta(path, ("cls_indexes", "poses"))
     label = image_path(frames.label_image(frame_id))
@@ -41,6 +43,6 @@ def _poses_of_frame(frames: YcbVideoFrames, frame_id: FrameId, split: str) -> It
         raise data_error(path, f"poses of shape {poses.shape}, {len(obj_ids)} objects", "Restore the file.")
     for index, obj_id in enumerate(map(int, obj_ids)):
         T_cam_obj = np.concatenate([poses[:, :, index], [[0.0, 0.0, 0.0, 1.0]]])
-        counts = not label.is_file() or count_or_one(label, obj_id) > 0
+        counts = not reads_masks or not label.is_file() or count_or_one(label, obj_id) > 0
         key = InstanceKey(split, *frame_id, obj_id, obj_id)
         yield GroundTruthPose(key, require_rigid(T_cam_obj, f"{path}: object {obj_id}"), counts)
