@@ -7,7 +7,7 @@ from networks import OBJECTS, TINY, TINY_COORDINATES, build_both, random_input, 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.se3 import make_transform, transform_points
 from selfpose6d.geometry.so3 import random_rotations
-from selfpose6d.network.comparison import MAX_RESIDUAL, RESIDUAL_GAIN, PoseComparison, compare
+from selfpose6d.network.comparison import MAX_RESIDUAL, RESIDUAL_GAIN, PoseComparison, compare, corrected
 from selfpose6d.network.interface import Rating, Refinement
 from selfpose6d.network.pose_network import PoseNetwork, natural_starts
 
@@ -112,14 +112,14 @@ def test_light_changes_only_the_colours_as_they_are():
 
 
 def test_a_turn_leaves_the_centre_where_it_is_and_a_shift_counts_in_diameters():
-    refiner, T, index = built(), poses(), torch.tensor([0, 1])
-    centre = refiner.centre_m[index][:, None, None].expand(-1, 3, -1, -1)
-    turned = refiner.corrected(T, torch.tensor([0.0, 0.7, 0, 0, 0, 0, 0]).expand(2, 3, 7), index)
+    T, index = poses(), torch.tensor([0, 1])
+    centre = SURFACES.centre_m[index][:, None, None].expand(-1, 3, -1, -1)
+    turned = corrected(T, torch.tensor([0.0, 0.7, 0, 0, 0, 0, 0]).expand(2, 3, 7), SURFACES, index)
     assert torch.allclose(transform_points(turned, centre), transform_points(T, centre), atol=1e-6)
     assert not torch.allclose(turned, T)
-    shifted = refiner.corrected(T, torch.tensor([0.0, 0, 0, 0, 0, 0, 0.5]).expand(2, 3, 7), index)
+    shifted = corrected(T, torch.tensor([0.0, 0, 0, 0, 0, 0, 0.5]).expand(2, 3, 7), SURFACES, index)
     shift_m = shifted[..., :3, 3] - T[..., :3, 3]
-    assert torch.allclose(shift_m[..., 2], 0.5 * refiner.diameter_m[index][:, None].expand(-1, 3), atol=1e-6)
+    assert torch.allclose(shift_m[..., 2], 0.5 * SURFACES.diameter_m[index][:, None].expand(-1, 3), atol=1e-6)
     assert torch.allclose(shifted[..., :3, :3], T[..., :3, :3], atol=1e-6)
 
 

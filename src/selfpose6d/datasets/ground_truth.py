@@ -13,8 +13,8 @@ from selfpose6d.runs.predictions import MAX_ROTATION_DEFECT, rotation_defect
 from selfpose6d.types import InstanceKey
 
 Targets = Literal["all", "bop19", "annotated"]
-"""Which instances count: all with a visible mask, those of `test_targets_bop19.json`, or every one, whose masks are then
-not read."""
+"""Which instances count: all with a visible mask, those of `test_targets_bop19.json`, or every one, and no mask is
+read."""
 
 
 @dataclass(frozen=True)

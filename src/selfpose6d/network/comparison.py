@@ -26,7 +26,6 @@ from selfpose6d.network.initialise import initialise
 from selfpose6d.network.interface import (
     CropView,
     NetworkInput,
-    ObjectTable,
     Rating,
     Refinement,
     Surfaces,
@@ -44,10 +43,7 @@ MEASURED_CHANNELS, EXPECTED_CHANNELS = 22, 20
 class PoseComparison(nn.Module):
     """Rates poses and corrects them, several of each instance at once; corrections are nil at the start."""
 
-    diameter_m: Tensor
-    centre_m: Tensor
-
-    def __init__(self, config: CoordinatesConfig, objects: ObjectTable) -> None:
+    def __init__(self, config: CoordinatesConfig) -> None:
         super().__init__()
         self.points = config.compared_points
         channels = config.comparison_channels
@@ -57,8 +53,6 @@ class PoseComparison(nn.Module):
         self.correction, self.rating = (
             _branch(4 * channels[-1], config.refiner_channels, outputs) for outputs in (7, 2)
         )
-        self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
-        self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
         initialise(self)
         for branch in (self.correction, self.rating):
             for parameter in branch[-1].parameters():
@@ -99,7 +93,7 @@ class PoseComparison(nn.Module):
             if step < steps:
                 change = self.correction(pooled).float()
                 with torch.autocast(T.device.type, enabled=False):
-                    T = self.corrected(T, change, inputs.object_index)
+                    T = corrected(T, change, surfaces, inputs.object_index)
                 poses.append(T)
         return Refinement(torch.stack(poses, 2), Rating(*torch.stack(ratings, 2).unbind(-1)))
 
@@ -110,18 +104,19 @@ class PoseComparison(nn.Module):
         largest, expected_largest = measured.max(2).values, expected.max(2).values
         return torch.cat([measured.mean(2), largest, expected.mean(2), expected_largest], -1)
 
-    def corrected(
-        self,
-        T_crop_obj: Float[Tensor, "batch starts 4 4"],
-        change: Float[Tensor, "batch starts 7"],
-        object_index: Int[Tensor, "batch"],
-    ) -> Float[Tensor, "batch starts 4 4"]:
-        """Turned about the object's centre and shifted, both along the crop's axes; shifts are in diameters."""
-        identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=change.device)
-        R = quaternion_to_matrix(identity + change[..., :4]) @ T_crop_obj[..., :3, :3]
-        centre_m = self.centre_m[object_index][:, None]
-        shift_m = change[..., 4:] * self.diameter_m[object_index][:, None, None]
-        return rotation_taking(R, centre_m, transform_point(T_crop_obj, centre_m) + shift_m)
+
+def corrected(
+    T_crop_obj: Float[Tensor, "batch starts 4 4"],
+    change: Float[Tensor, "batch starts 7"],
+    surfaces: Surfaces,
+    object_index: Int[Tensor, "batch"],
+) -> Float[Tensor, "batch starts 4 4"]:
+    """Turned about the object's centre and shifted, both along the crop's axes; shifts are in diameters."""
+    identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=change.device)
+    R = quaternion_to_matrix(identity + change[..., :4]) @ T_crop_obj[..., :3, :3]
+    centre_m = surfaces.centre_m[object_index][:, None]
+    shift_m = change[..., 4:] * surfaces.diameter_m[object_index][:, None, None]
+    return rotation_taking(R, centre_m, transform_point(T_crop_obj, centre_m) + shift_m)
 
 
 class Comparison(NamedTuple):

@@ -47,10 +47,7 @@ class PoseNetwork(nn.Module):
         super().__init__()
         self.config, self.objects = config, objects
         if isinstance(config, CoordinatesConfig):
-            self.estimator, self.refiner = (
-                CoordinateEstimator(config, objects),
-                PoseComparison(config, objects),
-            )
+            self.estimator, self.refiner = CoordinateEstimator(config, objects), PoseComparison(config)
         else:
             assert isinstance(config, DenseFusionConfig)
             self.estimator, self.refiner = PoseEstimator(config, objects), PoseRefiner(config, objects)
