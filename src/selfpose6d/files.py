@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: a kill or a full disk leaves what was there."""
+"""Files that appear whole or not at all, made by one process at a time: a kill or a full disk leaves what was there."""
 
 import json
 import os
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from filelock import FileLock
 
 
 @contextmanager
@@ -32,6 +34,14 @@ def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
         brackets, lines = "[]", [json.dumps(value) for value in content]
     with replacing(path) as file:
         file.write("\n".join([brackets[0], ",\n".join(lines), brackets[1], ""]))
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Other processes that want to make the same folder wait until this one has; a killed one keeps none waiting."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        yield
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -55,6 +56,19 @@ def test_frames_are_decoded_once(root, cache):
     assert len(decoded) == 5
 
 
+def test_of_several_that_need_the_same_crops_one_decodes_and_the_others_wait(root, cache):
+    decoded = []
+    with ThreadPoolExecutor(3) as pool:
+        opened = [
+            pool.submit(open_crop_store, open_train(root), 32, cache, lambda: decoded.append(1))
+            for _ in range(3)
+        ]
+        stores = [one.result(timeout=60) for one in opened]
+    assert len(decoded) == 5
+    records = {store.read(np.arange(10)).tobytes() for store in stores}
+    assert len(records) == 1
+
+
 def test_a_changed_image_or_another_size_or_selection_is_decoded_anew(root, cache):
     first = open_crop_store(open_train(root), 32, cache)
     write_image(root / "train" / "000001" / "rgb" / "000002.png", colour_image(77)[:, ::-1] // 2)
@@ -83,7 +97,7 @@ def test_a_budget_that_is_too_small_is_an_error_and_leaves_nothing(root, tmp_pat
     cache = CacheOptions(tmp_path / "cache", budget_bytes=4 * record_dtype(32).itemsize)
     with pytest.raises(UsageError, match="Raise --cache-gb"):
         open_crop_store(open_train(root), 32, cache)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [path for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"] == []
 
 
 def test_the_longest_unused_crops_make_room(root, tmp_path):
@@ -92,7 +106,7 @@ def test_the_longest_unused_crops_make_room(root, tmp_path):
         open_crop_store(open_train(root, objects=(obj_id,)), 32, roomy)
         done = max((tmp_path / "cache").glob("*/done.json"), key=os.path.getmtime)
         os.utime(done, (index, index))
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(list((tmp_path / "cache").glob("*/done.json"))) == 2
     size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file())
     tight = CacheOptions(tmp_path / "cache", budget_bytes=int(1.3 * size))
     open_crop_store(open_train(root, scenes=(4,)), 32, tight)

@@ -20,6 +20,7 @@ from platformdirs import user_cache_path
 from selfpose6d.crops.crop import MARGIN, NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.files import one_at_a_time
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import read_skipped, skipped_row
 from selfpose6d.selection import FrameId
@@ -97,8 +98,9 @@ def open_crop_store(
         UsageError: the crops do not fit the budget, or there is not one usable instance.
     """
     folder = options.root / _content_key(dataset, crop_px)
-    if not (folder / _DONE).is_file():
-        _build(dataset, crop_px, folder, options, on_frame)
+    with one_at_a_time(folder):
+        if not (folder / _DONE).is_file():
+            _build(dataset, crop_px, folder, options, on_frame)
     os.utime(folder / _DONE)
     store = CropStore(folder, dataset.split, crop_px)
     if not len(store):

@@ -11,7 +11,7 @@ from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
-from selfpose6d.files import write_json
+from selfpose6d.files import one_at_a_time, write_json
 from selfpose6d.synthetic.generate import check_folder, prepare, render_all
 from selfpose6d.synthetic.options import FORMAT_VERSION, SynthOptions
 
@@ -47,12 +47,13 @@ def render_synthetic(
     options = _options(dataset, obj_ids, frames)
     folder = cache.folder or user_cache_path("selfpose6d")
     root = folder / "synthetic" / _content_key(dataset, obj_ids, options)
-    if not (root / _DONE).is_file():
-        say(
-            f"no --synthetic: rendering {frames} frames of the data set's models into {root}, about "
-            f"{INSTANCES_PER_OBJECT} instances of each of {len(obj_ids)} objects"
-        )
-        _render(root, options, say)
+    with one_at_a_time(root):
+        if not (root / _DONE).is_file():
+            say(
+                f"no --synthetic: rendering {frames} frames of the data set's models into {root}, about "
+                f"{INSTANCES_PER_OBJECT} instances of each of {len(obj_ids)} objects"
+            )
+            _render(root, options, say)
     return DataOptions(root, "train")
 
 
