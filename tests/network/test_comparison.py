@@ -7,13 +7,13 @@ from networks import OBJECTS, TINY, TINY_COORDINATES, build_both, random_input, 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.se3 import make_transform, transform_points
 from selfpose6d.geometry.so3 import random_rotations
-from selfpose6d.network.comparison import MAX_RESIDUAL, RESIDUAL_GAIN, PoseComparison, compare, corrected
+from selfpose6d.network.comparison import MAX_RESIDUAL, RESIDUAL_GAIN, Evidence, PoseComparison, corrected
 from selfpose6d.network.interface import Rating, Refinement
 from selfpose6d.network.pose_network import PoseNetwork, natural_starts
 
 SURFACES = surfaces(2)
 RESIDUAL, MESH_RGB, MESH_PATTERN, COLOURED = slice(3, 6), slice(12, 15), slice(18, 21), 21
-"""Where `compare` puts them among what is known of a measured point."""
+"""Where the comparison puts them among what is known of a measured point."""
 GAP, KNOWN, MASK, INSIDE = 15, 16, 17, 18
 """And of a point of the mesh."""
 
@@ -22,6 +22,10 @@ def poses(batch: int = 2, starts: int = 3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
     R = random_rotations(batch * starts, generator).unflatten(0, (batch, starts))
     return make_transform(R, 0.02 * torch.randn(batch, starts, 3, generator=generator))
+
+
+def compare(given, T_crop_obj, surfaces, points):
+    return Evidence.of(given, surfaces, points).under(T_crop_obj)
 
 
 def built() -> PoseComparison:

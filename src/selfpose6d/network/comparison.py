@@ -38,6 +38,8 @@ MAX_RESIDUAL = 0.2
 POSITION_GAIN = 2.0
 """Positions about the centre reach half a diameter."""
 MEASURED_CHANNELS, EXPECTED_CHANNELS = 22, 20
+Light = tuple[Float[Tensor, "batch poses 1 3"], Float[Tensor, "batch poses 1 1"]]
+"""Mean of some colours and their deviation about it."""
 
 
 class PoseComparison(nn.Module):
@@ -83,10 +85,11 @@ class PoseComparison(nn.Module):
                 "the network compares its poses with the objects' meshes: pass models (--models DIR)."
             )
         poses, ratings, T = [T_crop_obj], [], T_crop_obj
+        evidence = Evidence.of(inputs, surfaces, self.points)
         for step in range(steps + 1):
             T = T.detach()
             with torch.autocast(T.device.type, enabled=False):  # half precision is for layers
-                compared = compare(inputs, T, surfaces, self.points)
+                compared = evidence.under(T)
             with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
                 pooled = self.pooled(compared)
                 ratings.append(self.rating(pooled).float())
@@ -126,64 +129,99 @@ class Comparison(NamedTuple):
     expected: Float[Tensor, "batch poses points expected"]
 
 
-def compare(
-    inputs: NetworkInput, T_crop_obj: Float[Tensor, "batch poses 4 4"], surfaces: Surfaces, points: int
-) -> Comparison:
-    """Look up `points` of the measured points on the meshes, and as many of the meshes' points in the crops.
+class Evidence(NamedTuple):
+    """What of each instance is the same under every pose, looked up once: it has an axis of poses, of length 1.
 
-    All directions are along the crop frame's axes, lengths in diameters. Colours are given as they are and relative to
-    their mean and deviation over the measured points, so that light matters little; those of meshes without any are 0.
+    Lengths are in metres, directions along the crop frame's axes. Colours are kept as they are and relative to their
+    mean and deviation over the measured points, so that light matters little; those of meshes without any are 0.
     """
-    view, index = inputs.view, inputs.object_index
-    assert view is not None, "made by CropBatch.inputs where the configuration needs it"
-    grid, poses = surfaces.grid, T_crop_obj.shape[1]
-    R = T_crop_obj[..., :3, :3]
-    diameter_m = surfaces.diameter_m[index][:, None, None, None]
-    centre_m = transform_point(T_crop_obj, surfaces.centre_m[index][:, None])[:, :, None]
-    coloured = surfaces.coloured[index][:, None, None, None].to(R)
 
-    points_m = inputs.points_crop_m[:, None, :points].expand(-1, poses, -1, -1)
-    seen = torch.take_along_dim(inputs.rgb.flatten(2), inputs.pixel[:, None, :points], 2).mT[:, None]
-    points_obj_m = transform_points(inverse(T_crop_obj), points_m)
-    nearest = nearest_index(grid, index, points_obj_m.flatten(1, 2)).unflatten(1, (poses, -1))
-    model = index[:, None, None]
-    surface_m, normal, rgb = (
-        grid.points_m[model, nearest],
-        grid.normals[model, nearest],
-        surfaces.rgb[model, nearest],
-    )
-    residual = _enlarged((surface_m - points_obj_m) / diameter_m) @ R.mT
-    seen_light, mesh_light = _light(seen), _light(rgb)
-    measured = [
-        POSITION_GAIN * (points_m - centre_m) / diameter_m,
-        residual,
-        normal @ R.mT,
-        (2 * seen - 1).expand_as(points_m),
-        (2 * rgb - 1) * coloured,
-        relative_rgb(seen, *seen_light).expand_as(points_m),
-        relative_rgb(rgb, *mesh_light) * coloured,
-        coloured.expand_as(points_m)[..., :1],
-    ]
+    inputs: NetworkInput
+    view: CropView
+    surfaces: Surfaces
+    diameter_m: Float[Tensor, "batch 1 1 1"]
+    coloured: Float[Tensor, "batch 1 1 1"]
+    measured_m: Float[Tensor, "batch 1 points 3"]
+    seen: Float[Tensor, "batch 1 points 3"]
+    """Colours of the measured points, 0-1."""
+    seen_light: Light
+    expected_m: Float[Tensor, "batch 1 points 3"]
+    """Points of the mesh, with their normals and colours."""
+    normal: Float[Tensor, "batch 1 points 3"]
+    rgb: Float[Tensor, "batch 1 points 3"]
 
-    every = max(1, grid.points_m.shape[1] // points)
-    surface_m, normal, rgb = (
-        values[:, ::every][:, :points][index][:, None]
-        for values in (grid.points_m, grid.normals, surfaces.rgb)
-    )
-    points_m = transform_points(T_crop_obj, surface_m.expand(-1, poses, -1, -1))
-    pixel, found = _looked_up(view, points_m, diameter_m)
-    seen = torch.take_along_dim(inputs.rgb.flatten(2), pixel.flatten(1)[:, None], 2).mT.unflatten(
-        1, (poses, -1)
-    )
-    expected = [
-        POSITION_GAIN * (points_m - centre_m) / diameter_m,
-        normal @ R.mT,
-        (2 * seen - 1),
-        relative_rgb(seen, *seen_light),
-        relative_rgb(rgb, *mesh_light) * coloured,
-        found,
-    ]
-    return Comparison(torch.cat(measured, -1), torch.cat(expected, -1))
+    @classmethod
+    def of(cls, inputs: NetworkInput, surfaces: Surfaces, points: int) -> "Evidence":
+        """Of `points` of the measured points, and of as many of the meshes' points."""
+        index, grid = inputs.object_index, surfaces.grid
+        assert inputs.view is not None, "made by CropBatch.inputs where the configuration needs it"
+        seen = torch.take_along_dim(inputs.rgb.flatten(2), inputs.pixel[:, None, :points], 2).mT[:, None]
+        every = max(1, grid.points_m.shape[1] // points)
+        mesh = (
+            values[:, ::every][:, :points][index][:, None]
+            for values in (grid.points_m, grid.normals, surfaces.rgb)
+        )
+        return cls(
+            inputs,
+            inputs.view,
+            surfaces,
+            surfaces.diameter_m[index][:, None, None, None],
+            surfaces.coloured[index][:, None, None, None].to(seen),
+            inputs.points_crop_m[:, None, :points],
+            seen,
+            _light(seen),
+            *mesh,
+        )
+
+    def under(self, T_crop_obj: Float[Tensor, "batch poses 4 4"]) -> "Comparison":
+        """The measured points on the meshes where the poses put them, and the meshes' points in the crops."""
+        centre_m = self.surfaces.centre_m[self.inputs.object_index][:, None]
+        centre_m = transform_point(T_crop_obj, centre_m)[:, :, None]
+        measured, mesh_light = self._measured(T_crop_obj, centre_m)
+        return Comparison(measured, self._expected(T_crop_obj, centre_m, mesh_light))
+
+    def _measured(
+        self, T_crop_obj: Float[Tensor, "batch poses 4 4"], centre_m: Float[Tensor, "batch poses 1 3"]
+    ) -> tuple[Float[Tensor, "batch poses points measured"], Light]:
+        index, R, grid = self.inputs.object_index, T_crop_obj[..., :3, :3], self.surfaces.grid
+        points_m = self.measured_m.expand(-1, T_crop_obj.shape[1], -1, -1)
+        points_obj_m = transform_points(inverse(T_crop_obj), points_m)
+        nearest = nearest_index(grid, index, points_obj_m.flatten(1, 2)).unflatten(1, points_m.shape[1:3])
+        model = index[:, None, None]
+        rgb = self.surfaces.rgb[model, nearest]
+        mesh_light = _light(rgb)
+        measured = [
+            POSITION_GAIN * (points_m - centre_m) / self.diameter_m,
+            _enlarged((grid.points_m[model, nearest] - points_obj_m) / self.diameter_m) @ R.mT,
+            grid.normals[model, nearest] @ R.mT,
+            (2 * self.seen - 1).expand_as(points_m),
+            (2 * rgb - 1) * self.coloured,
+            relative_rgb(self.seen, *self.seen_light).expand_as(points_m),
+            relative_rgb(rgb, *mesh_light) * self.coloured,
+            self.coloured.expand_as(points_m)[..., :1],
+        ]
+        return torch.cat(measured, -1), mesh_light
+
+    def _expected(
+        self,
+        T_crop_obj: Float[Tensor, "batch poses 4 4"],
+        centre_m: Float[Tensor, "batch poses 1 3"],
+        mesh_light: Light,
+    ) -> Float[Tensor, "batch poses points expected"]:
+        poses = T_crop_obj.shape[1]
+        points_m = transform_points(T_crop_obj, self.expected_m.expand(-1, poses, -1, -1))
+        pixel, found = _looked_up(self.view, points_m, self.diameter_m)
+        seen = torch.take_along_dim(self.inputs.rgb.flatten(2), pixel.flatten(1)[:, None], 2).mT
+        seen = seen.unflatten(1, (poses, -1))
+        expected = [
+            POSITION_GAIN * (points_m - centre_m) / self.diameter_m,
+            self.normal @ T_crop_obj[..., :3, :3].mT,
+            2 * seen - 1,
+            relative_rgb(seen, *self.seen_light),
+            relative_rgb(self.rgb, *mesh_light) * self.coloured,
+            found,
+        ]
+        return torch.cat(expected, -1)
 
 
 def _looked_up(
@@ -220,9 +258,7 @@ def _enlarged(distance: Tensor) -> Tensor:
     return RESIDUAL_GAIN * distance.clamp(-MAX_RESIDUAL, MAX_RESIDUAL)
 
 
-def _light(
-    rgb: Float[Tensor, "batch poses points 3"],
-) -> tuple[Float[Tensor, "batch poses 1 3"], Float[Tensor, "batch poses 1 1"]]:
+def _light(rgb: Float[Tensor, "batch poses points 3"]) -> Light:
     """Mean colour and the deviation about it, of all channels."""
     deviation = rgb.std(2, keepdim=True).mean(-1, keepdim=True)
     return rgb.mean(2, keepdim=True), deviation
