@@ -12,6 +12,7 @@ from small_roots import CAM_K, cube, depth_image_mm, masks, write_bop, write_mod
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import CheckpointError, DataError, UsageError
 from selfpose6d.inference import verifier
+from selfpose6d.inference.hypotheses import HALF_FROM
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
 from selfpose6d.labeling.annotate import AnnotateOptions
@@ -60,6 +61,18 @@ def test_a_batch_gives_what_each_instance_gives_alone(network):
     together = predictor(rgb, depth_m, K, both, [1, 2])
     alone = predictor(rgb, depth_m, K, both[:1], [1])
     assert np.allclose(together[0].T_cam_obj, alone[0].T_cam_obj, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [HALF_FROM - 1, HALF_FROM])
+def test_half_precision_is_for_several_instances_at_once(network, count):
+    rgb, depth_m, both = image()
+    whole, half = (
+        Predictor(network, PredictOptions(bf16=bf16))(rgb, depth_m, K, both[:1] * count, [1] * count)
+        for bf16 in (False, True)
+    )
+    same = [np.array_equal(one.T_cam_obj, other.T_cam_obj) for one, other in zip(whole, half, strict=True)]
+    assert same == [count < HALF_FROM] * count
+    assert np.allclose(whole[0].T_cam_obj, half[0].T_cam_obj, atol=0.05)
 
 
 def test_the_pose_follows_the_object_through_the_image(network):

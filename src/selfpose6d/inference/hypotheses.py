@@ -21,6 +21,10 @@ from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.shapes import ObjectShapes
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
+HALF_FROM = 4
+"""Instances from which bf16 saves a CPU more than turning the weights into it costs: one alone takes the small coordinate
+network 22 ms in fp32 and 29 in bf16, of eight each 12 and 11 (docs/results.md)."""
+
 
 class StageTimes(defaultdict[str, float]):
     """Seconds by the name of a stage, added up."""
@@ -163,7 +167,9 @@ class HypothesisSource:
             yield batch.T_cam_crop[:, None] @ refined.T_crop_obj[:, :, step]
 
     def _half(self, batch: CropBatch) -> torch.autocast:
-        return torch.autocast(batch.pixel.device.type, torch.bfloat16, enabled=self.options.bf16)
+        device = batch.pixel.device.type
+        enough = device != "cpu" or len(batch.pixel) >= HALF_FROM
+        return torch.autocast(device, torch.bfloat16, enabled=self.options.bf16 and enough)
 
     def _icp(
         self, batch: CropBatch, T_cam_obj: Float[Tensor, "instances poses 4 4"]
