@@ -9,7 +9,7 @@ from networks import TINY_COORDINATES, build_both
 from torch import nn
 
 from selfpose6d.network.config import COORDINATES_SMALL
-from selfpose6d.training.optimiser import UPDATE_RMS, Muon, optimiser_of, orthogonal
+from selfpose6d.training.optimiser import UPDATE_RMS, Muon, optimiser_of, orthogonalised
 from selfpose6d.training.recipe import find_recipe
 
 RATE = 0.01
@@ -39,7 +39,7 @@ def layers():
 def test_all_singular_values_come_near_1_and_their_vectors_stay(shape):
     torch.manual_seed(1)
     matrices = torch.randn(shape) * 10.0 ** torch.arange(shape[0])[:, None, None]
-    found = orthogonal(matrices)
+    found = orthogonalised(matrices)
     left, _, right = torch.linalg.svd(matrices.double(), full_matrices=False)
     inner = left.mT @ found.double() @ right.mT
     values = inner.diagonal(dim1=1, dim2=2)
@@ -49,7 +49,7 @@ def test_all_singular_values_come_near_1_and_their_vectors_stay(shape):
 
 
 def test_a_gradient_of_zeros_moves_nothing():
-    assert (orthogonal(torch.zeros(2, 4, 5)) == 0).all()
+    assert (orthogonalised(torch.zeros(2, 4, 5)) == 0).all()
 
 
 def test_matrices_move_as_by_torchs_own_muon():
@@ -79,7 +79,7 @@ def test_a_convolution_moves_as_the_matrix_of_its_filters_does():
     before = convolution.weight.detach().clone()
     (moved,) = steps_of(Muon([convolution], RATE), [convolution.weight], (1,))
     (gradient,) = gradients([convolution.weight], 1)
-    wanted = orthogonal(gradient.flatten(1)[None])[0] * RATE * UPDATE_RMS * 288**0.5
+    wanted = orthogonalised(gradient.flatten(1)[None])[0] * RATE * UPDATE_RMS * 288**0.5
     torch.testing.assert_close((before - moved).flatten(1), wanted, rtol=1e-3, atol=1e-6)
     assert (before - moved).square().mean().sqrt() == pytest.approx(RATE * UPDATE_RMS, rel=0.3)
 

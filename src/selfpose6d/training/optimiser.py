@@ -75,7 +75,7 @@ class Muon(Optimizer):
         for weight in weights:
             of_shape[weight.shape[0], weight[0].numel()].append(weight)
         for shape, alike in of_shape.items():
-            motion = orthogonal(torch.stack([self._momentum(weight).flatten(1) for weight in alike]))
+            motion = orthogonalised(torch.stack([self._momentum(weight).flatten(1) for weight in alike]))
             # the singular values of `motion` are about 1: its mean square is 1 / the longer side
             scale = rate * UPDATE_RMS * max(shape) ** 0.5
             for weight, moved in zip(alike, motion, strict=True):
@@ -106,8 +106,8 @@ class Muon(Optimizer):
         )  # fmt: skip
 
 
-def orthogonal(matrices: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch rows columns"]:
-    """Each matrix with its singular vectors kept and its singular values brought near 1, 0.7 to 1.2.
+def orthogonalised(matrices: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch rows columns"]:
+    """Each matrix with its singular vectors kept and its singular values brought near 1: 0.7 to 1.2, tiny ones less.
 
     Reference: Jordan et al. 2024, a Newton-Schulz iteration of fifth order, X <- (a + b A + c A^2) X with A = X X^T.
     All factors are polynomials of the first A and commute: computed on the shorter side alone it costs a third.
