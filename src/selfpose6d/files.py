@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,8 +40,13 @@ def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Other processes that want to make the same folder wait until this one has; a killed one keeps none waiting."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        yield
+    lock = folder.with_name(f".{folder.name}.lock")
+    with FileLock(lock):
+        try:
+            yield
+        finally:  # who waits sees that the file is gone and locks a new one; Windows keeps it while it is open
+            with suppress(OSError):
+                lock.unlink()
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def test_a_budget_that_is_too_small_is_an_error_and_leaves_nothing(root, tmp_pat
     cache = CacheOptions(tmp_path / "cache", budget_bytes=4 * record_dtype(32).itemsize)
     with pytest.raises(UsageError, match="Raise --cache-gb"):
         open_crop_store(open_train(root), 32, cache)
-    assert [path for path in (tmp_path / "cache").iterdir() if path.suffix != ".lock"] == []
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_the_longest_unused_crops_make_room(root, tmp_path):
@@ -106,7 +106,7 @@ def test_the_longest_unused_crops_make_room(root, tmp_path):
         open_crop_store(open_train(root, objects=(obj_id,)), 32, roomy)
         done = max((tmp_path / "cache").glob("*/done.json"), key=os.path.getmtime)
         os.utime(done, (index, index))
-    assert len(list((tmp_path / "cache").glob("*/done.json"))) == 2
+    assert len(list((tmp_path / "cache").iterdir())) == 2
     size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file())
     tight = CacheOptions(tmp_path / "cache", budget_bytes=int(1.3 * size))
     open_crop_store(open_train(root, scenes=(4,)), 32, tight)
