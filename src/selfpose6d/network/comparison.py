@@ -143,7 +143,9 @@ class Evidence(NamedTuple):
     coloured: Float[Tensor, "batch 1 1 1"]
     measured_m: Float[Tensor, "batch 1 points 3"]
     seen: Float[Tensor, "batch 1 points 3"]
-    """Colours of the measured points, 0-1."""
+    """Colours of the measured points, -1 to 1."""
+    seen_pattern: Float[Tensor, "batch 1 points 3"]
+    """The same, relative to their light."""
     seen_light: Light
     expected_m: Float[Tensor, "batch 1 points 3"]
     """Points of the mesh, with their normals and colours."""
@@ -156,6 +158,7 @@ class Evidence(NamedTuple):
         index, grid = inputs.object_index, surfaces.grid
         assert inputs.view is not None, "made by CropBatch.inputs where the configuration needs it"
         seen = torch.take_along_dim(inputs.rgb.flatten(2), inputs.pixel[:, None, :points], 2).mT[:, None]
+        light = _light(seen)
         every = max(1, grid.points_m.shape[1] // points)
         mesh = (
             values[:, ::every][:, :points][index][:, None]
@@ -168,8 +171,9 @@ class Evidence(NamedTuple):
             surfaces.diameter_m[index][:, None, None, None],
             surfaces.coloured[index][:, None, None, None].to(seen),
             inputs.points_crop_m[:, None, :points],
-            seen,
-            _light(seen),
+            2 * seen - 1,
+            relative_rgb(seen, *light),
+            light,
             *mesh,
         )
 
@@ -194,9 +198,9 @@ class Evidence(NamedTuple):
             POSITION_GAIN * (points_m - centre_m) / self.diameter_m,
             _enlarged((grid.points_m[model, nearest] - points_obj_m) / self.diameter_m) @ R.mT,
             grid.normals[model, nearest] @ R.mT,
-            (2 * self.seen - 1).expand_as(points_m),
+            self.seen.expand_as(points_m),
             (2 * rgb - 1) * self.coloured,
-            relative_rgb(self.seen, *self.seen_light).expand_as(points_m),
+            self.seen_pattern.expand_as(points_m),
             relative_rgb(rgb, *mesh_light) * self.coloured,
             self.coloured.expand_as(points_m)[..., :1],
         ]
