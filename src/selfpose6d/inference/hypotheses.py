@@ -22,8 +22,8 @@ from selfpose6d.objects.shapes import ObjectShapes
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
 HALF_FROM = 4
-"""Instances from which bf16 saves a CPU more than turning the weights into it costs: one alone takes the small coordinate
-network 22 ms in fp32 and 29 in bf16, of eight each 12 and 11 (docs/results.md)."""
+"""Instances from which bf16 saves a CPU more than turning the weights into it costs: one alone takes the small
+coordinate network 22 ms in fp32 and 29 in bf16, of eight each 12 and 11 (docs/results.md)."""
 
 
 class StageTimes(defaultdict[str, float]):
