@@ -16,6 +16,10 @@ class DataError(SelfPose6DError):
     """A file of a data set is missing, unreadable or inconsistent."""
 
 
+class NoMasksError(DataError):
+    """A data set without masks: objects can be annotated in it after they were found."""
+
+
 class MeshError(SelfPose6DError):
     """A mesh file is missing, unreadable or has an implausible size."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import OmitArgPrefixes
 
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import DataError, NoMasksError, UsageError
 from selfpose6d.labeling.options import CertifyingOptions
 from selfpose6d.options import Unset
 
@@ -78,7 +78,10 @@ class Command:
                 "--proposals: --method icp has one start and compares nothing. Leave one of the two out."
             )
         device = resolve_device(self.device)
-        dataset = self.data.open("test")
+        try:
+            dataset = self.data.open("test")
+        except NoMasksError:
+            return self._find_instead()
         frame_labeler_inputs(
             self, dataset, device
         )  # what is wrong with them is said before the slow work begins
@@ -92,6 +95,21 @@ class Command:
         draw_overlays(run.files, dataset, self.overlays)
         print_summary(run.files)
         return 0
+
+    def _find_instead(self) -> int:
+        """Label a data set without masks: find the objects first.
+
+        Raises:
+            NoMasksError: the other options need masks.
+        """
+        from selfpose6d.cli.find import Command as Find
+        from selfpose6d.reporting.console import warn
+
+        if self.method == "icp" or self.refinement != "gauss-newton" or self.proposals or self.keep:
+            self.data.open("test")
+        warn(f"{self.data.dataset} has no masks: its objects are looked for first, as selfpose6d find does.")
+        options = self.certifying, self.workers, self.overlays, self.device, self.seed
+        return Find(self.data, self.out, "any", *options).run()
 
     def options(self) -> "AnnotateOptions":
         """How labels are made."""

@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 COMMANDS = {
     "synth": "render an unannotated RGB-D data set",
     "annotate": "label every instance automatically, with a certificate; no training, no labels",
+    "find": "find objects where there are no masks: masks, ids and certified poses",
     "train": "fit the pose network",
     "estimate": "run a trained model",
     "evaluate": "score predictions: ADD-S, ADD, ADD(-S), AUC, certified precision",
@@ -116,7 +117,7 @@ def _overview() -> str:
     lines = [
         "usage: selfpose6d COMMAND [options]",
         "",
-        "6D object pose from unannotated RGB-D: frames, masks and meshes in; certified poses out.",
+        "6D object pose from unannotated RGB-D: frames and meshes in; certified poses out.",
         "",
     ]
     lines += [f"  {name:<10} {what}" for name, what in COMMANDS.items()]

@@ -56,6 +56,22 @@ class MaskSource(ABC):
         return ""
 
 
+class NoMasks(MaskSource):
+    """Frames without instances, whatever masks the data set has: objects are to be found in them."""
+
+    def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
+        """None."""
+        return ()
+
+    def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+        """There is none to load."""
+        raise LookupError(f"{frame_id}: no instances, so no {entry}")
+
+    def inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
+        """None."""
+        return ()
+
+
 class LabelImageMasks(MaskSource):
     """Label images: the value of an instance is its object id, and the `inst_id` as well; 0 is background."""
 

@@ -32,24 +32,29 @@ class DataOptions:
     detections: Unset[Path] = None
     """BOP detections file whose masks are taken instead of the data set's; a row with a box only is a region."""
 
-    def open(self, default_split: str = "test", require_model_files: bool = True) -> "Dataset":
+    def open(
+        self, default_split: str = "test", require_model_files: bool = True, without_masks: bool = False
+    ) -> "Dataset":
         """Open it.
 
         Args:
             default_split: taken where neither the options nor the layout say one.
             require_model_files: refuse a data set without a single mesh.
+            without_masks: its frames have no instances, and no mask of it is read.
 
         Raises:
             UsageError: no such folder, an unknown layout, no such split, nothing selected, or no models.
-            DataError: no frames, no masks, or a file that all frames need is missing or broken.
+            NoMasksError: no masks, where they are not to be left out.
+            DataError: no frames, or a file that all frames need is missing or broken.
         """
         from selfpose6d.checks import require_existing
         from selfpose6d.datasets.detections import DetectionMasks
         from selfpose6d.datasets.layouts import detect_layout
+        from selfpose6d.datasets.masks import NoMasks
         from selfpose6d.datasets.model_files import require_models
 
         root = require_existing(self.dataset, "data set", "Correct the path.")
-        masks = None
+        masks = NoMasks() if without_masks else None
         if self.detections is not None:
             require_existing(self.detections, "detections file", "Correct --detections.")
             masks = DetectionMasks(self.detections)

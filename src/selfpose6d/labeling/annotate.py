@@ -132,7 +132,7 @@ def _annotate_instance(
         found = _by_icp(seen, instance, model, options)
     else:
         found = find_pose(seen, instance, model, options, proposed)
-    return replace(_label(instance, found), time_s=time.perf_counter() - start_s)
+    return replace(labeled(instance, found), time_s=time.perf_counter() - start_s)
 
 
 def find_pose(
@@ -177,7 +177,8 @@ def _by_icp(
     return pure_icp(model, cloud, options.direction, generator)
 
 
-def _label(instance: Instance, found: CertifiedPose | LabeledPose) -> LabeledPose:
+def labeled(instance: Instance, found: CertifiedPose | LabeledPose) -> LabeledPose:
+    """What came of an instance, as its label."""
     if isinstance(found, LabeledPose):
         return found
     return LabeledPose(

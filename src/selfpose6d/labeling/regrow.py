@@ -23,6 +23,11 @@ MAX_SIDE_PX = 192
 MIN_PART = 0.05
 """Connected parts smaller than this, of the largest, are coincidences of depth along an edge."""
 
+AROUND_PX = 15
+"""Of the window, looked at around a pixel of unknown depth."""
+CLOSED_PX = 5
+"""Gaps of what a pose shows that are this narrow are depth's, not an occluder's."""
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -33,6 +38,8 @@ class Explained:
     """Rendered there."""
     agrees: Bool[np.ndarray, "poses size size"]
     """Measured and rendered depth are the same surface."""
+    behind: Bool[np.ndarray, "poses size size"]
+    """The measured surface lies behind the rendered one: what is rendered there is not there."""
     unknown: Bool[np.ndarray, "size size"]
     """Depth was not measured."""
     mask: Bool[np.ndarray, "size size"]
@@ -45,6 +52,32 @@ class Explained:
     def prompt(self, mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "size size"]:
         """A mask of the whole image in this window."""
         return sample_box(mask.astype(np.uint8), self.window, len(self.unknown), smooth=False).astype(bool)
+
+    def shown(self) -> Bool[np.ndarray, "size size"]:
+        """The pixels that show the object at the first pose, whatever the mask: explained, or rendered where depth is
+        unknown and most of what is known around agrees.
+        """
+        agrees, behind = self.agrees[0], self.behind[0]
+        in_front = self.covered[0] & ~agrees & ~behind & ~self.unknown
+        around = [
+            cv2.blur(one.astype(np.float32), (AROUND_PX, AROUND_PX)) for one in (agrees, behind | in_front)
+        ]
+        shown = agrees | (self.covered[0] & self.unknown & (around[0] > around[1]))
+        closed = cv2.morphologyEx(
+            shown.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((CLOSED_PX, CLOSED_PX), np.uint8)
+        )
+        return closed.astype(bool) & self.covered[0]
+
+    def in_image(
+        self, mask: Bool[np.ndarray, "size size"], shape: tuple[int, int]
+    ) -> Bool[np.ndarray, "height width"]:
+        """A mask of this window in the whole image of `shape` (height, width)."""
+        step = self.window.side_px / len(mask)
+        first = 0.5 * step - 0.5
+        to_image = np.array([[step, 0, self.window.left_px + first], [0, step, self.window.top_px + first]])
+        return cv2.warpAffine(mask.astype(np.uint8), to_image, shape[::-1], flags=cv2.INTER_NEAREST).astype(
+            bool
+        )
 
     def regrown(self) -> Bool[np.ndarray, "size size"]:
         """The first pose's visible pixels and what any other explains of the mask, without holes and crumbs."""
@@ -70,25 +103,19 @@ def explain(observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"]) -> 
     covered = (raster.face_id >= 0).cpu().numpy()
     measured_m = sample_box(observation.depth_m, window, size_px, smooth=False)
     known = measured_m > 0
-    agrees = covered & known & (np.abs(measured_m - rendered_m) < observation.lengths.agree_m)
+    gap_m = measured_m - rendered_m
+    agrees = covered & known & (np.abs(gap_m) < observation.lengths.agree_m)
+    behind = covered & known & (gap_m >= observation.lengths.agree_m)
     mask = sample_box(observation.mask.astype(np.uint8), window, size_px, smooth=False).astype(bool)
     inside = sample_box(np.ones(observation.image_shape, np.uint8), window, size_px, smooth=False).astype(
         bool
     )
-    return Explained(window, covered & inside, agrees, ~known & inside, mask)
+    return Explained(window, covered & inside, agrees, behind, ~known & inside, mask)
 
 
 def regrow(observation: Observation, explained: Explained) -> Bool[np.ndarray, "height width"]:
     """The regrown mask in the whole image."""
-    grown = explained.regrown()
-    height, width = observation.image_shape
-    step = explained.window.side_px / grown.shape[0]
-    first = 0.5 * step - 0.5
-    to_image = np.array(
-        [[step, 0, explained.window.left_px + first], [0, step, explained.window.top_px + first]]
-    )
-    whole = cv2.warpAffine(grown.astype(np.uint8), to_image, (width, height), flags=cv2.INTER_NEAREST)
-    return whole.astype(bool)
+    return explained.in_image(explained.regrown(), observation.image_shape)
 
 
 def _window(observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"]) -> CropBox:

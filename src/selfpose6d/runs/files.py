@@ -32,10 +32,16 @@ class RunFiles:
     """The same poses with their evidence, and their whole keys."""
     skipped = _Inside("skipped.jsonl")
     """The instances without a pose, and why."""
+    detections = _Inside("detections.json")
+    """Masks of the objects that were found, in BOP's form."""
+    turned_away = _Inside("turned_away.jsonl")
+    """What was tried where objects were found, and why it is not among them."""
     annotations = _Inside("annotations")
     """Folder of the certified poses in BOP's form."""
     steps = _Inside("steps")
     """Folder of the poses after each step of refinement."""
+    masks = _Inside("masks")
+    """Folder of frames with the masks of what was found drawn in."""
     overlays = _Inside("overlays")
     """Folder of frames with their poses drawn in."""
     frame_names = _Inside("frames.json")
@@ -69,7 +75,14 @@ class RunFiles:
 
     def existing_outputs(self) -> list[str]:
         """Names of the result files that are there."""
-        outputs = (self.predictions, self.certificates, self.skipped, self.annotations, self.steps)
+        outputs = (
+            self.predictions,
+            self.certificates,
+            self.skipped,
+            self.detections,
+            self.annotations,
+            self.steps,
+        )
         return [path.name for path in outputs if path.exists()]
 
 

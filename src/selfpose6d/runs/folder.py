@@ -9,6 +9,7 @@ from pathlib import Path
 from selfpose6d.errors import UsageError
 from selfpose6d.files import replacing
 from selfpose6d.runs.config import RunConfig, differences, read_config, write_config
+from selfpose6d.runs.detections import write_detections
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.journal import Journal
 from selfpose6d.runs.outputs import write_annotations, write_outputs, write_steps
@@ -44,6 +45,10 @@ class RunFolder:
         `names` are the objects' by id, as `Dataset.object_names` has them, for the certificates.
         """
         write_outputs(self.files, self.journal, with_certificates, names)
+
+    def write_found(self) -> None:
+        """Write the masks of found objects, `detections.json`, and what was turned away beside them."""
+        write_detections(self.files, self.journal)
 
     def write_annotations(self) -> None:
         """Write the certified poses into `annotations/`."""

@@ -6,7 +6,7 @@ journalled again replaces its earlier record.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,25 @@ from selfpose6d.types import InstanceKey, PoseEstimate
 
 @dataclass(frozen=True)
 class JournalRecord:
-    """One frame's rows of `certificates.jsonl` and `skipped.jsonl`; `error` where it could not be read."""
+    """One frame's rows of `certificates.jsonl` and `skipped.jsonl`; `error` where it could not be read.
+
+    Where objects were found, not given: `detections` has the mask of each label, in their order, and `turned_away` what
+    was tried besides.
+    """
 
     frame_id: FrameId
     labels: tuple[dict[str, Any], ...] = ()
     skipped: tuple[dict[str, Any], ...] = ()
     time_s: float = 0.0
     error: str = ""
+    detections: tuple[dict[str, Any], ...] = ()
+    turned_away: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The journal's line as an object."""
         row = {"frame": self.frame_id, "labels": self.labels, "skipped": self.skipped, "time_s": self.time_s}
-        return row | ({"error": self.error} if self.error else {})
+        more = {"error": self.error, "detections": self.detections, "turned_away": self.turned_away}
+        return row | {name: value for name, value in more.items() if value}
 
 
 def finished_record(
@@ -90,15 +97,35 @@ class Journal:
         self._note(record.frame_id, offset, bool(record.error))
 
     def records(self) -> Iterator[JournalRecord]:
-        """The last record of every frame, sorted by frame, one in memory at a time."""
+        """The last record of every frame, sorted by frame, one in memory at a time.
+
+        Found objects, which are numbered within their frame while frames are worked on in any order, have their row in
+        `detections.json` as `inst_id`: rows are sorted by frame and object.
+        """
+        first = 0
         with self.path.open("rb") as file:
             for frame_id in sorted(self._offsets):
                 file.seek(self._offsets[frame_id])
-                yield _parse(file.readline(), self.path)
+                record = _numbered(_parse(file.readline(), self.path), first)
+                first += len(record.detections)
+                yield record
 
     def _note(self, frame_id: FrameId, offset: int, failed: bool) -> None:
         self._offsets[frame_id] = offset
         (self._failed.add if failed else self._failed.discard)(frame_id)
+
+
+def _numbered(record: JournalRecord, first: int) -> JournalRecord:
+    if not record.detections:
+        return record
+    rows = zip(record.labels, record.detections, strict=True)
+    ordered = sorted(rows, key=lambda row: (row[0]["obj_id"], row[0]["inst_id"]))
+    labels, found = zip(*ordered, strict=True)
+    return replace(
+        record,
+        labels=tuple(label | {"inst_id": first + k} for k, label in enumerate(labels)),
+        detections=tuple(mask | {"inst_id": first + k} for k, mask in enumerate(found)),
+    )
 
 
 def _parse(line: bytes, path: Path) -> JournalRecord:
@@ -106,7 +133,13 @@ def _parse(line: bytes, path: Path) -> JournalRecord:
         row = json.loads(line)
         frame_id = FrameId(*map(int, row["frame"]))
         return JournalRecord(
-            frame_id, tuple(row["labels"]), tuple(row["skipped"]), float(row["time_s"]), row.get("error", "")
+            frame_id,
+            tuple(row["labels"]),
+            tuple(row["skipped"]),
+            float(row["time_s"]),
+            row.get("error", ""),
+            tuple(row.get("detections", ())),
+            tuple(row.get("turned_away", ())),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(

@@ -16,7 +16,8 @@ from selfpose6d.viz.palette import AXES_RGB, AXIS_LENGTH_RATIO, STATUS_RGB, TEXT
 FONT, FONT_SCALE, TEXT_PADDING_PX = cv2.FONT_HERSHEY_SIMPLEX, 0.42, 3
 # binary digits after the point of the coordinates that OpenCV draws between pixels
 SUBPIXEL_BITS = 4
-_Box = tuple[int, int, int, int]
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom of a label, pixels."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ def draw_overlay(
         draw_outline(image, mask, STATUS_RGB[pose.status])
     for pose in poses:
         draw_axes(image, K, meshes, pose)
-    taken: list[_Box] = []
+    taken: list[Box] = []
     for pose, mask in zip(poses, masks, strict=True):
         if mask.any() and pose.label:
-            taken.append(_draw_label(image, mask, pose.label, STATUS_RGB[pose.status], taken))
+            taken.append(draw_label(image, mask, pose.label, STATUS_RGB[pose.status], taken))
     return image
 
 
@@ -111,7 +112,13 @@ def draw_text(
     cv2.putText(image, text, at, FONT, FONT_SCALE, TEXT_RGB, 1, cv2.LINE_AA)
 
 
-def _draw_label(image: np.ndarray, mask: np.ndarray, text: str, rgb: Colour, taken: Sequence[_Box]) -> _Box:
+def draw_label(
+    image: UInt8[np.ndarray, "height width 3"],
+    mask: Bool[np.ndarray, "height width"],
+    text: str,
+    rgb: Colour,
+    taken: Sequence[Box],
+) -> Box:
     """Write above the outline, lower where another label stands; gives the box: left, top, right, bottom."""
     (text_width, text_height), baseline = cv2.getTextSize(text, FONT, FONT_SCALE, 1)
     width, height = text_width + 2 * TEXT_PADDING_PX + 2, text_height + baseline + TEXT_PADDING_PX + 1

@@ -29,7 +29,7 @@ from selfpose6d.datasets.images import data_error, intrinsics_of, metres_per_dep
 from selfpose6d.datasets.inputs import FrameInput
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import DataError, NoMasksError, UsageError
 from selfpose6d.selection import FrameId, Selection
 
 
@@ -45,7 +45,7 @@ class BopDataset(Dataset):
 
         Raises:
             UsageError: no such split.
-            DataError: no masks.
+            NoMasksError: no masks.
         """
         self.scenes = find_scenes(root, split)
         masks = BopMasks(require_masks(self.scenes)) if masks is None else masks
@@ -140,12 +140,12 @@ def require_masks(scenes: dict[int, Path]) -> dict[int, Path]:
     """Return `scenes` when at least one has masks that `scene_gt.json` names.
 
     Raises:
-        DataError: no scene has them.
+        NoMasksError: no scene has them.
     """
     if any((s / "mask_visib").is_dir() and (s / "scene_gt.json").is_file() for s in scenes.values()):
         return scenes
     first = next(iter(scenes.values()))
-    raise DataError(
+    raise NoMasksError(
         f"no masks: looked for mask_visib/ and scene_gt.json (its obj_id) in {len(scenes)} scene folders, "
-        f"found {describe_folder(first)} in {first}. Pass --detections FILE."
+        f"found {describe_folder(first)} in {first}. Pass --detections FILE, or use selfpose6d find."
     )

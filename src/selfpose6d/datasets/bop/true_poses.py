@@ -11,16 +11,14 @@ from typing import Any, TypeVar
 
 from selfpose6d.datasets.bop.dataset import find_scenes
 from selfpose6d.datasets.bop.scene import list_frames, mask_path, rgb_path
+from selfpose6d.datasets.bop.targets import TargetCounts, read_target_counts, targets_path
 from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, require_rigid
 from selfpose6d.datasets.images import data_error
-from selfpose6d.errors import UsageError
 from selfpose6d.runs.predictions import transform_of
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
 
-TargetCounts = dict[tuple[int, int, int], int]
-"""How many instances count, by (scene, image, object)."""
 Place = tuple[int, int, int]
 """Scene, image, index in the file."""
 Value = TypeVar("Value")
@@ -28,20 +26,8 @@ Value = TypeVar("Value")
 
 def resolve_targets(root: Path, split: str, targets: Targets | None) -> Targets:
     """Which instances count: where it is left open, `bop19` for a test split where its file exists."""
-    has_file = (root / "test_targets_bop19.json").is_file()
+    has_file = targets_path(root).is_file()
     return targets or ("bop19" if has_file and split.startswith("test") else "all")
-
-
-def _read_targets(root: Path) -> TargetCounts:
-    path = root / "test_targets_bop19.json"
-    if not path.is_file():
-        raise UsageError(f"--targets bop19 needs {path}, which does not exist. Use --targets all.")
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return {(int(r["scene_id"]), int(r["im_id"]), int(r["obj_id"])): int(r["inst_count"]) for r in rows}
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"not BOP's target list ({error!r})"
-        raise data_error(path, reason, "Restore it, or use --targets all.") from None
 
 
 def true_poses(
@@ -54,7 +40,7 @@ def true_poses(
         DataError: a file is missing or not BOP's.
     """
     chosen = resolve_targets(root, split, targets)
-    wanted = _read_targets(root) if chosen == "bop19" else None
+    wanted = read_target_counts(root) if chosen == "bop19" else None
     scenes = {i: path for i, path in find_scenes(root, split).items() if selection.keeps_scene(i)}
     frame_ids = (FrameId(i, im_id) for i, path in scenes.items() for im_id in list_frames(path))
     scene_gt = FileCache(_read_scene_gt, max_items=0)

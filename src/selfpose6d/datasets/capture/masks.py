@@ -12,7 +12,7 @@ from selfpose6d.datasets.images import find_image, list_images, read_mask
 from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input
 from selfpose6d.datasets.masks import LabelImageMasks, MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
-from selfpose6d.errors import DataError
+from selfpose6d.errors import DataError, NoMasksError
 from selfpose6d.selection import FrameId
 
 
@@ -20,16 +20,17 @@ def find_masks(folder: Path, stems: Mapping[int, str], models: ModelFiles) -> Ma
     """The mask source that fits the folder; `stems` are the frames' file names without suffix by `im_id`.
 
     Raises:
-        DataError: there are no masks, or a folder names no object.
+        NoMasksError: there are no masks.
+        DataError: a folder names no object.
     """
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if folders:
         return ObjectFolderMasks(_object_ids(folders, models), stems)
     if any(True for _ in list_images(folder)):
         return LabelImageMasks(partial(_label_image, folder, stems))
-    raise DataError(
+    raise NoMasksError(
         f"no masks: looked for {folder}/<obj_id or name>/<frame>.png and label images {folder}/<frame>.png, "
-        f"found {describe_folder(folder)}. Add masks, or pass --detections FILE."
+        f"found {describe_folder(folder)}. Add masks, pass --detections FILE, or use selfpose6d find."
     )
 
 

@@ -1,0 +1,146 @@
+"""`selfpose6d find DATASET --out RUN`: objects, masks and certified poses from frames and meshes alone, resumable."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tyro.conf import OmitArgPrefixes
+
+from selfpose6d.cli.annotate import FRAMES_WORTH_PROCESSES, object_store
+from selfpose6d.datasets.options import DataOptions
+from selfpose6d.errors import UsageError
+from selfpose6d.labeling.options import CertifyingOptions
+
+if TYPE_CHECKING:
+    from selfpose6d.datasets.dataset import Dataset
+    from selfpose6d.finding.finder import FindOptions
+    from selfpose6d.finding.frame_finder import FrameCounts
+    from selfpose6d.objects.store import ObjectStore
+    from selfpose6d.runs.folder import RunFolder
+    from selfpose6d.runs.journal import JournalRecord
+    from selfpose6d.selection import FrameId
+
+
+@dataclass(frozen=True)
+class Command:
+    """Find objects in frames without masks, label them with certified poses; no training, no labels, no masks.
+
+    Writes detections.json (masks, BOP), turned_away.jsonl (what was tried, and why it is not among them) and what
+    annotate writes. The same command again continues a run that was stopped. --objects says what may be there (default: every
+    mesh); it does not narrow what evaluate scores.
+    """
+
+    data: OmitArgPrefixes[DataOptions]
+    out: Path
+    """The run's folder."""
+    counts: Literal["any", "known"] = "any"
+    """any: a frame may show none of an object, or several. known: as many of each as test_targets_bop19.json says of the
+    frame, or each of --objects once where there is no such file."""
+    certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
+    workers: int = 0
+    """Processes; 0: one a core, as memory allows."""
+    overlays: int = 24
+    """How many frames to draw into overlays/ (poses) and masks/, spread evenly; 0 for none."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where tensors live; auto takes cuda if there is one."""
+    seed: int = 0
+    """Seed of the random point samples."""
+
+    def run(self) -> int:
+        """Work on the frames that the run's journal does not hold yet, then write the result files."""
+        from selfpose6d.backend import resolve_device
+        from selfpose6d.reporting.found import draw_found
+        from selfpose6d.reporting.overlays import draw_overlays
+        from selfpose6d.reporting.run_summary import print_summary
+
+        if self.workers < 0:
+            raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
+        if self.data.detections is not None:
+            raise UsageError(
+                "--detections: find looks for the objects itself. Use selfpose6d annotate --detections FILE."
+            )
+        device = resolve_device(self.device)
+        dataset = self.open_data()
+        self.frame_counts(dataset)  # what is wrong with it is said before the slow work begins
+        models = object_store(dataset, device)
+        run = self._open_run(dataset)
+        self._find_in_frames(dataset, run, models, device)
+        names = dataset.object_names()
+        run.finalise(names=names)
+        run.write_found()
+        run.write_annotations()
+        run.write_frame_names(dataset.frame_names())
+        draw_overlays(run.files, dataset, self.overlays)
+        draw_found(run.files, dataset, self.overlays)
+        print_summary(run.files)
+        return 0
+
+    def open_data(self) -> "Dataset":
+        """The data set; none of its masks is read."""
+        return self.data.open("test", without_masks=True)
+
+    def frame_counts(self, dataset: "Dataset") -> "FrameCounts":
+        """What may be in each frame.
+
+        Raises:
+            DataError: the list of targets is broken.
+        """
+        from selfpose6d.datasets.bop.targets import read_target_counts, targets_path
+        from selfpose6d.finding.frame_finder import FrameCounts
+
+        known, targets = self.counts == "known", None
+        if known and dataset.layout == "bop" and targets_path(dataset.root).is_file():
+            targets = read_target_counts(dataset.root)
+        return FrameCounts(dataset.object_ids, known, targets)
+
+    def options(self) -> "FindOptions":
+        """How objects are found and certified."""
+        from selfpose6d.finding.finder import FindOptions
+        from selfpose6d.labeling.annotate import AnnotateOptions
+
+        return FindOptions(self.certifying.applied(AnnotateOptions(seed=self.seed)))
+
+    def resolved(self, dataset: "Dataset") -> dict[str, Any]:
+        """Every option that changes what is found, for the run's configuration."""
+        from selfpose6d.labeling.settings import resolved_options
+
+        objects = list(dataset.object_ids)
+        return resolved_options(self.options().annotate) | {"counts": self.counts, "objects": objects}
+
+    def _open_run(self, dataset: "Dataset") -> "RunFolder":
+        from selfpose6d.runs.config import RunContext, new_config
+        from selfpose6d.runs.folder import RunFolder
+
+        # what may be there is an option of this command; what is scored is every object
+        data = self.data.config(dataset)
+        data = replace(data, selection=replace(data.selection, objects=()))
+        context = RunContext(dataset.root.resolve(), self.device)
+        return RunFolder.open(self.out, new_config("find", data, self.resolved(dataset), context))
+
+    def _find_in_frames(
+        self, dataset: "Dataset", run: "RunFolder", models: "ObjectStore", device: str
+    ) -> None:
+        from selfpose6d.processes import default_workers, map_in_processes
+        from selfpose6d.reporting.console import keep_records
+
+        left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
+        make = partial(frame_finder, self, device)
+        workers = self.workers
+        if not workers:
+            workers = default_workers(device) if len(left) >= FRAMES_WORTH_PROCESSES // 2 else 1
+        records = map(make(models), left) if workers == 1 else map_in_processes(make, left, workers)
+        keep_records(run, records, len(left), "find")
+
+
+def frame_finder(
+    command: Command, device: str, models: "ObjectStore | None" = None
+) -> "Callable[[FrameId], JournalRecord]":
+    """What finds objects in one frame of the command's data set; made anew in every process."""
+    from selfpose6d.finding.finder import Finder
+    from selfpose6d.finding.frame_finder import FrameFinder
+
+    dataset = command.open_data()
+    finder = Finder(models or object_store(dataset, device), command.options())
+    return FrameFinder(dataset, finder, command.frame_counts(dataset))

@@ -1,0 +1,268 @@
+"""Objects of a frame without masks: `Finder(models)(frame, counts)`.
+
+frame -> scene (surface, planes, colours) -> pieces -> sorted by size and colour -> glances -> search and certify
+-> what is explained is taken away -> again, until nothing new is certified.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+
+from selfpose6d.errors import UsageError
+from selfpose6d.finding.consistency import MAX_INSIDE, MAX_THROUGH_PLANE, inside_of, through_support
+from selfpose6d.finding.glance import Glance, glance
+from selfpose6d.finding.looks import Looks
+from selfpose6d.finding.proposals import Proposal, cut_surface, unite
+from selfpose6d.finding.scene import Scene
+from selfpose6d.finding.sorting import Pair, sort_pairs
+from selfpose6d.labeling.annotate import AnnotateOptions, find_pose, labeled
+from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.types import Frame, Instance, InstanceKey, LabeledPose
+
+MAX_ROUNDS = 4
+"""Of explaining and taking away; most frames take two."""
+GLANCES = 6
+"""Pieces that are glanced at for each object and round, and objects for each piece."""
+OBJECT_FAILS, PIECE_FAILS, FRAME_FAILS = 3, 2, 10
+"""Searches in a round that lead to nothing certified, for each object, at each place and in all: each costs half a
+second, and pairs come by falling rank."""
+OBJECT_GAP, PIECE_GAP = 0.5, 0.4
+"""Behind the object's best glance, and the piece's, within which a piece is searched for an object."""
+LEAST_RANK = {False: 0.9, True: 0.2}
+"""Of a glance that is worth a search, where nobody says that the object is there, and where somebody does: of those
+that are right, 5 % have less than 1.0 and 1 % less than 0.3 (docs/results.md)."""
+SHARED = 0.3
+"""Of a piece, or of an object's visible pixels, that another object may have taken already."""
+WORTH_LISTING = 0.1
+"""Least confidence of an uncertified pose that is reported where nobody says that the object is there."""
+
+Counts = Mapping[int, int | None]
+"""Of each object that may be there how many there are; None where that is unknown."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An object searched for on a piece of the surface, and what came of it."""
+
+    pose: LabeledPose
+    proposal: Proposal
+    visible: Bool[np.ndarray, "height width"]
+    """The pixels of the image that show the object at this pose; none without a pose."""
+    on_grid: Bool[np.ndarray, "rows columns"]
+    """The same on the surface's grid, where depth is known."""
+    turned_away: str = ""
+    """Why it is not among what was found, although it has a pose."""
+
+    @property
+    def obj_id(self) -> int:
+        """The object."""
+        return self.pose.key.obj_id
+
+    @property
+    def certified(self) -> bool:
+        """Whether its certificate passes."""
+        return self.pose.certificate.status == "certified"
+
+    def without(self, reason: str) -> "Attempt":
+        """Turned away, because."""
+        return replace(self, turned_away=reason)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a frame holds: the found objects, certified ones first, and all that was tried and turned away."""
+
+    found: list[Attempt]
+    turned_away: list[Attempt]
+    proposals: list[Proposal]
+    """Every piece that was looked at, of every round."""
+    scene: Scene
+
+
+@dataclass(frozen=True)
+class FindOptions:
+    """How objects are found."""
+
+    annotate: AnnotateOptions = field(default_factory=AnnotateOptions)
+    """How the chosen pieces are searched and certified; `attempts` do not count: what one search misses is tried on
+    another piece."""
+
+
+class Finder:
+    """Finds objects in one frame after the other; what is constant about the objects is made once."""
+
+    def __init__(self, models: Mapping[int, ObjectModel], options: FindOptions | None = None) -> None:
+        self.models = models
+        self.options = options or FindOptions()
+        self._looks: dict[int, Looks] = {}
+
+    def looks(self, obj_id: int) -> Looks:
+        """What the object looks like from anywhere."""
+        if obj_id not in self._looks:
+            self._looks[obj_id] = Looks.of(self.models[obj_id])
+        return self._looks[obj_id]
+
+    def __call__(self, frame: Frame, counts: Counts) -> Finding:
+        """Find objects; instances of the frame are not looked at.
+
+        Raises:
+            UsageError: no object may be there, or one has no model.
+        """
+        missing = [obj_id for obj_id in counts if obj_id not in self.models]
+        if missing or not counts:
+            names = " ".join(map(str, missing)) or "none is named"
+            raise UsageError(f"no model of the objects to find: {names}. Choose among the models.")
+        return _FrameSearch(self, frame, counts).run()
+
+
+class _FrameSearch:
+    """One frame's state: what is explained, and what was looked at."""
+
+    def __init__(self, finder: Finder, frame: Frame, counts: Counts) -> None:
+        self.models, self.options = finder.models, replace(finder.options.annotate, attempts=1)
+        self.counts, self.frame = counts, replace(frame, instances=(), skipped=())
+        self.looks = {obj_id: finder.looks(obj_id) for obj_id in counts}
+        self.largest_m = max(look.diameter_m for look in self.looks.values())
+        self.scene = Scene.of(self.frame, self.largest_m, self.options.depth_noise_m)
+        self.taken = np.zeros(self.scene.surface.known.shape, bool)
+        self.accepted: list[Attempt] = []
+        self.attempts: dict[tuple[int, bytes], Attempt] = {}
+        self.turned_away: dict[tuple[int, bytes], str] = {}
+        self.glances: dict[tuple[int, bytes], Glance | None] = {}
+        self.proposals: list[Proposal] = []
+
+    def run(self) -> Finding:
+        """Rounds until nothing new is certified, then the best of the rest."""
+        for _ in range(MAX_ROUNDS):
+            if not self._round():
+                break
+        found = [*self.accepted, *self._uncertified()]
+        chosen = {id(one) for one in found}
+        rest = [
+            one.without(self.turned_away.get(key, one.pose.reason or one.pose.certificate.reason))
+            for key, one in self.attempts.items()
+            if id(one) not in chosen
+        ]
+        return Finding(found, rest, self.proposals, self.scene)
+
+    def _round(self) -> bool:
+        """Look at every piece of what is not explained yet; whether anything new was certified."""
+        looks = {obj_id: look for obj_id, look in self.looks.items() if self._may_be_more(obj_id)}
+        scene = self.scene
+        pieces = cut_surface(scene.surface, scene.on_plane, self.taken, self.largest_m)
+        self.proposals = unite(self.proposals + pieces)
+        before, failed, failed_at = len(self.accepted), Counter[int](), np.zeros(self.taken.shape, int)
+        for pair, _ in self._worth_searching(sort_pairs(pieces, looks, scene)):
+            obj_id, piece = pair.obj_id, pair.proposal.mask
+            tried_enough = failed[obj_id] >= OBJECT_FAILS or np.median(failed_at[piece]) >= PIECE_FAILS
+            if tried_enough or not self._may_be_more(obj_id):
+                continue
+            if (piece & self.taken).sum() > SHARED * piece.sum():
+                continue
+            attempt = self._attempt(pair)
+            if attempt.certified and not self._impossible(attempt):
+                self.accepted.append(attempt)
+                self.taken |= attempt.on_grid
+                continue
+            failed[obj_id] += 1
+            failed_at[piece] += 1
+            if failed.total() >= FRAME_FAILS:
+                break
+        return len(self.accepted) > before
+
+    def _may_be_more(self, obj_id: int) -> bool:
+        count = self.counts[obj_id]
+        return count is None or sum(one.obj_id == obj_id for one in self.accepted) < count
+
+    def _worth_searching(self, pairs: list[Pair]) -> Iterator[tuple[Pair, Glance]]:
+        """Pairs whose glance is about as good as the best of the object and the best of the piece, by falling rank."""
+        of_object, of_piece, looked = Counter[int](), Counter[int](), []
+        for pair in pairs:
+            piece = id(pair.proposal)
+            if of_object[pair.obj_id] < GLANCES and of_piece[piece] < GLANCES:
+                of_object[pair.obj_id] += 1
+                of_piece[piece] += 1
+                if (look := self._glance(pair)) is not None:
+                    looked.append((pair, look))
+        best: dict[int, float] = defaultdict(lambda: -np.inf)
+        for pair, look in looked:
+            for group in (-pair.obj_id, id(pair.proposal)):
+                best[group] = max(best[group], look.rank)
+        for pair, look in sorted(looked, key=lambda one: -one[1].rank):
+            floor = LEAST_RANK[self.counts[pair.obj_id] is not None]
+            if look.rank > max(best[-pair.obj_id] - OBJECT_GAP, best[id(pair.proposal)] - PIECE_GAP, floor):
+                yield pair, look
+
+    def _glance(self, pair: Pair) -> Glance | None:
+        key = pair.key
+        if key not in self.glances:
+            generator = np.random.default_rng([self.options.seed, pair.obj_id])
+            mask, model = self.scene.mask_of(pair.proposal.mask), self.models[pair.obj_id]
+            self.glances[key] = glance(self.scene.seen, mask, model, generator)
+        return self.glances[key]
+
+    def _attempt(self, pair: Pair) -> Attempt:
+        if pair.key not in self.attempts:
+            self.attempts[pair.key] = self._search(pair)
+        return self.attempts[pair.key]
+
+    def _search(self, pair: Pair) -> Attempt:
+        """Search and certify as the annotator does, the piece as mask."""
+        frame, look = self.frame, self.glances[pair.key]
+        assert look is not None, "glanced at before"
+        key = InstanceKey(frame.split, frame.scene_id, frame.im_id, pair.obj_id, len(self.attempts))
+        instance = Instance(key, self.scene.mask_of(pair.proposal.mask))
+        start_s = time.perf_counter()
+        found = find_pose(self.scene.seen, instance, self.models[pair.obj_id], self.options)
+        pose = replace(labeled(instance, found), time_s=time.perf_counter() - start_s)
+        visible = np.zeros(instance.mask.shape, bool)
+        if pose.valid:
+            visible = look.shown_at(torch.from_numpy(pose.T_cam_obj).float())
+        surface = self.scene.surface
+        return Attempt(pose, pair.proposal, visible, surface.from_image(visible) & surface.known)
+
+    def _impossible(self, attempt: Attempt) -> bool:
+        """Whether it cannot be beside what was accepted before; why is kept."""
+        reason = self._why_impossible(attempt)
+        if reason:
+            self.turned_away[attempt.obj_id, attempt.proposal.mask.tobytes()] = reason
+        return bool(reason)
+
+    def _why_impossible(self, attempt: Attempt) -> str:
+        look = self.glances[attempt.obj_id, attempt.proposal.mask.tobytes()]
+        assert look is not None, "glanced at before"
+        lengths, model = look.observation.lengths, self.models[attempt.obj_id]
+        shared = (attempt.on_grid & self.taken).sum() / max(attempt.on_grid.sum(), 1)
+        if shared > SHARED:
+            return f"{shared:.0%} of its pixels are explained by another object"
+        T = torch.from_numpy(attempt.pose.T_cam_obj).float()
+        through = through_support(self.scene, attempt.on_grid, model, T, lengths)
+        if through > MAX_THROUGH_PLANE:
+            return f"{through:.0%} of its surface lies behind what supports it"
+        for other in self.accepted:
+            T_other, other_model = torch.from_numpy(other.pose.T_cam_obj).float(), self.models[other.obj_id]
+            inside = max(
+                inside_of(model, T, other_model, T_other, lengths),
+                inside_of(other_model, T_other, model, T, lengths),
+            )
+            if inside > MAX_INSIDE:
+                return f"{inside:.0%} of it and of object {other.obj_id} pass through each other"
+        return ""
+
+    def _uncertified(self) -> Iterator[Attempt]:
+        """What fits beside the certified ones, by falling confidence: as many as there are, or what may be right."""
+        taken, count = self.taken.copy(), Counter(one.obj_id for one in self.accepted)
+        left = [one for one in self.attempts.values() if one.pose.valid and not one.certified]
+        for one in sorted(left, key=lambda one: -one.pose.confidence):
+            most = self.counts[one.obj_id]
+            enough = one.pose.confidence < WORTH_LISTING if most is None else count[one.obj_id] >= most
+            if enough or (one.on_grid & taken).sum() > SHARED * max(one.on_grid.sum(), 1):
+                continue
+            taken |= one.on_grid
+            count[one.obj_id] += 1
+            yield one

@@ -1,0 +1,104 @@
+"""Finds objects in a data set's frames one by one, and makes the journal's records of them."""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from selfpose6d.datasets.bop.targets import TargetCounts
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.errors import DataError
+from selfpose6d.finding.finder import Attempt, Counts, Finder, Finding
+from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
+from selfpose6d.selection import FrameId
+
+
+@dataclass(frozen=True)
+class FrameFinder:
+    """What makes the journal's record of a frame."""
+
+    dataset: Dataset
+    """Opened without masks."""
+    finder: Finder
+    counts: "FrameCounts"
+    """What may be there."""
+
+    def __call__(self, frame_id: FrameId) -> JournalRecord:
+        """The frame's record. A frame of which it is known that none of the objects is there is not read."""
+        counts = self.counts.of(frame_id)
+        if not counts:
+            return JournalRecord(frame_id)
+        try:
+            frame = self.dataset.load_frame(frame_id)
+        except DataError as error:
+            return unreadable_record(frame_id, (), str(error))
+        start_s = time.perf_counter()
+        return record_of(frame_id, self.finder(frame, counts), time.perf_counter() - start_s)
+
+
+@dataclass(frozen=True)
+class FrameCounts:
+    """What may be in each frame: `objects`, in any number, once each, or as often as `targets` says of the frame."""
+
+    objects: tuple[int, ...]
+    known: bool = False
+    targets: TargetCounts | None = None
+
+    def of(self, frame_id: FrameId) -> Counts:
+        """Of one frame."""
+        if not self.known:
+            return dict.fromkeys(self.objects, None)
+        if self.targets is None:
+            return dict.fromkeys(self.objects, 1)
+        return {
+            obj_id: count
+            for obj_id in self.objects
+            if (count := self._by_frame.get(frame_id, {}).get(obj_id))
+        }
+
+    @cached_property
+    def _by_frame(self) -> dict[FrameId, dict[int, int]]:
+        by_frame: dict[FrameId, dict[int, int]] = defaultdict(dict)
+        for (scene_id, im_id, obj_id), count in (self.targets or {}).items():
+            by_frame[FrameId(scene_id, im_id)][obj_id] = count
+        return by_frame
+
+
+def record_of(frame_id: FrameId, finding: Finding, time_s: float) -> JournalRecord:
+    """Poses and masks of what was found, and what was turned away."""
+    record = finished_record(frame_id, [one.pose for one in finding.found], (), time_s)
+    return JournalRecord(
+        frame_id,
+        record.labels,
+        time_s=time_s,
+        detections=tuple(_mask_fields(one.visible) for one in finding.found),
+        turned_away=tuple(_turned_away_row(one, finding) for one in finding.turned_away),
+    )
+
+
+def _mask_fields(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
+    """Box [x, y, width, height] and compressed run lengths, as COCO has them."""
+    from pycocotools import mask as coco
+
+    encoded: Any = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    box = [int(number) for number in coco.toBbox(encoded)]
+    return {"bbox": box, "segmentation": {"size": list(mask.shape), "counts": encoded["counts"].decode()}}
+
+
+def _turned_away_row(one: Attempt, finding: Finding) -> dict[str, Any]:
+    key, certificate = one.pose.key, one.pose.certificate
+    piece = _mask_fields(finding.scene.surface.to_image(one.proposal.mask))
+    return {
+        "scene_id": key.scene_id,
+        "im_id": key.im_id,
+        "obj_id": key.obj_id,
+        "status": certificate.status,
+        "confidence": float(one.pose.confidence),
+        "reason": one.turned_away,
+        "piece": one.proposal.source,
+        "bbox": piece["bbox"],
+    }

@@ -1,0 +1,168 @@
+"""Where objects may be: every plausible piece of the surface, from several cuts of it; nothing is chosen here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from selfpose6d.finding.surface import Surface
+
+FOLDS_RAD: tuple[float, ...] = (np.inf, 0.6, 0.35)
+"""The surface is cut at steps of depth alone, then at sharp folds too, then at gentle ones (34 and 20 degrees)."""
+MIN_PIXELS = 40
+"""Of the grid, that a piece needs to be searched for an object."""
+MAX_REACH = 0.65
+"""Of the largest object's diameter: pieces that reach farther about their middle are none."""
+REACH_SHARE = 0.9
+"""Of a piece's pixels within its reach: a tenth may be smeared depth or a neighbour's."""
+SAME_PIECE = 0.9
+"""Overlap above which two pieces are one."""
+GROW_PX = 4
+"""Pixels that a cut takes away and the nearest piece gets back."""
+MAX_PROPOSALS = 80
+"""Of a frame: clutter in a hundred pieces is looked at in the largest of them."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A piece of the surface that may be an object, or most of one."""
+
+    mask: Bool[np.ndarray, "rows columns"]
+    """On the surface's grid."""
+    source: str
+    """What proposed it: a cut's name, a prompt, a network."""
+    reach_m: float
+    """Distance from its middle within which `REACH_SHARE` of it lies."""
+
+    @property
+    def pixels(self) -> int:
+        """Of the grid."""
+        return int(self.mask.sum())
+
+
+def cut_surface(
+    surface: Surface,
+    on_plane: Bool[np.ndarray, "rows columns"],
+    taken: Bool[np.ndarray, "rows columns"],
+    largest_m: float,
+) -> list[Proposal]:
+    """Pieces of what is neither `on_plane` nor `taken`, and of all that is not `taken`, from every cut, the largest first.
+
+    None comes twice.
+    """
+    found: list[Proposal] = []
+    for name, free in (("standing", surface.known & ~on_plane & ~taken), ("surface", surface.known & ~taken)):
+        for fold_rad in FOLDS_RAD:
+            cut = surface.torn | (surface.fold_rad > fold_rad)
+            labels = _components(surface, free, cut)
+            source = (
+                name if np.isinf(fold_rad) else f"{name}, cut at folds of {np.degrees(fold_rad):.0f} degrees"
+            )
+            masks = list(_pieces(labels))
+            masks += [mask for mask in _unions(surface, labels, largest_m)]
+            for mask in masks:
+                reach = reach_m(surface.points_cam_m[mask])
+                if reach < MAX_REACH * largest_m:
+                    found.append(Proposal(mask, source, reach))
+    return unite(found)[:MAX_PROPOSALS]
+
+
+def reach_m(points_m: Float[np.ndarray, "points 3"]) -> float:
+    """See `Proposal`."""
+    middle = np.median(points_m, axis=0)
+    return float(np.quantile(np.linalg.norm(points_m - middle, axis=1), REACH_SHARE))
+
+
+def unite(proposals: list[Proposal]) -> list[Proposal]:
+    """Each piece once, the largest first."""
+    proposals = sorted(proposals, key=lambda one: -one.pixels)
+    if not proposals:
+        return []
+    flat = np.stack([one.mask.ravel() for one in proposals]).astype(np.float32)
+    common = flat @ flat.T
+    area = np.diag(common)
+    same = common / (area[:, None] + area - common) > SAME_PIECE
+    kept: list[int] = []
+    for index in range(len(proposals)):
+        if not same[index, kept].any():
+            kept.append(index)
+    return [proposals[index] for index in kept]
+
+
+def _components(
+    surface: Surface, free: Bool[np.ndarray, "rows columns"], cut: Bool[np.ndarray, "rows columns"]
+) -> Int[np.ndarray, "rows columns"]:
+    """Connected pieces without the cuts; the pixels of the cuts go to the piece whose depth is nearest. 0: none."""
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(
+        (free & ~cut).astype(np.uint8), connectivity=4
+    )
+    labels = np.asarray(labels, np.int32)
+    large = statistics[:, cv2.CC_STAT_AREA] >= MIN_PIXELS // 2
+    large[0] = False
+    labels = np.where(large[labels], labels, 0)
+    z = surface.points_cam_m[..., 2]
+    reach = 5 * surface.noise_m + 0.01 * z
+    for _ in range(GROW_PX):
+        labels = _grown(labels, free, z, reach)
+    return labels
+
+
+def _grown(labels: np.ndarray, free: np.ndarray, z: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Labels one pixel further, where a neighbour's depth is near."""
+    padded, depth = np.pad(labels, 1), np.pad(z, 1)
+    height, width = labels.shape
+    best, gap = labels.copy(), np.full(labels.shape, np.inf, np.float32)
+    for dv, du in ((0, 1), (1, 0), (1, 2), (2, 1)):
+        label = padded[dv : dv + height, du : du + width]
+        off = np.abs(depth[dv : dv + height, du : du + width] - z)
+        better = (labels == 0) & free & (label > 0) & (off < reach) & (off < gap)
+        best[better], gap[better] = label[better], off[better]
+    return best
+
+
+def _pieces(labels: Int[np.ndarray, "rows columns"]) -> Iterator[Bool[np.ndarray, "rows columns"]]:
+    count = np.bincount(labels.ravel())
+    for label in np.flatnonzero(count >= MIN_PIXELS):
+        if label:
+            yield labels == label
+
+
+def _unions(
+    surface: Surface, labels: Int[np.ndarray, "rows columns"], largest_m: float
+) -> Iterator[Bool[np.ndarray, "rows columns"]]:
+    """Neighbouring pieces together, the weakest border first, each union with what was united before it."""
+    pairs, weights = [], []
+    for axis in (0, 1):
+        first = labels[:-1] if axis == 0 else labels[:, :-1]
+        second = labels[1:] if axis == 0 else labels[:, 1:]
+        border = (first > 0) & (second > 0) & (first != second)
+        strength = surface.fold_rad + np.pi * surface.torn
+        strength = strength[:-1] if axis == 0 else strength[:, :-1]
+        pairs.append(np.sort(np.stack([first[border], second[border]], 1), axis=1))
+        weights.append(strength[border])
+    pair, weight = np.concatenate(pairs), np.concatenate(weights)
+    if not len(pair):
+        return
+    unique, index = np.unique(pair, axis=0, return_inverse=True)
+    index = index.ravel()
+    count = np.bincount(index)
+    mean = np.bincount(index, weight) / count
+    group: dict[int, frozenset[int]] = {}
+    for k in np.argsort(mean, kind="stable"):
+        if count[k] < 3:
+            continue
+        a, b = (int(label) for label in unique[k])
+        one, other = group.get(a, frozenset([a])), group.get(b, frozenset([b]))
+        if one is other or one == other:
+            continue
+        both = one | other
+        member = np.zeros(labels.max() + 1, bool)
+        member[list(both)] = True
+        mask = member[labels]
+        if reach_m(surface.points_cam_m[mask]) > MAX_REACH * largest_m:
+            continue
+        for label in both:
+            group[label] = both
+        yield mask
