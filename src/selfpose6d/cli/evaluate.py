@@ -62,6 +62,9 @@ class Command:
     models_info.json declares (of an object without any: ADD). The metrics stay as they are."""
     bop: bool = False
     """Also measure BOP's average recall: VSD, MSSD, MSPD."""
+    detections: Unset[Path] = None
+    """Detections file whose boxes and masks are scored too, by COCO's average precision as BOP has it (default: that of
+    the first run, if it found its objects itself). Reads the data set's masks."""
     toolbox: bool = False
     """Also show the AUC as YCB_Video_toolbox computes it (it is always in results.json)."""
     out: Unset[Path] = None
@@ -80,7 +83,7 @@ class Command:
         from selfpose6d.evaluation.inputs import load_reference, predictions_path
         from selfpose6d.reporting.differences import difference_table, difference_title
         from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table, source_lines
-        from selfpose6d.reporting.tables import comparison_table, scores_by_object, to_rich
+        from selfpose6d.reporting.tables import comparison_table, detection_table, scores_by_object, to_rich
 
         console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
         runs = [self.run_or_csv, *self.compare]
@@ -89,6 +92,7 @@ class Command:
         recalls_on = resolve_device(self.device) if self.bop else None
         reference = load_reference(self._reference_options())
         evaluations = [evaluate(run, reference, recalls_on, _tracked) for run in runs]
+        evaluations[0] = self._with_detections(evaluations[0], reference)
         evaluations = self._compared(runs, evaluations, reference)
         written = self.out or results_path(self.run_or_csv)
         for run, evaluation in reversed(
@@ -100,6 +104,8 @@ class Command:
             table = scores_by_object(result, reference.names, self.toolbox)
             console.print(to_rich(table, str(run), console.width))
             console.print(to_rich(reliability_table(result), "reliability", console.width))
+            if result.detection:
+                console.print(to_rich(detection_table(result.detection), "detection", console.width))
             for line in (*source_lines(result), *claim_lines(result)):
                 console.print(line, highlight=False)
         if len(results) > 1:
@@ -110,6 +116,26 @@ class Command:
         console.print(_closing_line(reference, results[str(runs[0])]), highlight=False)
         print(f"written: {written}")
         return 0
+
+    def _with_detections(self, evaluation: "Evaluation", reference: "Reference") -> "Evaluation":
+        """With the scores of the detections, where there are any.
+
+        Raises:
+            UsageError: there is no such file.
+        """
+        from selfpose6d.checks import require_existing
+        from selfpose6d.evaluation.detection_ap import detection_scores
+        from selfpose6d.runs.files import RunFiles
+
+        path = RunFiles(self.run_or_csv).detections
+        if self.detections is not None:
+            path = require_existing(self.detections, "detections file", "Correct --detections.")
+        elif not path.is_file():
+            return evaluation
+        dataset = reference.options.data.open(reference.options.split)
+        vertices_m = {obj_id: reference.models.load(obj_id).vertices_m for obj_id in reference.points}
+        scores = detection_scores(path, dataset, reference.truths, vertices_m)
+        return replace(evaluation, results=replace(evaluation.results, detection=scores))
 
     def _compared(
         self, runs: Sequence[Path], evaluations: "list[Evaluation]", reference: "Reference"

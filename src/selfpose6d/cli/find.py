@@ -28,16 +28,16 @@ class Command:
     """Find objects in frames without masks, label them with certified poses; no training, no labels, no masks.
 
     Writes detections.json (masks, BOP), turned_away.jsonl (what was tried, and why it is not among them) and what
-    annotate writes. The same command again continues a run that was stopped. --objects says what may be there (default: every
-    mesh); it does not narrow what evaluate scores.
+    annotate writes. The same command again continues a run that was stopped. --objects says what may be there (default:
+    every mesh); it does not narrow what evaluate scores.
     """
 
     data: OmitArgPrefixes[DataOptions]
     out: Path
     """The run's folder."""
     counts: Literal["any", "known"] = "any"
-    """any: a frame may show none of an object, or several. known: as many of each as test_targets_bop19.json says of the
-    frame, or each of --objects once where there is no such file."""
+    """any: a frame may show none of an object, or several. known: as many of each as test_targets_bop19.json says of
+    the frame, or each of --objects once where there is no such file."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     workers: int = 0
     """Processes; 0: one a core, as memory allows."""

@@ -14,6 +14,7 @@ from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_recall import Recalls
 from selfpose6d.evaluation.claims import ClaimCheck
 from selfpose6d.evaluation.compare import Comparison
+from selfpose6d.evaluation.detection_ap import KINDS, AveragePrecision, DetectionScores
 from selfpose6d.evaluation.instances import CERTIFIED
 from selfpose6d.evaluation.reliability import Reliability, reliability
 from selfpose6d.evaluation.score import RIGHT_BELOW, RightBelow, ScoredTargets
@@ -94,6 +95,8 @@ class Results:
     content: str = ""
     """Names the predictions that were scored."""
     sources: Sources = field(default_factory=dict)
+    detection: DetectionScores | None = None
+    """Of the run's masks and boxes, where it found its objects itself."""
     comparisons: tuple[Comparison, ...] = ()
     """Other runs against this one, where they were scored together."""
 
@@ -122,6 +125,7 @@ class Results:
             "counts_objects": counts,
             "content": self.content,
             "sources": sources_to_json(self.sources),
+            "detection": self.detection and {kind: asdict(one) for kind, one in self.detection.items()},
             "comparisons": [comparison.to_json() for comparison in self.comparisons],
         }
         return without_nan(content)
@@ -163,8 +167,18 @@ class Results:
             claims=tuple(ClaimCheck.from_json(row) for row in measured["claims"]),
             content=str(content["content"]),
             sources=sources_from_json(content.get("sources") or {}),
+            detection=_detection_from_json(content.get("detection")),
             comparisons=tuple(Comparison.from_json(row) for row in content.get("comparisons") or ()),
         )
+
+
+def _detection_from_json(content: Mapping[str, Any] | None) -> DetectionScores | None:
+    if not content:
+        return None
+    rows = {
+        kind: {name: number_or_nan(value) for name, value in row.items()} for kind, row in content.items()
+    }
+    return {kind: AveragePrecision(**rows[kind]) for kind in KINDS}
 
 
 def summarise(

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from selfpose6d.errors import UsageError
 from selfpose6d.finding.consistency import MAX_INSIDE, MAX_THROUGH_PLANE, inside_of, through_support
 from selfpose6d.finding.glance import Glance, glance
+from selfpose6d.finding.identity import colour_likeness, doubt
 from selfpose6d.finding.looks import Looks
 from selfpose6d.finding.proposals import Proposal, cut_surface, unite
 from selfpose6d.finding.scene import Scene
 from selfpose6d.finding.sorting import Pair, sort_pairs
+from selfpose6d.geometry.camera import projected_box
 from selfpose6d.labeling.annotate import AnnotateOptions, find_pose, labeled
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.types import Frame, Instance, InstanceKey, LabeledPose
@@ -106,6 +108,11 @@ class Finder:
         if obj_id not in self._looks:
             self._looks[obj_id] = Looks.of(self.models[obj_id])
         return self._looks[obj_id]
+
+    def box_of(self, pose: LabeledPose, scene: Scene) -> tuple[int, int, int, int]:
+        """The whole object's box in the image (x, y, width, height in pixels), hidden parts too, as BOP has it."""
+        vertices_m = self.models[pose.key.obj_id].mesh.vertices_m
+        return projected_box(vertices_m, pose.T_cam_obj, scene.seen.frame.K)
 
     def __call__(self, frame: Frame, counts: Counts) -> Finding:
         """Find objects; instances of the frame are not looked at.
@@ -222,9 +229,23 @@ class _FrameSearch:
         pose = replace(labeled(instance, found), time_s=time.perf_counter() - start_s)
         visible = np.zeros(instance.mask.shape, bool)
         if pose.valid:
-            visible = look.shown_at(torch.from_numpy(pose.T_cam_obj).float())
+            visible = look.shown_at(self._T(pose))
         surface = self.scene.surface
-        return Attempt(pose, pair.proposal, visible, surface.from_image(visible) & surface.known)
+        attempt = Attempt(pose, pair.proposal, visible, surface.from_image(visible) & surface.known)
+        return self._doubted(attempt) if attempt.certified else attempt
+
+    def _T(self, pose: LabeledPose) -> Float[torch.Tensor, "4 4"]:
+        return torch.from_numpy(pose.T_cam_obj).to(self.models[pose.key.obj_id].device, torch.float32)
+
+    def _doubted(self, attempt: Attempt) -> Attempt:
+        """The certified attempt; not certified any more, where it may be another object."""
+        pose, model = attempt.pose, self.models[attempt.obj_id]
+        likeness = colour_likeness(self.scene, attempt.on_grid, model, self._T(pose))
+        reason = doubt(pose, likeness, self.counts[attempt.obj_id] is not None)
+        if not reason:
+            return attempt
+        certificate = replace(pose.certificate, status="rejected", reason=reason)
+        return replace(attempt, pose=replace(pose, certificate=certificate))
 
     def _impossible(self, attempt: Attempt) -> bool:
         """Whether it cannot be beside what was accepted before; why is kept."""
@@ -240,12 +261,12 @@ class _FrameSearch:
         shared = (attempt.on_grid & self.taken).sum() / max(attempt.on_grid.sum(), 1)
         if shared > SHARED:
             return f"{shared:.0%} of its pixels are explained by another object"
-        T = torch.from_numpy(attempt.pose.T_cam_obj).float()
+        T = self._T(attempt.pose)
         through = through_support(self.scene, attempt.on_grid, model, T, lengths)
         if through > MAX_THROUGH_PLANE:
             return f"{through:.0%} of its surface lies behind what supports it"
         for other in self.accepted:
-            T_other, other_model = torch.from_numpy(other.pose.T_cam_obj).float(), self.models[other.obj_id]
+            T_other, other_model = self._T(other.pose), self.models[other.obj_id]
             inside = max(
                 inside_of(model, T, other_model, T_other, lengths),
                 inside_of(other_model, T_other, model, T, lengths),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 from jaxtyping import Bool
 
@@ -37,7 +38,8 @@ class FrameFinder:
         except DataError as error:
             return unreadable_record(frame_id, (), str(error))
         start_s = time.perf_counter()
-        return record_of(frame_id, self.finder(frame, counts), time.perf_counter() - start_s)
+        finding = self.finder(frame, counts)
+        return record_of(frame_id, self.finder, finding, time.perf_counter() - start_s)
 
 
 @dataclass(frozen=True)
@@ -68,30 +70,32 @@ class FrameCounts:
         return by_frame
 
 
-def record_of(frame_id: FrameId, finding: Finding, time_s: float) -> JournalRecord:
+def record_of(frame_id: FrameId, finder: Finder, finding: Finding, time_s: float) -> JournalRecord:
     """Poses and masks of what was found, and what was turned away."""
     record = finished_record(frame_id, [one.pose for one in finding.found], (), time_s)
     return JournalRecord(
         frame_id,
         record.labels,
         time_s=time_s,
-        detections=tuple(_mask_fields(one.visible) for one in finding.found),
+        detections=tuple(
+            {"bbox": list(finder.box_of(one.pose, finding.scene)), "segmentation": _encoded(one.visible)}
+            for one in finding.found
+        ),
         turned_away=tuple(_turned_away_row(one, finding) for one in finding.turned_away),
     )
 
 
-def _mask_fields(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
-    """Box [x, y, width, height] and compressed run lengths, as COCO has them."""
+def _encoded(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
+    """Compressed run lengths, as COCO has them."""
     from pycocotools import mask as coco
 
     encoded: Any = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    box = [int(number) for number in coco.toBbox(encoded)]
-    return {"bbox": box, "segmentation": {"size": list(mask.shape), "counts": encoded["counts"].decode()}}
+    return {"size": list(mask.shape), "counts": encoded["counts"].decode()}
 
 
 def _turned_away_row(one: Attempt, finding: Finding) -> dict[str, Any]:
     key, certificate = one.pose.key, one.pose.certificate
-    piece = _mask_fields(finding.scene.surface.to_image(one.proposal.mask))
+    x, y, width, height = cv2.boundingRect(finding.scene.surface.to_image(one.proposal.mask).astype(np.uint8))
     return {
         "scene_id": key.scene_id,
         "im_id": key.im_id,
@@ -100,5 +104,5 @@ def _turned_away_row(one: Attempt, finding: Finding) -> dict[str, Any]:
         "confidence": float(one.pose.confidence),
         "reason": one.turned_away,
         "piece": one.proposal.source,
-        "bbox": piece["bbox"],
+        "bbox": [x, y, width, height],
     }

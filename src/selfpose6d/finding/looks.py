@@ -1,11 +1,12 @@
 """What an object may look like from anywhere: how large, and in which colours. Made once per mesh."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from selfpose6d.geometry.colour import rgb_to_lab
 from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
@@ -49,24 +50,27 @@ class Looks:
         colours = None
         if model.has_colour:
             lab = shade(posed, raster)  # packed meshes have LAB colours
-            colours = np.stack(
-                [colour_histogram(lab[k][covered[k]].cpu().numpy()) for k in range(len(covered))]
-            )
+            only = np.eye(len(covered), dtype=bool)[:, :, None, None] & covered.cpu().numpy()
+            colours = colour_histograms(lab.cpu().numpy(), list(only))
         return cls(area, colours, model.diameter_m)
 
 
-def colour_histogram(lab: Float[np.ndarray, "pixels 3"]) -> Float[np.ndarray, "bins"]:
-    """Blurred histogram of LAB colours; zeros where there is no pixel."""
-    if not len(lab):
-        return np.zeros(int(np.prod(BINS)), np.float32)
+def colour_histograms(
+    lab: Float[np.ndarray, "*shape 3"], masks: Sequence[Bool[np.ndarray, "*shape"]]
+) -> Float[np.ndarray, "masks bins"]:
+    """Blurred histogram of the LAB colours of each mask; zeros where it has no pixel."""
     low, high = np.array([0.0, -96.0, -96.0]), np.array([100.0, 96.0, 96.0])
     index = np.clip(((lab - low) / (high - low) * BINS).astype(int), 0, np.array(BINS) - 1)
-    flat = np.bincount(np.ravel_multi_index(tuple(index.T), BINS), minlength=int(np.prod(BINS)))
-    grid = flat.reshape(BINS).astype(np.float32)
-    kernel = _blur(BIN_BLUR[0], BINS[0])
-    grid = np.tensordot(kernel, grid, (1, 0))
-    grid = np.stack([cv2.GaussianBlur(plane, (0, 0), BIN_BLUR[1]) for plane in grid])
-    return (grid / max(float(grid.sum()), 1e-9)).ravel()
+    bin_of, count = (
+        np.ravel_multi_index(tuple(index[..., k] for k in range(len(BINS))), BINS),
+        int(np.prod(BINS)),
+    )
+    counts = np.stack([np.bincount(bin_of[mask], minlength=count) for mask in masks]).astype(np.float32)
+    grid = counts.reshape(-1, *BINS)
+    for axis, (sigma, bins) in enumerate(zip(BIN_BLUR, BINS, strict=True), start=1):
+        grid = np.moveaxis(np.tensordot(_blur(sigma, bins), grid, (1, axis)), 0, axis)
+    flat = grid.reshape(len(counts), -1)
+    return flat / np.maximum(flat.sum(1, keepdims=True), 1e-9)
 
 
 def image_lab(rgb: UInt8[np.ndarray, "height width 3"], step_px: int) -> Float[np.ndarray, "rows columns 3"]:

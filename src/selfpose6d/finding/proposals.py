@@ -48,7 +48,7 @@ def cut_surface(
     taken: Bool[np.ndarray, "rows columns"],
     largest_m: float,
 ) -> list[Proposal]:
-    """Pieces of what is neither `on_plane` nor `taken`, and of all that is not `taken`, from every cut, the largest first.
+    """Pieces of what is neither `on_plane` nor `taken`, and of all that is not `taken`, from every cut, largest first.
 
     None comes twice.
     """
@@ -61,7 +61,7 @@ def cut_surface(
                 name if np.isinf(fold_rad) else f"{name}, cut at folds of {np.degrees(fold_rad):.0f} degrees"
             )
             masks = list(_pieces(labels))
-            masks += [mask for mask in _unions(surface, labels, largest_m)]
+            masks += _unions(surface, labels, largest_m)
             for mask in masks:
                 reach = reach_m(surface.points_cam_m[mask])
                 if reach < MAX_REACH * largest_m:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfpose6d.finding.looks import Looks, alike, colour_histogram
+from selfpose6d.finding.looks import Looks, alike, colour_histograms
 from selfpose6d.finding.proposals import Proposal
 from selfpose6d.finding.scene import Scene
 
@@ -44,7 +44,7 @@ def sort_pairs(proposals: list[Proposal], looks: Mapping[int, Looks], scene: Sce
     area = np.array([pixel_m2[one.mask].sum() for one in proposals])
     noise = np.array([np.median(surface.noise_m[one.mask]) for one in proposals])
     reach = np.array([one.reach_m for one in proposals])
-    seen = np.stack([colour_histogram(scene.lab[one.mask]) for one in proposals])
+    seen = colour_histograms(scene.lab, [one.mask for one in proposals])
     doubt = np.array([1 - ON_PLANE * scene.on_plane[one.mask].mean() for one in proposals])
     pairs = []
     for obj_id, look in looks.items():

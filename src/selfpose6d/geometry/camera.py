@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -29,6 +30,22 @@ def back_project(
     y = (v - K[..., 1, 2]) / K[..., 1, 1] * depth_m
     x = ((u - K[..., 0, 2]) * depth_m - K[..., 0, 1] * y) / K[..., 0, 0]
     return torch.stack([x, y, depth_m], -1)
+
+
+def projected_box(
+    points_m: Float[np.ndarray, "points 3"], T_cam_obj: Float[np.ndarray, "4 4"], K: Float[np.ndarray, "3 3"]
+) -> tuple[int, int, int, int]:
+    """The pixels (x, y, width, height) that an object's points cover as a box, hidden ones and those outside the image
+    too; what lies behind the camera is left out. Zeros where all of it does.
+    """
+    points = points_m @ T_cam_obj[:3, :3].T + T_cam_obj[:3, 3]
+    points = points[points[:, 2] > 1e-3]
+    if not len(points):
+        return 0, 0, 0, 0
+    uvw = points @ K.T
+    uv = np.round(uvw[:, :2] / uvw[:, 2:]).astype(np.int64)
+    (left, top), (right, bottom) = uv.min(0).tolist(), uv.max(0).tolist()
+    return left, top, right - left + 1, bottom - top + 1
 
 
 @dataclass(frozen=True)

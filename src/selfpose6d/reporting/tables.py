@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
+from selfpose6d.evaluation.detection_ap import DetectionScores
 from selfpose6d.evaluation.results import Metrics, ObjectCounts, Results, RightBy
 
 _METRIC_NAMES = {"ADD-S": "adds", "ADD": "add", "ADD(-S)": "add_or_adds"}
@@ -144,3 +145,13 @@ def _note(results: Results) -> str:
         f"{results.points}. ADD(-S) takes ADD-S for objects: {symmetric}. Certified (cert.) ones right by "
         f"{RIGHT_TITLES[results.right]}.{recalls}"
     )
+
+
+def detection_table(scores: DetectionScores) -> TextTable:
+    """Average precision of boxes and masks."""
+    names = {"bbox": "box of the whole object", "segm": "mask of its visible part"}
+    rows = [
+        (names[kind], *(f"{value:.1f}" for value in (one.ap, one.ap50, one.ap75, one.ar)))
+        for kind, one in scores.items()
+    ]
+    return TextTable(("", "AP", "AP50", "AP75", "AR"), tuple(rows), 1, "IoU 0.5 to 0.95, mean over objects.")
