@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from selfpose6d.selection import FrameId
 
 
-FRAMES_WORTH_PROCESSES = 24
-"""With fewer frames it does not pay to start processes: each imports and compiles for some seconds."""
-
-
 @dataclass(frozen=True)
 class Command:
     """Label every instance of a data set from depth, colour, masks and meshes; no training, no labels.
@@ -68,6 +64,8 @@ class Command:
     def run(self) -> int:
         """Label what the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
+        from selfpose6d.cli.frames import work_on_frames
+        from selfpose6d.objects.of_dataset import object_store
         from selfpose6d.reporting.overlays import draw_overlays
         from selfpose6d.reporting.run_summary import print_summary
 
@@ -88,7 +86,7 @@ class Command:
         models = object_store(dataset, device)
         warn_about_objects(dataset, models)
         run = self._open_run(dataset)
-        self._label_frames(dataset, run, models, device)
+        work_on_frames(run, dataset, partial(frame_labeler, self, device), models, self.workers, device)
         run.finalise(names=dataset.object_names())
         run.write_annotations()
         run.write_frame_names(dataset.frame_names())
@@ -141,29 +139,6 @@ class Command:
         config = new_config("annotate", self.data.config(dataset), options, context)
         return RunFolder.open(self.out, config)
 
-    def _label_frames(self, dataset: "Dataset", run: "RunFolder", models: "ObjectStore", device: str) -> None:
-        from selfpose6d.processes import default_workers, map_in_processes
-        from selfpose6d.reporting.console import keep_records
-
-        left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-        make_labeler = partial(frame_labeler, self, device)
-        workers = self.workers
-        if not workers:
-            workers = default_workers(device) if len(left) >= FRAMES_WORTH_PROCESSES else 1
-        alone = workers == 1
-        records = map(make_labeler(models), left) if alone else map_in_processes(make_labeler, left, workers)
-        keep_records(run, records, len(left), "annotate")
-
-
-def object_store(dataset: "Dataset", device: str) -> "ObjectStore":
-    """The data set's objects, with their declared symmetries."""
-    from selfpose6d.datasets.symmetries import read_symmetries
-    from selfpose6d.objects.mesh_cache import default_cache_dir
-    from selfpose6d.objects.store import ObjectStore
-
-    symmetries = read_symmetries(dataset.models.folder)
-    return ObjectStore(dataset.object_ids, dataset.load_mesh, symmetries, default_cache_dir(), device)
-
 
 def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
     """Prepare the objects that the frames show, and say once of each what leaves its poses open or in doubt.
@@ -194,6 +169,7 @@ def frame_labeler(
 ) -> "Callable[[FrameId], JournalRecord]":
     """What labels one frame of the command's data set; made anew in every process."""
     from selfpose6d.inference.labeler import FrameLabeler
+    from selfpose6d.objects.of_dataset import object_store
 
     dataset = command.data.open("test")
     network, kept = frame_labeler_inputs(command, dataset, device)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import OmitArgPrefixes
 
-from selfpose6d.cli.annotate import FRAMES_WORTH_PROCESSES, object_store
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.labeling.options import CertifyingOptions
@@ -51,6 +50,8 @@ class Command:
     def run(self) -> int:
         """Work on the frames that the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
+        from selfpose6d.cli.frames import work_on_frames
+        from selfpose6d.objects.of_dataset import object_store
         from selfpose6d.reporting.found import draw_found
         from selfpose6d.reporting.overlays import draw_overlays
         from selfpose6d.reporting.run_summary import print_summary
@@ -66,7 +67,7 @@ class Command:
         self.frame_counts(dataset)  # what is wrong with it is said before the slow work begins
         models = object_store(dataset, device)
         run = self._open_run(dataset)
-        self._find_in_frames(dataset, run, models, device)
+        work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
         names = dataset.object_names()
         run.finalise(names=names)
         run.write_found()
@@ -119,20 +120,6 @@ class Command:
         context = RunContext(dataset.root.resolve(), self.device)
         return RunFolder.open(self.out, new_config("find", data, self.resolved(dataset), context))
 
-    def _find_in_frames(
-        self, dataset: "Dataset", run: "RunFolder", models: "ObjectStore", device: str
-    ) -> None:
-        from selfpose6d.processes import default_workers, map_in_processes
-        from selfpose6d.reporting.console import keep_records
-
-        left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-        make = partial(frame_finder, self, device)
-        workers = self.workers
-        if not workers:
-            workers = default_workers(device) if len(left) >= FRAMES_WORTH_PROCESSES // 2 else 1
-        records = map(make(models), left) if workers == 1 else map_in_processes(make, left, workers)
-        keep_records(run, records, len(left), "find")
-
 
 def frame_finder(
     command: Command, device: str, models: "ObjectStore | None" = None
@@ -140,6 +127,7 @@ def frame_finder(
     """What finds objects in one frame of the command's data set; made anew in every process."""
     from selfpose6d.finding.finder import Finder
     from selfpose6d.finding.frame_finder import FrameFinder
+    from selfpose6d.objects.of_dataset import object_store
 
     dataset = command.open_data()
     finder = Finder(models or object_store(dataset, device), command.options())
