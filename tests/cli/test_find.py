@@ -147,6 +147,7 @@ def test_wrong_use_is_one_line(rendered, found, tmp_path, capsys):
         (["--objects", "99"], "no such model"),
         (["--workers", "-1"], "--workers"),
         (["--counts", "many"], "counts"),
+        (["--prompts", str(tmp_path / "missing.json")], "prompts file"),
     ):
         assert main(["find", str(rendered), "--out", str(tmp_path / "wrong"), *extra]) == 2
         message = capsys.readouterr().err.strip()

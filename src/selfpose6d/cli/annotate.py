@@ -106,8 +106,15 @@ class Command:
         if self.method == "icp" or self.refinement != "gauss-newton" or self.proposals or self.keep:
             self.data.open("test")
         warn(f"{self.data.dataset} has no masks: its objects are looked for first, as selfpose6d find does.")
-        options = self.certifying, self.workers, self.overlays, self.device, self.seed
-        return Find(self.data, self.out, "any", *options).run()
+        return Find(
+            self.data,
+            self.out,
+            certifying=self.certifying,
+            workers=self.workers,
+            overlays=self.overlays,
+            device=self.device,
+            seed=self.seed,
+        ).run()
 
     def options(self) -> "AnnotateOptions":
         """How labels are made."""

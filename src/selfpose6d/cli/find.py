@@ -1,5 +1,6 @@
 """`selfpose6d find DATASET --out RUN`: objects, masks and certified poses from frames and meshes alone, resumable."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,11 +12,13 @@ from tyro.conf import OmitArgPrefixes
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.labeling.options import CertifyingOptions
+from selfpose6d.options import Unset
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
     from selfpose6d.finding.finder import FindOptions
     from selfpose6d.finding.frame_finder import FrameCounts
+    from selfpose6d.finding.prompts import Prompts
     from selfpose6d.objects.store import ObjectStore
     from selfpose6d.runs.folder import RunFolder
     from selfpose6d.runs.journal import JournalRecord
@@ -37,6 +40,9 @@ class Command:
     counts: Literal["any", "known"] = "any"
     """any: a frame may show none of an object, or several. known: as many of each as test_targets_bop19.json says of
     the frame, or each of --objects once where there is no such file."""
+    prompts: Unset[Path] = None
+    """JSON rows that say where objects are: image_id, scene_id, and segmentation, bbox or points, in pixels; one more
+    source of pieces beside the surface's own."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     workers: int = 0
     """Processes; 0: one a core, as memory allows."""
@@ -64,7 +70,8 @@ class Command:
             )
         device = resolve_device(self.device)
         dataset = self.open_data()
-        self.frame_counts(dataset)  # what is wrong with it is said before the slow work begins
+        self.frame_counts(dataset)  # what is wrong with the inputs is said before the slow work begins
+        self.read_prompts()
         models = object_store(dataset, device)
         run = self._open_run(dataset)
         work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
@@ -96,6 +103,20 @@ class Command:
             targets = read_target_counts(dataset.root)
         return FrameCounts(dataset.object_ids, known, targets)
 
+    def read_prompts(self) -> "Prompts | None":
+        """The prompts file, if there is one.
+
+        Raises:
+            UsageError: there is no such file.
+            DataError: it is broken.
+        """
+        from selfpose6d.checks import require_existing
+        from selfpose6d.finding.prompts import Prompts
+
+        if self.prompts is None:
+            return None
+        return Prompts(require_existing(self.prompts, "prompts file", "Correct --prompts."))
+
     def options(self) -> "FindOptions":
         """How objects are found and certified."""
         from selfpose6d.finding.finder import FindOptions
@@ -107,8 +128,10 @@ class Command:
         """Every option that changes what is found, for the run's configuration."""
         from selfpose6d.labeling.settings import resolved_options
 
-        objects = list(dataset.object_ids)
-        return resolved_options(self.options().annotate) | {"counts": self.counts, "objects": objects}
+        options = {"counts": self.counts, "objects": list(dataset.object_ids)}
+        if self.prompts is not None:
+            options["prompts"] = hashlib.sha256(self.prompts.read_bytes()).hexdigest()[:16]
+        return resolved_options(self.options().annotate) | options
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
         from selfpose6d.runs.config import RunContext, new_config
@@ -131,4 +154,4 @@ def frame_finder(
 
     dataset = command.open_data()
     finder = Finder(models or object_store(dataset, device), command.options())
-    return FrameFinder(dataset, finder, command.frame_counts(dataset))
+    return FrameFinder(dataset, finder, command.frame_counts(dataset), command.read_prompts())

@@ -6,7 +6,7 @@ frame -> scene (surface, planes, colours) -> pieces -> sorted by size and colour
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,15 +14,17 @@ import torch
 from jaxtyping import Bool, Float
 
 from selfpose6d.errors import UsageError
+from selfpose6d.finding.attempts import certify_piece
 from selfpose6d.finding.consistency import MAX_INSIDE, MAX_THROUGH_PLANE, inside_of, through_support
 from selfpose6d.finding.glance import Glance, glance
 from selfpose6d.finding.identity import colour_likeness, doubt
 from selfpose6d.finding.looks import Looks
+from selfpose6d.finding.prompts import Prompt, prompted_pieces
 from selfpose6d.finding.proposals import Proposal, cut_surface, unite
 from selfpose6d.finding.scene import Scene
 from selfpose6d.finding.sorting import Pair, sort_pairs
 from selfpose6d.geometry.camera import projected_box
-from selfpose6d.labeling.annotate import AnnotateOptions, find_pose, labeled
+from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.types import Frame, Instance, InstanceKey, LabeledPose
 
@@ -114,8 +116,8 @@ class Finder:
         vertices_m = self.models[pose.key.obj_id].mesh.vertices_m
         return projected_box(vertices_m, pose.T_cam_obj, scene.seen.frame.K)
 
-    def __call__(self, frame: Frame, counts: Counts) -> Finding:
-        """Find objects; instances of the frame are not looked at.
+    def __call__(self, frame: Frame, counts: Counts, prompts: Sequence[Prompt] = ()) -> Finding:
+        """Find objects; instances of the frame are not looked at. `prompts`: where a user says that there are some.
 
         Raises:
             UsageError: no object may be there, or one has no model.
@@ -124,13 +126,14 @@ class Finder:
         if missing or not counts:
             names = " ".join(map(str, missing)) or "none is named"
             raise UsageError(f"no model of the objects to find: {names}. Choose among the models.")
-        return _FrameSearch(self, frame, counts).run()
+        return _FrameSearch(self, frame, counts, prompts).run()
 
 
 class _FrameSearch:
     """One frame's state: what is explained, and what was looked at."""
 
-    def __init__(self, finder: Finder, frame: Frame, counts: Counts) -> None:
+    def __init__(self, finder: Finder, frame: Frame, counts: Counts, prompts: Sequence[Prompt]) -> None:
+        self.prompts = prompts
         self.models, self.options = finder.models, replace(finder.options.annotate, attempts=1)
         self.counts, self.frame = counts, replace(frame, instances=(), skipped=())
         self.looks = {obj_id: finder.looks(obj_id) for obj_id in counts}
@@ -162,16 +165,19 @@ class _FrameSearch:
         looks = {obj_id: look for obj_id, look in self.looks.items() if self._may_be_more(obj_id)}
         scene = self.scene
         pieces = cut_surface(scene.surface, scene.on_plane, self.taken, self.largest_m)
+        pieces = unite(prompted_pieces(self.prompts, scene, self.taken) + pieces)
         self.proposals = unite(self.proposals + pieces)
         before, failed, failed_at = len(self.accepted), Counter[int](), np.zeros(self.taken.shape, int)
         for pair, _ in self._worth_searching(sort_pairs(pieces, looks, scene)):
             obj_id, piece = pair.obj_id, pair.proposal.mask
+            if pair.key in self.attempts:
+                continue  # what failed in an earlier round fails again
             tried_enough = failed[obj_id] >= OBJECT_FAILS or np.median(failed_at[piece]) >= PIECE_FAILS
             if tried_enough or not self._may_be_more(obj_id):
                 continue
             if (piece & self.taken).sum() > SHARED * piece.sum():
                 continue
-            attempt = self._attempt(pair)
+            attempt = self.attempts[pair.key] = self._search(pair)
             if attempt.certified and not self._impossible(attempt):
                 self.accepted.append(attempt)
                 self.taken |= attempt.on_grid
@@ -213,11 +219,6 @@ class _FrameSearch:
             self.glances[key] = glance(self.scene.seen, mask, model, generator)
         return self.glances[key]
 
-    def _attempt(self, pair: Pair) -> Attempt:
-        if pair.key not in self.attempts:
-            self.attempts[pair.key] = self._search(pair)
-        return self.attempts[pair.key]
-
     def _search(self, pair: Pair) -> Attempt:
         """Search and certify as the annotator does, the piece as mask."""
         frame, look = self.frame, self.glances[pair.key]
@@ -225,8 +226,10 @@ class _FrameSearch:
         key = InstanceKey(frame.split, frame.scene_id, frame.im_id, pair.obj_id, len(self.attempts))
         instance = Instance(key, self.scene.mask_of(pair.proposal.mask))
         start_s = time.perf_counter()
-        found = find_pose(self.scene.seen, instance, self.models[pair.obj_id], self.options)
-        pose = replace(labeled(instance, found), time_s=time.perf_counter() - start_s)
+        is_there = self.counts[pair.obj_id] is not None
+        model, seen = self.models[pair.obj_id], self.scene.seen
+        pose = certify_piece(seen, instance, model, look.T_cam_obj, self.options, is_there)
+        pose = replace(pose, time_s=time.perf_counter() - start_s)
         visible = np.zeros(instance.mask.shape, bool)
         if pose.valid:
             visible = look.shown_at(self._T(pose))

@@ -14,6 +14,7 @@ from selfpose6d.datasets.bop.targets import TargetCounts
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError
 from selfpose6d.finding.finder import Attempt, Counts, Finder, Finding
+from selfpose6d.finding.prompts import Prompts
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
 from selfpose6d.selection import FrameId
 
@@ -27,6 +28,8 @@ class FrameFinder:
     finder: Finder
     counts: "FrameCounts"
     """What may be there."""
+    prompts: Prompts | None = None
+    """Where a user says that objects are."""
 
     def __call__(self, frame_id: FrameId) -> JournalRecord:
         """The frame's record. A frame of which it is known that none of the objects is there is not read."""
@@ -35,10 +38,11 @@ class FrameFinder:
             return JournalRecord(frame_id)
         try:
             frame = self.dataset.load_frame(frame_id)
+            prompts = self.prompts.of(frame_id, frame.depth_m.shape) if self.prompts is not None else ()
         except DataError as error:
             return unreadable_record(frame_id, (), str(error))
         start_s = time.perf_counter()
-        finding = self.finder(frame, counts)
+        finding = self.finder(frame, counts, prompts)
         return record_of(frame_id, self.finder, finding, time.perf_counter() - start_s)
 
 

@@ -30,9 +30,10 @@ MAX_GAP = 0.25
 
 @dataclass(frozen=True)
 class Glance:
-    """The best pose of a quick look, and what speaks for it whatever piece it was found on."""
+    """The best poses of a quick look, and what speaks for the first whatever piece it was found on."""
 
-    T_cam_obj: Float[Tensor, "4 4"]
+    T_cam_obj: Float[Tensor, "poses 4 4"]
+    """The best first, and others that were refined beside it."""
     observation: Observation
     explained: Explained
     total: float
@@ -83,11 +84,11 @@ def glance(
     total = coarse_score(Candidates(model, observation.coarse, T), weights, MAX_GAP)
     T = T[distinct(model, T, total, spacing, REFINED)]
     refined = refine(Candidates(model, observation.coarse, T), observation.cloud_cam_m, weights, REFINE)
-    best = refined.take(refined.total.argmax()[None])
-    explained = explain(observation, best.T_cam_obj)
+    best = refined.ordered()
+    explained = explain(observation, best.T_cam_obj[:1])
     support, shown = supported(observation, explained)
     return Glance(
-        best.T_cam_obj[0],
+        best.T_cam_obj,
         observation,
         explained,
         float(best.total[0]),

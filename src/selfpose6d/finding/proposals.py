@@ -22,7 +22,9 @@ SAME_PIECE = 0.9
 GROW_PX = 4
 """Pixels that a cut takes away and the nearest piece gets back."""
 MAX_PROPOSALS = 80
-"""Of a frame: clutter in a hundred pieces is looked at in the largest of them."""
+"""Of a frame, and of each cut: clutter in a hundred pieces is looked at in the largest of them."""
+MAX_COMPARED = 240
+"""Pieces of all cuts that are compared with each other: 74 MB."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,25 @@ def cut_surface(
                 reach = reach_m(surface.points_cam_m[mask])
                 if reach < MAX_REACH * largest_m:
                     found.append(Proposal(mask, source, reach))
-    return unite(found)[:MAX_PROPOSALS]
+    found.sort(key=lambda one: -one.pixels)
+    return unite(found[:MAX_COMPARED])[:MAX_PROPOSALS]
+
+
+def pieces_at(
+    surface: Surface,
+    free: Bool[np.ndarray, "rows columns"],
+    hint: Bool[np.ndarray, "rows columns"],
+    source: str,
+) -> list[Proposal]:
+    """Pieces of what is `free`, from every cut, that the hint touches."""
+    found = []
+    for fold_rad in FOLDS_RAD:
+        labels = _components(surface, free, surface.torn | (surface.fold_rad > fold_rad))
+        for label in np.unique(labels[hint & (labels > 0)]):
+            mask = labels == label
+            if mask.sum() >= MIN_PIXELS:
+                found.append(Proposal(mask, source, reach_m(surface.points_cam_m[mask])))
+    return found
 
 
 def reach_m(points_m: Float[np.ndarray, "points 3"]) -> float:
@@ -124,9 +144,9 @@ def _grown(labels: np.ndarray, free: np.ndarray, z: np.ndarray, reach: np.ndarra
 
 def _pieces(labels: Int[np.ndarray, "rows columns"]) -> Iterator[Bool[np.ndarray, "rows columns"]]:
     count = np.bincount(labels.ravel())
-    for label in np.flatnonzero(count >= MIN_PIXELS):
-        if label:
-            yield labels == label
+    count[0] = 0
+    largest = np.argsort(-count, kind="stable")[:MAX_PROPOSALS]
+    yield from (labels == label for label in largest if count[label] >= MIN_PIXELS)
 
 
 def _unions(
@@ -150,6 +170,7 @@ def _unions(
     count = np.bincount(index)
     mean = np.bincount(index, weight) / count
     group: dict[int, frozenset[int]] = {}
+    united = 0
     for k in np.argsort(mean, kind="stable"):
         if count[k] < 3:
             continue
@@ -166,3 +187,6 @@ def _unions(
         for label in both:
             group[label] = both
         yield mask
+        united += 1
+        if united == MAX_PROPOSALS:
+            break

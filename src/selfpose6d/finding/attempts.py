@@ -1,0 +1,50 @@
+"""From a glance to a certified pose: what came of the glance first, the annotator's search where that leaves hope."""
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from selfpose6d.labeling.annotate import AnnotateOptions, labeled
+from selfpose6d.labeling.observation import ObservedFrame
+from selfpose6d.labeling.verify import (
+    VerifyOptions,
+    certify_after_searches,
+    certify_hypotheses,
+    is_plausible,
+    needs_no_search,
+    observations,
+    search_observations,
+)
+from selfpose6d.objects.object_model import ObjectModel
+from selfpose6d.types import Instance, LabeledPose
+
+HOPE = 0.3
+"""Confidence of what came of a glance, below which a search finds nothing either, where nobody says that the object is
+there: most pairs of an object and a piece are wrong, and a search costs twice as much as a look at a glance's poses."""
+
+
+def certify_piece(
+    seen: ObservedFrame,
+    instance: Instance,
+    model: ObjectModel,
+    T_cam_obj: Float[Tensor, "poses 4 4"],
+    options: AnnotateOptions,
+    is_there: bool,
+) -> LabeledPose:
+    """Certify an object on a piece of the surface, its mask; or no pose, because.
+
+    `T_cam_obj`: a glance's poses, the best first. `is_there`: somebody says that the frame shows the object.
+    """
+    generator: np.random.Generator = options.generator(instance)
+    found = observations(seen, instance, model, options.mask_quality, options.observation, generator)
+    if isinstance(found, LabeledPose):
+        return found
+    how = VerifyOptions(options.search, options.certificate)
+    alone = certify_hypotheses(found[0], T_cam_obj, how)
+    hopeless = not is_there and alone.certificate.confidence < HOPE
+    if needs_no_search(alone, options.certificate) or hopeless:
+        return labeled(instance, alone)
+    searches = [search_observations(found, options.search)]
+    return labeled(
+        instance, certify_after_searches(searches, is_plausible, options.search, options.certificate)
+    )

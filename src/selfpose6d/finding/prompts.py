@@ -1,0 +1,116 @@
+"""What a user knows of where objects are: masks, boxes or points in a file, one more source of pieces.
+
+Rows as BOP and COCO have them: `image_id`, `scene_id` (0 where it is missing), and `segmentation` (RLE or polygons),
+`bbox` [x, y, width, height] or `points` [[x, y], ...], in pixels. Other fields are not looked at: which object it is
+is found out.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from selfpose6d.datasets.detections import decode_segmentation, fill_box
+from selfpose6d.datasets.images import data_error
+from selfpose6d.datasets.json_rows import iterate_rows
+from selfpose6d.finding.proposals import MIN_PIXELS, Proposal, pieces_at, reach_m
+from selfpose6d.finding.scene import Scene
+from selfpose6d.selection import FrameId
+
+POINT_PX = 5
+"""Half the side of the square about a point that is the object."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One row: pixels of the image that show an object, or a region or a part of it."""
+
+    mask: Bool[np.ndarray, "height width"]
+    is_outline: bool
+    """Whether the mask is an object's outline; else it holds one (a box), or lies on one (a point)."""
+    is_part: bool = False
+    """Whether it only lies on the object."""
+
+
+class Prompts:
+    """A prompts file, by frame."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it.
+
+        Raises:
+            DataError: it is unreadable, or a row has no image, or neither a mask, a box nor points.
+        """
+        self.path = path
+        self._rows: Mapping[FrameId, list[tuple[int, dict[str, Any]]]] = _by_frame(path)
+
+    def of(self, frame_id: FrameId, shape: tuple[int, int]) -> list[Prompt]:
+        """The prompts of a frame whose image has this shape (height, width).
+
+        Raises:
+            DataError: one of them is broken.
+        """
+        return [
+            _prompt(row, shape, f"{self.path}: row {index}") for index, row in self._rows.get(frame_id, ())
+        ]
+
+
+def prompted_pieces(
+    prompts: Sequence[Prompt], scene: Scene, taken: Bool[np.ndarray, "rows columns"]
+) -> list[Proposal]:
+    """The pieces that prompts name: of an outline itself, of a region or a point the parts of the surface there."""
+    surface = scene.surface
+    found: list[Proposal] = []
+    for prompt in prompts:
+        here = surface.from_image(prompt.mask) & surface.known & ~taken
+        if prompt.is_part:
+            found += pieces_at(surface, surface.known & ~scene.on_plane & ~taken, here, "prompted point")
+            continue
+        if not prompt.is_outline:
+            found += pieces_at(surface, here & ~scene.on_plane, here, "prompted box")
+            here &= ~scene.on_plane
+        if here.sum() >= MIN_PIXELS:
+            source = "prompted mask" if prompt.is_outline else "prompted box"
+            found.append(Proposal(here, source, reach_m(surface.points_cam_m[here])))
+    return found
+
+
+def _by_frame(path: Path) -> Mapping[FrameId, list[tuple[int, dict[str, Any]]]]:
+    rows: dict[FrameId, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    for index, (row, _, _) in enumerate(iterate_rows(path)):
+        try:
+            frame_id = FrameId(int(row.get("scene_id", 0)), int(row["image_id"]))
+        except (KeyError, TypeError, ValueError):
+            reason = f"row {index} needs an integer image_id (and scene_id), got {sorted(row)}"
+            raise data_error(path, reason, "Add it as BOP does.") from None
+        if not any(row.get(name) for name in ("segmentation", "bbox", "points")):
+            reason = f"row {index} has neither segmentation, bbox nor points"
+            raise data_error(path, reason, "Say where the object is.")
+        rows[frame_id].append((index, row))
+    return rows
+
+
+def _prompt(row: dict[str, Any], shape: tuple[int, int], name: str) -> Prompt:
+    if row.get("segmentation"):
+        return Prompt(decode_segmentation(row["segmentation"], shape, name), is_outline=True)
+    if row.get("bbox"):
+        return Prompt(fill_box(row["bbox"], shape, name), is_outline=False)
+    mask = np.zeros(shape, bool)
+    try:
+        points = [(float(x), float(y)) for x, y in row["points"]]
+    except (TypeError, ValueError) as error:
+        reason = f"points are no list of [x, y] in pixels ({error})"
+        raise data_error(name, reason, "Correct the row.") from None
+    for x, y in points:
+        if not (0 <= x < shape[1] and 0 <= y < shape[0]):
+            size = f"{shape[1]}x{shape[0]}"
+            raise data_error(
+                name, f"point [{x:g}, {y:g}] is outside the image of {size} pixels", "Correct it."
+            )
+        top, left = max(0, int(y) - POINT_PX), max(0, int(x) - POINT_PX)
+        mask[top : int(y) + POINT_PX + 1, left : int(x) + POINT_PX + 1] = True
+    return Prompt(mask, is_outline=False, is_part=True)
