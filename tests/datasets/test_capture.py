@@ -102,7 +102,7 @@ def test_own_named_models_need_a_unit(root):
         (lambda root: write_json(root / "camera.json", {"depth_scale": 1}), "cam_K must be 9 numbers"),
         (
             lambda root: shutil.rmtree(root / "masks"),
-            "no masks: looked for .*Add masks, or pass --detections",
+            "no masks: looked for .*Add masks, pass --detections",
         ),
         (lambda root: write_image(root / "masks/mug/a.png", masks()[0]), "no model has the name 'mug'"),
         (lambda root: write_image(root / "masks/01/a.png", masks()[0]), "folders 01, 1 are all object 1"),

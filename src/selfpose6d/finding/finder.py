@@ -42,6 +42,8 @@ LEAST_RANK = {False: 0.9, True: 0.2}
 that are right, 5 % have less than 1.0 and 1 % less than 0.3 (docs/results.md)."""
 SHARED = 0.3
 """Of a piece, or of an object's visible pixels, that another object may have taken already."""
+SAME_PLACE = 0.7
+"""Of a piece that an earlier attempt explains."""
 WORTH_LISTING = 0.1
 """Least confidence of an uncertified pose that is reported where nobody says that the object is there."""
 
@@ -175,7 +177,7 @@ class _FrameSearch:
             tried_enough = failed[obj_id] >= OBJECT_FAILS or np.median(failed_at[piece]) >= PIECE_FAILS
             if tried_enough or not self._may_be_more(obj_id):
                 continue
-            if (piece & self.taken).sum() > SHARED * piece.sum():
+            if (piece & self.taken).sum() > SHARED * piece.sum() or self._is_open_there(pair):
                 continue
             attempt = self.attempts[pair.key] = self._search(pair)
             if attempt.certified and not self._impossible(attempt):
@@ -187,6 +189,16 @@ class _FrameSearch:
             if failed.total() >= FRAME_FAILS:
                 break
         return len(self.accepted) > before
+
+    def _is_open_there(self, pair: Pair) -> bool:
+        """Whether the object was found to fit in several ways where this piece is: another piece would not decide."""
+        piece = pair.proposal.mask
+        return any(
+            one.obj_id == pair.obj_id
+            and one.pose.certificate.status == "ambiguous"
+            and (one.on_grid & piece).sum() > SAME_PLACE * piece.sum()
+            for one in self.attempts.values()
+        )
 
     def _may_be_more(self, obj_id: int) -> bool:
         count = self.counts[obj_id]

@@ -55,7 +55,10 @@ def cut_surface(
     None comes twice.
     """
     found: list[Proposal] = []
-    for name, free in (("standing", surface.known & ~on_plane & ~taken), ("surface", surface.known & ~taken)):
+    standing, everything = surface.known & ~on_plane & ~taken, surface.known & ~taken
+    for name, free in (("standing", standing), ("surface", everything)):
+        if name == "surface" and not (on_plane & everything).any():
+            break  # no plane: all of it stands
         for fold_rad in FOLDS_RAD:
             cut = surface.torn | (surface.fold_rad > fold_rad)
             labels = _components(surface, free, cut)
@@ -63,7 +66,8 @@ def cut_surface(
                 name if np.isinf(fold_rad) else f"{name}, cut at folds of {np.degrees(fold_rad):.0f} degrees"
             )
             masks = list(_pieces(labels))
-            masks += _unions(surface, labels, largest_m)
+            if name == "standing":  # planes are not parts of objects
+                masks += _unions(surface, labels, largest_m)
             for mask in masks:
                 reach = reach_m(surface.points_cam_m[mask])
                 if reach < MAX_REACH * largest_m:
