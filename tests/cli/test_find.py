@@ -68,6 +68,24 @@ def test_neither_masks_nor_poses_are_read(found, bare, tmp_path):
     for name in ("detections.json", "certificates.jsonl", "turned_away.jsonl"):
         read = lines if name.endswith("l") else lambda path: json.loads(path.read_text())
         assert without_time(read(run / name)) == without_time(read(found / name))
+    assert main(["report", str(run)]) == 0
+    page = (run / "report.html").read_text()
+    assert "What was found" in page
+    assert ("What was tried and turned away" in page) == bool(lines(run / "turned_away.jsonl"))
+
+
+def test_poses_are_scored_where_there_are_no_masks(found, rendered, tmp_path, capsys):
+    root = tmp_path / "data"
+    shutil.copytree(rendered, root)
+    for folder in (root / "test").glob("*/mask_visib"):
+        shutil.rmtree(folder)
+    run = tmp_path / "run"
+    shutil.copytree(found, run)
+    assert main(["evaluate", str(run), str(root), "--targets", "all"]) == 0
+    assert json.loads((run / "results.json").read_text())["detection"] is None
+    file = str(found / "detections.json")
+    assert main(["evaluate", str(run), str(root), "--targets", "all", "--detections", file]) == 2
+    assert "no masks" in capsys.readouterr().err
 
 
 def test_rows_are_numbered_and_joined(found):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import OmitArgPrefixes, Positional, Suppress
 
 from selfpose6d.datasets.options import DataOptions
+from selfpose6d.errors import NoMasksError
 from selfpose6d.options import SURFACE_SEED, Several, Unset
 
 if TYPE_CHECKING:
@@ -118,10 +119,11 @@ class Command:
         return 0
 
     def _with_detections(self, evaluation: "Evaluation", reference: "Reference") -> "Evaluation":
-        """With the scores of the detections, where there are any.
+        """With the scores of the detections, where there are any, and true masks.
 
         Raises:
             UsageError: there is no such file.
+            NoMasksError: `--detections` is given, and there are no masks.
         """
         from selfpose6d.checks import require_existing
         from selfpose6d.evaluation.detection_ap import detection_scores
@@ -132,7 +134,12 @@ class Command:
             path = require_existing(self.detections, "detections file", "Correct --detections.")
         elif not path.is_file():
             return evaluation
-        dataset = reference.options.data.open(reference.options.split)
+        try:
+            dataset = reference.options.data.open(reference.options.split)
+        except NoMasksError:
+            if self.detections is not None:
+                raise
+            return evaluation
         vertices_m = {obj_id: reference.models.load(obj_id).vertices_m for obj_id in reference.points}
         scores = detection_scores(path, dataset, reference.truths, vertices_m)
         return replace(evaluation, results=replace(evaluation.results, detection=scores))

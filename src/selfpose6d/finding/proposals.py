@@ -19,8 +19,12 @@ REACH_SHARE = 0.9
 """Of a piece's pixels within its reach: a tenth may be smeared depth or a neighbour's."""
 SAME_PIECE = 0.9
 """Overlap above which two pieces are one."""
+MIN_BORDER_PX = 3
+"""Of a border between neighbours: fewer pixels are a touch at a corner."""
 GROW_PX = 4
 """Pixels that a cut takes away and the nearest piece gets back."""
+GROW_SIGMA, GROW_RATIO = 5.0, 0.01
+"""How near in depth it must be for that: deviations of the noise, and a centimetre at a metre."""
 MAX_PROPOSALS = 80
 """Of a frame, and of each cut: clutter in a hundred pieces is looked at in the largest of them."""
 MAX_COMPARED = 240
@@ -127,7 +131,7 @@ def _components(
     large[0] = False
     labels = np.where(large[labels], labels, 0)
     z = surface.points_cam_m[..., 2]
-    reach = 5 * surface.noise_m + 0.01 * z
+    reach = GROW_SIGMA * surface.noise_m + GROW_RATIO * z
     for _ in range(GROW_PX):
         labels = _grown(labels, free, z, reach)
     return labels
@@ -176,7 +180,7 @@ def _unions(
     group: dict[int, frozenset[int]] = {}
     united = 0
     for k in np.argsort(mean, kind="stable"):
-        if count[k] < 3:
+        if count[k] < MIN_BORDER_PX:
             continue
         a, b = (int(label) for label in unique[k])
         one, other = group.get(a, frozenset([a])), group.get(b, frozenset([b]))

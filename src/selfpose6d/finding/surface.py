@@ -20,6 +20,8 @@ MAX_SLOPE = 3.0
 """Depth a unit of width, within a window: surfaces seen more flatly than 72 degrees have no normal worth using."""
 MIN_JUMP_RATIO = 0.004
 """Of the distance: steps below 4 mm at a metre are relief, not another object."""
+NOISE_STEPS = 16
+"""Distances at which the noise is looked up; between them it is interpolated."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,6 @@ class Surface:
     def from_image(self, mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "rows columns"]:
         """A mask of the image on the grid."""
         return mask[self.step_px // 2 :: self.step_px, self.step_px // 2 :: self.step_px]
-
-
-NOISE_STEPS = 16
-"""Distances at which the noise is looked up; between them it is interpolated."""
 
 
 def noise_of(seen: ObservedFrame, z: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:

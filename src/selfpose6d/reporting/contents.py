@@ -23,12 +23,19 @@ from selfpose6d.image_files import write_png
 from selfpose6d.reporting.charts import accuracy_chart, learning_charts, reliability_charts
 from selfpose6d.reporting.differences import compared
 from selfpose6d.reporting.page import Gallery, Report, Statistic
-from selfpose6d.reporting.pictures import entry_picture, frame_pictures, instance_entries, open_renderer
+from selfpose6d.reporting.pictures import (
+    entry_picture,
+    frame_pictures,
+    instance_entries,
+    mask_pictures,
+    open_renderer,
+)
 from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table, source_lines
 from selfpose6d.reporting.run_sources import RunSources
-from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table
-from selfpose6d.reporting.tables import TextTable, comparison_table, scores_by_object
+from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table, turned_away_table
+from selfpose6d.reporting.tables import TextTable, comparison_table, detection_table, scores_by_object
 from selfpose6d.runs.config import flat_options
+from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.types import PoseEstimate
 from selfpose6d.viz.contact_sheet import draw_contact_sheet
 
@@ -66,7 +73,11 @@ def _with_predictions(report: Report, sources: RunSources, compare: Sequence[Pat
     return replace(
         report,
         statistics=_statistics(main) if main else (),
-        tables=[*_tables(evaluations, estimates, read_run_skipped(sources.files), names), *differences],
+        tables=[
+            *_tables(evaluations, estimates, read_run_skipped(sources.files), names),
+            *_turned_away(sources, names),
+            *differences,
+        ],
         charts=[*charts, *report.charts],
         galleries=galleries,
         notes=[*notes, *missing, *refused, *(source_lines(main.results) if main else ()), *_claims(main)],
@@ -162,8 +173,22 @@ def _tables(
     tables += [(_reliability_title(title, results), reliability_table(run)) for title, run in results.items()]
     if estimates.status.any() or skipped:
         tables.append(("Certificates", status_table(estimates, skipped, names)))
+    tables += [
+        ("Boxes and masks that were found", detection_table(run.detection))
+        for run in results.values()
+        if run.detection
+    ]
     reasons = reason_table(estimates, skipped)
     return [*tables, ("Why instances are not certified", reasons)] if reasons.rows else tables
+
+
+def _turned_away(sources: RunSources, names: Mapping[int, str]) -> list[tuple[str, TextTable]]:
+    """What was tried where objects were found, and why it is not among them."""
+    path = sources.files.turned_away
+    if not path.is_file():
+        return []
+    table = turned_away_table((row for _, row in read_lines(path)), names)
+    return [("What was tried and turned away", table)] if table.rows else []
 
 
 def _reliability_title(title: str, results: Mapping[str, Results]) -> str:
@@ -188,6 +213,8 @@ def _galleries(
     except SelfPose6DError as error:
         return [], [f"No pictures: {error}"]
     galleries = [Gallery("Frames", "", frame_pictures(renderer, estimates, count))]
+    if masks := mask_pictures(sources.files.masks, count):
+        galleries.append(Gallery("What was found", "Grey boxes: tried and turned away.", masks))
     for name, title, rows in chosen:
         entries = instance_entries(renderer, estimates, rows.tolist(), errors)
         if entries:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.images import read_rgb
 from selfpose6d.datasets.true_poses import iterate_ground_truth
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.evaluation.errors_file import InstanceErrors
@@ -74,6 +76,23 @@ def frame_pictures(renderer: RunRenderer, estimates: Estimates, count: int) -> l
             poses = [renderer.pose(estimates, row) for row in rows_of[key]]
             overlay = draw_overlay(rgb, K, renderer.meshes, poses)
             pictures.append(Picture(to_jpeg(overlay), JPEG, (f"scene {key[0]}, image {key[1]}",)))
+    return pictures
+
+
+def mask_pictures(folder: Path, count: int) -> list[Picture]:
+    """`count` of the pictures that `find` drew of its masks, evenly spread; none where there are none."""
+    paths = sorted(folder.glob("*.png"))
+    chosen = (
+        np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)).tolist()
+        if paths
+        else []
+    )
+    pictures = []
+    for path in (paths[index] for index in chosen):
+        with suppress(SelfPose6DError):
+            scene, image = path.stem.split("_")
+            caption = f"scene {int(scene)}, image {int(image)}"
+            pictures.append(Picture(to_jpeg(read_rgb(path)), JPEG, (caption,)))
     return pictures
 
 

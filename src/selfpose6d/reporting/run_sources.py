@@ -59,14 +59,15 @@ class RunSources:
         return ReferenceOptions(self.data, targets, points, earlier.symmetric_ids, right=earlier.right)
 
     def open_dataset(self) -> Dataset:
-        """The images and meshes of the whole split.
+        """The images and meshes of the whole split; of a run that found its objects itself with the masks of these.
 
         Raises:
             UsageError: no data set is known, or it cannot be opened.
         """
         if self.data is None:
             raise UsageError(f"{self.run} does not say its data set. Pass --dataset DIR.")
-        return replace(self.data, selection=Selection()).open()
+        found = self.files.detections if self.files.detections.is_file() else None
+        return replace(self.data, selection=Selection(), detections=self.data.detections or found).open()
 
 
 def resolve_sources(

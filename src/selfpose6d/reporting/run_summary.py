@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -59,6 +59,16 @@ def reason_table(estimates: Estimates, skipped: Iterable[PoseEstimate]) -> TextT
     counts = Counter((status, _without_numbers(reason)) for status, reason in pairs)
     rows = tuple((reason, status, str(count)) for (status, reason), count in counts.most_common(MOST_REASONS))
     return TextTable(("reason", "status", "instances"), rows, 0, "")
+
+
+def turned_away_table(rows: Iterable[Mapping[str, Any]], names: Mapping[int, str]) -> TextTable:
+    """Reasons for which pieces of the surface are not an object, by object, most frequent first."""
+    counts = Counter((int(row["obj_id"]), _without_numbers(str(row["reason"]))) for row in rows)
+    body = tuple(
+        (f"{obj_id} {names.get(obj_id, '')}".strip(), reason, str(count))
+        for (obj_id, reason), count in counts.most_common(MOST_REASONS)
+    )
+    return TextTable(("object", "reason", "pieces"), body, 0, "")
 
 
 def _cells(estimates: Estimates, skipped: int) -> tuple[str, ...]:
