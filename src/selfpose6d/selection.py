@@ -1,9 +1,9 @@
 """Which part of a data set a command works on: `--scenes --frames --objects --limit`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from selfpose6d.errors import UsageError
 from selfpose6d.options import Several, Unset
@@ -57,3 +57,16 @@ class Selection:
         lists = {"--scenes": self.scenes, "--frames": self.frames, "--objects": self.objects}
         parts = [f"{flag} {' '.join(map(str, ids))}" for flag, ids in lists.items() if ids]
         return " ".join(parts + ([f"--limit {self.limit}"] if self.limit is not None else []))
+
+
+Item = TypeVar("Item")
+
+
+def spread_evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of the items, spread evenly, in their order."""
+    import numpy as np  # every command's --help imports this module
+
+    if count <= 0 or not items:
+        return []
+    chosen = np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)).tolist()
+    return [items[index] for index in chosen]

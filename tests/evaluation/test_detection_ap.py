@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from selfpose6d.cli.main import main
+from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.evaluation.detection_ap import detection_scores, encoded_mask
+from selfpose6d.evaluation.detection_ap import detection_scores
 from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference
 from selfpose6d.geometry.camera import projected_box
 from selfpose6d.selection import FrameId
@@ -31,7 +32,7 @@ def true_rows(root, reference) -> list[dict]:
     for index in range(len(truths)):
         frame = dataset.load_frame(FrameId(int(truths.scene_id[index]), int(truths.im_id[index])))
         (mask,) = [one.mask for one in frame.instances if one.key.inst_id == truths.inst_id[index]]
-        encoded = encoded_mask(mask)
+        encoded = encode_mask(mask)
         vertices = reference.models.load(int(truths.obj_id[index])).vertices_m
         rows.append(
             {
@@ -40,7 +41,7 @@ def true_rows(root, reference) -> list[dict]:
                 "category_id": int(truths.obj_id[index]),
                 "score": 0.9,
                 "bbox": list(projected_box(vertices, truths.T_cam_obj[index], frame.K)),
-                "segmentation": {"size": list(mask.shape), "counts": encoded["counts"].decode()},
+                "segmentation": {"size": list(mask.shape), "counts": encoded["counts"]},
                 "time": 1.0,
             }
         )
@@ -83,8 +84,8 @@ def test_a_shifted_mask_counts_at_low_thresholds_only(root, reference, rows, tmp
         width = int(mask.any(0).sum())
         moved = np.roll(mask, max(1, round(0.2 * width)), axis=1)
         moved[:, : max(1, round(0.2 * width))] = 0
-        encoded = encoded_mask(moved.astype(bool))
-        shifted.append(row | {"segmentation": {"size": size, "counts": encoded["counts"].decode()}})
+        encoded = encode_mask(moved.astype(bool))
+        shifted.append(row | {"segmentation": {"size": size, "counts": encoded["counts"]}})
     found = scored(shifted, root, reference, tmp_path)
     assert found["segm"].ap50 > found["segm"].ap75
     assert found["segm"].ap < 60
@@ -103,7 +104,7 @@ def test_a_false_detection_before_the_right_ones_costs_precision(root, reference
         row | {"score": 0.99, "bbox": [0, 0, 5, 5], "segmentation": {"size": [480, 640], "counts": "0"}}
         for row in rows
     ]
-    empty = encoded_mask(np.zeros((480, 640), bool))["counts"].decode()
+    empty = encode_mask(np.zeros((480, 640), bool))["counts"]
     wrong = [row | {"segmentation": {"size": [480, 640], "counts": empty}} for row in wrong]
     assert scored(rows + wrong, root, reference, tmp_path)["bbox"].ap50 < 60
 

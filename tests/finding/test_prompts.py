@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from finding.conftest import SHAPE, standing_pose, table_frame
+from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.errors import DataError
-from selfpose6d.evaluation.detection_ap import encoded_mask
 from selfpose6d.finding.finder import Finder
 from selfpose6d.finding.prompts import Prompts, prompted_pieces
 from selfpose6d.finding.scene import Scene
@@ -27,10 +27,10 @@ def shown(models):
 
 def rows_of(mask: np.ndarray) -> dict[str, dict]:
     ys, xs = np.nonzero(mask)
-    encoded = encoded_mask(mask)
+    encoded = encode_mask(mask)
     box = [int(xs.min()) - 6, int(ys.min()) - 6, int(np.ptp(xs)) + 12, int(np.ptp(ys)) + 12]
     return {
-        "prompted mask": {"segmentation": {"size": list(SHAPE), "counts": encoded["counts"].decode()}},
+        "prompted mask": {"segmentation": {"size": list(SHAPE), "counts": encoded["counts"]}},
         "prompted box": {"bbox": box},
         "prompted point": {"points": [[float(np.median(xs)), float(np.median(ys))]]},
     }

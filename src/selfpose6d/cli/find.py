@@ -16,9 +16,9 @@ from selfpose6d.options import Unset
 
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
-    from selfpose6d.finding.finder import FindOptions
     from selfpose6d.finding.frame_finder import FrameCounts
     from selfpose6d.finding.prompts import Prompts
+    from selfpose6d.labeling.annotate import AnnotateOptions
     from selfpose6d.objects.store import ObjectStore
     from selfpose6d.runs.folder import RunFolder
     from selfpose6d.runs.journal import JournalRecord
@@ -117,12 +117,11 @@ class Command:
             return None
         return Prompts(require_existing(self.prompts, "prompts file", "Correct --prompts."))
 
-    def options(self) -> "FindOptions":
+    def options(self) -> "AnnotateOptions":
         """How objects are found and certified."""
-        from selfpose6d.finding.finder import FindOptions
         from selfpose6d.labeling.annotate import AnnotateOptions
 
-        return FindOptions(self.certifying.applied(AnnotateOptions(seed=self.seed)))
+        return self.certifying.applied(AnnotateOptions(seed=self.seed))
 
     def resolved(self, dataset: "Dataset") -> dict[str, Any]:
         """Every option that changes what is found, for the run's configuration."""
@@ -131,7 +130,7 @@ class Command:
         options = {"counts": self.counts, "objects": list(dataset.object_ids)}
         if self.prompts is not None:
             options["prompts"] = hashlib.sha256(self.prompts.read_bytes()).hexdigest()[:16]
-        return resolved_options(self.options().annotate) | options
+        return resolved_options(self.options()) | options
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
         from selfpose6d.runs.config import RunContext, new_config

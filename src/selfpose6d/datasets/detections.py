@@ -111,6 +111,14 @@ def decode_segmentation(
     return require_shape(decoded, shape, name).astype(bool)
 
 
+def encode_mask(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
+    """A mask as compressed run lengths, as COCO has them in a JSON file: `size` (height, width) and `counts`."""
+    from pycocotools import mask as coco
+
+    encoded: Any = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": list(mask.shape), "counts": encoded["counts"].decode()}
+
+
 def fill_box(bbox: Any, shape: tuple[int, int], name: str) -> Bool[np.ndarray, "height width"]:
     """A mask of `shape` (height, width) that holds the box [x, y, width, height] in pixels, as far as the image goes.
 

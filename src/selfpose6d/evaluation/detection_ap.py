@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.detections import DetectionMasks
+from selfpose6d.datasets.detections import DetectionMasks, encode_mask
 from selfpose6d.evaluation.instances import Truths, image_keys
 from selfpose6d.geometry.camera import projected_box
 from selfpose6d.selection import FrameId
@@ -86,7 +86,7 @@ def _annotations(
                 "image_id": frame_id,
                 "category_id": instance.key.obj_id,
                 "bbox": list(projected_box(vertices_m[instance.key.obj_id], truths.T_cam_obj[row], K)),
-                "segmentation": encoded_mask(instance.mask),
+                "segmentation": encode_mask(instance.mask),
                 "area": int(instance.mask.sum()),
                 "iscrowd": 0,
                 "unwanted": bool(visible < MIN_VISIBLE),
@@ -98,7 +98,7 @@ def _detections(masks: DetectionMasks, shapes: Mapping[FrameId, tuple[int, int]]
         for entry in masks.entries(frame_id):
             row = masks.read(frame_id, entry.inst_id)
             mask = masks.load(frame_id, entry, shape)
-            encoded = encoded_mask(mask)
+            encoded = encode_mask(mask)
             yield {
                 "image_id": frame_id,
                 "category_id": entry.obj_id,
@@ -106,13 +106,6 @@ def _detections(masks: DetectionMasks, shapes: Mapping[FrameId, tuple[int, int]]
                 "bbox": [float(number) for number in row.get("bbox") or _box_of(encoded)],
                 "segmentation": encoded,
             }
-
-
-def encoded_mask(mask: Bool[np.ndarray, "height width"]) -> Any:
-    """COCO's compressed run lengths."""
-    from pycocotools import mask as coco
-
-    return coco.encode(np.asfortranarray(mask.astype(np.uint8)))
 
 
 def _box_of(encoded: Any) -> list[float]:

@@ -7,7 +7,7 @@ frame -> scene (surface, planes, colours) -> pieces -> sorted by size and colour
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from selfpose6d.finding.scene import Scene
 from selfpose6d.finding.sorting import Pair, sort_pairs
 from selfpose6d.geometry.camera import projected_box
 from selfpose6d.labeling.annotate import AnnotateOptions
+from selfpose6d.labeling.lengths import Lengths
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.types import Frame, Instance, InstanceKey, LabeledPose
 
@@ -90,21 +91,15 @@ class Finding:
     scene: Scene
 
 
-@dataclass(frozen=True)
-class FindOptions:
-    """How objects are found."""
-
-    annotate: AnnotateOptions = field(default_factory=AnnotateOptions)
-    """How the chosen pieces are searched and certified; `attempts` do not count: what one search misses is tried on
-    another piece."""
-
-
 class Finder:
     """Finds objects in one frame after the other; what is constant about the objects is made once."""
 
-    def __init__(self, models: Mapping[int, ObjectModel], options: FindOptions | None = None) -> None:
+    def __init__(self, models: Mapping[int, ObjectModel], options: AnnotateOptions | None = None) -> None:
+        """`options`: how pieces are searched and certified. Its `attempts` do not count: what one search misses is
+        tried on another piece.
+        """
         self.models = models
-        self.options = options or FindOptions()
+        self.options = options or AnnotateOptions()
         self._looks: dict[int, Looks] = {}
 
     def looks(self, obj_id: int) -> Looks:
@@ -136,7 +131,7 @@ class _FrameSearch:
 
     def __init__(self, finder: Finder, frame: Frame, counts: Counts, prompts: Sequence[Prompt]) -> None:
         self.prompts = prompts
-        self.models, self.options = finder.models, replace(finder.options.annotate, attempts=1)
+        self.models, self.options = finder.models, replace(finder.options, attempts=1)
         self.counts, self.frame = counts, replace(frame, instances=(), skipped=())
         self.looks = {obj_id: finder.looks(obj_id) for obj_id in counts}
         self.largest_m = max(look.diameter_m for look in self.looks.values())
@@ -144,7 +139,6 @@ class _FrameSearch:
         self.taken = np.zeros(self.scene.surface.known.shape, bool)
         self.accepted: list[Attempt] = []
         self.attempts: dict[tuple[int, bytes], Attempt] = {}
-        self.turned_away: dict[tuple[int, bytes], str] = {}
         self.glances: dict[tuple[int, bytes], Glance | None] = {}
         self.proposals: list[Proposal] = []
 
@@ -156,8 +150,8 @@ class _FrameSearch:
         found = [*self.accepted, *self._uncertified()]
         chosen = {id(one) for one in found}
         rest = [
-            one.without(self.turned_away.get(key, one.pose.reason or one.pose.certificate.reason))
-            for key, one in self.attempts.items()
+            one.without(one.turned_away or one.pose.reason or one.pose.certificate.reason)
+            for one in self.attempts.values()
             if id(one) not in chosen
         ]
         return Finding(found, rest, self.proposals, self.scene)
@@ -170,7 +164,7 @@ class _FrameSearch:
         pieces = unite(prompted_pieces(self.prompts, scene, self.taken) + pieces)
         self.proposals = unite(self.proposals + pieces)
         before, failed, failed_at = len(self.accepted), Counter[int](), np.zeros(self.taken.shape, int)
-        for pair, _ in self._worth_searching(sort_pairs(pieces, looks, scene)):
+        for pair, look in self._worth_searching(sort_pairs(pieces, looks, scene)):
             obj_id, piece = pair.obj_id, pair.proposal.mask
             if pair.key in self.attempts:
                 continue  # what failed in an earlier round fails again
@@ -179,8 +173,8 @@ class _FrameSearch:
                 continue
             if (piece & self.taken).sum() > SHARED * piece.sum() or self._is_open_there(pair):
                 continue
-            attempt = self.attempts[pair.key] = self._search(pair)
-            if attempt.certified and not self._impossible(attempt):
+            attempt = self.attempts[pair.key] = self._search(pair, look)
+            if attempt.certified and not attempt.turned_away:
                 self.accepted.append(attempt)
                 self.taken |= attempt.on_grid
                 continue
@@ -231,10 +225,9 @@ class _FrameSearch:
             self.glances[key] = glance(self.scene.seen, mask, model, generator)
         return self.glances[key]
 
-    def _search(self, pair: Pair) -> Attempt:
-        """Search and certify as the annotator does, the piece as mask."""
-        frame, look = self.frame, self.glances[pair.key]
-        assert look is not None, "glanced at before"
+    def _search(self, pair: Pair, look: Glance) -> Attempt:
+        """Search and certify as the annotator does, the piece as mask; turned away where it cannot be."""
+        frame = self.frame
         key = InstanceKey(frame.split, frame.scene_id, frame.im_id, pair.obj_id, len(self.attempts))
         instance = Instance(key, self.scene.mask_of(pair.proposal.mask))
         start_s = time.perf_counter()
@@ -247,7 +240,11 @@ class _FrameSearch:
             visible = look.shown_at(self._T(pose))
         surface = self.scene.surface
         attempt = Attempt(pose, pair.proposal, visible, surface.from_image(visible) & surface.known)
-        return self._doubted(attempt) if attempt.certified else attempt
+        if attempt.certified:
+            attempt = self._doubted(attempt)
+        if attempt.certified:
+            attempt = attempt.without(self._why_impossible(attempt, look.observation.lengths))
+        return attempt
 
     def _T(self, pose: LabeledPose) -> Float[torch.Tensor, "4 4"]:
         return torch.from_numpy(pose.T_cam_obj).to(self.models[pose.key.obj_id].device, torch.float32)
@@ -262,17 +259,9 @@ class _FrameSearch:
         certificate = replace(pose.certificate, status="rejected", reason=reason)
         return replace(attempt, pose=replace(pose, certificate=certificate))
 
-    def _impossible(self, attempt: Attempt) -> bool:
-        """Whether it cannot be beside what was accepted before; why is kept."""
-        reason = self._why_impossible(attempt)
-        if reason:
-            self.turned_away[attempt.obj_id, attempt.proposal.mask.tobytes()] = reason
-        return bool(reason)
-
-    def _why_impossible(self, attempt: Attempt) -> str:
-        look = self.glances[attempt.obj_id, attempt.proposal.mask.tobytes()]
-        assert look is not None, "glanced at before"
-        lengths, model = look.observation.lengths, self.models[attempt.obj_id]
+    def _why_impossible(self, attempt: Attempt, lengths: Lengths) -> str:
+        """Why it cannot be beside what was accepted before; nothing where it can."""
+        model = self.models[attempt.obj_id]
         shared = (attempt.on_grid & self.taken).sum() / max(attempt.on_grid.sum(), 1)
         if shared > SHARED:
             return f"{shared:.0%} of its pixels are explained by another object"

@@ -8,10 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool
 
 from selfpose6d.datasets.bop.targets import TargetCounts
 from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.errors import DataError
 from selfpose6d.finding.finder import Attempt, Counts, Finder, Finding
 from selfpose6d.finding.prompts import Prompts
@@ -82,19 +82,11 @@ def record_of(frame_id: FrameId, finder: Finder, finding: Finding, time_s: float
         record.labels,
         time_s=time_s,
         detections=tuple(
-            {"bbox": list(finder.box_of(one.pose, finding.scene)), "segmentation": _encoded(one.visible)}
+            {"bbox": list(finder.box_of(one.pose, finding.scene)), "segmentation": encode_mask(one.visible)}
             for one in finding.found
         ),
         turned_away=tuple(_turned_away_row(one, finding) for one in finding.turned_away),
     )
-
-
-def _encoded(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
-    """Compressed run lengths, as COCO has them."""
-    from pycocotools import mask as coco
-
-    encoded: Any = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": list(mask.shape), "counts": encoded["counts"].decode()}
 
 
 def _turned_away_row(one: Attempt, finding: Finding) -> dict[str, Any]:

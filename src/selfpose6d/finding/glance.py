@@ -35,7 +35,6 @@ class Glance:
     T_cam_obj: Float[Tensor, "poses 4 4"]
     """The best first, and others that were refined beside it."""
     observation: Observation
-    explained: Explained
     total: float
     """Score on the piece as mask."""
     colour: float
@@ -90,7 +89,6 @@ def glance(
     return Glance(
         best.T_cam_obj,
         observation,
-        explained,
         float(best.total[0]),
         float(best.scores.colour[0]),
         support,

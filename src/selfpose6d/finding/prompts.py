@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
@@ -27,13 +27,10 @@ POINT_PX = 5
 
 @dataclass(frozen=True)
 class Prompt:
-    """One row: pixels of the image that show an object, or a region or a part of it."""
+    """One row: pixels of the image that are an object (mask), hold one (box), or lie on one (point)."""
 
     mask: Bool[np.ndarray, "height width"]
-    is_outline: bool
-    """Whether the mask is an object's outline; else it holds one (a box), or lies on one (a point)."""
-    is_part: bool = False
-    """Whether it only lies on the object."""
+    kind: Literal["mask", "box", "point"]
 
 
 class Prompts:
@@ -66,15 +63,13 @@ def prompted_pieces(
     surface = scene.surface
     found: list[Proposal] = []
     for prompt in prompts:
+        source = f"prompted {prompt.kind}"
         here = surface.from_image(prompt.mask) & surface.known & ~taken
-        if prompt.is_part:
-            found += pieces_at(surface, surface.known & ~scene.on_plane & ~taken, here, "prompted point")
-            continue
-        if not prompt.is_outline:
-            found += pieces_at(surface, here & ~scene.on_plane, here, "prompted box")
+        if prompt.kind != "mask":
             here &= ~scene.on_plane
-        if here.sum() >= MIN_PIXELS:
-            source = "prompted mask" if prompt.is_outline else "prompted box"
+            free = here if prompt.kind == "box" else surface.known & ~scene.on_plane & ~taken
+            found += pieces_at(surface, free, here, source)
+        if prompt.kind != "point" and here.sum() >= MIN_PIXELS:
             found.append(Proposal(here, source, reach_m(surface.points_cam_m[here])))
     return found
 
@@ -96,9 +91,9 @@ def _by_frame(path: Path) -> Mapping[FrameId, list[tuple[int, dict[str, Any]]]]:
 
 def _prompt(row: dict[str, Any], shape: tuple[int, int], name: str) -> Prompt:
     if row.get("segmentation"):
-        return Prompt(decode_segmentation(row["segmentation"], shape, name), is_outline=True)
+        return Prompt(decode_segmentation(row["segmentation"], shape, name), "mask")
     if row.get("bbox"):
-        return Prompt(fill_box(row["bbox"], shape, name), is_outline=False)
+        return Prompt(fill_box(row["bbox"], shape, name), "box")
     mask = np.zeros(shape, bool)
     try:
         points = [(float(x), float(y)) for x, y in row["points"]]
@@ -113,4 +108,4 @@ def _prompt(row: dict[str, Any], shape: tuple[int, int], name: str) -> Prompt:
             )
         top, left = max(0, int(y) - POINT_PX), max(0, int(x) - POINT_PX)
         mask[top : int(y) + POINT_PX + 1, left : int(x) + POINT_PX + 1] = True
-    return Prompt(mask, is_outline=False, is_part=True)
+    return Prompt(mask, "point")

@@ -184,7 +184,7 @@ def _unions(
             continue
         a, b = (int(label) for label in unique[k])
         one, other = group.get(a, frozenset([a])), group.get(b, frozenset([b]))
-        if one is other or one == other:
+        if one == other:
             continue
         both = one | other
         member = np.zeros(labels.max() + 1, bool)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Pair:
     proposal: Proposal
     likeness: float
 
-    @property
+    @cached_property
     def key(self) -> tuple[int, bytes]:
         """The same for the same object and pixels."""
         return self.obj_id, self.proposal.mask.tobytes()

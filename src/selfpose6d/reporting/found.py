@@ -5,18 +5,17 @@ from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.errors import DataError
 from selfpose6d.image_files import write_png
 from selfpose6d.reporting.console import warn
-from selfpose6d.reporting.overlays import spread_frames
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
-from selfpose6d.selection import FrameId
+from selfpose6d.selection import FrameId, spread_evenly
 from selfpose6d.types import InstanceKey, Status
 from selfpose6d.viz.masks import DrawnBox, DrawnMask, draw_masks
 
 
 def draw_found(run: RunFiles, dataset: Dataset, count: int) -> None:
     """Draw `count` frames, spread evenly, into `RUN/masks/`: found masks, and boxes of what was turned away."""
-    wanted = spread_frames(dataset.frame_ids(), count)
+    wanted = spread_evenly(dataset.frame_ids(), count)
     if not wanted:
         return
     names, masks = dataset.object_names(), DetectionMasks(run.detections)

@@ -1,9 +1,5 @@
 """Frames with the poses of a run drawn in, as files."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError
 from selfpose6d.image_files import write_png
@@ -11,14 +7,14 @@ from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.reporting.console import warn
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
-from selfpose6d.selection import FrameId
+from selfpose6d.selection import FrameId, spread_evenly
 from selfpose6d.types import LabeledPose
 from selfpose6d.viz.overlay import DrawnPose, draw_overlay
 
 
 def draw_overlays(run: RunFiles, dataset: Dataset, count: int) -> None:
     """Draw `count` labelled frames, spread evenly, into `RUN/overlays/`."""
-    wanted = set(spread_frames(dataset.frame_ids(), count))
+    wanted = set(spread_evenly(dataset.frame_ids(), count))
     labels: dict[FrameId, list[LabeledPose]] = {}
     for label in read_certificates(run.certificates):
         frame_id = FrameId(label.key.scene_id, label.key.im_id)
@@ -45,11 +41,3 @@ def draw_overlays(run: RunFiles, dataset: Dataset, count: int) -> None:
         ]
         path = run.overlays / f"{frame_id.scene_id:06d}_{frame_id.im_id:06d}.png"
         write_png(path, draw_overlay(frame.rgb, frame.K, meshes, poses))
-
-
-def spread_frames(frame_ids: Sequence[FrameId], count: int) -> list[FrameId]:
-    """At most `count` of the frames, spread evenly, in their order."""
-    if count <= 0:
-        return []
-    chosen = np.unique(np.linspace(0, len(frame_ids) - 1, min(count, len(frame_ids))).astype(int)).tolist()
-    return [frame_ids[index] for index in chosen]

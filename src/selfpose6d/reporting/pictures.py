@@ -17,7 +17,7 @@ from selfpose6d.image_files import to_jpeg
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.reporting.page import Picture
 from selfpose6d.runs.predictions import MM_PER_M
-from selfpose6d.selection import FrameId, Selection
+from selfpose6d.selection import FrameId, Selection, spread_evenly
 from selfpose6d.types import InstanceKey
 from selfpose6d.viz.contact_sheet import SheetEntry, draw_strip
 from selfpose6d.viz.overlay import DrawnPose, draw_overlay
@@ -67,10 +67,8 @@ def frame_pictures(renderer: RunRenderer, estimates: Estimates, count: int) -> l
     rows_of: dict[tuple[int, int], list[int]] = {}
     for row, key in enumerate(image_keys(estimates)):
         rows_of.setdefault(key, []).append(row)
-    keys = sorted(rows_of)
-    chosen = np.unique(np.linspace(0, len(keys) - 1, min(count, len(keys))).astype(int)).tolist()
     pictures = []
-    for key in (keys[i] for i in chosen):
+    for key in spread_evenly(sorted(rows_of), count):
         with suppress(SelfPose6DError):
             rgb, K = _image(renderer, FrameId(*key))
             poses = [renderer.pose(estimates, row) for row in rows_of[key]]
@@ -81,14 +79,8 @@ def frame_pictures(renderer: RunRenderer, estimates: Estimates, count: int) -> l
 
 def mask_pictures(folder: Path, count: int) -> list[Picture]:
     """`count` of the pictures that `find` drew of its masks, evenly spread; none where there are none."""
-    paths = sorted(folder.glob("*.png"))
-    chosen = (
-        np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)).tolist()
-        if paths
-        else []
-    )
     pictures = []
-    for path in (paths[index] for index in chosen):
+    for path in spread_evenly(sorted(folder.glob("*.png")), count):
         with suppress(SelfPose6DError):
             scene, image = path.stem.split("_")
             caption = f"scene {int(scene)}, image {int(image)}"
