@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, made by one process at a time: a kill or a full disk leaves what was there."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -57,3 +58,8 @@ def _aside(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def content_hash(path: Path) -> str:
+    """What tells a file's content from others', for a run's configuration."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -1,6 +1,5 @@
 """`selfpose6d annotate DATASET --out RUN`: automatic labels with certificates, resumable."""
 
-import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -132,6 +131,7 @@ class Command:
         return resolved_options(self.options())
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
+        from selfpose6d.files import content_hash
         from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.files import find_checkpoint
         from selfpose6d.runs.folder import RunFolder
@@ -139,7 +139,7 @@ class Command:
         options, checkpoint = self.resolved(), None
         if self.proposals is not None:  # absent: a run of before goes on
             checkpoint = find_checkpoint(self.proposals).resolve()
-            options["proposals"] = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]
+            options["proposals"] = content_hash(checkpoint)
         if self.keep is not None:
             options["keep"] = str(self.keep.resolve())
         context = RunContext(dataset.root.resolve(), self.device, checkpoint)

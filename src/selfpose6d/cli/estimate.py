@@ -1,7 +1,8 @@
 """`selfpose6d estimate MODEL DATASET --out RUN`: run a trained model on a data set."""
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
     from selfpose6d.inference.predictor import Predictor
     from selfpose6d.labeling.annotate import AnnotateOptions
     from selfpose6d.runs.folder import RunFolder
+    from selfpose6d.runs.journal import JournalRecord
+    from selfpose6d.selection import FrameId
 
 OPTIONS_THAT_CHANGE_POSES = ("refine", "refine_steps", "verify", "precision", "seed")
 
 
 @dataclass(frozen=True)
 class Command:
-    """Run a trained model on every instance that has a mask; reads no pose.
+    """Run a trained model on every instance that has a mask, or that --segmenter sees; reads no pose.
 
     Writes predictions.csv and skipped.jsonl; certificates.jsonl with --verify, and of networks that rate their own
     poses. Ctrl-C is safe: the same command goes on where it stopped.
@@ -34,6 +37,9 @@ class Command:
     data: OmitArgPrefixes[DataOptions]
     out: Path
     """The run's folder."""
+    segmenter: Unset[Path] = None
+    """A training run or .safetensors file of train --task segment: instances are what it sees, and no mask of the data
+    set is read. Writes detections.json too."""
     refine: Literal["none", "icp", "network", "network+icp"] = "none"
     """icp: resolver iterations from the estimator's pose; network: the refinement network; or one after the other.
     The poses after each step are written to steps/."""
@@ -57,25 +63,51 @@ class Command:
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
-        from selfpose6d.datasets.dataset import process_frame
         from selfpose6d.reporting.console import keep_records
         from selfpose6d.reporting.run_summary import print_estimates
 
-        dataset = self.data.open("test")
+        dataset = self._open_data()
         predictor = self._load_predictor(dataset)
+        work = self._work(dataset, predictor)
         run = self._open_run(dataset)
         left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-        records = (process_frame(dataset, frame_id, predictor.predict) for frame_id in left)
-        keep_records(run, records, len(left), "estimate")
+        keep_records(run, map(work, left), len(left), "estimate")
         run.finalise(
             with_certificates=self.verify or predictor.network.compares, names=dataset.object_names()
         )
+        if self.segmenter is not None:
+            run.write_found()
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())
         print_estimates(run.files, dataset.root, predictor.times_s, predictor.num_instances)
         print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
         return 0
+
+    def _open_data(self) -> "Dataset":
+        if self.segmenter is None:
+            return self.data.open("test")
+        if self.data.detections is not None:
+            raise UsageError("--detections and --segmenter both say where the objects are. Pass one of them.")
+        if self.verify:
+            raise UsageError(
+                "--verify says which pose of an object is right, not whether what --segmenter sees is that object. Use "
+                "selfpose6d find --segmenter, which certifies both, or leave --verify out."
+            )
+        return self.data.open("test", without_masks=True)
+
+    def _work(self, dataset: "Dataset", predictor: "Predictor") -> "Callable[[FrameId], JournalRecord]":
+        """What estimates the poses of one frame."""
+        from selfpose6d.datasets.dataset import process_frame
+
+        if self.segmenter is None:
+            return partial(process_frame, dataset, find_poses=predictor.predict)
+        from selfpose6d.backend import resolve_device
+        from selfpose6d.inference.segmented import SegmentedFrames
+        from selfpose6d.segmentation.segmenter import Segmenter
+
+        segmenter = Segmenter.load(self.segmenter, resolve_device(self.device))
+        return SegmentedFrames(dataset, segmenter, predictor, self.data.selection.objects)
 
     def _load_predictor(self, dataset: "Dataset") -> "Predictor":
         from selfpose6d.backend import resolve_device
@@ -114,14 +146,17 @@ class Command:
         return self.certifying.applied(AnnotateOptions(seed=self.seed))
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
+        from selfpose6d.files import content_hash
         from selfpose6d.labeling.settings import resolved_options
         from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.files import find_checkpoint
         from selfpose6d.runs.folder import RunFolder
 
         checkpoint = find_checkpoint(self.model)
-        options = {"model": hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]}
+        options = {"model": content_hash(checkpoint)}
         options |= {name: getattr(self, name) for name in OPTIONS_THAT_CHANGE_POSES}
+        if self.segmenter is not None:
+            options["segmenter"] = content_hash(find_checkpoint(self.segmenter))
         if self.verify:
             options |= {"annotate": resolved_options(self._certifying())}
             options |= {} if self.search else {"search": False}  # absent: a run of before goes on

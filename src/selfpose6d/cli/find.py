@@ -1,6 +1,5 @@
 """`selfpose6d find DATASET --out RUN`: objects, masks and certified poses from frames and meshes alone, resumable."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from selfpose6d.objects.store import ObjectStore
     from selfpose6d.runs.folder import RunFolder
     from selfpose6d.runs.journal import JournalRecord
+    from selfpose6d.segmentation.segmenter import Segmenter
     from selfpose6d.selection import FrameId
 
 
@@ -43,6 +43,8 @@ class Command:
     prompts: Unset[Path] = None
     """JSON rows that say where objects are: image_id, scene_id, and segmentation, bbox or points, in pixels; one more
     source of pieces beside the surface's own."""
+    segmenter: Unset[Path] = None
+    """A training run or .safetensors file of train --task segment: what it sees is one more source of pieces."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     workers: int = 0
     """Processes; 0: one a core, as memory allows."""
@@ -72,6 +74,7 @@ class Command:
         dataset = self.open_data()
         self.frame_counts(dataset)  # what is wrong with the inputs is said before the slow work begins
         self.read_prompts()
+        self.load_segmenter(device)
         models = object_store(dataset, device)
         run = self._open_run(dataset)
         work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
@@ -117,6 +120,16 @@ class Command:
             return None
         return Prompts(require_existing(self.prompts, "prompts file", "Correct --prompts."))
 
+    def load_segmenter(self, device: str) -> "Segmenter | None":
+        """The segmentation network, if there is one.
+
+        Raises:
+            CheckpointError: there is no such checkpoint, or it is of another kind.
+        """
+        from selfpose6d.segmentation.segmenter import Segmenter
+
+        return None if self.segmenter is None else Segmenter.load(self.segmenter, device)
+
     def options(self) -> "AnnotateOptions":
         """How objects are found and certified."""
         from selfpose6d.labeling.annotate import AnnotateOptions
@@ -125,11 +138,15 @@ class Command:
 
     def resolved(self, dataset: "Dataset") -> dict[str, Any]:
         """Every option that changes what is found, for the run's configuration."""
+        from selfpose6d.files import content_hash
         from selfpose6d.labeling.settings import resolved_options
+        from selfpose6d.runs.files import find_checkpoint
 
         options = {"counts": self.counts, "objects": list(dataset.object_ids)}
         if self.prompts is not None:
-            options["prompts"] = hashlib.sha256(self.prompts.read_bytes()).hexdigest()[:16]
+            options["prompts"] = content_hash(self.prompts)
+        if self.segmenter is not None:
+            options["segmenter"] = content_hash(find_checkpoint(self.segmenter))
         return resolved_options(self.options()) | options
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
@@ -153,4 +170,5 @@ def frame_finder(
 
     dataset = command.open_data()
     finder = Finder(models or object_store(dataset, device), command.options())
-    return FrameFinder(dataset, finder, command.frame_counts(dataset), command.read_prompts())
+    sources = command.read_prompts(), command.load_segmenter(device)
+    return FrameFinder(dataset, finder, command.frame_counts(dataset), *sources)

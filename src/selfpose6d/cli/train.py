@@ -14,6 +14,7 @@ from selfpose6d.training.settings import RecipeSettings
 
 if TYPE_CHECKING:
     from selfpose6d.cli import annotate
+    from selfpose6d.crops.store import CacheOptions
     from selfpose6d.training.recipe import Recipe
     from selfpose6d.training.session import TrainOptions
 
@@ -28,7 +29,7 @@ class TrainingData(DataOptions):
 
 @dataclass(frozen=True)
 class Command:
-    """Fit the pose network. The recipes paper and verified read no pose annotation.
+    """Fit the pose network, or one that segments images. The recipes paper and verified read no pose annotation.
 
     Give --max-steps or --max-minutes. Frames are decoded once into a cache of crops; a twentieth of every object's
     frames is held out. Ctrl-C saves; the same command with --resume goes on. With torchrun, all processes train as one.
@@ -37,10 +38,14 @@ class Command:
     data: OmitArgPrefixes[TrainingData]
     out: Unset[Path] = None
     """The run's folder: config.yaml, checkpoints/, log.jsonl, tensorboard/ (not needed with --summary)."""
-    recipe: str = "paper"
-    """paper: the resolver's poses, no label. verified: certified poses, no label by hand. supervised, densefusion
-    (unweighted fusion), synthetic (for rendered frames): true poses. mixed, teacher-student: true poses of rendered
-    frames (--synthetic), none of the data set's own."""
+    task: Literal["pose", "segment"] = "pose"
+    """segment: which pixels show which object, for find and estimate where there are no masks; from rendered frames of
+    the meshes (--synthetic), and from what --labels certifies. No pose and no mask of the data set is read."""
+    recipe: Unset[str] = None
+    """Default: paper. paper: the resolver's poses, no label. verified: certified poses, no label by hand. supervised,
+    densefusion (unweighted fusion), synthetic (for rendered frames): true poses. mixed, teacher-student: true poses of
+    rendered frames (--synthetic), none of the data set's own. With --task segment only synthetic or supervised: the
+    data set's own masks."""
     size: Literal["small", "paper"] = "small"
     """small: for CPUs. paper: DenseFusion's widths, 128 px crops, 1000 points."""
     max_steps: Unset[int] = None
@@ -56,12 +61,12 @@ class Command:
     """A training run or .safetensors file whose weights the network begins with, for another stage, data set or
     recipe: the same network; heads are taken over by object id, those of new objects start fresh."""
     labels: Unset[Path] = None
-    """The --out of an annotate run of the same split: certified poses, as its review.jsonl corrects them (default:
-    recipe verified annotates by itself)."""
+    """The --out of an annotate or find run of the same split: certified poses, as its review.jsonl corrects them
+    (default: recipe verified annotates by itself). Of objects that it found, the instances are those."""
     synthetic: Unset[Path] = None
-    """With --recipe mixed or teacher-student: a root of rendered frames of the same models, whose true poses are read;
-    the first of its splits train_synt, data_syn, train_pbr, train_render, train that has any (default: rendered once
-    from the data set's models, into the cache)."""
+    """With --recipe mixed or teacher-student, or --task segment: a root of rendered frames of the same models, whose
+    true poses or masks are read; the first of its splits train_synt, data_syn, train_pbr, train_render, train that has
+    any (default: rendered once from the data set's models, into the cache)."""
     rounds: Unset[int] = None
     """With --recipe verified: annotate and train this many times in turn (default: 1, with --labels none). What is not
     certified is annotated again with the hypotheses of the network so far; all rounds share the steps or minutes, which
@@ -85,11 +90,13 @@ class Command:
         from selfpose6d.training.adapt import adapt_recipe
         from selfpose6d.training.recipe import find_recipe
 
-        recipe = adapt_recipe(find_recipe(self.recipe), self._settings())
+        if self.task == "segment":
+            return self._train_segmentation()
+        recipe = adapt_recipe(find_recipe(self.recipe or "paper"), self._settings())
         if self.summary:
             from selfpose6d.reporting.network_summary import print_network_summary
 
-            print_network_summary(self.data.open("train"), self.size, recipe.network(self.size))
+            print_network_summary(self._data().open("train"), self.size, recipe.network(self.size))
             return 0
         options = self._options(recipe)
         if self.rounds is None and (recipe.target != "labels" or self.labels is not None):
@@ -101,6 +108,15 @@ class Command:
             return self._train(options)
         return self._train_in_rounds(options, 1 if self.rounds is None else self.rounds)
 
+    def _data(self) -> DataOptions:
+        """The data; where labels are of objects that were found, their masks are the instances."""
+        from selfpose6d.runs.files import RunFiles
+
+        found = None if self.labels is None else RunFiles(self.labels).detections
+        if found is None or self.data.detections is not None or not found.is_file():
+            return self.data
+        return replace(self.data, detections=found)
+
     def _settings(self) -> RecipeSettings:
         """Those given; a network that is begun with keeps its architecture unless another one is asked for."""
         if self.init is None or self.settings.architecture is not None:
@@ -111,30 +127,76 @@ class Command:
         return replace(self.settings, architecture=stored_config(find_checkpoint(self.init)).architecture)
 
     def _options(self, recipe: "Recipe") -> "TrainOptions":
-        from selfpose6d.crops.store import GIB, CacheOptions
         from selfpose6d.training.schedule import Limit
         from selfpose6d.training.session import TrainOptions
 
-        if self.out is None:
-            raise UsageError("--out is missing: say where the run shall be kept, as in --out runs/first.")
+        self._require_out()
         if self.data.detections and recipe.reads_poses:
             raise UsageError(
                 f"--detections: recipe {recipe.name} needs the data set's own masks, to tell which pose "
                 "is whose. Leave it out, or use --recipe paper or verified."
             )
-        cache = CacheOptions(self.cache, int(self.cache_gb * GIB))
         limit = Limit(self.max_steps, self.max_minutes)
         return TrainOptions(
-            self.data,
+            self._data(),
             recipe,
             limit,
             self.size,
             self.labels,
             self.init,
             self.seed,
-            cache,
+            self._cache(),
             self.synthetic,
         )
+
+    def _require_out(self) -> Path:
+        if self.out is None:
+            raise UsageError("--out is missing: say where the run shall be kept, as in --out runs/first.")
+        return self.out
+
+    def _cache(self) -> "CacheOptions":
+        from selfpose6d.crops.store import GIB, CacheOptions
+
+        return CacheOptions(self.cache, int(self.cache_gb * GIB))
+
+    def _train_segmentation(self) -> int:
+        """Train the network that segments images."""
+        import torch
+
+        from selfpose6d.backend import resolve_device
+        from selfpose6d.reporting.console import decoding_bar
+        from selfpose6d.training.schedule import Limit
+        from selfpose6d.training.segmentation.session import SegmentOptions, train_segmentation
+
+        out = self._require_out()
+        unused = Command(self.data)
+        names = ("size", "settings", "rounds", "certifying", "precision", "summary")
+        if given := [name for name in names if getattr(self, name) != getattr(unused, name)]:
+            raise UsageError(
+                f"--task segment has no use for the options of {', '.join(given)}: they are of the pose network. Leave "
+                "them out."
+            )
+        if self.recipe not in (None, "synthetic", "supervised"):
+            raise UsageError(
+                f"--recipe {self.recipe}: a segmentation network learns from rendered frames, or with synthetic or "
+                "supervised from the data set's own masks. Leave it out, or pass one of these."
+            )
+        own = self.recipe is not None
+        limit, device = Limit(self.max_steps, self.max_minutes), torch.device(resolve_device(self.device))
+        dataset = self.data.open("train", without_masks=not own and self.data.detections is None)
+        options = SegmentOptions(
+            self.data, limit, "masks" if own else "rendered", self.labels, self.synthetic, self.init, self.seed,
+            self._cache(),
+        )  # fmt: skip
+        with decoding_bar(len(dataset.frame_ids())) as advance:
+            result = train_segmentation(dataset, options, out, device, self.resume, advance)
+        print(
+            f"{out}: {result.steps} steps, {result.frames_per_s:.1f} frames/s, mean IoU of held-out frames "
+            f"{result.mean_iou:.3f}"
+        )
+        print(f"next: selfpose6d find {dataset.root} --segmenter {out} --out RUN")
+        print(f"next: selfpose6d estimate MODEL {dataset.root} --segmenter {out} --out RUN")
+        return 0
 
     def _train(self, options: "TrainOptions") -> int:
         from selfpose6d.backend import resolve_device
@@ -142,7 +204,7 @@ class Command:
         from selfpose6d.training.session import make_fabric, train
 
         assert self.out is not None
-        dataset = self.data.open("train")
+        dataset = options.data.open("train")
         fabric = make_fabric(resolve_device(self.device), self.precision)
         with decoding_bar(len(dataset.frame_ids())) as advance:
             result = train(dataset, options, self.out, fabric, self.resume, advance)
@@ -163,7 +225,7 @@ class Command:
         from selfpose6d.training.session import TrainOptions, make_fabric, train
 
         assert self.out is not None
-        dataset, device = self.data.open("train"), resolve_device(self.device)
+        dataset, device = options.data.open("train"), resolve_device(self.device)
         rounds = RoundsOptions(count, options, self._annotating(Path(), dataset.split).resolved(), device)
 
         def annotate_run(out: Path, kept: Path | None, proposals: Path | None) -> None:

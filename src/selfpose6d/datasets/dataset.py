@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from selfpose6d.checks import require_depth_in_metres, require_intrinsics
 from selfpose6d.datasets.images import data_error, read_rgb, require_shape
 from selfpose6d.datasets.inputs import FrameInput, frame_stamps
-from selfpose6d.datasets.masks import MaskEntry, MaskSource
+from selfpose6d.datasets.masks import MaskEntry, MaskSource, NoMasks
 from selfpose6d.datasets.model_files import ModelFiles, object_names
 from selfpose6d.errors import DataError
 from selfpose6d.meshes.mesh import Mesh
@@ -158,13 +158,14 @@ class Dataset(ABC):
         """File names by `im_id`, where the ids are not in the names; empty elsewhere."""
         return {}
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, with_masks: bool = True) -> str:
         """A hash that tells this data set and split from others, wherever it lies and whatever is selected.
 
         It covers the list of frames, the first image of every scene, names and sizes of the meshes and the
-        detections file. Poses are not part of it.
+        detections file, unless `with_masks` is False. Poses are not part of it.
         """
-        digest = hashlib.sha256(f"{self.layout}\n{self.split}\n{self.masks.content_key()}\n".encode())
+        masks = self.masks.content_key() if with_masks else NoMasks().content_key()
+        digest = hashlib.sha256(f"{self.layout}\n{self.split}\n{masks}\n".encode())
         for scene_id in self.scene_ids():
             for index, im_id in enumerate(self.list_scene(scene_id)):
                 digest.update(f"{scene_id}/{im_id}\n".encode())

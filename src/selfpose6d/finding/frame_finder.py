@@ -14,8 +14,9 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.errors import DataError
 from selfpose6d.finding.finder import Attempt, Counts, Finder, Finding
-from selfpose6d.finding.prompts import Prompts
+from selfpose6d.finding.prompts import Prompt, Prompts
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
+from selfpose6d.segmentation.segmenter import Segmenter
 from selfpose6d.selection import FrameId
 
 
@@ -30,6 +31,8 @@ class FrameFinder:
     """What may be there."""
     prompts: Prompts | None = None
     """Where a user says that objects are."""
+    segmenter: Segmenter | None = None
+    """A network that sees objects in the image: one more source of pieces."""
 
     def __call__(self, frame_id: FrameId) -> JournalRecord:
         """The frame's record. A frame of which it is known that none of the objects is there is not read."""
@@ -38,10 +41,12 @@ class FrameFinder:
             return JournalRecord(frame_id)
         try:
             frame = self.dataset.load_frame(frame_id)
-            prompts = self.prompts.of(frame_id, frame.depth_m.shape) if self.prompts is not None else ()
+            prompts = [] if self.prompts is None else self.prompts.of(frame_id, frame.depth_m.shape)
         except DataError as error:
             return unreadable_record(frame_id, (), str(error))
         start_s = time.perf_counter()
+        if self.segmenter is not None:
+            prompts += [Prompt(one.mask, "mask", "segmented") for one in self.segmenter(frame, counts)]
         finding = self.finder(frame, counts, prompts)
         return record_of(frame_id, self.finder, finding, time.perf_counter() - start_s)
 

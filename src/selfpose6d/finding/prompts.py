@@ -27,10 +27,11 @@ POINT_PX = 5
 
 @dataclass(frozen=True)
 class Prompt:
-    """One row: pixels of the image that are an object (mask), hold one (box), or lie on one (point)."""
+    """Pixels of the image that are an object (mask), hold one (box), or lie on one (point), and who says so."""
 
     mask: Bool[np.ndarray, "height width"]
     kind: Literal["mask", "box", "point"]
+    by: str = "prompted"
 
 
 class Prompts:
@@ -63,7 +64,7 @@ def prompted_pieces(
     surface = scene.surface
     found: list[Proposal] = []
     for prompt in prompts:
-        source = f"prompted {prompt.kind}"
+        source = f"{prompt.by} {prompt.kind}"
         here = surface.from_image(prompt.mask) & surface.known & ~taken
         if prompt.kind != "mask":
             here &= ~scene.on_plane

@@ -16,6 +16,7 @@ from selfpose6d.files import write_whole
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.network.segmentation import SegmentationConfig, SegmentationNetwork
 
 FORMAT = 2
 _HEADER = "selfpose6d"
@@ -24,14 +25,13 @@ _REMEDY = "Pass another checkpoint, or train again."
 
 def save_network(path: Path, network: PoseNetwork, metadata: Mapping[str, Any]) -> None:
     """Write the network; `metadata` (recipe, step, scores) are kept beside the weights. Whole or not at all."""
-    header = {
-        "format": FORMAT,
-        "config": network.config.to_json(),
-        "objects": asdict(network.objects),
-        "facts": dict(metadata),
-    }
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    write_whole(path, save(tensors, metadata={_HEADER: json.dumps(header)}))
+    _write(path, network, {"objects": asdict(network.objects), "facts": dict(metadata)})
+
+
+def save_segmentation(path: Path, network: SegmentationNetwork, metadata: Mapping[str, Any]) -> None:
+    """Write a segmentation network, as `save_network` does."""
+    objects = {"obj_ids": network.obj_ids, "diameters_m": network.diameters_m}
+    _write(path, network, {"task": "segment", **objects, "facts": dict(metadata)})
 
 
 def load_network(path: Path, device: torch.device | str = "cpu") -> tuple[PoseNetwork, dict[str, Any]]:
@@ -52,6 +52,27 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> tuple[PoseNe
     return network.to(device).eval(), metadata
 
 
+def load_segmentation(
+    path: Path, device: torch.device | str = "cpu"
+) -> tuple[SegmentationNetwork, dict[str, Any]]:
+    """A segmentation network (in evaluation mode) and its metadata, from a checkpoint file.
+
+    Raises:
+        CheckpointError: it is missing, corrupt or of another kind.
+    """
+    tensors, header = _read(path, "segment")
+    try:
+        objects = tuple(map(int, header["obj_ids"])), tuple(map(float, header["diameters_m"]))
+        network = SegmentationNetwork(SegmentationConfig.from_json(header["config"]), *objects)
+        network.load_state_dict(tensors)
+        metadata = dict(header["facts"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} does not describe a segmentation network ({_first_line(error)}). {_REMEDY}"
+        ) from None
+    return network.to(device).eval(), metadata
+
+
 def stored_config(path: Path) -> NetworkConfig:
     """The structure of the network in a checkpoint file.
 
@@ -67,7 +88,13 @@ def stored_config(path: Path) -> NetworkConfig:
         ) from None
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _write(path: Path, network: PoseNetwork | SegmentationNetwork, header: Mapping[str, Any]) -> None:
+    header = {"format": FORMAT, "config": network.config.to_json(), **header}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    write_whole(path, save(tensors, metadata={_HEADER: json.dumps(header)}))
+
+
+def _read(path: Path, task: str = "pose") -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_HEADER])
@@ -79,6 +106,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: checkpoint format {header.get('format')!r}, this version reads {FORMAT}. {_REMEDY}"
+        )
+    if (found := header.get("task", "pose")) != task:
+        raise CheckpointError(
+            f"{path} holds a network of task {found}, needed is one of task {task}. Pass another checkpoint, or train "
+            f"one with selfpose6d train --task {task}."
         )
     return tensors, header
 

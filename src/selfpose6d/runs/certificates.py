@@ -98,15 +98,16 @@ def load_labels(
 
 
 def require_labels_of(run: Path, fingerprint: str, split: str, option: str = "--labels") -> None:
-    """Refuse a run that is no `annotate` run of this data set and split; `option` is where it was given.
+    """Refuse a run that is no `annotate` or `find` run of this data set and split; `option` is where it was given.
 
     Raises:
         UsageError: says what it is.
     """
     config, reader = read_config(run), "training reads" if option == "--labels" else "this is"
-    if config.command != "annotate":
+    makers = "annotate" if option == "--keep" else "annotate or find"
+    if config.command not in makers.split(" or "):
         raise UsageError(
-            f"{run} was made by {config.command}, not annotate. Pass an annotate run to {option}."
+            f"{run} was made by {config.command}, not {makers}. Pass an {makers} run to {option}."
         )
     if config.data.split != split:
         raise UsageError(

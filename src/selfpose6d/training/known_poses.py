@@ -9,8 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.errors import UsageError
 from selfpose6d.runs.certificates import load_labels
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.types import InstanceKey, LabeledPose
 
 WeightedPoses = tuple[Float[Tensor, "samples members 4 4"], Float[Tensor, "samples"]]
@@ -45,7 +47,20 @@ def usable_labels(
             f"recipe verified needs labels: run selfpose6d annotate {dataset.root} --split {dataset.split} "
             "--out LABELS first, then train with --labels LABELS."
         )
-    return load_labels(run, dataset.fingerprint(), dataset.split, ambiguous)
+    return labels_of(run, dataset, ambiguous)
+
+
+def labels_of(run: Path, dataset: Dataset, ambiguous: bool = False) -> dict[InstanceKey, LabeledPose]:
+    """As `usable_labels`, of a run that is given.
+
+    A data set whose masks are those that the run found is what it was then: without masks.
+    """
+    masks = dataset.masks
+    found_here = (
+        isinstance(masks, DetectionMasks) and masks.path.resolve() == RunFiles(run).detections.resolve()
+    )
+    fingerprint = dataset.fingerprint(with_masks=not found_here)
+    return load_labels(run, fingerprint, dataset.split, ambiguous)
 
 
 def label_poses(

@@ -5,12 +5,12 @@ Everything a step draws follows from the seed and the step: to resume, no genera
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
-from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import UsageError
 
 _BATCH_STREAM, _ORDER_STREAM, _SECOND_ORDER_STREAM = 1, 2, 3
@@ -117,10 +117,19 @@ def require_batch(batch: int, processes: int) -> None:
         )
 
 
+@runtime_checkable
+class Records(Protocol):
+    """What a loader reads from: a structured array for some indices."""
+
+    def read(self, indices: Int[np.ndarray, "batch"], /) -> np.ndarray:
+        """The records, in the order of the indices."""
+        ...
+
+
 class RecordLoader:
     """Reads the records of the next step while the current one computes."""
 
-    def __init__(self, store: Crops, order: Order) -> None:
+    def __init__(self, store: Records, order: Order) -> None:
         self._store, self._order = store, order
         self._pool = ThreadPoolExecutor(1)
         self._next: tuple[int, Future] | None = None

@@ -1,10 +1,7 @@
 """The training loop: steps, validation, checkpoints; it can stop and go on at any step."""
 
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from lightning_fabric import Fabric
@@ -12,6 +9,7 @@ from lightning_fabric import Fabric
 from selfpose6d.errors import SelfPose6DError, UsageError
 from selfpose6d.network.confidence import Confidence
 from selfpose6d.training.checkpoint import TrainingState, load_state
+from selfpose6d.training.interrupt import stop_on_interrupt
 from selfpose6d.training.loader import (
     BatchOrder,
     MixedOrder,
@@ -56,7 +54,7 @@ def fit(plan: FitPlan, fabric: Fabric) -> FitResult:
     trainer = _Trainer(plan, fabric)
     if plan.resume:
         trainer.restore(load_state(plan.folder))
-    with _stop_on_interrupt() as stop, RunRecord(plan, fabric.is_global_zero, trainer.step) as record:
+    with stop_on_interrupt() as stop, RunRecord(plan, fabric.is_global_zero, trainer.step) as record:
         trainer.run(record, stop)
     if stop.is_set():
         raise KeyboardInterrupt
@@ -325,23 +323,3 @@ class _Trainer:
             record.save_network("best", self.state(), self.confidence)
         else:
             self.validations_without_improvement += 1
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, so that the step at hand is finished; a second one stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def note(_signal: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +19,8 @@ from selfpose6d.network.pose_network import NetworkOutput, PoseNetwork
 from selfpose6d.training.loader import ProcessPart, Samples
 from selfpose6d.training.recipe import Recipe, Stage
 from selfpose6d.training.step import StepLoss
+
+Network = TypeVar("Network", bound=nn.Module)
 
 PartLoss = Callable[[Callable[..., NetworkOutput], Samples, ProcessPart], StepLoss]
 """The loss of one part of a batch by one network, with gradient."""
@@ -77,7 +80,7 @@ def useful_threads(network: nn.Module, recipe: Recipe, stage: Stage, device: tor
     return min(torch.get_num_threads(), recipe.batch)
 
 
-def sharing_weights(network: PoseNetwork) -> PoseNetwork:
+def sharing_weights(network: Network) -> Network:
     """A copy whose parameters are the same memory, with gradients of its own."""
     twin = copy.deepcopy(network)
     for own, shared in zip(twin.parameters(), network.parameters(), strict=True):

@@ -27,23 +27,28 @@ SEED = 1000
 _DONE = "rendered.json"
 
 
-def rendered_frames(num_objects: int) -> int:
-    """How many frames to render for so many objects."""
+def rendered_frames(num_objects: int, per_object: int = INSTANCES_PER_OBJECT) -> int:
+    """How many frames to render for so many objects, `per_object` instances of each."""
     in_a_frame = min(num_objects, OBJECTS_PER_FRAME)
-    return min(MOST_FRAMES, -(-INSTANCES_PER_OBJECT * num_objects // in_a_frame))
+    return min(MOST_FRAMES, -(-per_object * num_objects // in_a_frame))
 
 
 def render_synthetic(
-    dataset: Dataset, obj_ids: Sequence[int], cache: CacheOptions, say: Callable[[str], object]
+    dataset: Dataset,
+    obj_ids: Sequence[int],
+    cache: CacheOptions,
+    say: Callable[[str], object],
+    per_object: int = INSTANCES_PER_OBJECT,
 ) -> DataOptions:
-    """Frames of the data set's models with true poses, as the cache has them, else rendered now.
+    """Frames of the data set's models with true poses, as the cache has them, else rendered now: about `per_object`
+    instances of each.
 
     They are kept by the meshes' content. Stopped, the same call goes on.
 
     Raises:
         UsageError: the models cannot be rendered together, being of several units.
     """
-    frames = rendered_frames(len(obj_ids))
+    frames = rendered_frames(len(obj_ids), per_object)
     options = _options(dataset, obj_ids, frames)
     folder = cache.folder or user_cache_path("selfpose6d")
     root = folder / "synthetic" / _content_key(dataset, obj_ids, options)
@@ -51,7 +56,7 @@ def render_synthetic(
         if not (root / _DONE).is_file():
             say(
                 f"no --synthetic: rendering {frames} frames of the data set's models into {root}, about "
-                f"{INSTANCES_PER_OBJECT} instances of each of {len(obj_ids)} objects"
+                f"{per_object} instances of each of {len(obj_ids)} objects"
             )
             _render(root, options, say)
     return DataOptions(root, "train")

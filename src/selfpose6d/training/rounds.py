@@ -16,11 +16,12 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import UsageError
 from selfpose6d.network.checkpoint import load_network
 from selfpose6d.network.transfer import require_same_structure
-from selfpose6d.runs.certificates import load_labels, read_certificates
+from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.config import RunContext, new_config
 from selfpose6d.runs.files import RunFiles, find_checkpoint
 from selfpose6d.runs.folder import RunFolder, require_same_run
 from selfpose6d.runs.predictions import read_skipped
+from selfpose6d.training.known_poses import labels_of
 from selfpose6d.training.plan import FitResult
 from selfpose6d.training.round_folder import Round, RoundFolder, labels_hash
 from selfpose6d.training.schedule import Limit
@@ -124,7 +125,7 @@ def _annotated(
         run.parent.mkdir(parents=True, exist_ok=True)
         annotate(run, earlier[0], proposals)
     minutes = (time.monotonic() - start_s) / 60
-    labels = load_labels(run, dataset.fingerprint(), dataset.split)
+    labels = labels_of(run, dataset)
     new = [label for key, label in labels.items() if key not in earlier[1]]
     instances = sum(1 for _ in read_certificates(RunFiles(run).certificates))
     if RunFiles(run).skipped.is_file():
@@ -152,7 +153,7 @@ def _labels_before(
     if row is None:
         return None, {}
     run = folder.out / row.labels  # an absolute path stays what it is
-    return run, load_labels(run, dataset.fingerprint(), dataset.split)
+    return run, labels_of(run, dataset)
 
 
 def _trained(folder: RoundFolder, row: Round, options: TrainOptions, train: Train) -> Round:
@@ -187,7 +188,7 @@ def _require_usable(folder: RoundFolder, dataset: Dataset, options: RoundsOption
         network, _ = load_network(find_checkpoint(training.init))
         require_same_structure(str(training.init), network.config, training.config)
     if training.labels is not None:
-        load_labels(training.labels, dataset.fingerprint(), dataset.split, training.recipe.ambiguous)
+        labels_of(training.labels, dataset, training.recipe.ambiguous)
 
 
 def _open(folder: RoundFolder, dataset: Dataset, options: RoundsOptions) -> None:

@@ -1,0 +1,199 @@
+"""Training a segmentation network: what teaches, what the targets are, that it learns, resumes, and reads no label."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from selfpose6d.cli.main import main
+from selfpose6d.crops.store import CacheOptions
+from selfpose6d.datasets.options import DataOptions
+from selfpose6d.errors import CheckpointError, UsageError
+from selfpose6d.network.checkpoint import load_network, load_segmentation
+from selfpose6d.network.segmentation import (
+    MULTIPLE,
+    Segmentation,
+    SegmentationConfig,
+    SegmentationNetwork,
+    padded,
+)
+from selfpose6d.segmentation.segmenter import Segmenter
+from selfpose6d.training.segmentation.batch import make_batch, votes_to_middles
+from selfpose6d.training.segmentation.frames import IGNORED, FrameStore, open_frames
+from selfpose6d.training.segmentation.loss import confusion, mean_iou, segmentation_loss
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("synth") / "data"
+    options = ["--frames", "16", "--test-frames", "2", "--objects", "1", "5", "--seed", "3"]
+    assert main(["synth", str(root), *options]) == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> CacheOptions:
+    return CacheOptions(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def frames(rendered, cache) -> np.ndarray:
+    return open_frames(DataOptions(rendered, "train").open(), cache)
+
+
+def test_frames_hold_the_masks_of_their_instances(frames, rendered):
+    dataset = DataOptions(rendered, "train").open()
+    assert len(frames) == 16
+    frame = dataset.load_frame(dataset.frame_ids()[3])
+    record = frames[3]
+    assert tuple(record["shape"]) == (240, 320)
+    for index, one in enumerate(frame.instances, start=1):
+        assert record["obj_id"][index] == one.key.obj_id
+        assert (record["instance"][:240] == index).sum() == one.mask[1::2, 1::2].sum()
+    assert (record["instance"][240:] == IGNORED).all()
+    assert np.abs(record["depth"][:240] * 0.0005 - frame.depth_m[1::2, 1::2]).max() < 6e-4
+
+
+def test_only_certified_instances_teach_and_the_others_teach_nothing(rendered, cache):
+    dataset = DataOptions(rendered, "train").open()
+    frame = dataset.load_frame(dataset.frame_ids()[0])
+    chosen, *others = frame.instances
+    certified = frozenset({(0, 0, chosen.key.inst_id)})
+    (record,) = open_frames(dataset, cache, certified)  # of the others' frames nothing is certified
+    taught = record["instance"][:240]
+    assert set(np.unique(taught)) <= {0, 1, IGNORED}
+    assert record["obj_id"][1] == chosen.key.obj_id
+    for other in others:
+        assert (taught[other.mask[1::2, 1::2]] == IGNORED).all()
+    with pytest.raises(UsageError, match="no frame with a mask that can be learned from"):
+        open_frames(dataset, cache, frozenset())
+
+
+def test_targets_are_classes_and_ways_to_the_middle(frames):
+    generator = torch.Generator().manual_seed(0)
+    batch = make_batch(frames[:4], (1, 5), generator, changed=False, window_px=320)
+    assert batch.image.shape == (4, 8, 320, 320)
+    assert batch.label.shape == (4, 160, 160)
+    assert set(batch.label.unique().tolist()) <= {0, 1, 2, IGNORED}
+    assert (batch.label[:, 120:] == IGNORED).all()  # below the image
+    # an object that is not among those to be known is background
+    assert set(make_batch(frames[:4], (5,), generator, changed=False).label.unique().tolist()) <= {0, 1, IGNORED}
+    places = torch.zeros(1, 20, 30, dtype=torch.int64)
+    places[0, 4:7, 10:15], places[0, 12:, 20:] = 3, IGNORED
+    votes = votes_to_middles(places)
+    row, column = 4, 10
+    assert votes[0, :, row, column].tolist() == [2.0, 1.0]
+    assert not votes[0, :, 12:, 20:].any()
+    assert not votes[0, :, 0].any()
+
+
+def test_changes_follow_the_generator_and_leave_unknown_depth_unknown(frames):
+    first, again, other = (
+        make_batch(frames[:2], (1, 5), torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first.image, again.image)
+    assert not torch.equal(first.image, other.image)
+    assert first.image.isfinite().all()
+
+
+def test_the_loss_falls_with_what_is_right_and_ignores_what_teaches_nothing(frames):
+    batch = make_batch(frames[:2], (1, 5), torch.Generator().manual_seed(1), changed=False)
+    label = torch.where(batch.label == IGNORED, 0, batch.label)
+    right = 12.0 * torch.nn.functional.one_hot(label, 3).permute(0, 3, 1, 2).float()
+    perfect = Segmentation(right, batch.votes_px)
+    assert segmentation_loss(perfect, batch).total < 0.02
+    assert mean_iou(confusion(perfect, batch)) == 1.0
+    wrong = Segmentation(right.roll(1, dims=1), batch.votes_px + 16)
+    assert segmentation_loss(wrong, batch).total > 3
+    assert mean_iou(confusion(wrong, batch)) < 0.1
+    unknown = batch._replace(label=torch.full_like(batch.label, IGNORED))
+    assert np.isnan(mean_iou(confusion(wrong, unknown)))
+    logits = right.roll(1, dims=1).requires_grad_()
+    segmentation_loss(Segmentation(logits, batch.votes_px), unknown).total.backward()
+    assert not logits.grad.any()
+
+
+def test_the_network_takes_any_size_and_comes_back_from_its_file(tmp_path):
+    torch.manual_seed(0)
+    network = SegmentationNetwork(SegmentationConfig(channels=(8, 16, 16, 24)), (3, 9), (0.1, 0.2)).eval()
+    image = padded(torch.randn(2, 8, 50, 37))
+    assert image.shape[-2:] == (64, 48)
+    assert MULTIPLE == 16
+    answer = network(image)
+    assert answer.logits.shape == (2, 3, 32, 24)
+    assert answer.votes_px.shape == (2, 2, 32, 24)
+    from selfpose6d.network.checkpoint import save_segmentation
+
+    save_segmentation(tmp_path / "a.safetensors", network, {"step": 3})
+    again, facts = load_segmentation(tmp_path / "a.safetensors")
+    assert facts == {"step": 3}
+    assert (again.obj_ids, again.diameters_m) == ((3, 9), (0.1, 0.2))
+    assert torch.equal(again(image).logits, answer.logits)
+    with pytest.raises(CheckpointError, match="task segment, needed is one of task pose"):
+        load_network(tmp_path / "a.safetensors")
+
+
+def test_frames_of_several_parts_are_read_by_one_index(frames):
+    store = FrameStore((frames[:3], frames[3:]))
+    assert len(store) == 16
+    read = store.read(np.array([0, 3, 15]))
+    assert all((read[k] == frames[i]).all() for k, i in enumerate((0, 3, 15)))
+
+
+@pytest.fixture(scope="module")
+def trained(rendered, cache, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "segmenter"
+    options = ["--task", "segment", "--recipe", "synthetic", "--max-steps", "40", "--cache", str(cache.folder)]
+    assert main(["train", str(rendered), "--out", str(out), *options]) == 0
+    return out
+
+
+def test_it_learns_within_some_steps(trained, rendered):
+    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    losses = [row["total"] for row in rows if row["kind"] == "train"]
+    assert losses[-1] < 0.6 * losses[0]
+    assert [row for row in rows if row["kind"] == "validation"][-1]["mean_iou"] > 0.3
+    segmenter = Segmenter.load(trained)
+    dataset = DataOptions(rendered, "train").open()
+    frame = dataset.load_frame(dataset.frame_ids()[0])
+    seen = segmenter(frame)
+    assert {one.obj_id for one in seen} <= {1, 5}
+    assert all(one.mask.shape == frame.depth_m.shape and one.mask.any() for one in seen)
+    best = max(
+        ((one.mask & mine.mask).sum() / (one.mask | mine.mask).sum())
+        for one in seen
+        for mine in frame.instances
+        if one.obj_id == mine.key.obj_id
+    )
+    assert best > 0.5
+    assert {one.obj_id for one in segmenter(frame, (5,))} <= {5}
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(rendered, cache, tmp_path):
+    def train(out: Path, steps: int, *more: str) -> None:
+        options = ["--task", "segment", "--recipe", "synthetic", "--cache", str(cache.folder), *more]
+        assert main(["train", str(rendered), "--out", str(out), "--max-steps", str(steps), *options]) == 0
+
+    train(tmp_path / "a", 4)
+    state = torch.load(tmp_path / "a/checkpoints/last.state", weights_only=True)
+    state["total_steps"] = 8  # as a training of 8 steps that was stopped after 4
+    for row in state["optimiser"]["param_groups"]:
+        assert row["lr"] > 0
+    assert state["step"] == 4
+    assert main(["train", str(rendered), "--out", str(tmp_path / "a"), "--max-steps", "4", "--task", "segment"]) == 2
+    train(tmp_path / "a", 8, "--resume")
+    assert load_segmentation(tmp_path / "a/checkpoints/last.safetensors")[1]["step"] == 8
+
+
+def test_options_of_the_pose_network_are_refused(rendered, tmp_path, capsys):
+    common = ["train", str(rendered), "--out", str(tmp_path / "run"), "--task", "segment", "--max-steps", "2"]
+    for more, words in (
+        (["--size", "paper"], "no use for the options of size"),
+        (["--recipe", "verified"], "learns from rendered frames"),
+        (["--recipe", "synthetic", "--synthetic", str(rendered)], "Leave them out"),
+    ):
+        assert main([*common, *more]) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
