@@ -16,6 +16,7 @@ from selfpose6d.options import Unset
 if TYPE_CHECKING:
     from selfpose6d.datasets.dataset import Dataset
     from selfpose6d.finding.frame_finder import FrameCounts
+    from selfpose6d.finding.promptable import PromptableModel
     from selfpose6d.finding.prompts import Prompts
     from selfpose6d.labeling.annotate import AnnotateOptions
     from selfpose6d.objects.store import ObjectStore
@@ -45,6 +46,9 @@ class Command:
     source of pieces beside the surface's own."""
     segmenter: Unset[Path] = None
     """A training run or .safetensors file of train --task segment: what it sees is one more source of pieces."""
+    osam: Unset[str] = None
+    """A promptable model of the optional extra masks, as efficientsam:10m: another source. Takes seconds a frame, and a
+    network the first time."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
     workers: int = 0
     """Processes; 0: one a core, as memory allows."""
@@ -75,6 +79,7 @@ class Command:
         self.frame_counts(dataset)  # what is wrong with the inputs is said before the slow work begins
         self.read_prompts()
         self.load_segmenter(device)
+        self.load_promptable()
         models = object_store(dataset, device)
         run = self._open_run(dataset)
         work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
@@ -130,6 +135,16 @@ class Command:
 
         return None if self.segmenter is None else Segmenter.load(self.segmenter, device)
 
+    def load_promptable(self) -> "PromptableModel | None":
+        """The promptable model, if one is asked for.
+
+        Raises:
+            UsageError: it cannot be had.
+        """
+        from selfpose6d.finding.promptable import PromptableModel
+
+        return None if self.osam is None else PromptableModel(self.osam)
+
     def options(self) -> "AnnotateOptions":
         """How objects are found and certified."""
         from selfpose6d.labeling.annotate import AnnotateOptions
@@ -147,6 +162,8 @@ class Command:
             options["prompts"] = content_hash(self.prompts)
         if self.segmenter is not None:
             options["segmenter"] = content_hash(find_checkpoint(self.segmenter))
+        if self.osam is not None:
+            options["osam"] = self.osam
         return resolved_options(self.options()) | options
 
     def _open_run(self, dataset: "Dataset") -> "RunFolder":
@@ -170,5 +187,5 @@ def frame_finder(
 
     dataset = command.open_data()
     finder = Finder(models or object_store(dataset, device), command.options())
-    sources = command.read_prompts(), command.load_segmenter(device)
+    sources = command.read_prompts(), command.load_segmenter(device), command.load_promptable()
     return FrameFinder(dataset, finder, command.frame_counts(dataset), *sources)

@@ -2,7 +2,8 @@
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.errors import DataError
 from selfpose6d.finding.finder import Attempt, Counts, Finder, Finding
+from selfpose6d.finding.promptable import PromptableModel
 from selfpose6d.finding.prompts import Prompt, Prompts
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
 from selfpose6d.segmentation.segmenter import Segmenter
@@ -33,6 +35,8 @@ class FrameFinder:
     """Where a user says that objects are."""
     segmenter: Segmenter | None = None
     """A network that sees objects in the image: one more source of pieces."""
+    promptable: PromptableModel | None = None
+    """A model that says what lies under a point: another one."""
 
     def __call__(self, frame_id: FrameId) -> JournalRecord:
         """The frame's record. A frame of which it is known that none of the objects is there is not read."""
@@ -47,8 +51,11 @@ class FrameFinder:
         start_s = time.perf_counter()
         if self.segmenter is not None:
             prompts += [Prompt(one.mask, "mask", "segmented") for one in self.segmenter(frame, counts)]
+        if self.promptable is not None:
+            prompts += self.promptable(frame)
         finding = self.finder(frame, counts, prompts)
-        return record_of(frame_id, self.finder, finding, time.perf_counter() - start_s)
+        record = record_of(frame_id, self.finder, finding, time.perf_counter() - start_s)
+        return replace(record, turned_away=(*record.turned_away, *_untried_rows(frame_id, finding, counts)))
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,26 @@ def record_of(frame_id: FrameId, finder: Finder, finding: Finding, time_s: float
         ),
         turned_away=tuple(_turned_away_row(one, finding) for one in finding.turned_away),
     )
+
+
+def _untried_rows(frame_id: FrameId, finding: Finding, counts: Counts) -> Iterator[dict[str, Any]]:
+    """Of objects that are there, as somebody says, but were found nowhere to be tried: why."""
+    surface = finding.scene.surface
+    blind = not surface.known.any()
+    tried = {one.obj_id for one in (*finding.found, *finding.turned_away)}
+    height, width = surface.image_shape
+    for obj_id, count in counts.items():
+        if obj_id not in tried and (blind or count is not None):
+            yield {
+                "scene_id": frame_id.scene_id,
+                "im_id": frame_id.im_id,
+                "obj_id": obj_id,
+                "status": "rejected",
+                "confidence": 0.0,
+                "reason": "the frame has no depth" if blind else "no piece of the surface has its size and fits",
+                "piece": "none",
+                "bbox": [0, 0, width, height],
+            }
 
 
 def _turned_away_row(one: Attempt, finding: Finding) -> dict[str, Any]:
