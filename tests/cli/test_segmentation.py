@@ -55,7 +55,9 @@ def found(recording, segmenter, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def model(rendered, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "model"
-    assert main(["train", str(rendered), "--out", str(out), "--recipe", "supervised", "--max-steps", "3"]) == 0
+    assert (
+        main(["train", str(rendered), "--out", str(out), "--recipe", "supervised", "--max-steps", "3"]) == 0
+    )
     return out
 
 

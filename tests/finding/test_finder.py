@@ -5,7 +5,8 @@ import pytest
 
 from finding.conftest import TABLE, frame_of, plane_depth, standing_pose, table_frame
 from selfpose6d.errors import UsageError
-from selfpose6d.finding.finder import Finder
+from selfpose6d.finding.finder import Finder, _FrameSearch
+from selfpose6d.finding.sorting import Pair
 from selfpose6d.types import Instance, InstanceKey
 
 
@@ -91,3 +92,39 @@ def test_objects_without_a_model_are_named(finder, scene):
         finder(scene[0], {99: 1})
     with pytest.raises(UsageError, match="none is named"):
         finder(scene[0], {})
+
+
+def test_pixels_go_to_the_better_certificate(finder, scene):
+    frame, _ = scene
+    (box, *_) = (one for one in finder(frame, {1: 1, 3: 1}).found if one.obj_id == 1)
+
+    def scored(score: float, obj_id: int):
+        key = box.pose.key._replace(obj_id=obj_id)
+        certificate = replace(box.pose.certificate, score=score)
+        return replace(box, pose=replace(box.pose, key=key, certificate=certificate))
+
+    for new, old, stays in ((2.0, 1.0, 1), (1.0, 2.0, 3), (np.nan, 1.0, 3), (1.0, 1.0, 3)):
+        search = _FrameSearch(finder, frame, {1: None, 3: None}, ())
+        there, comes = scored(old, 3), scored(new, 1)
+        search.accepted, search.attempts = [there], {(3, b""): there}
+        settled = search._settled(comes)
+        if stays == 1:
+            assert not settled.turned_away
+            assert search.accepted == []
+            assert "explained better by object 1" in search.attempts[3, b""].turned_away
+        else:
+            assert "explained better by object 3" in settled.turned_away
+            assert search.accepted == [there]
+
+
+def test_what_looks_nearly_as_good_is_tried_where_another_was_found(finder, scene, models):
+    frame, masks = scene
+    search = _FrameSearch(finder, frame, {1: None, 2: None}, ())
+    (box,) = (one for one in finder(frame, {1: 1}).found if one.obj_id == 1)
+    search.accepted, search.taken = [box], box.on_grid.copy()
+    same_piece = [Pair(obj_id, box.proposal, 1.0) for obj_id in (1, 2)]
+    assert not search._is_free(same_piece[0], box.rank + 1)  # it is there already
+    assert search._is_free(same_piece[1], box.rank - 0.05)
+    assert not search._is_free(same_piece[1], box.rank - 0.2)
+    elsewhere = replace(box.proposal, mask=search.scene.surface.from_image(masks[3]))
+    assert search._is_free(Pair(1, elsewhere, 1.0), -1.0)

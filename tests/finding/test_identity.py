@@ -16,18 +16,24 @@ def label(colour: float, confidence: float) -> LabeledPose:
 
 def test_unlike_colours_are_doubted_whoever_says_that_it_is_there():
     for is_there in (True, False):
-        assert "colours are unlike" in doubt(label(0.02, 0.99), 0.4, is_there)
-        assert not doubt(label(0.1, 0.99), 0.46, is_there)
+        assert "colours are unlike" in doubt(label(0.02, 0.99), 0.4, 0.0, is_there)
+        assert not doubt(label(0.1, 0.99), 0.46, 0.0, is_there)
 
 
 def test_a_weak_confidence_is_doubted_where_nobody_says_that_it_is_there():
     weak = label(0.5, LEAST_CONFIDENCE - 0.01)
-    assert "nothing says that it is there" in doubt(weak, 0.8, is_there=False)
-    assert not doubt(weak, 0.8, is_there=True)
+    assert "nothing says that it is there" in doubt(weak, 0.8, 0.0, is_there=False)
+    assert not doubt(weak, 0.8, 0.0, is_there=True)
+
+
+def test_a_surface_that_goes_on_is_doubted_whoever_says_that_it_is_there():
+    for is_there in (False, True):
+        assert "goes on beyond 52% of its outline" in doubt(label(0.9, 0.99), 0.9, 0.52, is_there)
+        assert not doubt(label(0.9, 0.99), 0.9, 0.2, is_there)
 
 
 def test_no_colour_is_not_doubted_for_its_colour():
-    assert not doubt(label(0.0, 0.99), None, is_there=False)
+    assert not doubt(label(0.0, 0.99), None, 0.0, is_there=False)
     assert LEAST_COLOUR > 0
 
 

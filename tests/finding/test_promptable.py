@@ -1,6 +1,7 @@
 """Promptable models as one more source: asked where depth is known, through osam's own interface."""
 
 import builtins
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ class RegionOfPoint(osam.types.Model):
 
     name = "region:latest"
     metadata = None
-    _blobs = {}
+    _blobs: ClassVar = {}
 
     def encode_image(self, image):
         height, width = image.shape[:2]
@@ -40,7 +41,9 @@ class RegionOfPoint(osam.types.Model):
 
 @pytest.fixture
 def model(monkeypatch) -> PromptableModel:
-    monkeypatch.setattr(osam.apis, "registered_model_types", [*osam.apis.registered_model_types, RegionOfPoint])
+    monkeypatch.setattr(
+        osam.apis, "registered_model_types", [*osam.apis.registered_model_types, RegionOfPoint]
+    )
     return PromptableModel("region")
 
 

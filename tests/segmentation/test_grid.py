@@ -53,7 +53,9 @@ def test_the_input_is_of_the_surface_and_not_of_the_camera():
     # twice as far, by a lens twice as long: things are as large in the image
     one, other = (seen_of(np.full((64, 80), z), f) for z, f in ((1.0, 500.0), (2.0, 1000.0)))
     assert torch.allclose(one[SCALE], other[SCALE], atol=1e-3)
-    assert torch.allclose(one[SCALE][inside] - seen_of(np.full((64, 80), 2.0))[SCALE][inside], -torch.tensor(2.0).log())
+    assert torch.allclose(
+        one[SCALE][inside] - seen_of(np.full((64, 80), 2.0))[SCALE][inside], -torch.tensor(2.0).log()
+    )
 
 
 def test_what_has_no_depth_gives_no_shape_and_nothing_is_ever_infinite():

@@ -79,7 +79,11 @@ def test_targets_are_classes_and_ways_to_the_middle(frames):
     assert set(batch.label.unique().tolist()) <= {0, 1, 2, IGNORED}
     assert (batch.label[:, 120:] == IGNORED).all()  # below the image
     # an object that is not among those to be known is background
-    assert set(make_batch(frames[:4], (5,), generator, changed=False).label.unique().tolist()) <= {0, 1, IGNORED}
+    assert set(make_batch(frames[:4], (5,), generator, changed=False).label.unique().tolist()) <= {
+        0,
+        1,
+        IGNORED,
+    }
     places = torch.zeros(1, 20, 30, dtype=torch.int64)
     places[0, 4:7, 10:15], places[0, 12:, 20:] = 3, IGNORED
     votes = votes_to_middles(places)
@@ -145,7 +149,16 @@ def test_frames_of_several_parts_are_read_by_one_index(frames):
 @pytest.fixture(scope="module")
 def trained(rendered, cache, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "segmenter"
-    options = ["--task", "segment", "--recipe", "synthetic", "--max-steps", "40", "--cache", str(cache.folder)]
+    options = [
+        "--task",
+        "segment",
+        "--recipe",
+        "synthetic",
+        "--max-steps",
+        "40",
+        "--cache",
+        str(cache.folder),
+    ]
     assert main(["train", str(rendered), "--out", str(out), *options]) == 0
     return out
 
@@ -182,7 +195,10 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(rendered, cache, tmp_p
     for row in state["optimiser"]["param_groups"]:
         assert row["lr"] > 0
     assert state["step"] == 4
-    assert main(["train", str(rendered), "--out", str(tmp_path / "a"), "--max-steps", "4", "--task", "segment"]) == 2
+    assert (
+        main(["train", str(rendered), "--out", str(tmp_path / "a"), "--max-steps", "4", "--task", "segment"])
+        == 2
+    )
     train(tmp_path / "a", 8, "--resume")
     assert load_segmentation(tmp_path / "a/checkpoints/last.safetensors")[1]["step"] == 8
 

@@ -19,6 +19,7 @@ from selfpose6d.finding.consistency import MAX_INSIDE, MAX_THROUGH_PLANE, inside
 from selfpose6d.finding.glance import Glance, glance
 from selfpose6d.finding.identity import colour_likeness, doubt
 from selfpose6d.finding.looks import Looks
+from selfpose6d.finding.outline import continues_beyond
 from selfpose6d.finding.prompts import Prompt, prompted_pieces
 from selfpose6d.finding.proposals import Proposal, cut_surface, unite
 from selfpose6d.finding.scene import Scene
@@ -33,16 +34,23 @@ MAX_ROUNDS = 4
 """Of explaining and taking away; most frames take two."""
 GLANCES = 6
 """Pieces that are glanced at for each object and round, and objects for each piece."""
-OBJECT_FAILS, PIECE_FAILS, FRAME_FAILS = 3, 2, 10
-"""Searches in a round that lead to nothing certified, for each object, at each place and in all: each costs half a
-second, and pairs come by falling rank."""
+OBJECT_FAILS, PIECE_FAILS = 3, 2
+"""Searches in a round that lead to nothing certified, for each object and at each place: each costs half a second, and
+pairs come by falling rank."""
+FRAME_FAILS = {False: 6, True: 10}
+"""The same in all, of objects of which nobody says that they are there, and of those of which somebody does."""
 OBJECT_GAP, PIECE_GAP = 0.5, 0.4
 """Behind the object's best glance, and the piece's, within which a piece is searched for an object."""
 LEAST_RANK = {False: 0.9, True: 0.2}
 """Of a glance that is worth a search, where nobody says that the object is there, and where somebody does: of those
 that are right, 5 % have less than 1.0 and 1 % less than 0.3 (docs/results.md)."""
+MAX_BEYOND = 0.55
+"""Of a glance's outline, beyond which the surface may go on, where nobody says that the object is there: of right
+glances 1 % have more, of wrong ones that were searched for 60 % (docs/results.md)."""
 SHARED = 0.3
 """Of a piece, or of an object's visible pixels, that another object may have taken already."""
+CONTESTED = 0.1
+"""Of rank, behind the object that a piece was given to, within which another one is tried there too."""
 SAME_PLACE = 0.7
 """Of a piece that an earlier attempt explains."""
 WORTH_LISTING = 0.1
@@ -62,6 +70,8 @@ class Attempt:
     """The pixels of the image that show the object at this pose; none without a pose."""
     on_grid: Bool[np.ndarray, "rows columns"]
     """The same on the surface's grid, where depth is known."""
+    rank: float
+    """Of the glance that it began with."""
     turned_away: str = ""
     """Why it is not among what was found, although it has a pose."""
 
@@ -163,7 +173,8 @@ class _FrameSearch:
         pieces = cut_surface(scene.surface, scene.on_plane, self.taken, self.largest_m)
         pieces = unite(prompted_pieces(self.prompts, scene, self.taken) + pieces)
         self.proposals = unite(self.proposals + pieces)
-        before, failed, failed_at = len(self.accepted), Counter[int](), np.zeros(self.taken.shape, int)
+        any_new, failed, failed_at = False, Counter[int](), np.zeros(self.taken.shape, int)
+        most_fails = FRAME_FAILS[all(count is not None for count in self.counts.values())]
         for pair, look in self._worth_searching(sort_pairs(pieces, looks, scene)):
             obj_id, piece = pair.obj_id, pair.proposal.mask
             if pair.key in self.attempts:
@@ -171,18 +182,30 @@ class _FrameSearch:
             tried_enough = failed[obj_id] >= OBJECT_FAILS or np.median(failed_at[piece]) >= PIECE_FAILS
             if tried_enough or not self._may_be_more(obj_id):
                 continue
-            if (piece & self.taken).sum() > SHARED * piece.sum() or self._is_open_there(pair):
+            if not self._is_free(pair, look.rank) or self._is_open_there(pair):
                 continue
-            attempt = self.attempts[pair.key] = self._search(pair, look)
+            attempt = self._search(pair, look)
             if attempt.certified and not attempt.turned_away:
+                attempt = self._settled(attempt)
+            self.attempts[pair.key] = attempt
+            if attempt.certified and not attempt.turned_away:
+                any_new = True
                 self.accepted.append(attempt)
-                self.taken |= attempt.on_grid
+                self.taken = np.logical_or.reduce([one.on_grid for one in self.accepted])
                 continue
             failed[obj_id] += 1
             failed_at[piece] += 1
-            if failed.total() >= FRAME_FAILS:
+            if failed.total() >= most_fails:
                 break
-        return len(self.accepted) > before
+        return any_new
+
+    def _is_free(self, pair: Pair, rank: float) -> bool:
+        """Whether the piece is not explained yet, or by other objects that looked hardly better than this one."""
+        piece = pair.proposal.mask
+        if (piece & self.taken).sum() <= SHARED * piece.sum():
+            return True
+        owners = [one for one in self.accepted if (one.on_grid & piece).any()]
+        return all(one.obj_id != pair.obj_id and one.rank < rank + CONTESTED for one in owners)
 
     def _is_open_there(self, pair: Pair) -> bool:
         """Whether the object was found to fit in several ways where this piece is: another piece would not decide."""
@@ -213,9 +236,16 @@ class _FrameSearch:
             for group in (-pair.obj_id, id(pair.proposal)):
                 best[group] = max(best[group], look.rank)
         for pair, look in sorted(looked, key=lambda one: -one[1].rank):
-            floor = LEAST_RANK[self.counts[pair.obj_id] is not None]
-            if look.rank > max(best[-pair.obj_id] - OBJECT_GAP, best[id(pair.proposal)] - PIECE_GAP, floor):
+            is_there = self.counts[pair.obj_id] is not None
+            floor = LEAST_RANK[is_there]
+            enough = max(best[-pair.obj_id] - OBJECT_GAP, best[id(pair.proposal)] - PIECE_GAP, floor)
+            if look.rank > enough and (is_there or self._ends(look)):
                 yield pair, look
+
+    def _ends(self, look: Glance) -> bool:
+        """Whether the surface may end where the object does, as far as a glance can tell."""
+        visible = look.shown_at(look.T_cam_obj[0])
+        return continues_beyond(self.scene.surface, self.scene.surface.from_image(visible)) < MAX_BEYOND
 
     def _glance(self, pair: Pair) -> Glance | None:
         key = pair.key
@@ -239,11 +269,14 @@ class _FrameSearch:
         if pose.valid:
             visible = look.shown_at(self._T(pose))
         surface = self.scene.surface
-        attempt = Attempt(pose, pair.proposal, visible, surface.from_image(visible) & surface.known)
+        on_grid = surface.from_image(visible) & surface.known
+        attempt = Attempt(pose, pair.proposal, visible, on_grid, look.rank)
         if attempt.certified:
             attempt = self._doubted(attempt)
         if attempt.certified:
-            attempt = attempt.without(self._why_impossible(attempt, look.observation.lengths))
+            through = through_support(self.scene, on_grid, model, self._T(pose), look.observation.lengths)
+            if through > MAX_THROUGH_PLANE:
+                attempt = attempt.without(f"{through:.0%} of its surface lies behind what supports it")
         return attempt
 
     def _T(self, pose: LabeledPose) -> Float[torch.Tensor, "4 4"]:
@@ -253,31 +286,47 @@ class _FrameSearch:
         """The certified attempt; not certified any more, where it may be another object."""
         pose, model = attempt.pose, self.models[attempt.obj_id]
         likeness = colour_likeness(self.scene, attempt.on_grid, model, self._T(pose))
-        reason = doubt(pose, likeness, self.counts[attempt.obj_id] is not None)
+        beyond = continues_beyond(self.scene.surface, attempt.on_grid)
+        reason = doubt(pose, likeness, beyond, self.counts[attempt.obj_id] is not None)
         if not reason:
             return attempt
         certificate = replace(pose.certificate, status="rejected", reason=reason)
         return replace(attempt, pose=replace(pose, certificate=certificate))
 
-    def _why_impossible(self, attempt: Attempt, lengths: Lengths) -> str:
-        """Why it cannot be beside what was accepted before; nothing where it can."""
-        model = self.models[attempt.obj_id]
-        shared = (attempt.on_grid & self.taken).sum() / max(attempt.on_grid.sum(), 1)
+    def _settled(self, attempt: Attempt) -> Attempt:
+        """The attempt, turned away if it cannot be beside what was accepted; where its certificate is the better one,
+        that is turned away instead.
+        """
+        rivals = [
+            (other, reason) for other in self.accepted if (reason := self._why_not_both(attempt, other))
+        ]
+        for other, reason in rivals:
+            if not attempt.pose.certificate.score > other.pose.certificate.score:
+                return attempt.without(reason)
+        for other, _ in rivals:
+            self.accepted.remove(other)
+            key = next(key for key, one in self.attempts.items() if one is other)
+            self.attempts[key] = other.without(self._why_not_both(other, attempt))
+        return attempt
+
+    def _why_not_both(self, one: Attempt, other: Attempt) -> str:
+        """Why the first cannot be beside the second; nothing where it can."""
+        smaller = max(min(one.on_grid.sum(), other.on_grid.sum()), 1)
+        shared = (one.on_grid & other.on_grid).sum() / smaller
         if shared > SHARED:
-            return f"{shared:.0%} of its pixels are explained by another object"
-        T = self._T(attempt.pose)
-        through = through_support(self.scene, attempt.on_grid, model, T, lengths)
-        if through > MAX_THROUGH_PLANE:
-            return f"{through:.0%} of its surface lies behind what supports it"
-        for other in self.accepted:
-            T_other, other_model = self._T(other.pose), self.models[other.obj_id]
-            inside = max(
-                inside_of(model, T, other_model, T_other, lengths),
-                inside_of(other_model, T_other, model, T, lengths),
-            )
-            if inside > MAX_INSIDE:
-                return f"{inside:.0%} of it and of object {other.obj_id} pass through each other"
-        return ""
+            return f"{shared:.0%} of its pixels are explained better by object {other.obj_id}"
+        model, other_model = self.models[one.obj_id], self.models[other.obj_id]
+        T, T_other = self._T(one.pose), self._T(other.pose)
+        lengths = Lengths(model.diameter_m, one.pose.certificate.noise_m)
+        inside = max(
+            inside_of(model, T, other_model, T_other, lengths),
+            inside_of(other_model, T_other, model, T, lengths),
+        )
+        return (
+            f"{inside:.0%} of it and of object {other.obj_id} pass through each other"
+            if inside > MAX_INSIDE
+            else ""
+        )
 
     def _uncertified(self) -> Iterator[Attempt]:
         """What fits beside the certified ones, by falling confidence: as many as there are, or what may be right."""

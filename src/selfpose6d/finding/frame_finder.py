@@ -115,7 +115,9 @@ def _untried_rows(frame_id: FrameId, finding: Finding, counts: Counts) -> Iterat
                 "obj_id": obj_id,
                 "status": "rejected",
                 "confidence": 0.0,
-                "reason": "the frame has no depth" if blind else "no piece of the surface has its size and fits",
+                "reason": "the frame has no depth"
+                if blind
+                else "no piece of the surface has its size and fits",
                 "piece": "none",
                 "bbox": [0, 0, width, height],
             }

@@ -20,12 +20,19 @@ LEAST_CONFIDENCE = 0.98
 among the models: five of six that did had 0.947 to 0.975, right ones mostly have 0.985 and more."""
 
 
-def doubt(pose: LabeledPose, likeness: float | None, is_there: bool) -> str:
+MAX_BEYOND = 0.3
+"""Of the outline, beyond which the surface goes on. Of 225 right poses (real sample, rendered seed 53) 99 % have less
+than 0.21; a mustard bottle seen in a sugar box, certified at 0.986, has 0.52."""
+
+
+def doubt(pose: LabeledPose, likeness: float | None, beyond: float, is_there: bool) -> str:
     """Why a certified object may be another one; nothing where it is this one.
 
-    `likeness`: of its colours with the image's, None where the mesh has none. `is_there`: somebody says that the frame
-    shows the object.
+    `likeness`: of its colours with the image's, None where the mesh has none. `beyond`: fraction of its outline beyond
+    which the surface goes on. `is_there`: somebody says that the frame shows the object.
     """
+    if beyond > MAX_BEYOND:
+        return f"perhaps another object: the surface goes on beyond {beyond:.0%} of its outline"
     if likeness is not None and pose.certificate.colour + likeness < LEAST_COLOUR:
         return f"perhaps another object of this shape: its colours are unlike (likeness {likeness:.2f})"
     if not is_there and pose.confidence < LEAST_CONFIDENCE:

@@ -147,5 +147,6 @@ def require_masks(scenes: dict[int, Path]) -> dict[int, Path]:
     first = next(iter(scenes.values()))
     raise NoMasksError(
         f"no masks: looked for mask_visib/ and scene_gt.json (its obj_id) in {len(scenes)} scene folders, "
-        f"found {describe_folder(first)} in {first}. Pass --detections FILE, or use selfpose6d find or estimate --segmenter RUN."
+        f"found {describe_folder(first)} in {first}. Pass --detections FILE, or use selfpose6d "
+        "find or estimate --segmenter RUN."
     )

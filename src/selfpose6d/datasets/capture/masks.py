@@ -30,7 +30,8 @@ def find_masks(folder: Path, stems: Mapping[int, str], models: ModelFiles) -> Ma
         return LabelImageMasks(partial(_label_image, folder, stems))
     raise NoMasksError(
         f"no masks: looked for {folder}/<obj_id or name>/<frame>.png and label images {folder}/<frame>.png, "
-        f"found {describe_folder(folder)}. Add masks, pass --detections FILE, or use selfpose6d find or estimate --segmenter RUN."
+        f"found {describe_folder(folder)}. Add masks, pass --detections FILE, or use "
+        "selfpose6d find or estimate --segmenter RUN."
     )
 
 
