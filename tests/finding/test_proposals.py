@@ -1,6 +1,6 @@
 import numpy as np
 
-from finding.conftest import TABLE, plane_depth, seen, standing_pose, table_frame
+from finding.conftest import SHAPE, TABLE, frame_of, plane_depth, seen, standing_pose, table_frame
 from selfpose6d.finding.proposals import MAX_PROPOSALS, Proposal, cut_surface, unite
 from selfpose6d.finding.scene import Scene
 from selfpose6d.finding.surface import Surface
@@ -14,6 +14,10 @@ def nothing(scene: Scene) -> np.ndarray:
     return np.zeros(scene.surface.known.shape, bool)
 
 
+def grey(surface: Surface) -> np.ndarray:
+    return np.zeros((*surface.known.shape, 3), np.float32)
+
+
 def test_every_object_on_a_table_is_a_piece(models):
     poses = {
         1: standing_pose(models[1], -0.15),
@@ -22,7 +26,7 @@ def test_every_object_on_a_table_is_a_piece(models):
     }
     frame, masks = table_frame(models, poses)
     scene = Scene.of(frame, 0.27)
-    pieces = cut_surface(scene.surface, scene.on_plane, nothing(scene), 0.27)
+    pieces = cut_surface(scene.surface, scene.on_plane, nothing(scene), scene.lab, 0.27)
     for mask in masks.values():
         assert best_overlap(pieces, scene.surface.from_image(mask)) > 0.85
 
@@ -30,7 +34,7 @@ def test_every_object_on_a_table_is_a_piece(models):
 def test_without_a_plane_objects_are_pieces_too(models):
     frame, masks = table_frame(models, {1: standing_pose(models[1], 0.0)})
     scene = Scene.of(frame, 0.27)
-    pieces = cut_surface(scene.surface, nothing(scene), nothing(scene), 0.27)
+    pieces = cut_surface(scene.surface, nothing(scene), nothing(scene), scene.lab, 0.27)
     assert best_overlap(pieces, scene.surface.from_image(masks[1])) > 0.8
 
 
@@ -38,7 +42,7 @@ def test_what_is_taken_is_no_piece(models):
     frame, masks = table_frame(models, {1: standing_pose(models[1], 0.0)})
     scene = Scene.of(frame, 0.27)
     taken = scene.surface.from_image(masks[1])
-    for one in cut_surface(scene.surface, scene.on_plane, taken, 0.27):
+    for one in cut_surface(scene.surface, scene.on_plane, taken, scene.lab, 0.27):
         assert not (one.mask & taken).any()
 
 
@@ -46,7 +50,7 @@ def test_an_empty_table_and_an_empty_image_have_no_standing_piece():
     for depth in (plane_depth(*TABLE), np.zeros((480, 640), np.float32)):
         surface = Surface.of(seen(depth))
         on_plane = surface.known
-        assert cut_surface(surface, on_plane, np.zeros_like(on_plane), 0.2) == []
+        assert cut_surface(surface, on_plane, np.zeros_like(on_plane), grey(surface), 0.2) == []
 
 
 def test_noise_gives_a_bounded_number_of_pieces():
@@ -57,7 +61,7 @@ def test_noise_gives_a_bounded_number_of_pieces():
     for image in (depth, blocks):
         surface = Surface.of(seen(image))
         nothing_yet = np.zeros(surface.known.shape, bool)
-        assert len(cut_surface(surface, nothing_yet, nothing_yet, 0.2)) <= MAX_PROPOSALS
+        assert len(cut_surface(surface, nothing_yet, nothing_yet, grey(surface), 0.2)) <= MAX_PROPOSALS
 
 
 def test_the_same_piece_comes_once_and_the_largest_first():
@@ -69,3 +73,20 @@ def test_the_same_piece_comes_once_and_the_largest_first():
     small[50:55, 5:15] = True
     found = unite([Proposal(one, "test", 0.1) for one in (small, almost, mask, other)])
     assert [one.pixels for one in found] == [900, 900, 50]
+
+
+def test_faces_in_one_plane_are_cut_where_their_colours_differ():
+    """Two boxes side by side, seen from the front: nothing but colour tells where one ends."""
+    depth = plane_depth(np.array([0.0, 0.0, -1.0]), -1.2)
+    depth[150:330, 200:440] = 0.8
+    rgb = np.full((*SHAPE, 3), 120, np.uint8)
+    rgb[150:330, 200:320], rgb[150:330, 320:440] = (190, 60, 50), (60, 80, 180)
+    scene = Scene.of(frame_of(depth, rgb), 0.35)
+    pieces = cut_surface(scene.surface, scene.on_plane, nothing(scene), scene.lab, 0.35)
+    for left in (200, 320):
+        mask = np.zeros(SHAPE, bool)
+        mask[150:330, left : left + 120] = True
+        assert best_overlap(pieces, scene.surface.from_image(mask)) > 0.85
+    plain = Scene.of(frame_of(depth), 0.35)
+    pieces = cut_surface(plain.surface, plain.on_plane, nothing(plain), plain.lab, 0.35)
+    assert best_overlap(pieces, scene.surface.from_image(mask)) < 0.6

@@ -15,7 +15,9 @@ def test_an_object_comes_first_for_its_own_piece(models):
     }
     frame, masks = table_frame(models, poses)
     scene = Scene.of(frame, 0.27)
-    pieces = cut_surface(scene.surface, scene.on_plane, np.zeros(scene.surface.known.shape, bool), 0.27)
+    pieces = cut_surface(
+        scene.surface, scene.on_plane, np.zeros(scene.surface.known.shape, bool), scene.lab, 0.27
+    )
     looks = {obj_id: Looks.of(model) for obj_id, model in models.items()}
     pairs = sort_pairs(pieces, looks, scene)
     for obj_id, mask in masks.items():
@@ -33,7 +35,9 @@ def test_an_object_comes_first_for_its_own_piece(models):
 def test_a_piece_much_larger_or_smaller_than_the_object_is_no_pair(models):
     frame, _ = table_frame(models, {1: standing_pose(models[1], 0.0)})
     scene = Scene.of(frame, 0.27)
-    pieces = cut_surface(scene.surface, scene.on_plane, np.zeros(scene.surface.known.shape, bool), 0.27)
+    pieces = cut_surface(
+        scene.surface, scene.on_plane, np.zeros(scene.surface.known.shape, bool), scene.lab, 0.27
+    )
     look = Looks.of(models[1])
     for factor in (0.2, 5.0):
         scaled = Looks(look.area_m2 * factor**2, look.colours, look.diameter_m * factor)
@@ -65,5 +69,7 @@ def test_a_mesh_without_colour_is_neither_like_nor_unlike(models):
     plain = replace(Looks.of(models[2]), colours=None)
     frame, _ = table_frame(models, {2: standing_pose(models[2], 0.0)})
     scene = Scene.of(frame, 0.27)
-    pieces = cut_surface(scene.surface, scene.on_plane, np.zeros(scene.surface.known.shape, bool), 0.27)
+    pieces = cut_surface(
+        scene.surface, scene.on_plane, np.zeros(scene.surface.known.shape, bool), scene.lab, 0.27
+    )
     assert any(0.3 < pair.likeness <= 0.5 for pair in sort_pairs(pieces, {2: plain}, scene))

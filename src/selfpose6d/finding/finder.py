@@ -170,7 +170,7 @@ class _FrameSearch:
         """Look at every piece of what is not explained yet; whether anything new was certified."""
         looks = {obj_id: look for obj_id, look in self.looks.items() if self._may_be_more(obj_id)}
         scene = self.scene
-        pieces = cut_surface(scene.surface, scene.on_plane, self.taken, self.largest_m)
+        pieces = cut_surface(scene.surface, scene.on_plane, self.taken, scene.lab, self.largest_m)
         pieces = unite(prompted_pieces(self.prompts, scene, self.taken) + pieces)
         self.proposals = unite(self.proposals + pieces)
         any_new, failed, failed_at = False, Counter[int](), np.zeros(self.taken.shape, int)

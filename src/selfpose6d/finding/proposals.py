@@ -11,6 +11,9 @@ from selfpose6d.finding.surface import Surface
 
 FOLDS_RAD: tuple[float, ...] = (np.inf, 0.6, 0.35)
 """The surface is cut at steps of depth alone, then at sharp folds too, then at gentle ones (34 and 20 degrees)."""
+COLOUR_BLUR_PX, COLOUR_STEP = 1.5, 10.0
+"""Colours are cut where they change by so much (LAB) from one pixel to the next, after a blur that prints do not
+survive: faces of two boxes in one plane have no other border."""
 MIN_PIXELS = 40
 """Of the grid, that a piece needs to be searched for an object."""
 MAX_REACH = 0.65
@@ -52,6 +55,7 @@ def cut_surface(
     surface: Surface,
     on_plane: Bool[np.ndarray, "rows columns"],
     taken: Bool[np.ndarray, "rows columns"],
+    lab: Float[np.ndarray, "rows columns 3"],
     largest_m: float,
 ) -> list[Proposal]:
     """Pieces of what is neither `on_plane` nor `taken`, and of all that is not `taken`, from every cut, largest first.
@@ -63,12 +67,9 @@ def cut_surface(
     for name, free in (("standing", standing), ("surface", everything)):
         if name == "surface" and not (on_plane & everything).any():
             break  # no plane: all of it stands
-        for fold_rad in FOLDS_RAD:
-            cut = surface.torn | (surface.fold_rad > fold_rad)
+        for cut_name, cut in _cuts(surface, lab):
             labels = _components(surface, free, cut)
-            source = (
-                name if np.isinf(fold_rad) else f"{name}, cut at folds of {np.degrees(fold_rad):.0f} degrees"
-            )
+            source = name + cut_name
             masks = list(_pieces(labels))
             if name == "standing":  # planes are not parts of objects
                 masks += _unions(surface, labels, largest_m)
@@ -78,6 +79,23 @@ def cut_surface(
                     found.append(Proposal(mask, source, reach))
     found.sort(key=lambda one: -one.pixels)
     return unite(found[:MAX_COMPARED])[:MAX_PROPOSALS]
+
+
+def _cuts(
+    surface: Surface, lab: Float[np.ndarray, "rows columns 3"]
+) -> Iterator[tuple[str, Bool[np.ndarray, "rows columns"]]]:
+    """Where the surface is cut, several ways, and what each is called."""
+    for fold_rad in FOLDS_RAD:
+        named = "" if np.isinf(fold_rad) else f", cut at folds of {np.degrees(fold_rad):.0f} degrees"
+        yield named, surface.torn | (surface.fold_rad > fold_rad)
+    sharp = surface.torn | (surface.fold_rad > FOLDS_RAD[1])
+    yield ", cut at colours", sharp | _colour_edges(lab)
+
+
+def _colour_edges(lab: Float[np.ndarray, "rows columns 3"]) -> Bool[np.ndarray, "rows columns"]:
+    smooth = cv2.GaussianBlur(lab.astype(np.float32), (0, 0), COLOUR_BLUR_PX)
+    down, across = (np.linalg.norm(np.gradient(smooth, axis=axis), axis=-1) for axis in (0, 1))
+    return np.hypot(down, across) > COLOUR_STEP
 
 
 def pieces_at(
