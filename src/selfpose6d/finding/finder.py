@@ -191,7 +191,8 @@ class _FrameSearch:
             if attempt.certified and not attempt.turned_away:
                 any_new = True
                 self.accepted.append(attempt)
-                self.taken = np.logical_or.reduce([one.on_grid for one in self.accepted])
+                visible = [self.scene.surface.from_image(one.visible) for one in self.accepted]
+                self.taken = np.logical_or.reduce(visible)
                 continue
             failed[obj_id] += 1
             failed_at[piece] += 1

@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from selfpose6d.datasets.detections import decode_segmentation, fill_box
 from selfpose6d.datasets.images import data_error
 from selfpose6d.datasets.json_rows import iterate_rows
-from selfpose6d.finding.proposals import MIN_PIXELS, Proposal, pieces_at, reach_m
+from selfpose6d.finding.proposals import MIN_KNOWN, MIN_PIXELS, Proposal, pieces_at, reach_m
 from selfpose6d.finding.scene import Scene
 from selfpose6d.selection import FrameId
 
@@ -65,13 +65,14 @@ def prompted_pieces(
     found: list[Proposal] = []
     for prompt in prompts:
         source = f"{prompt.by} {prompt.kind}"
-        here = surface.from_image(prompt.mask) & surface.known & ~taken
+        here = surface.from_image(prompt.mask) & ~taken
         if prompt.kind != "mask":
-            here &= ~scene.on_plane
+            here &= surface.known & ~scene.on_plane
             free = here if prompt.kind == "box" else surface.known & ~scene.on_plane & ~taken
             found += pieces_at(surface, free, here, source)
-        if prompt.kind != "point" and here.sum() >= MIN_PIXELS:
-            found.append(Proposal(here, source, reach_m(surface.points_cam_m[here])))
+        enough = here.sum() >= MIN_PIXELS and (here & surface.known).sum() >= MIN_KNOWN
+        if prompt.kind != "point" and enough:
+            found.append(Proposal(here, source, reach_m(surface.filled_cam_m[here])))
     return found
 
 

@@ -16,6 +16,8 @@ COLOUR_BLUR_PX, COLOUR_STEP = 1.5, 10.0
 survive: faces of two boxes in one plane have no other border."""
 MIN_PIXELS = 40
 """Of the grid, that a piece needs to be searched for an object."""
+MIN_KNOWN = 15
+"""Of them, that must have depth, as an instance's mask must."""
 MAX_REACH = 0.65
 """Of the largest object's diameter: pieces that reach farther about their middle are none."""
 REACH_SHARE = 0.9
@@ -28,6 +30,12 @@ GROW_PX = 4
 """Pixels that a cut takes away and the nearest piece gets back."""
 GROW_SIGMA, GROW_RATIO = 5.0, 0.01
 """How near in depth it must be for that: deviations of the noise, and a centimetre at a metre."""
+GAP_PX = 2
+"""Gaps of unknown depth narrower than twice this are shadows beside objects, not something black or shiny."""
+MAX_GAPS = 12
+"""Of a frame, the largest."""
+GAP_BORDER = 0.5
+"""As which fold the border of a gap counts: beside it may be the same object, or another one."""
 MAX_PROPOSALS = 80
 """Of a frame, and of each cut: clutter in a hundred pieces is looked at in the largest of them."""
 MAX_COMPARED = 240
@@ -39,7 +47,7 @@ class Proposal:
     """A piece of the surface that may be an object, or most of one."""
 
     mask: Bool[np.ndarray, "rows columns"]
-    """On the surface's grid."""
+    """On the surface's grid; may hold pixels without depth."""
     source: str
     """What proposed it: a cut's name, a prompt, a network."""
     reach_m: float
@@ -73,8 +81,10 @@ def cut_surface(
             masks = list(_pieces(labels))
             if name == "standing":  # planes are not parts of objects
                 masks += _unions(surface, labels, largest_m)
+            if name == "standing" and not cut_name:
+                masks += _unions(surface, _with_gaps(surface, labels, taken), largest_m)
             for mask in masks:
-                reach = reach_m(surface.points_cam_m[mask])
+                reach = reach_m(surface.filled_cam_m[mask])
                 if reach < MAX_REACH * largest_m:
                     found.append(Proposal(mask, source, reach))
     found.sort(key=lambda one: -one.pixels)
@@ -111,7 +121,7 @@ def pieces_at(
         for label in np.unique(labels[hint & (labels > 0)]):
             mask = labels == label
             if mask.sum() >= MIN_PIXELS:
-                found.append(Proposal(mask, source, reach_m(surface.points_cam_m[mask])))
+                found.append(Proposal(mask, source, reach_m(surface.filled_cam_m[mask])))
     return found
 
 
@@ -168,6 +178,25 @@ def _grown(labels: np.ndarray, free: np.ndarray, z: np.ndarray, reach: np.ndarra
     return best
 
 
+def _with_gaps(
+    surface: Surface, labels: Int[np.ndarray, "rows columns"], taken: Bool[np.ndarray, "rows columns"]
+) -> Int[np.ndarray, "rows columns"]:
+    """The pieces, and as further labels what has no depth and is no mere shadow: black and shiny parts of objects."""
+    unknown = (~surface.known & ~taken).astype(np.uint8)
+    round_px = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * GAP_PX + 1, 2 * GAP_PX + 1))
+    wide = cv2.morphologyEx(unknown, cv2.MORPH_OPEN, round_px)
+    _, gaps, statistics, _ = cv2.connectedComponentsWithStats(wide, connectivity=8)
+    gaps = np.asarray(gaps, np.int32)
+    area = statistics[:, cv2.CC_STAT_AREA].copy()
+    area[0] = 0
+    kept = [k for k in np.argsort(-area, kind="stable")[:MAX_GAPS] if area[k] >= MIN_PIXELS]
+    gaps = np.where(np.isin(gaps, kept), gaps, 0)
+    # the opening took their corners: they get back what is unknown beside them
+    beside = np.asarray(cv2.dilate(gaps.astype(np.float32), round_px), np.int32)
+    gaps = np.where((gaps == 0) & (labels == 0) & (unknown > 0), beside, gaps)
+    return np.where(gaps > 0, gaps + labels.max(), labels)
+
+
 def _pieces(labels: Int[np.ndarray, "rows columns"]) -> Iterator[Bool[np.ndarray, "rows columns"]]:
     count = np.bincount(labels.ravel())
     count[0] = 0
@@ -184,7 +213,7 @@ def _unions(
         first = labels[:-1] if axis == 0 else labels[:, :-1]
         second = labels[1:] if axis == 0 else labels[:, 1:]
         border = (first > 0) & (second > 0) & (first != second)
-        strength = surface.fold_rad + np.pi * surface.torn
+        strength = np.where(surface.known, surface.fold_rad + np.pi * surface.torn, GAP_BORDER)
         strength = strength[:-1] if axis == 0 else strength[:, :-1]
         pairs.append(np.sort(np.stack([first[border], second[border]], 1), axis=1))
         weights.append(strength[border])
@@ -208,7 +237,7 @@ def _unions(
         member = np.zeros(labels.max() + 1, bool)
         member[list(both)] = True
         mask = member[labels]
-        if reach_m(surface.points_cam_m[mask]) > MAX_REACH * largest_m:
+        if (mask & surface.known).sum() < MIN_KNOWN or reach_m(surface.filled_cam_m[mask]) > MAX_REACH * largest_m:
             continue
         for label in both:
             group[label] = both

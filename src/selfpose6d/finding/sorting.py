@@ -41,7 +41,7 @@ def sort_pairs(proposals: list[Proposal], looks: Mapping[int, Looks], scene: Sce
     if not proposals:
         return []
     surface = scene.surface
-    pixel_m2 = (surface.points_cam_m[..., 2] * surface.step_px / scene.focal_px) ** 2
+    pixel_m2 = (surface.filled_cam_m[..., 2] * surface.step_px / scene.focal_px) ** 2
     area = np.array([pixel_m2[one.mask].sum() for one in proposals])
     noise = np.array([np.median(surface.noise_m[one.mask]) for one in proposals])
     reach = np.array([one.reach_m for one in proposals])

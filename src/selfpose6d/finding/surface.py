@@ -1,9 +1,11 @@
 """The frame's depth as a surface, at a resolution that objects need: points, normals, where it tears and folds."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.ndimage import distance_transform_edt
 
 from selfpose6d.finding.surface_kernels import fit_normals, mark_edges
 from selfpose6d.labeling.observation import ObservedFrame
@@ -39,6 +41,8 @@ class Surface:
     """Depth steps."""
     fold_rad: Float[np.ndarray, "rows columns"]
     """By which the surface folds towards the camera, as it does where things touch."""
+    rays: Float[np.ndarray, "rows columns 3"]
+    """Of each pixel, at z = 1."""
     image_shape: tuple[int, int]
 
     @classmethod
@@ -49,9 +53,9 @@ class Surface:
         rows, columns = np.arange(step // 2, height, step), np.arange(step // 2, width, step)
         z = np.ascontiguousarray(seen.depth_m[np.ix_(rows, columns)], np.float32)
         K = seen.frame.K
-        x = (columns[None] - K[0, 2]) / K[0, 0] * z
-        y = (rows[:, None] - K[1, 2]) / K[1, 1] * z
-        points = np.stack([x, y, z], -1).astype(np.float32)
+        x, y = np.meshgrid((columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1])
+        rays = np.stack([x, y, np.ones_like(x)], -1)
+        points = (rays * z[..., None]).astype(np.float32)
         noise = noise_of(seen, z)
         normal = np.zeros_like(points)
         reach = (REACH_SIGMA * noise).astype(np.float32)
@@ -59,12 +63,22 @@ class Surface:
         torn, fold = np.zeros(z.shape, bool), np.zeros(z.shape, np.float32)
         jump = np.maximum(JUMP_SIGMA * noise, MIN_JUMP_RATIO * z).astype(np.float32)
         mark_edges(points, normal, jump, FOLD_DISTANCE_PX, torn, fold)
-        return cls(step, points, noise, normal, torn, fold, (height, width))
+        return cls(step, points, noise, normal, torn, fold, rays, (height, width))
 
     @property
     def known(self) -> Bool[np.ndarray, "rows columns"]:
         """Where depth was measured."""
         return self.points_cam_m[..., 2] > 0
+
+    @cached_property
+    def filled_cam_m(self) -> Float[np.ndarray, "rows columns 3"]:
+        """The points; where depth is unknown, at the depth of the nearest pixel that has one. 0 without any."""
+        known = self.known
+        if known.all() or not known.any():
+            return self.points_cam_m
+        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+        z = self.points_cam_m[..., 2][tuple(nearest)]
+        return (self.rays * z[..., None]).astype(np.float32)
 
     def to_image(self, mask: Bool[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "height width"]:
         """A mask of the grid in the whole image."""
