@@ -44,6 +44,8 @@ OBJECT_GAP, PIECE_GAP = 0.5, 0.4
 LEAST_RANK = {False: 0.9, True: 0.2}
 """Of a glance that is worth a search, where nobody says that the object is there, and where somebody does: of those
 that are right, 5 % have less than 1.0 and 1 % less than 0.3 (docs/results.md)."""
+NAMED = 0.3
+"""What it is worth, in rank, that the piece's source says that it is this object."""
 MAX_BEYOND = 0.55
 """Of a glance's outline, beyond which the surface may go on, where nobody says that the object is there: of right
 glances 1 % have more, of wrong ones that were searched for 60 % (docs/results.md)."""
@@ -232,15 +234,19 @@ class _FrameSearch:
                 of_piece[piece] += 1
                 if (look := self._glance(pair)) is not None:
                     looked.append((pair, look))
+        ranked = [
+            (look.rank + NAMED * (pair.proposal.says == pair.obj_id), pair, look) for pair, look in looked
+        ]
         best: dict[int, float] = defaultdict(lambda: -np.inf)
-        for pair, look in looked:
+        for rank, pair, _ in ranked:
             for group in (-pair.obj_id, id(pair.proposal)):
-                best[group] = max(best[group], look.rank)
-        for pair, look in sorted(looked, key=lambda one: -one[1].rank):
+                best[group] = max(best[group], rank)
+        for rank, pair, look in sorted(ranked, key=lambda one: -one[0]):
             is_there = self.counts[pair.obj_id] is not None
-            floor = LEAST_RANK[is_there]
+            # what is there is searched for, however little the quick look saw of it
+            floor = min(LEAST_RANK[True], best[-pair.obj_id] - 1e-6) if is_there else LEAST_RANK[False]
             enough = max(best[-pair.obj_id] - OBJECT_GAP, best[id(pair.proposal)] - PIECE_GAP, floor)
-            if look.rank > enough and (is_there or self._ends(look)):
+            if rank > enough and (is_there or self._ends(look)):
                 yield pair, look
 
     def _ends(self, look: Glance) -> bool:

@@ -50,7 +50,8 @@ class FrameFinder:
             return unreadable_record(frame_id, (), str(error))
         start_s = time.perf_counter()
         if self.segmenter is not None:
-            prompts += [Prompt(one.mask, "mask", "segmented") for one in self.segmenter(frame, counts)]
+            seen = self.segmenter(frame, counts)
+            prompts += [Prompt(one.mask, "mask", "segmented", one.obj_id) for one in seen]
         if self.promptable is not None:
             prompts += self.promptable(frame)
         finding = self.finder(frame, counts, prompts)

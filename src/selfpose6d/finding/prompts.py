@@ -32,6 +32,8 @@ class Prompt:
     mask: Bool[np.ndarray, "height width"]
     kind: Literal["mask", "box", "point"]
     by: str = "prompted"
+    obj_id: int | None = None
+    """Which object it is, where that is known."""
 
 
 class Prompts:
@@ -72,7 +74,8 @@ def prompted_pieces(
             found += pieces_at(surface, free, here, source)
         enough = here.sum() >= MIN_PIXELS and (here & surface.known).sum() >= MIN_KNOWN
         if prompt.kind != "point" and enough:
-            found.append(Proposal(here, source, reach_m(surface.filled_cam_m[here])))
+            reach = reach_m(surface.filled_cam_m[here])
+            found.append(Proposal(here, source, reach, prompt.obj_id))
     return found
 
 

@@ -18,7 +18,7 @@ MIN_PIXELS = 40
 """Of the grid, that a piece needs to be searched for an object."""
 MIN_KNOWN = 15
 """Of them, that must have depth, as an instance's mask must."""
-MAX_REACH = 0.65
+MAX_REACH = 0.7
 """Of the largest object's diameter: pieces that reach farther about their middle are none."""
 REACH_SHARE = 0.9
 """Of a piece's pixels within its reach: a tenth may be smeared depth or a neighbour's."""
@@ -52,6 +52,8 @@ class Proposal:
     """What proposed it: a cut's name, a prompt, a network."""
     reach_m: float
     """Distance from its middle within which `REACH_SHARE` of it lies."""
+    says: int | None = None
+    """Which object it is, as its source says."""
 
     @property
     def pixels(self) -> int:
@@ -132,14 +134,16 @@ def reach_m(points_m: Float[np.ndarray, "points 3"]) -> float:
 
 
 def unite(proposals: list[Proposal]) -> list[Proposal]:
-    """Each piece once, the largest first."""
-    proposals = sorted(proposals, key=lambda one: -one.pixels)
+    """Each piece once, the largest first; before it those of which their source says what they are."""
+    proposals = sorted(proposals, key=lambda one: (one.says is None, -one.pixels))
     if not proposals:
         return []
     flat = np.stack([one.mask.ravel() for one in proposals]).astype(np.float32)
     common = flat @ flat.T
     area = np.diag(common)
     same = common / (area[:, None] + area - common) > SAME_PIECE
+    says = np.array([one.says or 0 for one in proposals])
+    same &= (says[:, None] == says) | (says == 0) | (says[:, None] == 0)
     kept: list[int] = []
     for index in range(len(proposals)):
         if not same[index, kept].any():
@@ -237,7 +241,9 @@ def _unions(
         member = np.zeros(labels.max() + 1, bool)
         member[list(both)] = True
         mask = member[labels]
-        if (mask & surface.known).sum() < MIN_KNOWN or reach_m(surface.filled_cam_m[mask]) > MAX_REACH * largest_m:
+        if (mask & surface.known).sum() < MIN_KNOWN or reach_m(
+            surface.filled_cam_m[mask]
+        ) > MAX_REACH * largest_m:
             continue
         for label in both:
             group[label] = both

@@ -10,8 +10,9 @@ from selfpose6d.finding.looks import Looks, alike, colour_histograms
 from selfpose6d.finding.proposals import Proposal
 from selfpose6d.finding.scene import Scene
 
-MAX_REACH, REACH_SIGMA = 0.6, 4.0
-"""Of the diameter, and deviations of the noise, that a piece of the object may reach about its middle."""
+MAX_REACH, REACH_SIGMA = 0.7, 4.0
+"""Of the diameter, and deviations of the noise, that a piece of the object may reach about its middle: a power drill's
+visible surface reaches 0.66 about its median."""
 MAX_AREA, MIN_AREA = 1.25, 0.12
 """Of the object's largest and smallest silhouette: a piece is at most whole, and shows enough to be recognised."""
 VAGUENESS = 12.0
@@ -37,7 +38,7 @@ class Pair:
 
 
 def sort_pairs(proposals: list[Proposal], looks: Mapping[int, Looks], scene: Scene) -> list[Pair]:
-    """Every object with every piece that it fits by size, the likeliest first."""
+    """Every object with every piece that it fits by size, the likeliest first, before all those that a source names."""
     if not proposals:
         return []
     surface = scene.surface
@@ -59,5 +60,6 @@ def sort_pairs(proposals: list[Proposal], looks: Mapping[int, Looks], scene: Sce
         # of pieces of one colour the whole object is likelier than a part of it
         whole = np.minimum(area / np.quantile(look.area_m2, 0.25), 1.0)
         likeness = colour * whole**0.25 * doubt / (1 + VAGUENESS * noise / look.diameter_m)
+        likeness += [one.says == obj_id for one in proposals]
         pairs += [Pair(obj_id, proposals[k], float(likeness[k])) for k in np.flatnonzero(fits)]
     return sorted(pairs, key=lambda pair: -pair.likeness)
