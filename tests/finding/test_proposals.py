@@ -1,7 +1,7 @@
 import numpy as np
 
 from finding.conftest import SHAPE, TABLE, frame_of, plane_depth, seen, standing_pose, table_frame
-from selfpose6d.finding.proposals import MAX_PROPOSALS, Proposal, cut_surface, unite
+from selfpose6d.finding.proposals import MAX_PROPOSALS, Proposal, _with_gaps, cut_surface, unite
 from selfpose6d.finding.scene import Scene
 from selfpose6d.finding.surface import Surface
 
@@ -90,3 +90,26 @@ def test_faces_in_one_plane_are_cut_where_their_colours_differ():
     plain = Scene.of(frame_of(depth), 0.35)
     pieces = cut_surface(plain.surface, plain.on_plane, nothing(plain), plain.lab, 0.35)
     assert best_overlap(pieces, scene.surface.from_image(mask)) < 0.6
+
+
+def test_parts_without_depth_join_the_pieces_beside_them(models):
+    """A black band divides the box in two, and the camera sees nothing there."""
+    frame, masks = table_frame(models, {1: standing_pose(models[1], 0.0)})
+    rows, columns = np.nonzero(masks[1])
+    middle, across = int(rows.mean()), np.arange(SHAPE[0])[:, None]
+    band = masks[1] & (np.abs(across - middle) < 20)
+    scene = Scene.of(frame_of(np.where(band, 0, frame.depth_m).astype(np.float32), frame.rgb), 0.27)
+    pieces = cut_surface(scene.surface, scene.on_plane, nothing(scene), scene.lab, 0.27)
+    assert best_overlap(pieces, scene.surface.from_image(masks[1])) > 0.85
+    assert columns.size > 2000
+
+
+def test_narrow_shadows_are_no_gaps(models):
+    frame, masks = table_frame(models, {1: standing_pose(models[1], 0.0)})
+    depth = frame.depth_m.copy()
+    right = int(np.nonzero(masks[1].any(0))[0].max())
+    depth[:, right + 2 : right + 8] = 0
+    scene = Scene.of(frame_of(depth, frame.rgb), 0.27)
+    assert not (
+        _with_gaps(scene.surface, np.zeros(scene.surface.known.shape, np.int32), nothing(scene)) > 0
+    ).any()

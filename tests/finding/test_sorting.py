@@ -2,7 +2,7 @@ import numpy as np
 
 from finding.conftest import standing_pose, table_frame
 from selfpose6d.finding.looks import Looks, alike, colour_histograms
-from selfpose6d.finding.proposals import cut_surface
+from selfpose6d.finding.proposals import Proposal, cut_surface, unite
 from selfpose6d.finding.scene import Scene
 from selfpose6d.finding.sorting import sort_pairs
 
@@ -73,3 +73,19 @@ def test_a_mesh_without_colour_is_neither_like_nor_unlike(models):
         scene.surface, scene.on_plane, np.zeros(scene.surface.known.shape, bool), scene.lab, 0.27
     )
     assert any(0.3 < pair.likeness <= 0.5 for pair in sort_pairs(pieces, {2: plain}, scene))
+
+
+def test_what_a_source_names_comes_first_and_stays_apart_from_an_equal_piece(models):
+    frame, masks = table_frame(models, {1: standing_pose(models[1], -0.1), 3: standing_pose(models[3], 0.1)})
+    scene = Scene.of(frame, 0.27)
+    pieces = cut_surface(
+        scene.surface, scene.on_plane, np.zeros(scene.surface.known.shape, bool), scene.lab, 0.27
+    )
+    can = scene.surface.from_image(masks[3])
+    named = Proposal(can, "segmented mask", 0.04, says=3)
+    looks = {obj_id: Looks.of(models[obj_id]) for obj_id in models}
+    pairs = sort_pairs(unite([*pieces, named]), looks, scene)
+    assert pairs[0].obj_id == 3
+    assert pairs[0].proposal.says == 3
+    other = Proposal(can, "segmented mask", 0.1, says=1)
+    assert {one.says for one in unite([named, other, Proposal(can, "standing", 0.1)])} == {1, 3}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from finding.conftest import nearest, plane_depth, seen
+from finding.conftest import SHAPE, nearest, plane_depth, seen
 from selfpose6d.finding.surface import Surface
 
 
@@ -54,3 +54,14 @@ def test_masks_go_to_the_image_and_back():
     whole = surface.to_image(mask)
     assert whole.shape == (480, 640)
     np.testing.assert_array_equal(surface.from_image(whole), mask)
+
+
+def test_where_depth_is_unknown_the_nearest_known_one_stands_in():
+    depth = plane_depth(np.array([0.0, 0.0, -1.0]), -1.0)
+    depth[200:280, 300:340] = 0
+    surface = Surface.of(seen(depth))
+    filled = surface.filled_cam_m
+    np.testing.assert_allclose(filled[..., 2], 1.0, atol=1e-5)
+    np.testing.assert_allclose(filled[..., 0], surface.rays[..., 0], atol=1e-5)
+    assert not surface.known[120, 160]
+    assert not Surface.of(seen(np.zeros(SHAPE, np.float32))).filled_cam_m.any()
