@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -106,17 +107,17 @@ def write_hands(folder: Path, seed: int) -> None:
                 parts[-1].apply_transform(along(root, end))
                 turn = trimesh.transformations.rotation_matrix(bend * generator.uniform(0.5, 1), [1, 0, 0])
                 root, direction = end, turn[:3, :3] @ direction
-        hand = trimesh.util.concatenate(parts)
+        hand: Any = trimesh.util.concatenate(parts)
         skin = np.array([205, 160, 135]) * generator.uniform(0.5, 1.1)
         shade = skin + generator.normal(0, 5, (len(hand.vertices), 1))
         colours = np.clip(np.hstack([shade, np.full((len(shade), 1), 255)]), 0, 255).astype(np.uint8)
-        hand.visual = trimesh.visual.ColorVisuals(hand, vertex_colors=colours)
+        hand.visual.vertex_colors = colours
         hand.export(folder / f"obj_{index:06d}.ply")
 
 
 def along(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The transform that lays a capsule, which begins at 0 and rises along z, from one point to another."""
-    T = trimesh.geometry.align_vectors([0, 0, 1], end - start)
+    T = np.array(trimesh.geometry.align_vectors([0, 0, 1], end - start))
     T[:3, 3] = start
     return T
 

@@ -32,7 +32,7 @@ def main() -> None:
     segmenter = Segmenter.load(options.model)
     objects = tuple(options.objects or segmenter.obj_ids)
     data = DataOptions(options.dataset, "test", Selection(objects=objects))
-    dataset, reference = data.open(), load_reference(ReferenceOptions(data, "test"))
+    dataset, reference = data.open(), load_reference(ReferenceOptions(data))
     rows, times_s = [], []
     for frame_id in dataset.frame_ids():
         frame = dataset.load_frame(frame_id)

@@ -2,9 +2,9 @@
 
 import numpy as np
 from jaxtyping import Bool
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import distance_transform_edt
 
-from selfpose6d.finding.surface import Surface
+from selfpose6d.finding.surface import Surface, nearest_in
 
 INNER_PX, OUTER_PX = 2, 4
 """Grid pixels on either side of the outline that are compared: in between depth is mixed, and poses a little off."""
@@ -27,13 +27,13 @@ def continues_beyond(surface: Surface, on_grid: Bool[np.ndarray, "rows columns"]
     window = _about(on_grid)
     on_grid, z = on_grid[window], surface.points_cam_m[window]
     known = (z[..., 2] > 0) & (surface.normal[window] != 0).any(-1)
-    inside = (distance_transform_edt(on_grid) >= INNER_PX) & known
+    inside = (np.asarray(distance_transform_edt(on_grid)) >= INNER_PX) & known
     if not inside.any():
         return 0.0
-    ring = binary_dilation(on_grid, iterations=OUTER_PX) & ~binary_dilation(on_grid, iterations=OUTER_PX - 1)
+    beyond_px = np.asarray(distance_transform_edt(~on_grid))
+    ring = (beyond_px > OUTER_PX - 1) & (beyond_px <= OUTER_PX)
     row, column = np.nonzero(ring & known)
-    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    near_row, near_column = nearest[:, row, column]
+    near_row, near_column = nearest_in(inside)[:, row, column]
     here, there = z[row, column], z[near_row, near_column]
     normals = surface.normal[window]
     normal, other = normals[row, column], normals[near_row, near_column]

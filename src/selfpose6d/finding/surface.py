@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import distance_transform_edt
 
 from selfpose6d.finding.surface_kernels import fit_normals, mark_edges
@@ -76,8 +76,8 @@ class Surface:
         known = self.known
         if known.all() or not known.any():
             return self.points_cam_m
-        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
-        z = self.points_cam_m[..., 2][tuple(nearest)]
+        row, column = nearest_in(known)
+        z = self.points_cam_m[row, column, 2]
         return (self.rays * z[..., None]).astype(np.float32)
 
     def to_image(self, mask: Bool[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "height width"]:
@@ -88,6 +88,11 @@ class Surface:
     def from_image(self, mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "rows columns"]:
         """A mask of the image on the grid."""
         return mask[self.step_px // 2 :: self.step_px, self.step_px // 2 :: self.step_px]
+
+
+def nearest_in(mask: Bool[np.ndarray, "rows columns"]) -> Int[np.ndarray, "2 rows columns"]:
+    """Row and column of each pixel's nearest pixel within the mask, which must not be empty."""
+    return np.asarray(distance_transform_edt(~mask, return_distances=False, return_indices=True))
 
 
 def noise_of(seen: ObservedFrame, z: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
