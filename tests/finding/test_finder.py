@@ -111,9 +111,9 @@ def test_pixels_go_to_the_better_certificate(finder, scene):
         if stays == 1:
             assert not settled.turned_away
             assert search.accepted == []
-            assert "explained better by object 1" in search.attempts[3, b""].turned_away
+            assert "object 1 explains" in search.attempts[3, b""].turned_away
         else:
-            assert "explained better by object 3" in settled.turned_away
+            assert "with object 3, whose certificate is no worse" in settled.turned_away
             assert search.accepted == [there]
 
 

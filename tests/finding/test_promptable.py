@@ -86,7 +86,10 @@ def test_what_cannot_be_had_is_one_line(monkeypatch):
             raise RuntimeError("no route to host\nat line 3")
 
     monkeypatch.setattr(osam.apis, "registered_model_types", [Unreachable])
-    with pytest.raises(UsageError, match=r"cannot be loaded \(no route to host\)\. Fetch it with osam pull"):
+    with pytest.raises(
+        UsageError,
+        match=r"cannot be loaded, or does .* \(no route to host\)\. Fetch it with osam pull",
+    ):
         PromptableModel("unreachable")
     real = builtins.__import__
 

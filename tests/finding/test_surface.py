@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from finding.conftest import SHAPE, nearest, plane_depth, seen
+from finding.conftest import SHAPE, K, nearest, plane_depth, seen
 from selfpose6d.finding.surface import Surface
+from selfpose6d.labeling.observation import ObservedFrame
+from selfpose6d.types import Frame
 
 
 def test_normals_of_a_noisy_slanted_plane_are_its_own():
@@ -65,3 +67,13 @@ def test_where_depth_is_unknown_the_nearest_known_one_stands_in():
     np.testing.assert_allclose(filled[..., 0], surface.rays[..., 0], atol=1e-5)
     assert not surface.known[120, 160]
     assert not Surface.of(seen(np.zeros(SHAPE, np.float32))).filled_cam_m.any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(479, 640), (481, 639), (480, 645), (1200, 1944)])
+def test_masks_of_any_image_size_come_back_whole(height, width):
+    depth = np.full((height, width), 1.0, np.float32)
+    frame = Frame("test", 0, 0, np.zeros((height, width, 3), np.uint8), depth, K, ())
+    surface = Surface.of(ObservedFrame.of(frame))
+    whole = surface.to_image(np.ones(surface.known.shape, bool))
+    assert whole.shape == (height, width)
+    assert whole.all()

@@ -31,9 +31,20 @@ def test_any_image_fits_the_grid_and_a_mask_comes_back_in_its_size(height, width
     assert max(seen.depth_m.shape) <= 320
     assert seen.focal_px == K[0, 0] / step
     assert (seen.depth_m == 1).all()
-    mask = to_image(np.ones(seen.depth_m.shape, np.float32), 0.5, step, (height, width))
+    mask = to_image(np.ones(seen.depth_m.shape, np.float32), 0.5, step, step // 2, (height, width))
     assert mask.shape == (height, width)
     assert mask.all()
+
+
+def test_a_mask_lies_where_the_pixels_are_that_it_was_made_of():
+    """Places are every fourth pixel from the fourth on; drawn, each lies in the middle of its own mask."""
+    spacing_px, first_px = 4, 3
+    score = np.zeros((30, 40), np.float32)
+    score[10:16, 20:30] = 1
+    rows, columns = np.nonzero(to_image(score, 0.5, spacing_px, first_px, (120, 160)))
+    assert abs(rows.mean() - (first_px + spacing_px * 12.5)) <= 0.5
+    assert abs(columns.mean() - (first_px + spacing_px * 24.5)) <= 0.5
+    assert abs(len(np.unique(rows)) - 6 * spacing_px) <= 1
 
 
 def test_the_grid_holds_mean_colours_and_the_middle_pixel_of_depth():

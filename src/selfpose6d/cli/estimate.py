@@ -107,6 +107,7 @@ class Command:
         from selfpose6d.segmentation.segmenter import Segmenter
 
         segmenter = Segmenter.load(self.segmenter, resolve_device(self.device))
+        segmenter.require_objects({obj_id: dataset.load_mesh(obj_id) for obj_id in dataset.object_ids})
         return SegmentedFrames(dataset, segmenter, predictor, self.data.selection.objects)
 
     def _load_predictor(self, dataset: "Dataset") -> "Predictor":

@@ -1,5 +1,6 @@
 """`selfpose6d train DATASET --out RUN`: fit the pose network to a data set, with or without labels."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -59,7 +60,8 @@ class Command:
     to come have a schedule of their own, the learning rate rises once more and falls to 0."""
     init: Unset[Path] = None
     """A training run or .safetensors file whose weights the network begins with, for another stage, data set or
-    recipe: the same network; heads are taken over by object id, those of new objects start fresh."""
+    recipe: the same network; heads are taken over by object id, those of new objects start fresh (--task segment: of
+    the same objects)."""
     labels: Unset[Path] = None
     """The --out of an annotate or find run of the same split: certified poses, as its review.jsonl corrects them
     (default: recipe verified annotates by itself). Of objects that it found, the instances are those."""
@@ -176,6 +178,13 @@ class Command:
                 f"--task segment has no use for the options of {', '.join(given)}: they are of the pose network. Leave "
                 "them out."
             )
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError("--task segment trains in one process. Start it without torchrun.")
+        if self.data.detections is not None and self.recipe is None:
+            raise UsageError(
+                "--detections: masks of the data set are learned with --recipe supervised only. Add it, or leave "
+                "--detections out."
+            )
         if self.recipe not in (None, "synthetic", "supervised"):
             raise UsageError(
                 f"--recipe {self.recipe}: a segmentation network learns from rendered frames, or with synthetic or "
@@ -183,7 +192,7 @@ class Command:
             )
         own = self.recipe is not None
         limit, device = Limit(self.max_steps, self.max_minutes), torch.device(resolve_device(self.device))
-        dataset = self.data.open("train", without_masks=not own and self.data.detections is None)
+        dataset = self.data.open("train", without_masks=not own)
         options = SegmentOptions(
             self.data, limit, "masks" if own else "rendered", self.labels, self.synthetic, self.init, self.seed,
             self._cache(),

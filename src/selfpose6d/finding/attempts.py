@@ -1,11 +1,13 @@
 """From a glance to a certified pose: what came of the glance first, the annotator's search where that leaves hope."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.labeling.annotate import AnnotateOptions, labeled
-from selfpose6d.labeling.observation import ObservedFrame
+from selfpose6d.labeling.observation import ObservedFrame, Prompt
 from selfpose6d.labeling.verify import (
     VerifyOptions,
     certify_after_searches,
@@ -41,6 +43,10 @@ def certify_piece(
         return found
     how = VerifyOptions(options.search, options.certificate)
     alone = certify_hypotheses(found[0], T_cam_obj, how)
+    if not is_there and alone.certificate.status == "certified" and alone.certificate.mask_quality == "exact":
+        # a piece is a guess at the outline: what only its pixels speak for does not count
+        rough = replace(found[0], prompt=Prompt(found[0].prompt.mask, "rough"))
+        return labeled(instance, certify_hypotheses(rough, alone.T_cam_obj[None], how))
     hopeless = not is_there and alone.certificate.confidence < HOPE
     if needs_no_search(alone, options.certificate) or hopeless:
         return labeled(instance, alone)

@@ -51,6 +51,8 @@ MAX_BEYOND = 0.55
 glances 1 % have more, of wrong ones that were searched for 60 % (docs/results.md)."""
 SHARED = 0.3
 """Of a piece, or of an object's visible pixels, that another object may have taken already."""
+OWNED = 0.1
+"""Of a piece, that an object explains: less is an outline that is a little off."""
 CONTESTED = 0.1
 """Of rank, behind the object that a piece was given to, within which another one is tried there too."""
 SAME_PLACE = 0.7
@@ -207,7 +209,7 @@ class _FrameSearch:
         piece = pair.proposal.mask
         if (piece & self.taken).sum() <= SHARED * piece.sum():
             return True
-        owners = [one for one in self.accepted if (one.on_grid & piece).any()]
+        owners = [one for one in self.accepted if (one.on_grid & piece).sum() > OWNED * piece.sum()]
         return all(one.obj_id != pair.obj_id and one.rank < rank + CONTESTED for one in owners)
 
     def _is_open_there(self, pair: Pair) -> bool:
@@ -304,27 +306,36 @@ class _FrameSearch:
         """The attempt, turned away if it cannot be beside what was accepted; where its certificate is the better one,
         that is turned away instead.
         """
-        rivals = [
+        others = [
             (other, reason) for other in self.accepted if (reason := self._why_not_both(attempt, other))
         ]
-        for other, reason in rivals:
+        for other, reason in others:
             if not attempt.pose.certificate.score > other.pose.certificate.score:
-                return attempt.without(reason)
-        for other, _ in rivals:
-            self.accepted.remove(other)
+                return attempt.without(f"{reason}, whose certificate is no worse")
+        stay = [one for one in self.accepted if all(one is not other for other, _ in others)]
+        explained = sum((attempt.on_grid & one.on_grid).sum() for one in stay) / max(attempt.on_grid.sum(), 1)
+        if explained > SHARED:
+            return attempt.without(f"{explained:.0%} of its pixels are explained by other objects")
+        for other, _ in others:
             key = next(key for key, one in self.attempts.items() if one is other)
-            self.attempts[key] = other.without(self._why_not_both(other, attempt))
+            self.attempts[key] = other.without(
+                f"object {attempt.obj_id} explains its pixels or its place better"
+            )
+        self.accepted = stay
         return attempt
 
     def _why_not_both(self, one: Attempt, other: Attempt) -> str:
-        """Why the first cannot be beside the second; nothing where it can."""
+        """Why two poses cannot be together; nothing where they can."""
         smaller = max(min(one.on_grid.sum(), other.on_grid.sum()), 1)
         shared = (one.on_grid & other.on_grid).sum() / smaller
         if shared > SHARED:
-            return f"{shared:.0%} of its pixels are explained better by object {other.obj_id}"
-        model, other_model = self.models[one.obj_id], self.models[other.obj_id]
-        T, T_other = self._T(one.pose), self._T(other.pose)
-        lengths = Lengths(model.diameter_m, one.pose.certificate.noise_m)
+            return f"shares {shared:.0%} of its pixels with object {other.obj_id}"
+        (model, T), (other_model, T_other) = ((self.models[a.obj_id], self._T(a.pose)) for a in (one, other))
+        # the smaller object's tolerance, whichever comes first
+        lengths = Lengths(
+            min(model.diameter_m, other_model.diameter_m),
+            min(one.pose.certificate.noise_m, other.pose.certificate.noise_m),
+        )
         inside = max(
             inside_of(model, T, other_model, T_other, lengths),
             inside_of(other_model, T_other, model, T, lengths),

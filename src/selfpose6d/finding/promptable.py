@@ -3,6 +3,7 @@
 Each point of a grid over the image is asked for the object under it. The weights are fetched by osam at first use.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,26 +44,30 @@ class PromptableModel:
             raise UsageError(f"--osam {name}: no such model. Choose among {known}.") from None
         try:
             self._model: Any = kind()
+            self._masks_at(self._model.encode_image(np.zeros((64, 64, 3), np.uint8)), np.array([32.0, 32.0]))
         except Exception as error:  # whatever the network, the disk and onnxruntime raise
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise UsageError(
-                f"--osam {name}: the model cannot be loaded ({reason}). Fetch it with osam pull {name} where there is "
-                "a network, or leave --osam out."
+                f"--osam {name}: the model cannot be loaded, or does not say what lies under a point ({reason}). Fetch "
+                f"it with osam pull {name} where there is a network, choose another one, or leave --osam out."
             ) from None
 
     def __call__(self, frame: Frame) -> list[Prompt]:
         """What lies under the points of a grid where depth is known, each object once or several times."""
-        types = self._osam.types
         embedding = self._model.encode_image(frame.rgb)
         found = []
         for point in grid_points(frame.depth_m):
-            prompt = types.Prompt(points=point[None], point_labels=np.ones(1, int))
-            request = types.GenerateRequest(model=self._model.name, image_embedding=embedding, prompt=prompt)
-            for annotation in self._model.generate(request).annotations:
+            for annotation in self._masks_at(embedding, point):
                 mask = _whole(annotation, frame.depth_m.shape)
                 if LEAST_PX <= mask.sum() <= MOST_OF_IMAGE * mask.size:
                     found.append(Prompt(mask, "mask", "osam"))
         return found
+
+    def _masks_at(self, embedding: Any, point: Float[np.ndarray, "2"]) -> Sequence[Any]:
+        types = self._osam.types
+        prompt = types.Prompt(points=point[None], point_labels=np.ones(1, int))
+        request = types.GenerateRequest(model=self._model.name, image_embedding=embedding, prompt=prompt)
+        return self._model.generate(request).annotations
 
 
 def grid_points(depth_m: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "points 2"]:

@@ -71,10 +71,10 @@ def prompted_pieces(
         if prompt.kind != "mask":
             here &= surface.known & ~scene.on_plane
             free = here if prompt.kind == "box" else surface.known & ~scene.on_plane & ~taken
-            found += pieces_at(surface, free, here, source)
+            found += pieces_at(surface, free, here, scene.lab, source)
         enough = here.sum() >= MIN_PIXELS and (here & surface.known).sum() >= MIN_KNOWN
         if prompt.kind != "point" and enough:
-            reach = reach_m(surface.filled_cam_m[here])
+            reach = reach_m(surface, here)
             found.append(Proposal(here, source, reach, prompt.obj_id))
     return found
 

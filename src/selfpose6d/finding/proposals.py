@@ -22,6 +22,8 @@ MAX_REACH = 0.7
 """Of the largest object's diameter: pieces that reach farther about their middle are none."""
 REACH_SHARE = 0.9
 """Of a piece's pixels within its reach: a tenth may be smeared depth or a neighbour's."""
+REACH_POINTS = 400
+"""Of a piece, at least, that its reach is taken from: a quantile of more says the same."""
 SAME_PIECE = 0.9
 """Overlap above which two pieces are one."""
 MIN_BORDER_PX = 3
@@ -86,7 +88,7 @@ def cut_surface(
             if name == "standing" and not cut_name:
                 masks += _unions(surface, _with_gaps(surface, labels, taken), largest_m)
             for mask in masks:
-                reach = reach_m(surface.filled_cam_m[mask])
+                reach = reach_m(surface, mask)
                 if reach < MAX_REACH * largest_m:
                     found.append(Proposal(mask, source, reach))
     found.sort(key=lambda one: -one.pixels)
@@ -114,21 +116,24 @@ def pieces_at(
     surface: Surface,
     free: Bool[np.ndarray, "rows columns"],
     hint: Bool[np.ndarray, "rows columns"],
+    lab: Float[np.ndarray, "rows columns 3"],
     source: str,
 ) -> list[Proposal]:
     """Pieces of what is `free`, from every cut, that the hint touches."""
     found = []
-    for fold_rad in FOLDS_RAD:
-        labels = _components(surface, free, surface.torn | (surface.fold_rad > fold_rad))
+    for _, cut in _cuts(surface, lab):
+        labels = _components(surface, free, cut)
         for label in np.unique(labels[hint & (labels > 0)]):
             mask = labels == label
             if mask.sum() >= MIN_PIXELS:
-                found.append(Proposal(mask, source, reach_m(surface.filled_cam_m[mask])))
+                found.append(Proposal(mask, source, reach_m(surface, mask)))
     return found
 
 
-def reach_m(points_m: Float[np.ndarray, "points 3"]) -> float:
-    """See `Proposal`."""
+def reach_m(surface: Surface, mask: Bool[np.ndarray, "rows columns"]) -> float:
+    """See `Proposal`; of points spread over the mask."""
+    index = np.flatnonzero(mask)
+    points_m = surface.filled_cam_m.reshape(-1, 3)[index[:: max(1, len(index) // REACH_POINTS)]]
     middle = np.median(points_m, axis=0)
     return float(np.quantile(np.linalg.norm(points_m - middle, axis=1), REACH_SHARE))
 
@@ -217,8 +222,9 @@ def _unions(
         first = labels[:-1] if axis == 0 else labels[:, :-1]
         second = labels[1:] if axis == 0 else labels[:, 1:]
         border = (first > 0) & (second > 0) & (first != second)
-        strength = np.where(surface.known, surface.fold_rad + np.pi * surface.torn, GAP_BORDER)
-        strength = strength[:-1] if axis == 0 else strength[:, :-1]
+        here, there = (slice(None, -1), slice(1, None)) if axis == 0 else (np.s_[:, :-1], np.s_[:, 1:])
+        both = surface.known[here] & surface.known[there]
+        strength = np.where(both, surface.fold_rad[here] + np.pi * surface.torn[here], GAP_BORDER)
         pairs.append(np.sort(np.stack([first[border], second[border]], 1), axis=1))
         weights.append(strength[border])
     pair, weight = np.concatenate(pairs), np.concatenate(weights)
@@ -241,9 +247,7 @@ def _unions(
         member = np.zeros(labels.max() + 1, bool)
         member[list(both)] = True
         mask = member[labels]
-        if (mask & surface.known).sum() < MIN_KNOWN or reach_m(
-            surface.filled_cam_m[mask]
-        ) > MAX_REACH * largest_m:
+        if (mask & surface.known).sum() < MIN_KNOWN or reach_m(surface, mask) > MAX_REACH * largest_m:
             continue
         for label in both:
             group[label] = both

@@ -83,7 +83,10 @@ class Surface:
     def to_image(self, mask: Bool[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "height width"]:
         """A mask of the grid in the whole image."""
         height, width = self.image_shape
-        return mask.repeat(self.step_px, 0).repeat(self.step_px, 1)[:height, :width]
+        whole = mask.repeat(self.step_px, 0).repeat(self.step_px, 1)
+        # the last grid pixel stands for what is left at the border, too
+        missing = max(0, height - whole.shape[0]), max(0, width - whole.shape[1])
+        return np.pad(whole, ((0, missing[0]), (0, missing[1])), mode="edge")[:height, :width]
 
     def from_image(self, mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "rows columns"]:
         """A mask of the image on the grid."""

@@ -26,7 +26,7 @@ class SegmentedFrames:
     segmenter: Segmenter
     predictor: Predictor
     objects: Collection[int] = ()
-    """Which objects to look for; default: all that both know."""
+    """Which objects to look for; default: all that the predictor knows."""
 
     def __post_init__(self) -> None:
         known = self.predictor.network.objects.obj_ids

@@ -79,15 +79,22 @@ def network_input(
 
 
 def to_image(
-    score: Float[np.ndarray, "rows columns"], least: float, stride_px: int, shape: tuple[int, int]
+    score: Float[np.ndarray, "rows columns"],
+    least: float,
+    spacing_px: int,
+    first_px: int,
+    shape: tuple[int, int],
 ) -> Bool[np.ndarray, "height width"]:
-    """Where a score at every `stride_px`-th pixel is at least `least`, in the whole image: interpolated linearly."""
+    """Where a score is at least `least`, in the whole image: interpolated linearly between the pixels that it is of,
+    every `spacing_px`-th from `first_px` on.
+    """
     height, width = shape
-    rows, columns = score.shape
-    large = cv2.resize(
-        score.astype(np.float32), (columns * stride_px, rows * stride_px), interpolation=cv2.INTER_LINEAR
+    to_score = np.array([[1, 0, -first_px], [0, 1, -first_px]]) / spacing_px
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    large = cv2.warpAffine(
+        score.astype(np.float32), to_score, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(large[:height, :width] >= least)
+    return np.asarray(large >= least)
 
 
 def _mean_of_known(z: Tensor, known: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
@@ -115,4 +122,4 @@ def _slope(z: Tensor, known: Tensor, width_m: Tensor, dim: int) -> Tensor:
     around, both = functional.pad(z, pad), functional.pad(known, pad)
     step = around.narrow(dim, 2 * _SLOPE_PX, length) - around.narrow(dim, 0, length)
     seen = both.narrow(dim, 2 * _SLOPE_PX, length) * both.narrow(dim, 0, length)
-    return torch.tanh(step / (2 * _SLOPE_PX * width_m).clamp_min(1e-6)) * seen
+    return torch.tanh(step / (2 * _SLOPE_PX * width_m).clamp_min(1e-6)) * seen * known

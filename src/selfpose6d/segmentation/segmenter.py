@@ -1,7 +1,7 @@
 """A trained segmentation network at work: `Segmenter.load(run)(frame)` gives a frame's instances, no mask needed."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
+from selfpose6d.errors import UsageError
+from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.network.checkpoint import load_segmentation
 from selfpose6d.network.segmentation import STRIDE, SegmentationNetwork, lay_out_as_images, padded
 from selfpose6d.runs.files import find_checkpoint
@@ -16,8 +18,15 @@ from selfpose6d.segmentation.grid import grid_image, network_input, to_image
 from selfpose6d.segmentation.instances import Segment, split_instances
 from selfpose6d.types import Frame, Instance, InstanceKey
 
+SAME_SIZE = 0.02
+"""Of its size, by which an object's mesh may differ from that of the training: another scan of it."""
 MASK_PROBABILITY = 0.5
 """Of an object, that a pixel of its mask has."""
+
+
+def box_diagonal_m(mesh: Mesh) -> float:
+    """An object's size as the network knows it: the diagonal of its box."""
+    return float(np.linalg.norm(np.ptp(mesh.vertices_m, axis=0)))
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class SegmentedInstance:
 
 
 class Segmenter:
-    """Finds the instances of the objects that its network knows. `times_s` and `frames` add up."""
+    """Finds the instances of the objects that its network knows. `time_s` and `frames` add up."""
 
     def __init__(self, network: SegmentationNetwork) -> None:
         self.network = network.eval()
@@ -53,6 +62,27 @@ class Segmenter:
         """The objects that it knows."""
         return self.network.obj_ids
 
+    def require_objects(self, meshes: Mapping[int, Mesh]) -> None:
+        """Refuse a network that knows none of these objects, or others by their ids.
+
+        Raises:
+            UsageError: which.
+        """
+        known = dict(zip(self.obj_ids, self.network.diameters_m, strict=True))
+        common = [obj_id for obj_id in meshes if obj_id in known]
+        if not common:
+            raise UsageError(
+                f"--segmenter: its network knows objects {' '.join(map(str, known))}, looked for are "
+                f"{' '.join(map(str, meshes))}. Train it for these: selfpose6d train --task segment."
+            )
+        for obj_id in common:
+            size_m = box_diagonal_m(meshes[obj_id])
+            if abs(size_m - known[obj_id]) > SAME_SIZE * known[obj_id]:
+                raise UsageError(
+                    f"--segmenter: its network learned an object {obj_id} of {1e3 * known[obj_id]:.0f} mm, the mesh "
+                    f"has {1e3 * size_m:.0f} mm. Train it for these meshes: selfpose6d train --task segment."
+                )
+
     def __call__(self, frame: Frame, objects: Collection[int] = ()) -> list[SegmentedInstance]:
         """The frame's instances of `objects` (default: all that are known), the most probable first."""
         start_s = time.perf_counter()
@@ -62,10 +92,14 @@ class Segmenter:
             one for one in self._segments(seen.rgb, seen.depth_m, seen.focal_px)
             if self.obj_ids[one.label - 1] in wanted
         ]  # fmt: skip
-        shape, stride = frame.depth_m.shape, STRIDE * seen.step_px
+        # a place stands for the pixel that its target was taken at
+        shape, step = frame.depth_m.shape, seen.step_px
+        spacing_px, first_px = STRIDE * step, STRIDE // 2 * step + step // 2
         found = [
             SegmentedInstance(
-                self.obj_ids[one.label - 1], one.score, to_image(one.own, MASK_PROBABILITY, stride, shape)
+                self.obj_ids[one.label - 1],
+                one.score,
+                to_image(one.own, MASK_PROBABILITY, spacing_px, first_px, shape),
             )
             for one in segments
         ]

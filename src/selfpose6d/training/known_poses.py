@@ -59,6 +59,11 @@ def labels_of(run: Path, dataset: Dataset, ambiguous: bool = False) -> dict[Inst
     found_here = (
         isinstance(masks, DetectionMasks) and masks.path.resolve() == RunFiles(run).detections.resolve()
     )
+    if RunFiles(run).detections.is_file() and not found_here:
+        raise UsageError(
+            f"{run} labels objects that it found, whose masks are in its {RunFiles(run).detections.name}: open the "
+            "data set with that file (--detections)."
+        )
     fingerprint = dataset.fingerprint(with_masks=not found_here)
     return load_labels(run, fingerprint, dataset.split, ambiguous)
 

@@ -188,6 +188,11 @@ def _require_usable(folder: RoundFolder, dataset: Dataset, options: RoundsOption
         network, _ = load_network(find_checkpoint(training.init))
         require_same_structure(str(training.init), network.config, training.config)
     if training.labels is not None:
+        if options.count > 1 and RunFiles(training.labels).detections.is_file():
+            raise UsageError(
+                f"--rounds {options.count}: {training.labels} labels objects that it found, and later rounds annotate "
+                "masks of the data set. Train on these labels in one round, or annotate with --detections first."
+            )
         labels_of(training.labels, dataset, training.recipe.ambiguous)
 
 

@@ -41,7 +41,13 @@ from selfpose6d.training.schedule import Limit
 from selfpose6d.training.sources import Sources, join, make_sources
 from selfpose6d.training.split import split_frames
 from selfpose6d.training.step import StepContext
-from selfpose6d.training.synthetic import SyntheticFrames, find_synthetic, open_synthetic, require_objects
+from selfpose6d.training.synthetic import (
+    SyntheticFrames,
+    find_synthetic,
+    open_synthetic,
+    require_objects,
+    synthetic_fingerprint,
+)
 from selfpose6d.types import InstanceKey, LabeledPose
 
 Labels = Mapping[InstanceKey, LabeledPose]
@@ -159,7 +165,7 @@ def train(
         dataset.root.resolve(), str(fabric.device), precision=str(fabric.strategy.precision.precision)
     )
     found = None if options.synthetic is None else find_synthetic(options.synthetic, dataset)
-    described = options.describe() | _fingerprint(found)
+    described = options.describe() | synthetic_fingerprint(found)
     config = new_config("train", options.data.config(dataset), described, context)
     resume = resume and has_state(out)
     config = continued_config(out, options.limit, config) if resume else require_same_run(out, config)
@@ -203,14 +209,6 @@ def _warn_of_new_objects(network: PoseNetwork, earlier: PoseNetwork | None) -> N
             f"--init: heads of objects {' '.join(map(str, new))} start fresh: its network knows no such objects",
             stacklevel=2,
         )
-
-
-def _fingerprint(found: DataOptions | None) -> dict[str, Any]:
-    """What tells synthetic frames from others, for `config.yaml`; those that are rendered follow from the meshes."""
-    if found is None:
-        return {}
-    dataset = found.open(require_model_files=False)
-    return {"synthetic_split": dataset.split, "synthetic_fingerprint": dataset.fingerprint()}
 
 
 def _synthetic_frames(

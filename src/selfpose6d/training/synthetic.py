@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,14 @@ def find_synthetic(root: Path, dataset: Dataset) -> DataOptions:
         f"--synthetic {root}: no split with true poses, looked for {', '.join(SPLITS)} ({reasons[-1]}). Pass a root of "
         "selfpose6d synth or of BOP's rendered frames, or leave it out: frames are rendered then."
     )
+
+
+def synthetic_fingerprint(found: DataOptions | None) -> dict[str, Any]:
+    """What tells synthetic frames from others, for `config.yaml`; those that are rendered follow from the meshes."""
+    if found is None:
+        return {}
+    dataset = found.open(require_model_files=False)
+    return {"synthetic_split": dataset.split, "synthetic_fingerprint": dataset.fingerprint()}
 
 
 def open_synthetic(found: DataOptions, dataset: Dataset, obj_ids: Sequence[int]) -> Dataset:

@@ -55,7 +55,7 @@ def make_batch(
     if changed:
         colours, depth_m = _change(colours, depth_m, generator)
     focal = torch.from_numpy(records["focal_px"].astype(np.float32)).to(device)
-    image = network_input(colours, depth_m, focal)
+    image = network_input(colours, depth_m, focal) * _in_frame(records, window_px).to(device)
     places = torch.from_numpy(instance[:, STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE].astype(np.int64)).to(
         device
     )
@@ -87,6 +87,15 @@ def votes_to_middles(places: Int[Tensor, "batch rows columns"]) -> Float[Tensor,
     votes = middle.gather(2, index[:, :2]) - at[None, :2]
     votes = votes.view(batch, 2, rows, columns)
     return torch.where(((places > 0) & (places < IGNORED))[:, None], votes, 0.0)
+
+
+def _in_frame(records: np.ndarray, window_px: int) -> Float[Tensor, "batch 1 window window"]:
+    """1 within the frame: beyond its border the network is given zeros, as where whole images are padded."""
+    inside = np.zeros((len(records), 1, window_px, window_px), np.float32)
+    for one, record in zip(inside, records, strict=True):
+        rows, columns = np.minimum(record["shape"], window_px)
+        one[0, :rows, :columns] = 1
+    return torch.from_numpy(inside)
 
 
 def _window(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import DataError, SelfPose6DError
 from selfpose6d.network.checkpoint import save_segmentation
 from selfpose6d.network.segmentation import SegmentationNetwork, lay_out_as_images
 from selfpose6d.runs.files import RunFiles
@@ -87,6 +87,7 @@ class _Trainer:
         lay_out_as_images(plan.network.train())
         self.optimiser = Muon((plan.network,), LEARNING_RATE)
         self.step, self.total, self.best = 0, plan.limit.max_steps, float("inf")
+        self.schedule_start, self.iou = 0, float("nan")
         if plan.resume:
             self._restore(load_state(plan.folder))
         # layers of a small network are too small to be divided among cores: each has a part of the batch
@@ -124,26 +125,30 @@ class _Trainer:
                     if due or time.perf_counter() - saved_s > SAVE_EVERY_S:
                         saved_s = time.perf_counter()
                         self._save()
+        except SelfPose6DError:
+            self._save()
+            raise
         finally:
             loader.close()
             self.pool.shutdown()
-            self._save()
             log.close()
+        self._save()
 
     def _one_step(self, loader: RecordLoader, log: RunLog, progress: StepProgress) -> None:
-        rate = warmup_cosine(self.step, self.total or 1 << 30, LEARNING_RATE, WARM_UP_STEPS)
+        left = (self.total or 1 << 30) - self.schedule_start
+        rate = warmup_cosine(self.step - self.schedule_start, left, LEARNING_RATE, WARM_UP_STEPS)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         records = loader.load(self.step).records
         losses = [*self.pool.map(partial(self._gradients, records), self.twins, self.parts)]
         loss = SegmentationLoss(*(torch.stack(values).mean() for values in zip(*losses, strict=True)))
-        if not loss.total.isfinite():
-            raise DataError(
-                f"step {self.step}: the loss is {float(loss.total)}. Run selfpose6d validate on the frames, or train "
-                "again with another --seed."
-            )
         self._collect()
         norm = torch.nn.utils.clip_grad_norm_(self.plan.network.parameters(), MAX_GRAD_NORM)
+        if not (loss.total.isfinite() and norm.isfinite()):
+            raise DataError(
+                f"step {self.step}: the loss is {float(loss.total)}, its gradient {float(norm)}. Run selfpose6d "
+                "validate on the frames, or train again with another --seed."
+            )
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.step += 1
@@ -177,7 +182,7 @@ class _Trainer:
         return self.step % max(1, self.total // VALIDATIONS) == 0 or self.step == self.total
 
     def _validate(self, log: RunLog) -> None:
-        iou = self._mean_iou()
+        iou = self.iou = self._mean_iou()
         log.add(self.step, "validation", {"mean_iou": iou, "frames": len(self.plan.held_out)}, STAGE)
         if not 1 - iou >= self.best:
             self.best = 1 - iou
@@ -198,17 +203,21 @@ class _Trainer:
             yield make_batch(records, self.plan.network.obj_ids, generator, changed=False)
 
     def _save_network(self, name: str) -> None:
-        facts = {"step": self.step, "mean_iou": 1 - self.best, "seed": self.plan.seed}
+        facts = {"step": self.step, "mean_iou": self.iou, "seed": self.plan.seed}
         save_segmentation(RunFiles(self.plan.folder).network(name), self.plan.network, facts)
 
     def _save(self) -> None:
         self._save_network("last")
         weights = self.plan.network.state_dict(), self.optimiser.state_dict()
-        save_state(self.plan.folder, TrainingState(self.step, self.total, 0, self.best, 0, 0, 0, *weights))
+        counters = self.step, self.total, 0, self.best, 0, self.schedule_start, 0
+        save_state(self.plan.folder, TrainingState(*counters, *weights))
 
     def _restore(self, state: TrainingState) -> None:
         self.plan.network.load_state_dict(state.network)
         self.optimiser.load_state_dict(state.optimiser)
-        self.step, self.best = state.step, state.best
-        if state.total_steps is not None:
-            self.total = max(state.total_steps, self.plan.limit.max_steps or 0)
+        self.step, self.best, self.schedule_start = state.step, state.best, state.schedule_start
+        self.total = state.total_steps or self.total
+        asked = self.plan.limit.max_steps
+        if state.total_steps is not None and asked is not None and asked > state.total_steps:
+            # steps that are added have a schedule of their own
+            self.total, self.schedule_start = asked, self.step

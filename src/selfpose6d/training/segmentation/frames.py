@@ -2,22 +2,22 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int
 from platformdirs import user_cache_path
 
-from selfpose6d.crops.store import CacheOptions
+from selfpose6d.crops.store import GIB, CacheOptions
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.files import one_at_a_time
 from selfpose6d.segmentation.grid import MAX_SIDE_PX, grid_image, on_grid
 from selfpose6d.selection import FrameId
-from selfpose6d.types import Frame
 
 VERSION = 1
 """Of the records; another one decodes the frames anew."""
@@ -37,8 +37,15 @@ RECORD = np.dtype(
 )
 """A frame, in the corner of a square: 614 kB. `instance` is 0 on the background, `obj_id` what each instance shows."""
 
-Doubtful = Callable[[Frame], Sequence[np.ndarray]]
-"""Masks of a frame that hold objects of which nobody knows what they are."""
+
+@dataclass(frozen=True)
+class Taught:
+    """What frames of a run teach: the masks of certified instances. Where else an object may be, nothing is taught."""
+
+    certified: frozenset[tuple[int, int, int]]
+    """Scene, image and instance; the masks of all other instances teach nothing."""
+    doubtful: Mapping[FrameId, tuple[tuple[int, int, int, int], ...]] = field(default_factory=dict)
+    """Boxes (x, y, width, height) of what was turned away and may be an object all the same."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +68,22 @@ class FrameStore:
 def open_frames(
     dataset: Dataset,
     options: CacheOptions,
-    certified: frozenset[tuple[int, int, int]] | None = None,
+    taught: Taught | None = None,
     on_frame: Callable[[], object] = lambda: None,
 ) -> np.ndarray:
     """The frames of a data set with its masks, from the cache if they are there, else decoded into it.
 
-    `certified`: the instances (scene, image, instance) whose masks teach; those of all others teach nothing. None: all.
+    `taught`: which of its instances teach; None: all.
     Frames that cannot be read, or have no instance that teaches, are left out.
 
     Raises:
         UsageError: not one frame is left.
     """
     root = options.folder or user_cache_path("selfpose6d")
-    path = root / "frames" / f"{_content_key(dataset, certified)}.npy"
+    path = root / "frames" / f"{_content_key(dataset, taught)}.npy"
     with one_at_a_time(path):
         if not path.is_file():
-            _build(dataset, path, options.workers, certified, on_frame)
+            _build(dataset, path, options, taught, on_frame)
     records = np.load(path, mmap_mode="r")
     if not len(records):
         raise UsageError(
@@ -86,11 +93,12 @@ def open_frames(
     return records
 
 
-def _content_key(dataset: Dataset, certified: frozenset[tuple[int, int, int]] | None) -> str:
+def _content_key(dataset: Dataset, taught: Taught | None) -> str:
     digest = hashlib.sha256(
         f"{VERSION} {RECORD} {dataset.fingerprint()} {dataset.selection.objects}".encode()
     )
-    digest.update(repr(None if certified is None else sorted(certified)).encode())
+    if taught is not None:
+        digest.update(f"{sorted(taught.certified)} {sorted(taught.doubtful.items())}".encode())
     for stamp in dataset.frame_stamps():
         digest.update(f"{stamp}\n".encode())
     return digest.hexdigest()[:32]
@@ -99,11 +107,16 @@ def _content_key(dataset: Dataset, certified: frozenset[tuple[int, int, int]] | 
 def _build(
     dataset: Dataset,
     path: Path,
-    workers: int,
-    certified: frozenset[tuple[int, int, int]] | None,
+    options: CacheOptions,
+    taught: Taught | None,
     on_frame: Callable[[], object],
 ) -> None:
-    frame_ids = dataset.frame_ids()
+    frame_ids, workers = dataset.frame_ids(), options.workers
+    if (needed := len(frame_ids) * RECORD.itemsize) > options.budget_bytes:
+        raise UsageError(
+            f"{len(frame_ids)} frames need {needed / GIB:.3g} GiB of the cache's {options.budget_bytes / GIB:.3g}. "
+            "Raise --cache-gb, or select fewer frames with --scenes, --frames or --limit."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -113,7 +126,7 @@ def _build(
             count = 0
             for first in range(0, len(frame_ids), 4 * workers):
                 some = frame_ids[first : first + 4 * workers]
-                for record in pool.map(lambda frame_id: _record_of(dataset, frame_id, certified), some):
+                for record in pool.map(lambda frame_id: _record_of(dataset, frame_id, taught), some):
                     on_frame()
                     if record is not None:
                         file.write(record.tobytes())
@@ -125,14 +138,12 @@ def _build(
         part.unlink(missing_ok=True)
 
 
-def _write_header(file, count: int) -> None:
+def _write_header(file: BinaryIO, count: int) -> None:
     header = {"descr": np.lib.format.dtype_to_descr(RECORD), "fortran_order": False, "shape": (count,)}
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _record_of(
-    dataset: Dataset, frame_id: FrameId, certified: frozenset[tuple[int, int, int]] | None
-) -> np.ndarray | None:
+def _record_of(dataset: Dataset, frame_id: FrameId, taught: Taught | None) -> np.ndarray | None:
     try:
         frame = dataset.load_frame(frame_id)
     except DataError:
@@ -145,7 +156,7 @@ def _record_of(
     teaching = 0
     # regions hold an object and more: where it is within them is not known
     for one in frame.instances:
-        known = certified is None or (frame_id.scene_id, frame_id.im_id, one.key.inst_id) in certified
+        known = taught is None or (*frame_id, one.key.inst_id) in taught.certified
         here = on_grid(one.mask, seen.step_px)
         if known and not one.region and teaching < MOST_INSTANCES:
             teaching += 1
@@ -155,6 +166,10 @@ def _record_of(
             instance[here & (instance == 0)] = IGNORED
     if not teaching:
         return None
+    step = seen.step_px
+    for x, y, width, height in taught.doubtful.get(frame_id, ()) if taught is not None else ():
+        box = instance[y // step : -(-(y + height) // step), x // step : -(-(x + width) // step)]
+        box[box == 0] = IGNORED
     record["rgb"][:rows, :columns] = seen.rgb
     record["depth"][:rows, :columns] = np.minimum(seen.depth_m / DEPTH_UNIT_M, 65535)
     record["instance"][:rows, :columns] = instance

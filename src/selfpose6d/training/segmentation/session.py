@@ -1,7 +1,8 @@
 """From a data set's meshes to a trained segmentation network: rendered frames, and real ones that are certified."""
 
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +13,15 @@ from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
+from selfpose6d.files import content_hash
 from selfpose6d.network.checkpoint import load_segmentation
 from selfpose6d.network.segmentation import SegmentationConfig, SegmentationNetwork
-from selfpose6d.runs.config import RunContext, new_config, write_config
+from selfpose6d.runs.config import RunContext, new_config, read_config, write_config
 from selfpose6d.runs.files import RunFiles, find_checkpoint
 from selfpose6d.runs.folder import require_same_run
+from selfpose6d.runs.json_lines import read_lines
+from selfpose6d.segmentation.segmenter import box_diagonal_m
+from selfpose6d.selection import FrameId
 from selfpose6d.training.checkpoint import has_state
 from selfpose6d.training.continuing import continued_config
 from selfpose6d.training.known_poses import labels_of
@@ -24,15 +29,17 @@ from selfpose6d.training.loader import BatchOrder, MixedOrder, ProcessPart
 from selfpose6d.training.rendering import render_synthetic
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.segmentation.fit import BATCH, SegmentPlan, SegmentResult, fit_segmentation
-from selfpose6d.training.segmentation.frames import FrameStore, open_frames
-from selfpose6d.training.synthetic import find_synthetic, open_synthetic
+from selfpose6d.training.segmentation.frames import FrameStore, Taught, open_frames
+from selfpose6d.training.synthetic import find_synthetic, open_synthetic, synthetic_fingerprint
 
 Source = Literal["rendered", "masks"]
 HELD_OUT_FRACTION, MOST_HELD_OUT = 0.05, 64
-"""Of the frames of each part, the last ones: other scenes than those that are trained on."""
+"""Of the frames of each part, the last ones: of rendered frames other scenes than those that are trained on."""
+DOUBTFUL = 0.3
+"""Confidence from which on what was turned away may be an object all the same: its surroundings teach nothing."""
 INSTANCES_PER_OBJECT = 1500
-"""To render of each object where no rendered frames are given: a network that sees a frame whole needs more of them
-than one that sees crops of each instance (docs/results.md)."""
+"""To render of each object where no rendered frames are given, of many objects fewer (`MOST_FRAMES`): a network that
+sees a frame whole needs more of them than one that sees crops of each instance (docs/results.md)."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,17 @@ class SegmentOptions:
             "max_steps": self.limit.max_steps,
             "max_minutes": self.limit.max_minutes,
             **{name: None if path is None else str(path.resolve()) for name, path in paths.items()},
+            "labels_content": None if self.labels is None else labels_content(self.labels),
             "seed": self.seed,
             "network": SegmentationConfig().to_json(),
         }
+
+
+def labels_content(run: Path) -> str:
+    """What tells a run's labels, and what a person said of them, from others."""
+    files = RunFiles(run)
+    paths = (files.certificates, files.review, files.detections, files.turned_away)
+    return " ".join(content_hash(path) if path.is_file() else "-" for path in paths)
 
 
 def train_segmentation(
@@ -92,23 +107,24 @@ def train_segmentation(
             f"{out} holds a training already. Continue it with --resume, or choose another --out."
         )
     context = RunContext(dataset.root.resolve(), str(device))
-    config = new_config("train", options.data.config(dataset), options.describe(), context)
+    found = None if options.synthetic is None else find_synthetic(options.synthetic, dataset)
+    described = options.describe() | synthetic_fingerprint(found)
+    config = new_config("train", options.data.config(dataset), described, context)
     resume = resume and has_state(out)
     config = continued_config(out, options.limit, config) if resume else require_same_run(out, config)
-    network = _network(dataset, options).to(device)
-    own, rendered = _parts(dataset, options, on_frame)
+    network = _network(dataset, options, resume).to(device)
+    own, rendered = _parts(dataset, options, found, on_frame)
     plan = _plan(network, own, rendered, options, out, device, resume)
     out.mkdir(parents=True, exist_ok=True)
     write_config(out, config)
     return fit_segmentation(plan)
 
 
-def _network(dataset: Dataset, options: SegmentOptions) -> SegmentationNetwork:
+def _network(dataset: Dataset, options: SegmentOptions, resume: bool) -> SegmentationNetwork:
     torch.manual_seed(options.seed)
     obj_ids = tuple(dataset.object_ids)
-    meshes = {obj_id: dataset.load_mesh(obj_id) for obj_id in obj_ids}
-    diameters_m = tuple(float(np.linalg.norm(np.ptp(mesh.vertices_m, axis=0))) for mesh in meshes.values())
-    if options.init is None:
+    diameters_m = tuple(box_diagonal_m(dataset.load_mesh(obj_id)) for obj_id in obj_ids)
+    if options.init is None or resume:  # what goes on has weights of its own
         return SegmentationNetwork(SegmentationConfig(), obj_ids, diameters_m)
     network, _ = load_segmentation(find_checkpoint(options.init))
     if network.obj_ids != obj_ids:
@@ -120,7 +136,7 @@ def _network(dataset: Dataset, options: SegmentOptions) -> SegmentationNetwork:
 
 
 def _parts(
-    dataset: Dataset, options: SegmentOptions, on_frame: Callable[[], object]
+    dataset: Dataset, options: SegmentOptions, found: DataOptions | None, on_frame: Callable[[], object]
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The data set's own frames, and rendered ones, as far as they are learned from."""
     if options.source == "masks":
@@ -129,9 +145,7 @@ def _parts(
     if options.labels is not None:
         own = _certified_frames(dataset, options, on_frame)
     obj_ids = tuple(dataset.object_ids)
-    if options.synthetic is not None:
-        found = find_synthetic(options.synthetic, dataset)
-    else:
+    if found is None:
         found = render_synthetic(dataset, obj_ids, options.cache, print, INSTANCES_PER_OBJECT)
     return own, open_frames(open_synthetic(found, dataset, obj_ids), options.cache)
 
@@ -139,21 +153,24 @@ def _parts(
 def _certified_frames(
     dataset: Dataset, options: SegmentOptions, on_frame: Callable[[], object]
 ) -> np.ndarray:
-    assert options.labels is not None
-    found = RunFiles(options.labels).detections
-    if found.is_file():  # the masks are those of what was found
-        data = DataOptions(
-            dataset.root,
-            dataset.split,
-            dataset.selection,
-            dataset.models.folder,
-            options.data.model_unit,
-            found,
-        )
-        dataset = data.open()
-    labels = labels_of(options.labels, dataset)
-    certified = frozenset((key.scene_id, key.im_id, key.inst_id) for key in labels)
-    return open_frames(dataset, options.cache, certified, on_frame)
+    """The frames of a run with the masks that it was made with, or that it found."""
+    run = options.labels
+    assert run is not None
+    found = RunFiles(run).detections
+    masks = found if found.is_file() else read_config(run).data.detections
+    dataset = replace(options.data, split=dataset.split, detections=masks).open()
+    certified = frozenset((key.scene_id, key.im_id, key.inst_id) for key in labels_of(run, dataset))
+    return open_frames(dataset, options.cache, Taught(certified, _doubtful(run)), on_frame)
+
+
+def _doubtful(run: Path) -> dict[FrameId, tuple[tuple[int, int, int, int], ...]]:
+    """Where a run turned something away that may be an object all the same."""
+    path, boxes = RunFiles(run).turned_away, defaultdict[FrameId, list[tuple[int, int, int, int]]](list)
+    for _, row in read_lines(path) if path.is_file() else ():
+        if row["confidence"] >= DOUBTFUL and row["piece"] != "none":
+            x, y, width, height = map(int, row["bbox"])
+            boxes[FrameId(row["scene_id"], row["im_id"])].append((x, y, width, height))
+    return {frame_id: tuple(sorted(found)) for frame_id, found in sorted(boxes.items())}
 
 
 def _plan(

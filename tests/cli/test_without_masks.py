@@ -143,3 +143,35 @@ def test_the_two_kinds_of_networks_are_not_mixed_up(recording, segmenter, model,
 def test_without_masks_and_without_a_segmenter_estimate_says_what_to_do(recording, model, tmp_path, capsys):
     assert main(["estimate", str(model), str(recording), "--out", str(tmp_path / "run")]) == 2
     assert "--segmenter" in error_of(capsys)
+
+
+def test_labels_of_an_annotate_run_teach_the_segmenter(rendered, segmenter, tmp_path, capsys):
+    labels = tmp_path / "labels"
+    options = ["--split", "train", "--limit", "2", "--workers", "1", "--overlays", "0"]
+    assert main(["annotate", str(rendered), "--out", str(labels), *options]) == 0
+    train = ["train", str(rendered), "--task", "segment", "--labels", str(labels), "--max-steps", "1"]
+    other = tmp_path / "other"
+    assert (
+        main(
+            ["synth", str(other), "--frames", "2", "--test-frames", "0", "--objects", "1", "5", "--seed", "9"]
+        )
+        == 0
+    )
+    assert main([*train, "--limit", "2", "--synthetic", str(other), "--out", str(tmp_path / "run")]) == 0
+
+
+def test_a_network_of_other_objects_is_refused(recording, segmenter, tmp_path, capsys):
+    """The same ids, but meshes of another size."""
+    models = tmp_path / "models"
+    shutil.copytree(recording / "models", models)
+    (models / "obj_000001.ply").write_bytes((models / "obj_000005.ply").read_bytes())
+    options = ["--segmenter", str(segmenter), "--models", str(models), "--out", str(tmp_path / "run")]
+    assert main(["find", str(recording), *options]) == 2
+    assert "learned an object 1 of" in error_of(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_rounds_after_found_labels_are_refused_at_once(recording, found, tmp_path, capsys):
+    options = ["--recipe", "verified", "--labels", str(found), "--max-steps", "2", "--rounds", "2"]
+    assert main(["train", str(recording), "--out", str(tmp_path / "run"), *options]) == 2
+    assert "labels objects that it found" in error_of(capsys)

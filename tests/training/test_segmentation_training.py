@@ -20,8 +20,10 @@ from selfpose6d.network.segmentation import (
     padded,
 )
 from selfpose6d.segmentation.segmenter import Segmenter
+from selfpose6d.training.segmentation import fit
 from selfpose6d.training.segmentation.batch import make_batch, votes_to_middles
-from selfpose6d.training.segmentation.frames import IGNORED, FrameStore, open_frames
+from selfpose6d.training.segmentation.fit import LEARNING_RATE, _Trainer
+from selfpose6d.training.segmentation.frames import IGNORED, FrameStore, Taught, open_frames
 from selfpose6d.training.segmentation.loss import confusion, mean_iou, segmentation_loss
 
 
@@ -61,14 +63,26 @@ def test_only_certified_instances_teach_and_the_others_teach_nothing(rendered, c
     frame = dataset.load_frame(dataset.frame_ids()[0])
     chosen, *others = frame.instances
     certified = frozenset({(0, 0, chosen.key.inst_id)})
-    (record,) = open_frames(dataset, cache, certified)  # of the others' frames nothing is certified
+    (record,) = open_frames(dataset, cache, Taught(certified))  # of the others' frames nothing is certified
     taught = record["instance"][:240]
     assert set(np.unique(taught)) <= {0, 1, IGNORED}
     assert record["obj_id"][1] == chosen.key.obj_id
     for other in others:
         assert (taught[other.mask[1::2, 1::2]] == IGNORED).all()
     with pytest.raises(UsageError, match="no frame with a mask that can be learned from"):
-        open_frames(dataset, cache, frozenset())
+        open_frames(dataset, cache, Taught(frozenset()))
+    box = (0, 0, 101, 60)  # what was turned away here may be an object: it is no background
+    (doubtful,) = open_frames(dataset, cache, Taught(certified, {dataset.frame_ids()[0]: (box,)}))
+    inside = doubtful["instance"][:30, :51]
+    assert set(np.unique(inside)) <= {1, IGNORED}
+    assert (doubtful["instance"][30:240] == record["instance"][30:240]).all()
+
+
+def test_frames_that_do_not_fit_the_cache_are_refused(rendered, tmp_path):
+    small = CacheOptions(tmp_path, budget_bytes=1 << 20)
+    with pytest.raises(UsageError, match="Raise --cache-gb"):
+        open_frames(DataOptions(rendered, "train").open(), small)
+    assert not list(tmp_path.glob("frames/*.npy"))
 
 
 def test_targets_are_classes_and_ways_to_the_middle(frames):
@@ -184,23 +198,56 @@ def test_it_learns_within_some_steps(trained, rendered):
     assert {one.obj_id for one in segmenter(frame, (5,))} <= {5}
 
 
-def test_a_stopped_training_goes_on_as_if_it_had_not_been(rendered, cache, tmp_path):
-    def train(out: Path, steps: int, *more: str) -> None:
-        options = ["--task", "segment", "--recipe", "synthetic", "--cache", str(cache.folder), *more]
-        assert main(["train", str(rendered), "--out", str(out), "--max-steps", str(steps), *options]) == 0
+def run_training(root: Path, out: Path, cache: CacheOptions, steps: int, *more: str) -> int:
+    options = ["--task", "segment", "--recipe", "synthetic", "--cache", str(cache.folder), *more]
+    return main(["train", str(root), "--out", str(out), "--max-steps", str(steps), *options])
 
-    train(tmp_path / "a", 4)
-    state = torch.load(tmp_path / "a/checkpoints/last.state", weights_only=True)
-    state["total_steps"] = 8  # as a training of 8 steps that was stopped after 4
-    for row in state["optimiser"]["param_groups"]:
-        assert row["lr"] > 0
-    assert state["step"] == 4
-    assert (
-        main(["train", str(rendered), "--out", str(tmp_path / "a"), "--max-steps", "4", "--task", "segment"])
-        == 2
-    )
-    train(tmp_path / "a", 8, "--resume")
-    assert load_segmentation(tmp_path / "a/checkpoints/last.safetensors")[1]["step"] == 8
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(rendered, cache, tmp_path, monkeypatch):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run_training(rendered, whole, cache, 6) == 0
+    one_step, done = _Trainer._one_step, []
+
+    def stop_at_the_fourth(self, *arguments):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(one_step(self, *arguments))
+        self._save()
+
+    monkeypatch.setattr(_Trainer, "_one_step", stop_at_the_fourth)
+    assert run_training(rendered, stopped, cache, 6) == 130
+    assert torch.load(stopped / "checkpoints/last.state", weights_only=True)["step"] == 3
+    monkeypatch.undo()
+    assert run_training(rendered, stopped, cache, 6) == 2  # it is there already
+    assert run_training(rendered, stopped, cache, 6, "--resume") == 0
+    states = [torch.load(run / "checkpoints/last.state", weights_only=True) for run in (whole, stopped)]
+    assert states[0]["step"] == states[1]["step"] == 6
+    for name, weight in states[0]["network"].items():
+        torch.testing.assert_close(states[1]["network"][name], weight, rtol=1e-4, atol=1e-5)
+
+
+def test_added_steps_have_a_schedule_of_their_own(rendered, cache, tmp_path):
+    out = tmp_path / "run"
+    assert run_training(rendered, out, cache, 4) == 0
+    assert run_training(rendered, out, cache, 24, "--resume") == 0
+    assert torch.load(out / "checkpoints/last.state", weights_only=True)["schedule_start"] == 4
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    rates = {row["step"]: row["learning_rate"] for row in rows if row["kind"] == "train"}
+    assert rates[10] > rates[20] > rates[24]
+    assert rates[10] > 0.8 * LEARNING_RATE
+    assert load_segmentation(out / "checkpoints/last.safetensors")[1]["step"] == 24
+
+
+def test_a_loss_that_is_not_finite_leaves_the_state_before_it(rendered, cache, tmp_path, monkeypatch, capsys):
+    def broken(answer, batch):
+        loss = segmentation_loss(answer, batch)
+        return loss._replace(total=loss.total * float("nan"))
+
+    monkeypatch.setattr(fit, "segmentation_loss", broken)
+    assert run_training(rendered, tmp_path / "run", cache, 4) == 2
+    assert "step 0: the loss is nan" in capsys.readouterr().err
+    weights = torch.load(tmp_path / "run/checkpoints/last.state", weights_only=True)["network"]
+    assert all(value.isfinite().all() for value in weights.values())
 
 
 def test_options_of_the_pose_network_are_refused(rendered, tmp_path, capsys):
@@ -209,6 +256,7 @@ def test_options_of_the_pose_network_are_refused(rendered, tmp_path, capsys):
         (["--size", "paper"], "no use for the options of size"),
         (["--recipe", "verified"], "learns from rendered frames"),
         (["--recipe", "synthetic", "--synthetic", str(rendered)], "Leave them out"),
+        (["--detections", str(rendered / "synth.json")], "--recipe supervised only"),
     ):
         assert main([*common, *more]) == 2
         assert words in capsys.readouterr().err
