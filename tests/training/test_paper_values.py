@@ -19,7 +19,7 @@ from selfpose6d.training.targets import IterativeAnnotationResolver
 
 def recipe_of(*options: str) -> Recipe:
     command = parse(Command, "train", ["DATASET", "--out", "RUN", "--max-steps", "9", *options])
-    return adapt_recipe(find_recipe(command.recipe), command.settings)
+    return adapt_recipe(find_recipe(command.recipe or "paper"), command.settings)
 
 
 PAPER_VALUES = {

@@ -38,16 +38,17 @@ def render_synthetic(
     obj_ids: Sequence[int],
     cache: CacheOptions,
     say: Callable[[str], object],
-    per_object: int = INSTANCES_PER_OBJECT,
+    per_object: int | None = None,
 ) -> DataOptions:
     """Frames of the data set's models with true poses, as the cache has them, else rendered now: about `per_object`
-    instances of each.
+    instances of each (default: `INSTANCES_PER_OBJECT`).
 
     They are kept by the meshes' content. Stopped, the same call goes on.
 
     Raises:
         UsageError: the models cannot be rendered together, being of several units.
     """
+    per_object = per_object or INSTANCES_PER_OBJECT
     frames = rendered_frames(len(obj_ids), per_object)
     options = _options(dataset, obj_ids, frames)
     folder = cache.folder or user_cache_path("selfpose6d")
