@@ -37,7 +37,7 @@ GLANCES = 6
 OBJECT_FAILS, PIECE_FAILS = 3, 2
 """Searches in a round that lead to nothing certified, for each object and at each place: each costs half a second, and
 pairs come by falling rank."""
-FRAME_FAILS = {False: 6, True: 10}
+FRAME_FAILS = {False: 4, True: 10}
 """The same in all, of objects of which nobody says that they are there, and of those of which somebody does."""
 OBJECT_GAP, PIECE_GAP = 0.5, 0.4
 """Behind the object's best glance, and the piece's, within which a piece is searched for an object."""
