@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bare_root import strip_masks_and_poses
 
 from selfpose6d.cli.main import main
 
@@ -26,13 +27,7 @@ def bare(rendered, tmp_path_factory) -> Path:
     """The same without a mask or a pose: `scene_gt.json` and `mask_visib/` are gone."""
     root = tmp_path_factory.mktemp("bare") / "data"
     shutil.copytree(rendered, root)
-    for scene in (root / "test").iterdir():
-        for path in scene.iterdir():
-            path.chmod(0o755)
-            if path.name.startswith("mask"):
-                shutil.rmtree(path)
-            elif path.name.startswith("scene_gt"):
-                path.unlink()
+    strip_masks_and_poses(root)
     return root
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from bare_root import strip_masks_and_poses
 
 from selfpose6d.cli.main import main
 from selfpose6d.network.checkpoint import load_network, load_segmentation
@@ -27,12 +28,7 @@ def recording(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("recording") / "data"
     options = ["--frames", "2", "--test-frames", "2", "--objects", "1", "5", "--seed", "4"]
     assert main(["synth", str(root), *options]) == 0
-    for scene in root.glob("t*/0*"):
-        for path in scene.iterdir():
-            if path.name.startswith("mask"):
-                shutil.rmtree(path)
-            elif path.name.startswith("scene_gt"):
-                path.unlink()
+    strip_masks_and_poses(root)
     return root
 
 

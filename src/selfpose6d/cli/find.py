@@ -78,7 +78,8 @@ class Command:
         dataset = self.open_data()
         self.frame_counts(dataset)  # what is wrong with the inputs is said before the slow work begins
         self.read_prompts()
-        self.load_segmenter(dataset, device)
+        if (segmenter := self.load_segmenter(device)) is not None:
+            segmenter.require_objects({obj_id: dataset.load_mesh(obj_id) for obj_id in dataset.object_ids})
         self.load_promptable()
         models = object_store(dataset, device)
         run = self._open_run(dataset)
@@ -125,20 +126,15 @@ class Command:
             return None
         return Prompts(require_existing(self.prompts, "prompts file", "Correct --prompts."))
 
-    def load_segmenter(self, dataset: "Dataset", device: str) -> "Segmenter | None":
+    def load_segmenter(self, device: str) -> "Segmenter | None":
         """The segmentation network, if there is one.
 
         Raises:
             CheckpointError: there is no such checkpoint, or it is of another kind.
-            UsageError: it knows none of the objects, or others by their ids.
         """
         from selfpose6d.segmentation.segmenter import Segmenter
 
-        if self.segmenter is None:
-            return None
-        segmenter = Segmenter.load(self.segmenter, device)
-        segmenter.require_objects({obj_id: dataset.load_mesh(obj_id) for obj_id in dataset.object_ids})
-        return segmenter
+        return None if self.segmenter is None else Segmenter.load(self.segmenter, device)
 
     def load_promptable(self) -> "PromptableModel | None":
         """The promptable model, if one is asked for.
@@ -192,5 +188,5 @@ def frame_finder(
 
     dataset = command.open_data()
     finder = Finder(models or object_store(dataset, device), command.options())
-    sources = command.read_prompts(), command.load_segmenter(dataset, device), command.load_promptable()
+    sources = command.read_prompts(), command.load_segmenter(device), command.load_promptable()
     return FrameFinder(dataset, finder, command.frame_counts(dataset), *sources)

@@ -46,7 +46,7 @@ LEAST_RANK = {False: 0.9, True: 0.2}
 that are right, 5 % have less than 1.0 and 1 % less than 0.3 (docs/results.md)."""
 NAMED = 0.3
 """What it is worth, in rank, that the piece's source says that it is this object."""
-MAX_BEYOND = 0.55
+MAX_GLANCE_BEYOND = 0.55
 """Of a glance's outline, beyond which the surface may go on, where nobody says that the object is there: of right
 glances 1 % have more, of wrong ones that were searched for 60 % (docs/results.md)."""
 SHARED = 0.3
@@ -254,7 +254,9 @@ class _FrameSearch:
     def _ends(self, look: Glance) -> bool:
         """Whether the surface may end where the object does, as far as a glance can tell."""
         visible = look.shown_at(look.T_cam_obj[0])
-        return continues_beyond(self.scene.surface, self.scene.surface.from_image(visible)) < MAX_BEYOND
+        return (
+            continues_beyond(self.scene.surface, self.scene.surface.from_image(visible)) < MAX_GLANCE_BEYOND
+        )
 
     def _glance(self, pair: Pair) -> Glance | None:
         key = pair.key

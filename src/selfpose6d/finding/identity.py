@@ -18,8 +18,6 @@ rendered seed 53) the least has 0.56; wood blocks seen in other boxes have 0.32 
 LEAST_CONFIDENCE = 0.98
 """Where nobody says that the object is there. Many are tried on each piece, and each may pass for one that is not
 among the models: five of six that did had 0.947 to 0.975, right ones mostly have 0.985 and more."""
-
-
 MAX_BEYOND = 0.3
 """Of the outline, beyond which the surface goes on. Of 225 right poses (real sample, rendered seed 53) 99 % have less
 than 0.21; a mustard bottle seen in a sugar box, certified at 0.986, has 0.52."""
