@@ -10,7 +10,6 @@ from builtin_scenes import builtin_assets
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.renderer.render import render
-from selfpose6d.synthetic.bop_writer import bounding_box, whole_mask
 from selfpose6d.synthetic.frame import RenderedFrame, TrueInstance
 from selfpose6d.synthetic.options import SynthOptions
 from selfpose6d.synthetic.scene import render_scene
@@ -59,7 +58,7 @@ def test_visible_masks_are_the_nearest_surfaces(assets: SceneAssets, frames: Seq
         seen = visible.any(axis=0)
         assert np.array_equal(visible.argmax(axis=0)[seen], front[seen])
         for instance, depth_m in zip(frame.instances, depths, strict=True):
-            assert np.array_equal(whole_mask(instance, frame.depth.shape), depth_m > 0)
+            assert np.array_equal(instance.silhouette.in_image(frame.depth.shape), depth_m > 0)
 
 
 def test_colour_follows_the_texture(assets: SceneAssets, frames: Sequence[RenderedFrame]) -> None:
@@ -108,10 +107,3 @@ def test_every_second_upright_frame_is_occluded() -> None:
     assert min(ratio[0], ratio[2]) > 0.9
     assert max(ratio[1], ratio[3]) < 0.95
     assert min(ratio) > 0.45
-
-
-def test_bounding_box() -> None:
-    mask = np.zeros((5, 8), bool)
-    mask[1:3, 2:7] = True
-    assert bounding_box(mask) == [2, 1, 5, 2]
-    assert bounding_box(mask, left_px=-4, top_px=10) == [-2, 11, 5, 2]

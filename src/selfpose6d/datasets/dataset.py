@@ -61,6 +61,14 @@ class Dataset(ABC):
             DataError: missing, unreadable or not in the unit that the camera file says.
         """
 
+    def depth_source(self, frame_id: FrameId) -> tuple[Path, float] | None:
+        """The depth image's file and the metres of its unit, where the depth lies in such a file; else None.
+
+        Raises:
+            DataError: the unit is not known.
+        """
+        return None
+
     @abstractmethod
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The camera matrix.

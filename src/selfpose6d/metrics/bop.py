@@ -59,12 +59,12 @@ def vsd(
     The first two are the object rendered at the estimated and the true pose (0 off the object), the third is
     the sensor's image (0 unknown: the surface counts as visible there). 1 where neither pose is visible.
     """
-    ray_lengths = _ray_lengths(depth_measured_m.shape, K)
+    lengths = ray_lengths(depth_measured_m.shape, K)
     est_m, true_m, measured_m = (
-        depth * ray_lengths for depth in (depth_est_m, depth_true_m, depth_measured_m)
+        depth * lengths for depth in (depth_est_m, depth_true_m, depth_measured_m)
     )
-    visible_true = _visible(true_m, measured_m)
-    visible_est = _visible(est_m, measured_m) | (visible_true & (est_m > 0))
+    visible_true = visible_surface(true_m, measured_m)
+    visible_est = visible_surface(est_m, measured_m) | (visible_true & (est_m > 0))
     both, either = visible_true & visible_est, np.count_nonzero(visible_true | visible_est)
     if not either:
         return np.ones(len(VSD_TAUS))
@@ -105,11 +105,18 @@ def _largest_distance(
     return float(min(distance.max(axis=-1).min() for distance in distances))
 
 
-def _visible(model_m: np.ndarray, measured_m: np.ndarray) -> np.ndarray:
+def visible_surface(
+    model_m: Float[np.ndarray, "height width"], measured_m: Float[np.ndarray, "height width"]
+) -> Bool[np.ndarray, "height width"]:
+    """Where a rendered surface is visible: not behind the measured one by more than `VSD_DELTA_M`, or nothing measured.
+
+    Both are distances along the rays in metres, 0 off the object and where unknown.
+    """
     return (model_m > 0) & ((model_m - measured_m <= VSD_DELTA_M) | (measured_m == 0))
 
 
-def _ray_lengths(shape: tuple[int, ...], K: np.ndarray) -> np.ndarray:
+def ray_lengths(shape: tuple[int, ...], K: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "height width"]:
+    """Distance from the camera per unit of z, for every pixel of an image of `shape`."""
     v, u = np.mgrid[: shape[0], : shape[1]]
     return np.sqrt(((u - K[0, 2]) / K[0, 0]) ** 2 + ((v - K[1, 2]) / K[1, 1]) ** 2 + 1.0)
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int16, Int32
+from jaxtyping import Float, Int16, Int32
 
+from selfpose6d.datasets.bop.entries import Silhouette
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.synthetic.compose_kernels import keep_nearest
@@ -22,15 +23,6 @@ class Placed:
 
     mesh_index: int
     T_world_obj: Float[np.ndarray, "4 4"]
-
-
-@dataclass(frozen=True)
-class Silhouette:
-    """An object's whole outline, hidden parts too, in a window whose corner may be off the image."""
-
-    left_px: int
-    top_px: int
-    mask: Bool[np.ndarray, "rows columns"]
 
 
 @dataclass(frozen=True)

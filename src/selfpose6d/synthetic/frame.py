@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int16, UInt8, UInt16
 
-from selfpose6d.synthetic.compose import Placed, Silhouette, Surfaces
+from selfpose6d.datasets.bop.entries import Silhouette
+from selfpose6d.synthetic.compose import Placed, Surfaces
 from selfpose6d.synthetic.depth_sensor import SensorKind
 from selfpose6d.synthetic.mask_noise import MaskKind, degrade_mask, draw_mask_kind
 from selfpose6d.synthetic.scene_assets import SceneAssets

@@ -71,9 +71,13 @@ class BopDataset(Dataset):
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, by the frame's `depth_scale`."""
+        return read_depth(*self.depth_source(frame_id))
+
+    def depth_source(self, frame_id: FrameId) -> tuple[Path, float]:
+        """`depth/NNNNNN.*` and the frame's `depth_scale`."""
         camera, name = self._camera(frame_id)
         path = depth_path(self.scenes[frame_id.scene_id], frame_id.im_id)
-        return read_depth(path, metres_per_depth_unit(camera.depth_scale, name))
+        return path, metres_per_depth_unit(camera.depth_scale, name)
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The frame's `cam_K`."""

@@ -80,8 +80,11 @@ class CaptureDataset(Dataset):
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image of the same name, in metres."""
-        path = find_image(self.root / "depth", self.rgb_path(frame_id).stem)
-        return read_depth(path, self._metres_per_unit)
+        return read_depth(*self.depth_source(frame_id))
+
+    def depth_source(self, frame_id: FrameId) -> tuple[Path, float]:
+        """The depth image of the same name, and the camera's `depth_scale`."""
+        return find_image(self.root / "depth", self.rgb_path(frame_id).stem), self._metres_per_unit
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The camera's matrix, the same for all frames."""

@@ -52,11 +52,15 @@ class YcbVideoDataset(Dataset):
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, by the frame's `factor_depth`."""
+        return read_depth(*self.depth_source(frame_id))
+
+    def depth_source(self, frame_id: FrameId) -> tuple[Path, float]:
+        """`NNNNNN-depth.png` and the frame's `factor_depth`."""
         factor = float(self.frames.meta(frame_id)["factor_depth"].reshape(-1)[0])
         if not factor > 0:
             reason = f"factor_depth must be positive, got {factor}"
             raise data_error(self.frames.meta_path(frame_id), reason, "Restore it from the data set.")
-        return read_depth(find_image(*self.frames.file(frame_id, "-depth")), 1.0 / factor)
+        return find_image(*self.frames.file(frame_id, "-depth")), 1.0 / factor
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The frame's `intrinsic_matrix`; scenes from 60 on have another camera."""
