@@ -16,8 +16,10 @@ from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.evaluation import evaluate as evaluate_module
 from selfpose6d.evaluation.evaluate import evaluate, read_evaluation, results_path, write_evaluation
-from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates
+from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates, verdict_counts
+from selfpose6d.reporting.reliability_tables import review_lines
 from selfpose6d.runs.predictions import Prediction
+from selfpose6d.runs.review import Verdict, append_verdict
 from selfpose6d.selection import Selection
 from selfpose6d.types import Certificate, InstanceKey, LabeledPose
 
@@ -111,6 +113,32 @@ def test_two_instances_at_one_pose_keep_their_own_certificates(tmp_path):
     estimates, _ = read_estimates(tmp_path)
     assert estimates.inst_id.tolist() == [3, 4]
     assert estimates.status.tolist() == ["certified", "rejected"]
+
+
+def test_estimates_are_as_the_review_corrects_them(tmp_path):
+    poses, corrected = random_poses(3), random_poses(4)[3]
+    write_predictions(
+        tmp_path / "predictions.csv", [Prediction(0, i, 5, 0.5, T) for i, T in enumerate(poses)]
+    )
+    keys = [InstanceKey("test", 0, i, 5, 0) for i in range(3)]
+    labels = [label(key, T, "rejected") for key, T in zip(keys, poses, strict=True)]
+    write_certificates(tmp_path / "certificates.jsonl", labels)
+    assert verdict_counts(tmp_path) is None
+    append_verdict(tmp_path / "review.jsonl", keys[0], Verdict("accept"))
+    append_verdict(tmp_path / "review.jsonl", keys[2], Verdict("pose", T_cam_obj=corrected))
+    estimates, _ = read_estimates(tmp_path)
+    assert estimates.status.tolist() == ["certified", "rejected", "certified"]
+    assert estimates.reason.tolist() == ["review: accept", "", "review: pose"]
+    assert estimates.confidence.tolist() == [1.0, 0.5, 1.0]
+    np.testing.assert_allclose(estimates.T_cam_obj, [*poses[:2], corrected], atol=1e-6)
+    before, _ = read_estimates(tmp_path, before_review=True)
+    assert before.status.tolist() == ["rejected"] * 3
+    assert verdict_counts(tmp_path) == {"accept": 1, "reject": 0, "alternative": 0, "pose": 1}
+    append_verdict(tmp_path / "review.jsonl", keys[0]._replace(im_id=7), Verdict("accept"))
+    with pytest.raises(
+        DataError, match="line 3: object 5, instance 0 of split test, scene 0, image 7, has no pose"
+    ):
+        read_estimates(tmp_path)
 
 
 @pytest.fixture
@@ -216,6 +244,46 @@ def test_content_names_predictions_certificates_and_reference(tmp_path):
     assert len(set(named)) == 11
     elsewhere = replace(options, data=replace(data, dataset=tmp_path / "x" / ".." / "data"))
     assert elsewhere.content_hash(tmp_path) == named[-1]
+
+
+def test_a_review_changes_what_is_certified_and_not_what_certificates_are_worth(poses_only, tmp_path):
+    truths = true_predictions(poses_only)
+    off = [replace(row, T_cam_obj=row.T_cam_obj.copy()) for row in truths]
+    for row in off[:10]:
+        row.T_cam_obj[2, 3] += 0.1
+    write_predictions(tmp_path / "predictions.csv", off)
+    keys = [InstanceKey("test", row.scene_id, row.im_id, row.obj_id, i) for i, row in enumerate(off)]
+    stated = Certificate("certified", "", 0.5, 0.1, 0.001, 0.9, 0.0, 0.5, risk=0.1, calibration="a1")
+    labels = [
+        LabeledPose(key, row.T_cam_obj, 1.0, certificate=stated) for key, row in zip(keys, off, strict=True)
+    ]
+    write_certificates(tmp_path / "certificates.jsonl", labels)
+    reference = load_reference(ReferenceOptions(DataOptions(poses_only)))
+    before = evaluate(tmp_path, reference).results
+    assert before.review is None
+    for key, row in zip(keys[:8], truths, strict=False):
+        append_verdict(tmp_path / "review.jsonl", key, Verdict("pose", T_cam_obj=row.T_cam_obj))
+    for key in keys[8:10]:
+        append_verdict(tmp_path / "review.jsonl", key, Verdict("reject"))
+    after = evaluate(tmp_path, reference).results
+    assert (before.certified_share, before.certified_precision) == (1.0, pytest.approx(0.8))
+    assert (after.certified_share, after.certified_precision) == (pytest.approx(0.96), 1.0)
+    assert after.pooled.add_or_adds_below_2cm == pytest.approx(0.96)
+    assert after.claims == before.claims
+    assert after.claims[0].certified["below_2cm"].right == 40
+    assert after.reliability["below_2cm"].everything == before.reliability["below_2cm"].everything
+    assert after.content != before.content
+    path = results_path(tmp_path)
+    write_evaluation(evaluate(tmp_path, reference), path)
+    stored = json.loads(path.read_text())["review"]
+    assert stored["verdicts"] == {"accept": 0, "reject": 2, "alternative": 0, "pose": 8}
+    assert stored["certified_precision_before"] == pytest.approx(0.8)
+    assert read_evaluation(tmp_path, reference.options).results.review.verdicts == stored["verdicts"]
+    (line,) = review_lines(after)
+    assert line.startswith(
+        "review: 2 reject, 8 pose; certified 100.0 -> 96.0 %, right of these (< 2 cm) 80.0 -> 100.0 %"
+    )
+    assert review_lines(before) == []
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from selfpose6d.errors import DataError
 from selfpose6d.runs.certificates import (
     pose_row,
     read_certificates,
-    read_review,
-    reviewed,
 )
 from selfpose6d.types import Certificate, InstanceKey, PoseEstimate
 
@@ -147,27 +145,3 @@ def test_broken_lines_are_named(tmp_path, change, reason):
     path.write_text("{\n")
     with pytest.raises(DataError, match="line 1: broken JSON"):
         list(read_certificates(path))
-
-
-@pytest.mark.parametrize("verdict", [{"review": "accept"}, {"status": "accept"}, {"accept": True}])
-def test_review_overrides_the_status(tmp_path, verdict):
-    path = tmp_path / "review.jsonl"
-    path.write_text(
-        json.dumps(KEY | {"reject": False}).replace('"reject": false', '"x": 1, "note": "reject"') + "\n"
-    )
-    path.write_text(path.read_text() + "\n" + json.dumps(KEY | verdict) + "\n")
-    review = read_review(path)
-    assert review == {InstanceKey("test", 1, 2, 3, 4): "accept"}
-    changed = reviewed(label(1, 2, 3, 4, "rejected"), review)
-    assert (changed.certificate.status, changed.certificate.reason) == ("certified", "review: accept")
-    untouched = label(1, 2, 3, 5, "rejected")
-    assert reviewed(untouched, review) is untouched
-
-
-def test_review_without_a_single_verdict(tmp_path):
-    path = tmp_path / "review.jsonl"
-    assert read_review(path) == {}
-    for row in (KEY, KEY | {"a": "accept", "b": "reject"}):
-        path.write_text(json.dumps(row))
-        with pytest.raises(DataError, match="line 1: expected one verdict"):
-            read_review(path)

@@ -7,10 +7,11 @@ import pytest
 from labels import label
 from written import write_certificates
 
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import DataError, UsageError
 from selfpose6d.runs.config import DataConfig, RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.kept import kept_rows
+from selfpose6d.runs.review import Verdict, append_verdict
 from selfpose6d.selection import FrameId
 
 STATUSES = ("certified", "rejected", "ambiguous", "certified", "rejected")
@@ -59,6 +60,17 @@ def test_a_persons_verdict_is_kept_either_way(labelled):
         4: ("certified", "why"),
         5: ("rejected", "review: reject"),
     }
+
+
+def test_the_chosen_pose_is_kept(labelled):
+    key = label(3, 7, 3, split="train").key
+    append_verdict(labelled / "review.jsonl", key, Verdict("alternative", alternative=1))
+    row = kept(labelled)[3]
+    assert (row["status"], row["reason"]) == ("certified", "review: alternative 1")
+    assert (row["t_mm"], row["confidence"], row["alternatives"]) == ([0, 0, 600], 1.0, [])
+    append_verdict(labelled / "review.jsonl", key._replace(im_id=8), Verdict("accept"))
+    with pytest.raises(DataError, match="image 8, has no pose in this run"):
+        kept(labelled)
 
 
 @pytest.mark.parametrize(

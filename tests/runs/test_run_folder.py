@@ -236,7 +236,7 @@ def test_labels_are_the_certified_ones_after_review(annotated):
     (annotated / "review.jsonl").write_text("".join(json.dumps(row) + "\n" for row in verdicts))
     labels = load_labels(annotated, "abc", "test")
     assert [key.obj_id for key in labels] == [7]
-    assert labels[InstanceKey("test", 0, 1, 7, 2)].confidence == 0.75
+    assert labels[InstanceKey("test", 0, 1, 7, 2)].confidence == 1.0
 
 
 def test_labels_of_other_data_are_refused(annotated, tmp_path):

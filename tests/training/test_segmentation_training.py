@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from label_runs import write_label_run
 
 from selfpose6d.cli.main import main
 from selfpose6d.crops.store import CacheOptions
@@ -19,12 +20,16 @@ from selfpose6d.network.segmentation import (
     SegmentationNetwork,
     padded,
 )
+from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.review import Verdict, append_verdict
 from selfpose6d.segmentation.segmenter import Segmenter
+from selfpose6d.training.schedule import Limit
 from selfpose6d.training.segmentation import fit
 from selfpose6d.training.segmentation.batch import make_batch, votes_to_middles
 from selfpose6d.training.segmentation.fit import LEARNING_RATE, _Trainer
 from selfpose6d.training.segmentation.frames import IGNORED, FrameStore, Taught, open_frames
 from selfpose6d.training.segmentation.loss import confusion, mean_iou, segmentation_loss
+from selfpose6d.training.segmentation.session import SegmentOptions, _certified_frames
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,17 @@ def test_frames_hold_the_masks_of_their_instances(frames, rendered):
         assert (record["instance"][:240] == index).sum() == one.mask[1::2, 1::2].sum()
     assert (record["instance"][240:] == IGNORED).all()
     assert np.abs(record["depth"][:240] * 0.0005 - frame.depth_m[1::2, 1::2]).max() < 6e-4
+
+
+def test_masks_that_a_person_rejected_teach_nothing(rendered, cache, tmp_path):
+    data = DataOptions(rendered, "train")
+    dataset = data.open()
+    run = write_label_run(dataset, tmp_path / "labels", rejected_frames=())
+    options = SegmentOptions(data, Limit(max_steps=1), labels=run, cache=cache)
+    assert len(_certified_frames(dataset, options, lambda: None)) == 16
+    for one in dataset.load_frame(dataset.frame_ids()[5]).instances:
+        append_verdict(RunFiles(run).review, one.key, Verdict("reject"))
+    assert len(_certified_frames(dataset, options, lambda: None)) == 15
 
 
 def test_only_certified_instances_teach_and_the_others_teach_nothing(rendered, cache):

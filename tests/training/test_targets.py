@@ -20,8 +20,11 @@ from selfpose6d.meshes.primitives.catalogue import CATALOGUE
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.symmetries import load_symmetries, stack_symmetries
 from selfpose6d.resolver.icp import ResolverOptions
+from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.review import Verdict, append_verdict
 from selfpose6d.training.known_poses import ground_truth_poses, label_poses, usable_labels
 from selfpose6d.training.targets import IterativeAnnotationResolver, PoseTable
+from selfpose6d.types import InstanceKey
 
 
 @pytest.fixture
@@ -203,6 +206,23 @@ def test_a_persons_review_decides(dataset, store, tmp_path):
     (run / "review.jsonl").write_text("\n".join(map(json.dumps, lines)))
     _, weight = label_poses(usable_labels(run, dataset), store.keys)
     assert store.keys[weight.numpy() == 0][:, 1].tolist() == [5]
+    assert weight[torch.from_numpy(store.keys[:, 1] == 3)].tolist() == [1.0]  # others: their confidence, 0.5
+    assert set(weight.tolist()) == {0.0, 0.5, 1.0}
+
+
+def test_a_pose_that_a_person_corrected_is_the_target(dataset, store, truth, tmp_path):
+    run = write_label_run(dataset, tmp_path / "labels", rejected_frames=(3,))
+    T_corrected = np.eye(4)
+    T_corrected[:3, 3] = 0.01, 0.02, 0.8
+    key = InstanceKey("train", *store.keys[store.keys[:, 1] == 3][0].tolist())
+    append_verdict(RunFiles(run).review, key, Verdict("pose", T_cam_obj=T_corrected))
+    T, weight = label_poses(usable_labels(run, dataset), store.keys)
+    chosen = torch.from_numpy(store.keys[:, 1] == 3)
+    assert torch.allclose(T[chosen, 0], torch.from_numpy(T_corrected).float(), atol=1e-6)
+    assert weight[chosen].tolist() == [1.0]
+    append_verdict(RunFiles(run).review, key._replace(im_id=99), Verdict("accept"))
+    with pytest.raises(DataError, match="image 99, has no pose in this run"):
+        usable_labels(run, dataset)
 
 
 def test_without_labels_it_says_what_to_run_first(dataset):

@@ -39,6 +39,8 @@ class ScoredData(DataOptions):
 class Command:
     """Score predictions: ADD-S, ADD and ADD(-S) side by side, certified fraction and precision, reliability.
 
+    Poses and certificates are taken as the run's review.jsonl corrects them, if it has one.
+
     Misses count as failures. Needs the true poses and the models of the data set; images only for --bop. Writes
     results.json and, by instance, instances.csv. Several runs (RUN_A RUN_B ... DATASET) are shown side by side, with
     how much better each is than the first and 95 % intervals of paired resamples.
@@ -83,7 +85,12 @@ class Command:
         from selfpose6d.evaluation.evaluate import evaluate, results_path, write_evaluation
         from selfpose6d.evaluation.inputs import load_reference, predictions_path
         from selfpose6d.reporting.differences import difference_table, difference_title
-        from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table, source_lines
+        from selfpose6d.reporting.reliability_tables import (
+            claim_lines,
+            reliability_table,
+            review_lines,
+            source_lines,
+        )
         from selfpose6d.reporting.tables import comparison_table, detection_table, scores_by_object, to_rich
 
         console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
@@ -107,7 +114,7 @@ class Command:
             console.print(to_rich(reliability_table(result), "reliability", console.width))
             if result.detection:
                 console.print(to_rich(detection_table(result.detection), "detection", console.width))
-            for line in (*source_lines(result), *claim_lines(result)):
+            for line in (*source_lines(result), *claim_lines(result), *review_lines(result)):
                 console.print(line, highlight=False)
         if len(results) > 1:
             console.print(to_rich(comparison_table(results, self.toolbox), "side by side", console.width))

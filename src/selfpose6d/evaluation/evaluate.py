@@ -1,6 +1,6 @@
 """Score one run against a data set: files in, metrics out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +12,20 @@ from selfpose6d.evaluation.bop_models import bop_models
 from selfpose6d.evaluation.bop_recall import Recalls, SensorImage, bop_recalls
 from selfpose6d.evaluation.claims import check_claims
 from selfpose6d.evaluation.errors_file import InstanceErrors, instance_errors, read_instances, write_instances
-from selfpose6d.evaluation.inputs import Reference, ReferenceOptions, predictions_path, read_estimates
+from selfpose6d.evaluation.inputs import (
+    Reference,
+    ReferenceOptions,
+    predictions_path,
+    read_estimates,
+    verdict_counts,
+)
 from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.model_points import describe_sources
-from selfpose6d.evaluation.results import Results, read_results, summarise, write_results
-from selfpose6d.evaluation.score import score
+from selfpose6d.evaluation.results import Results, Reviewed, read_results, summarise, write_results
+from selfpose6d.evaluation.score import ScoredTargets, score
 from selfpose6d.evaluation.sources import count_sources
 from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.review import VerdictKind
 from selfpose6d.selection import FrameId
 
 Track = Callable[[Sequence], Iterable]
@@ -36,34 +43,69 @@ class Evaluation:
 def evaluate(
     source: Path, reference: Reference, recalls_on: str | None = None, track: Track = iter
 ) -> Evaluation:
-    """Score a run folder or a predictions file; BOP's recalls on device `recalls_on`, if any.
+    """Score a run folder, after its review if it has one, or a predictions file; BOP's recalls on device `recalls_on`.
 
     Raises:
         UsageError: there are no predictions.
         DataError: a file is broken, or none of the predictions lies in a selected, annotated image.
     """
-    estimates, has_certificates = read_estimates(source)
-    keeps, split = reference.options.data.selection.keeps_object, reference.options.split
-    estimates = estimates.take(np.array([keeps(obj_id) for obj_id in estimates.obj_id.tolist()], dtype=bool))
-    points_m = {obj_id: model.points_m for obj_id, model in reference.points.items()}
-    scores = score(estimates, reference.truths, points_m, set(reference.symmetric_ids), reference.symmetries)
+    split, verdicts = reference.options.split, verdict_counts(source)
+    estimates, scores, has_certificates = _scored(source, reference)
     if len(estimates) and scores.missed.all() and not len(scores.spurious):
         raise DataError(
             f"{source}: none of its {len(estimates)} predictions lies in an image with a target, in split "
             f"{split} of {reference.options.data.dataset}. Pass the data set and split of the run."
         )
+    recalls = measure_recalls(estimates, reference, recalls_on, track) if recalls_on else None
+    results = _summarised(estimates, scores, reference, has_certificates, recalls)
+    if verdicts is not None:
+        before = _summarised(*_scored(source, reference, before_review=True)[:2], reference, has_certificates)
+        results = _with_review(results, before, verdicts)
+    errors = instance_errors(scores, reference.truths, split, reference.names)
+    return Evaluation(replace(results, content=reference.options.content_hash(source)), errors)
+
+
+def _scored(
+    source: Path, reference: Reference, before_review: bool = False
+) -> tuple[Estimates, ScoredTargets, bool]:
+    """The selected estimates, their scores, and whether they have certificates."""
+    estimates, has_certificates = read_estimates(source, before_review)
+    keeps = reference.options.data.selection.keeps_object
+    estimates = estimates.take(np.array([keeps(obj_id) for obj_id in estimates.obj_id.tolist()], dtype=bool))
+    points_m = {obj_id: model.points_m for obj_id, model in reference.points.items()}
+    scores = score(estimates, reference.truths, points_m, set(reference.symmetric_ids), reference.symmetries)
+    return estimates, scores, has_certificates
+
+
+def _summarised(
+    estimates: Estimates,
+    scores: ScoredTargets,
+    reference: Reference,
+    has_certificates: bool,
+    recalls: Recalls | None = None,
+) -> Results:
     results = summarise(
         scores,
         reference.symmetric_ids,
         describe_sources(reference.points),
         reference.describe_selection(),
         has_certificates,
-        measure_recalls(estimates, reference, recalls_on, track) if recalls_on else None,
+        recalls,
         check_claims(estimates, scores),
     )
-    errors = instance_errors(scores, reference.truths, split, reference.names)
-    content, sources = reference.options.content_hash(source), count_sources(estimates, scores)
-    return Evaluation(replace(results, content=content, sources=sources), errors)
+    return replace(results, sources=count_sources(estimates, scores))
+
+
+def _with_review(after: Results, before: Results, verdicts: Mapping[VerdictKind, int]) -> Results:
+    """The results after a review; what certificates promise and state is that of the run before it."""
+    certified = before.certified_share, before.certified_precision, before.certified_precision_below_10pct
+    return replace(
+        after,
+        reliability=before.reliability,
+        claims=before.claims,
+        sources=before.sources,
+        review=Reviewed(verdicts, *certified),
+    )
 
 
 def results_path(source: Path) -> Path:

@@ -36,6 +36,7 @@ from selfpose6d.options import SURFACE_SEED
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.predictions import read_predictions
+from selfpose6d.runs.review import Review, VerdictKind, count_verdicts, read_review, require_known, reviewed
 from selfpose6d.types import LabeledPose
 
 SYMMETRY_STEPS = 72
@@ -66,7 +67,7 @@ class ReferenceOptions:
         return detect_layout(data.dataset).models(data.dataset, data.models, data.model_unit)
 
     def content_hash(self, source: Path) -> str:
-        """Names these options (of a data set its place), predictions and certificates, to know their scores by."""
+        """Names these options (of a data set its place) and the run's poses and review, to know their scores by."""
         path, data = predictions_path(source), self.data
         models = data.models and data.models.resolve()
         read = DataOptions(data.dataset.resolve(), self.split, data.selection, models, data.model_unit)
@@ -75,6 +76,8 @@ class ReferenceOptions:
             digest.update(repr(read_models_info(self.model_files().folder)).encode())
         for file in (path, _certificates_path(path)):
             digest.update(file.read_bytes() if file is not None else b"-")
+        if (review := _review_path(path)) is not None:
+            digest.update(review.read_bytes())
         return digest.hexdigest()[:16]
 
 
@@ -175,12 +178,15 @@ def predictions_path(source: Path) -> Path:
     return path
 
 
-def read_estimates(source: Path) -> tuple[Estimates, bool]:
+def read_estimates(source: Path, before_review: bool = False) -> tuple[Estimates, bool]:
     """The estimates of a run folder or a predictions file, and whether they have certificates.
+
+    Of a run folder as its review corrects them: status, pose, and confidence 1 of what a person accepted;
+    `before_review`: as the run made them.
 
     Raises:
         UsageError: there is no predictions file.
-        DataError: a file is broken, or the two are of different poses.
+        DataError: a file is broken, the two are of different poses, or the review is of others.
     """
     path = predictions_path(source)
     rows = read_predictions(path)
@@ -200,8 +206,26 @@ def read_estimates(source: Path) -> tuple[Estimates, bool]:
     certificates = _certificates_path(path)
     if certificates is None:
         return estimates, False
-    _join_certificates(estimates, read_certificates(certificates), path)
+    review = {} if before_review else _read_review(path)
+    _join_certificates(estimates, read_certificates(certificates), path, review)
     return estimates, True
+
+
+def verdict_counts(source: Path) -> dict[VerdictKind, int] | None:
+    """How many verdicts of which kind the review of a run has; None where there is no review."""
+    review = _read_review(predictions_path(source))
+    return count_verdicts(review) if review else None
+
+
+def _read_review(predictions: Path) -> Review:
+    path = _review_path(predictions)
+    return {} if path is None else read_review(path)
+
+
+def _review_path(predictions: Path) -> Path | None:
+    """That of a run's own predictions and certificates."""
+    path = RunFiles(predictions.parent).review
+    return path if _certificates_path(predictions) is not None and path.is_file() else None
 
 
 def _certificates_path(predictions: Path) -> Path | None:
@@ -217,15 +241,21 @@ def _line_of(path: Path, row: int) -> int:
         return [reader.line_num for fields in reader if any(map(str.strip, fields))][row + 1]
 
 
-def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path: Path) -> None:
-    """Write each certificate's status, reason, instance, mask quality, source and claim to its estimate.
+def _join_certificates(
+    estimates: Estimates, labels: Iterable[LabeledPose], path: Path, review: Review
+) -> None:
+    """Write each certificate's status, reason, instance, mask quality, source and claim to its estimate, then what the
+    review says otherwise.
 
     BOP's form has no `inst_id`: of several instances of one object in an image, a certificate's row is the one with
     its pose.
     """
     labels_at: defaultdict[tuple[int, ...], list[LabeledPose]] = defaultdict(list)
+    met = set()
     for label in labels:
         labels_at[label.key[1:4]].append(label)
+        met.add(label.key)
+    require_known(review, met)
     for row, key in enumerate(object_keys(estimates)):
         if key not in labels_at:
             continue
@@ -236,8 +266,10 @@ def _join_certificates(estimates: Estimates, labels: Iterable[LabeledPose], path
                 f"{path}, line {_line_of(path, row)}: its pose of scene {key[0]}, image {key[1]}, object {key[2]} "
                 f"is not in {RunFiles(path.parent).certificates.name}. Run the command that made both again."
             )
-        label = group.pop(same[0])
+        label = reviewed(group.pop(same[0]), review)
         certificate = label.certificate
+        if label.key in review:
+            estimates.T_cam_obj[row], estimates.confidence[row] = label.T_cam_obj, label.confidence
         estimates.status[row], estimates.reason[row] = certificate.status, certificate.reason
         estimates.inst_id[row], estimates.source[row] = label.key.inst_id, certificate.source or ""
         estimates.mask_quality[row], estimates.claim[row] = (

@@ -23,6 +23,7 @@ from selfpose6d.evaluation.sources import Sources, sources_from_json, sources_to
 from selfpose6d.files import replacing
 from selfpose6d.metrics.auc import auc_exact, auc_toolbox, fraction_below
 from selfpose6d.runs.json_lines import without_nan
+from selfpose6d.runs.review import VerdictKind
 
 RightBy = Literal["add-or-adds", "least-add"]
 """The distance that says whether a pose is right: ADD(-S), or the least ADD over the symmetries of models_info.json."""
@@ -71,9 +72,37 @@ class ObjectCounts:
 
 
 @dataclass(frozen=True)
+class Reviewed:
+    """How many verdicts a person gave, and what the run had certified before them. Precision NaN where nothing was."""
+
+    verdicts: Mapping[VerdictKind, int]
+    certified_share: float
+    certified_precision: float
+    certified_precision_below_10pct: float
+
+    def to_json(self) -> dict[str, Any]:
+        """`review` of `results.json`."""
+        return {
+            "verdicts": dict(self.verdicts),
+            "certified_share_before": self.certified_share,
+            "certified_precision_before": self.certified_precision,
+            "certified_precision_below_10pct_before": self.certified_precision_below_10pct,
+        }
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Reviewed":
+        """What `to_json` made, null for NaN."""
+        names = ("certified_share", "certified_precision", "certified_precision_below_10pct")
+        verdicts = {kind: int(count) for kind, count in row["verdicts"].items()}
+        return cls(verdicts, *(number_or_nan(row[f"{name}_before"]) for name in names))
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything `results.json` says. What is certified is NaN where the run has no certificates.
 
+    Metrics, counts and what is certified are after the run's review, if it has one. What certificates promise and state
+    (`reliability`, `claims`, `sources`) is measured as the run made them: a person's verdicts are none of it.
     `right` says by which distance certified poses and the reliability are right or wrong; the metrics have their own.
     """
 
@@ -99,6 +128,8 @@ class Results:
     """Of the run's masks and boxes, where it found its objects itself."""
     comparisons: tuple[Comparison, ...] = ()
     """Other runs against this one, where they were scored together."""
+    review: Reviewed | None = None
+    """None where no person reviewed the run."""
 
     def to_json(self) -> dict[str, Any]:
         """The keys of `results.json`; what cannot be measured is None."""
@@ -127,6 +158,7 @@ class Results:
             "sources": sources_to_json(self.sources),
             "detection": self.detection and {kind: asdict(one) for kind, one in self.detection.items()},
             "comparisons": [comparison.to_json() for comparison in self.comparisons],
+            "review": self.review and self.review.to_json(),
         }
         return without_nan(content)
 
@@ -169,6 +201,7 @@ class Results:
             sources=sources_from_json(content.get("sources") or {}),
             detection=_detection_from_json(content.get("detection")),
             comparisons=tuple(Comparison.from_json(row) for row in content.get("comparisons") or ()),
+            review=Reviewed.from_json(row) if (row := content.get("review")) else None,
         )
 
 

@@ -44,6 +44,19 @@ def claim_lines(results: Results) -> list[str]:
     return [line for check in results.claims for line in _claim(check)]
 
 
+def review_lines(results: Results) -> list[str]:
+    """How many verdicts a person gave, and what they changed; none where nobody reviewed the run."""
+    if (review := results.review) is None:
+        return []
+    given = ", ".join(f"{count} {kind}" for kind, count in review.verdicts.items() if count)
+    shares = f"{percent(review.certified_share)} -> {percent(results.certified_share)} %"
+    right = f"{percent(review.certified_precision)} -> {percent(results.certified_precision)} %"
+    return [
+        f"review: {given}; certified {shares}, right of these (< 2 cm) {right}. "
+        "The reliability above is that of the run before it."
+    ]
+
+
 def source_lines(results: Results) -> list[str]:
     """How many poses the search gave and how many a network's hypotheses, and what they are worth; none where nothing
     says it.

@@ -1,9 +1,8 @@
-"""The labels of a run: `certificates.jsonl` (one a line) and `review.jsonl` (a person's verdicts)."""
+"""The labels of a run: `certificates.jsonl`, one a line, as they are or as a person's review corrects them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from selfpose6d.runs.config import read_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.runs.predictions import MM_PER_M, key_of, transform_of
+from selfpose6d.runs.review import read_review, require_known, reviewed
 from selfpose6d.types import (
     Alternative,
     Certificate,
@@ -23,7 +23,6 @@ from selfpose6d.types import (
     Status,
 )
 
-Verdict = Literal["accept", "reject"]
 _MEASURES = ("margin", "rms_m", "inlier_ratio", "noise_m", "coverage", "free_space", "colour", "score")
 _CLAIM = ("risk", "bound")
 
@@ -62,7 +61,21 @@ def read_certificates(path: Path) -> Iterator[LabeledPose]:
         DataError: the file is missing or a line is not of its form (with its line number).
     """
     for name, row in read_lines(path):
-        yield _label(row, name)
+        yield label_of(row, name)
+
+
+def reviewed_labels(run: RunFiles) -> Iterator[LabeledPose]:
+    """The labels of a run, one by one, as its `review.jsonl` corrects them, if it has one.
+
+    Raises:
+        DataError: a file is missing or broken, or a verdict is about an instance or alternative that the run has not.
+    """
+    review, met = read_review(run.review), set()
+    for label in read_certificates(run.certificates):
+        if label.key in review:
+            met.add(label.key)
+        yield reviewed(label, review)
+    require_known(review, met)
 
 
 def load_labels(
@@ -82,11 +95,9 @@ def load_labels(
     """
     require_labels_of(run, fingerprint, split)
     files = RunFiles(run)
-    review = read_review(files.review)
-    labels = (reviewed(label, review) for label in read_certificates(files.certificates))
     known = {
         label.key: label
-        for label in labels
+        for label in reviewed_labels(files)
         if label.certificate.status == "certified"
         or (ambiguous and label.certificate.status == "ambiguous" and label.certificate.alternatives)
     }
@@ -120,7 +131,12 @@ def require_labels_of(run: Path, fingerprint: str, split: str, option: str = "--
         )
 
 
-def _label(row: dict[str, Any], name: str) -> LabeledPose:
+def label_of(row: dict[str, Any], name: str) -> LabeledPose:
+    """The label of a row of `certificates.jsonl`; `name` says which row in messages.
+
+    Raises:
+        DataError: it is not of the file's form.
+    """
     key = key_of(row, name)
     try:
         if row["status"] not in get_args(Status):
@@ -154,38 +170,6 @@ def _label(row: dict[str, Any], name: str) -> LabeledPose:
     )
 
 
-def read_review(path: Path) -> dict[InstanceKey, Verdict]:
-    """A person's verdicts: the key and `accept` or `reject`, as any field's value or as a field set to true.
-
-    The last line about an instance counts. An absent file is an empty review.
-
-    Raises:
-        DataError: a line has no key or no single verdict (with its line number).
-    """
-    rows = read_lines(path) if path.is_file() else ()
-    return {key_of(row, name): _verdict(row, name) for name, row in rows}
-
-
-def reviewed(label: LabeledPose, review: dict[InstanceKey, Verdict]) -> LabeledPose:
-    """The label with the status that the review gives it, if it gives one."""
-    verdict = review.get(label.key)
-    if verdict is None:
-        return label
-    status, reason = _as_reviewed(verdict)
-    return replace(label, certificate=replace(label.certificate, status=status, reason=reason))
-
-
-def reviewed_row(row: dict[str, Any], verdict: Verdict | None) -> dict[str, Any]:
-    """A row of `certificates.jsonl` with the status that the verdict gives it, if there is one."""
-    return (
-        row if verdict is None else row | dict(zip(("status", "reason"), _as_reviewed(verdict), strict=True))
-    )
-
-
-def _as_reviewed(verdict: Verdict) -> tuple[Status, str]:
-    return "certified" if verdict == "accept" else "rejected", f"review: {verdict}"
-
-
 def _pose_fields(T_cam_obj: np.ndarray) -> dict[str, list[float]]:
     T = np.asarray(T_cam_obj, np.float64)
     return {"R": T[:3, :3].reshape(-1).tolist(), "t_mm": (T[:3, 3] * MM_PER_M).tolist()}
@@ -193,15 +177,3 @@ def _pose_fields(T_cam_obj: np.ndarray) -> dict[str, list[float]]:
 
 def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
-
-
-def _verdict(row: dict[str, Any], name: str) -> Verdict:
-    given: set[Verdict] = {
-        verdict
-        for verdict in get_args(Verdict)
-        for field, value in row.items()
-        if value == verdict or (field == verdict and value is True)
-    }
-    if len(given) != 1:
-        raise DataError(f'{name}: expected one verdict, "accept" or "reject", got {row}. Correct the line.')
-    return given.pop()

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,12 @@ def without_nan(value: Any) -> Any:
     return value
 
 
-def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_lines(path: Path, may_be_torn: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name for messages (`FILE, line N`) and object of every line that is not blank.
+
+    Args:
+        path: the file.
+        may_be_torn: it only grows, and a kill may have torn its last line: this one is then left out with a warning.
 
     Raises:
         DataError: the file is missing, or a line is not a JSON object.
@@ -36,9 +42,65 @@ def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     name = f"{path}, line {number}"
+                    if may_be_torn and _is_torn(line):
+                        warnings.warn(f"{name}: was not written whole and is left out.", stacklevel=2)
+                        return
                     yield name, _parse(line, name)
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run the command that writes it first.") from None
+
+
+def append_line(path: Path, row: dict[str, Any]) -> None:
+    """Add a line to a file that only grows; on disk when this returns.
+
+    A torn last line is cut off first; a whole one that only lacks its line end, as editors leave it, gets it.
+    """
+    line = to_line(row).encode()
+    path.touch()
+    with path.open("r+b") as file:
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        if tail := content[end:]:
+            file.seek(end)
+            if tail.isspace() or _is_torn(tail.decode(errors="replace")):
+                file.truncate()
+            else:
+                file.seek(0, os.SEEK_END)
+                line = b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def drop_last_line(path: Path) -> dict[str, Any] | None:
+    """Cut the last object off a file that only grows and return it; None where there is none.
+
+    Raises:
+        DataError: a line is not a JSON object.
+    """
+    with path.open("r+b") as file:
+        offset, start, row = 0, 0, None
+        for number, line in enumerate(file, start=1):
+            text = line.decode(errors="replace")
+            if text.strip() and not _is_torn(text):
+                start, row = offset, _parse(text, f"{path}, line {number}")
+            offset += len(line)
+        if row is not None:
+            file.truncate(start)
+            file.flush()
+            os.fsync(file.fileno())
+    return row
+
+
+def _is_torn(line: str) -> bool:
+    """Whether a kill cut it: no line end, and no whole JSON, which no proper beginning of an object is."""
+    if line.endswith("\n"):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False
 
 
 def _parse(line: str, name: str) -> dict[str, Any]:

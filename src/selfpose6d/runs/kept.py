@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from selfpose6d.runs.certificates import read_review, require_labels_of, reviewed_row
+from selfpose6d.runs.certificates import label_of, pose_row, require_labels_of
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.runs.predictions import key_of
+from selfpose6d.runs.review import read_review, require_known, reviewed
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey
 
 KeptRows = Mapping[FrameId, Mapping[InstanceKey, dict[str, Any]]]
-"""By frame and instance the row of the earlier run's certificates, to the last digit, without the object's name."""
+"""By frame and instance the row of the earlier run's certificates, without the object's name; where no person corrected
+it, to the last digit."""
 
 
 def kept_rows(run: Path, fingerprint: str, split: str) -> KeptRows:
@@ -28,14 +30,18 @@ def kept_rows(run: Path, fingerprint: str, split: str) -> KeptRows:
 
     Raises:
         UsageError: it is no annotate run, or one of another data set or split.
-        DataError: a file of it is missing or broken.
+        DataError: a file of it is missing or broken, or a verdict is about an instance that it does not have.
     """
     require_labels_of(run, fingerprint, split, "--keep")
-    files, kept = RunFiles(run), defaultdict(dict)
+    files, kept, met = RunFiles(run), defaultdict(dict), set()
     review = read_review(files.review)
     for name, stored in read_lines(files.certificates):
         key = key_of(stored, name)
-        row = reviewed_row({k: v for k, v in stored.items() if k != "name"}, review.get(key))
-        if row.get("status") == "certified" or key in review:
+        row = {field: value for field, value in stored.items() if field != "name"}
+        if key in review:
+            met.add(key)
+            row = pose_row(reviewed(label_of(row, name), review))
+        if key in review or row.get("status") == "certified":
             kept[FrameId(key.scene_id, key.im_id)][key] = row
+    require_known(review, met)
     return kept
