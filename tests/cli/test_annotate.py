@@ -81,18 +81,7 @@ def test_every_file_of_the_contract_is_written(finished, rendered):
     assert all(row["name"] == info[str(row["obj_id"])].get("name") for row in certificates)
     assert (finished / "skipped.jsonl").exists()
     assert list((finished / "overlays").glob("*.png"))
-    certified = {
-        (row["scene_id"], row["im_id"], row["inst_id"])
-        for row in certificates
-        if row["status"] == "certified"
-    }
-    annotated = {
-        (int(path.parent.name), int(im_id), entry["inst_id"])
-        for path in (finished / "annotations").glob("*/scene_gt.json")
-        for im_id, entries in json.loads(path.read_text()).items()
-        for entry in entries
-    }
-    assert annotated == certified != set()
+    assert not (finished / "annotations").exists(), "export writes a data set"
 
 
 def test_labels_are_right(finished, rendered, capsys):

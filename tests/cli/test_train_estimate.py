@@ -84,7 +84,6 @@ def test_icp_and_verification(root, model, tmp_path):
         assert len(read_predictions(out / "predictions.csv")) == 2
     verified = list(read_certificates(tmp_path / "verify" / "certificates.jsonl"))
     assert [label.key.obj_id for label in verified] == [1, 2]
-    assert not (tmp_path / "verify" / "annotations").exists()
     assert not (tmp_path / "icp" / "certificates.jsonl").exists()
 
 

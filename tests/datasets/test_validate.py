@@ -214,6 +214,18 @@ def test_every_fault_is_an_error_with_path_reason_and_remedy(root, fault, capsys
     assert re.match(r"failed: \d+ errors?, ", lines[-1])
 
 
+def test_declared_symmetries_of_both_kinds_are_read(root, capsys):
+    """A bowl's axis and a box's half turns, as BOP writes them."""
+    axis = [{"axis": [0, 0, 1], "offset": [0, 0, 0]}]
+    half_turn = [[-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]
+    change_json(root / "models/models_info.json", lambda i: i["1"].update(symmetries_continuous=axis))
+    change_json(root / "models/models_info.json", lambda i: i["2"].update(symmetries_discrete=half_turn))
+    main(["validate", str(root)])
+    printed = capsys.readouterr().out
+    assert "symmetries_discrete of 16 numbers" not in printed
+    assert "object 1" in printed, "a cube does not look the same about its axis"
+
+
 def warn_origin(root):
     mesh = cube()
     far = Mesh(mesh.vertices_m + np.float32(1), mesh.faces, vertex_rgb=mesh.vertex_rgb)

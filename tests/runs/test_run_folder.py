@@ -126,7 +126,6 @@ def test_results_are_sorted_and_complete(tmp_path):
     ):
         run.journal.append(record)
     run.finalise()
-    run.write_annotations()
     rows = read_predictions(run.files.folder / "predictions.csv")
     assert [(r.scene_id, r.im_id, r.obj_id, r.time_s) for r in rows] == [
         (0, 1, 9, 0.125),
@@ -138,15 +137,6 @@ def test_results_are_sorted_and_complete(tmp_path):
     lines = (run.files.folder / "certificates.jsonl").read_text().splitlines()
     assert [json.loads(line)["inst_id"] for line in lines] == [0, 0, 1, 7, 0]
     assert json.loads((run.files.folder / "skipped.jsonl").read_text())["reason"] == "few points"
-    annotated = {
-        path.parent.name: json.loads(path.read_text())
-        for path in run.files.folder.glob("annotations/*/scene_gt.json")
-    }
-    assert {scene: list(frames) for scene, frames in annotated.items()} == {"000000": ["2"], "000001": ["2"]}
-    assert annotated["000001"]["2"] == [
-        {"cam_R_m2c": [1, 0, 0, 0, 1, 0, 0, 0, 1], "cam_t_m2c": [100, 200, 500], "obj_id": 5, "inst_id": 0}
-    ]
-    assert [entry["inst_id"] for entry in annotated["000000"]["2"]] == [0, 1]
 
 
 def test_poses_on_the_way_are_not_in_the_certificates(tmp_path):

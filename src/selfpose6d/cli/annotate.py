@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class Command:
     """Label every instance of a data set from depth, colour, masks and meshes; no training, no labels.
 
-    Writes predictions.csv, certificates.jsonl, skipped.jsonl, annotations/ and overlays/. The same command again
-    continues a run that was stopped.
+    Writes predictions.csv, certificates.jsonl, skipped.jsonl and overlays/; selfpose6d export makes a data set of them.
+    The same command again continues a run that was stopped.
     """
 
     data: OmitArgPrefixes[DataOptions]
@@ -87,7 +87,6 @@ class Command:
         run = self._open_run(dataset)
         work_on_frames(run, dataset, partial(frame_labeler, self, device), models, self.workers, device)
         run.finalise(names=dataset.object_names())
-        run.write_annotations()
         run.write_frame_names(dataset.frame_names())
         draw_overlays(run.files, dataset, self.overlays)
         print_summary(run.files)

@@ -87,7 +87,6 @@ class Command:
         names = dataset.object_names()
         run.finalise(names=names)
         run.write_found()
-        run.write_annotations()
         run.write_frame_names(dataset.frame_names())
         draw_overlays(run.files, dataset, self.overlays)
         draw_found(run.files, dataset, self.overlays)

@@ -16,7 +16,7 @@ from selfpose6d.errors import MeshError
 from selfpose6d.files import write_whole
 from selfpose6d.meshes.merge import merge_meshes
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.units import METRES_PER_MM, METRES_PER_UNIT, Unit
+from selfpose6d.meshes.units import METRES_PER_UNIT, Unit
 
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp", ".ktx2")
@@ -50,22 +50,24 @@ def load_mesh(path: Path | str, unit: Unit) -> Mesh:
     return mesh
 
 
-def save_mesh_ply(mesh: Mesh, path: Path | str) -> None:
-    """Write BOP's model format: binary PLY in millimetres with normals, the texture as a PNG beside it."""
+def save_mesh_ply(mesh: Mesh, path: Path | str, unit: Unit = "mm") -> None:
+    """Write BOP's model format: binary PLY in millimetres (or another unit) with normals, the texture as a PNG beside
+    it.
+    """
     from selfpose6d.image_files import write_png
 
     path, texture_name = Path(path), None
     if mesh.texture is not None and mesh.corner_uv is not None:
         texture_name = f"{path.stem}.png"
         write_png(path.with_name(texture_name), mesh.texture)
-    write_whole(path, _encode_ply(mesh, texture_name))
+    write_whole(path, _encode_ply(mesh, texture_name, METRES_PER_UNIT[unit]))
 
 
-def _encode_ply(mesh: Mesh, texture_name: str | None) -> bytes:
-    """Binary PLY in millimetres with normals; texture coordinates or vertex colours as the mesh has them."""
+def _encode_ply(mesh: Mesh, texture_name: str | None, metres_per_unit: float) -> bytes:
+    """Binary PLY with normals; texture coordinates or vertex colours as the mesh has them."""
     position, uv, rgb, faces = _split_at_seams(mesh)
     columns = [*_POSITION_AND_NORMAL]
-    filled = [position * np.float32(1 / METRES_PER_MM), _vertex_normals(position, faces)]
+    filled = [position * np.float32(1 / metres_per_unit), _vertex_normals(position, faces)]
     if uv is not None:
         columns, filled = [*columns, *_TEXTURE_COORDINATES], [*filled, uv]
     if rgb is not None:

@@ -60,9 +60,7 @@ def vsd(
     the sensor's image (0 unknown: the surface counts as visible there). 1 where neither pose is visible.
     """
     lengths = ray_lengths(depth_measured_m.shape, K)
-    est_m, true_m, measured_m = (
-        depth * lengths for depth in (depth_est_m, depth_true_m, depth_measured_m)
-    )
+    est_m, true_m, measured_m = (depth * lengths for depth in (depth_est_m, depth_true_m, depth_measured_m))
     visible_true = visible_surface(true_m, measured_m)
     visible_est = visible_surface(est_m, measured_m) | (visible_true & (est_m > 0))
     both, either = visible_true & visible_est, np.count_nonzero(visible_true | visible_est)

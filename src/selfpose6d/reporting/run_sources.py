@@ -58,8 +58,9 @@ class RunSources:
         points = "surface" if earlier.points == "surface" else "auto"
         return ReferenceOptions(self.data, targets, points, earlier.symmetric_ids, right=earlier.right)
 
-    def open_dataset(self) -> Dataset:
-        """The images and meshes of the whole split; of a run that found its objects itself with the masks of these.
+    def open_dataset(self, selection: Selection | None = None) -> Dataset:
+        """The images and meshes of the whole split, or of a selection; of a run that found its objects itself with the
+        masks of these.
 
         Raises:
             UsageError: no data set is known, or it cannot be opened.
@@ -67,7 +68,9 @@ class RunSources:
         if self.data is None:
             raise UsageError(f"{self.run} does not say its data set. Pass --dataset DIR.")
         found = self.files.detections if self.files.detections.is_file() else None
-        return replace(self.data, selection=Selection(), detections=self.data.detections or found).open()
+        return replace(
+            self.data, selection=selection or Selection(), detections=self.data.detections or found
+        ).open()
 
 
 def resolve_sources(

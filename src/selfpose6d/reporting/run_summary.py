@@ -106,9 +106,8 @@ def print_summary(run: RunFiles) -> None:
         print(claim_text(claim))
     if times_s:
         print(f"median {1e3 * float(np.median(times_s)):.0f} ms an instance")
-    files, folders = (run.certificates, run.skipped), (run.annotations, run.overlays)
-    names = [*(path.name for path in files), *(f"{path.name}/" for path in folders)]
-    print(f"written: {run.predictions} {' '.join(names)}")
+    print(f"written: {run.predictions} {run.certificates.name} {run.skipped.name} {run.overlays.name}/")
+    print(f"next: selfpose6d report {run.folder}, then selfpose6d export {run.folder} --to DIR")
 
 
 def print_estimates(run: RunFiles, dataset: Path, times_s: Mapping[str, float], num_instances: int) -> None:

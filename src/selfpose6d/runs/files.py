@@ -36,8 +36,6 @@ class RunFiles:
     """Masks of the objects that were found, in BOP's form."""
     turned_away = _Inside("turned_away.jsonl")
     """What was tried where objects were found, and why it is not among them."""
-    annotations = _Inside("annotations")
-    """Folder of the certified poses in BOP's form."""
     steps = _Inside("steps")
     """Folder of the poses after each step of refinement."""
     masks = _Inside("masks")
@@ -80,7 +78,6 @@ class RunFiles:
             self.certificates,
             self.skipped,
             self.detections,
-            self.annotations,
             self.steps,
         )
         return [path.name for path in outputs if path.exists()]

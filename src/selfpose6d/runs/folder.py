@@ -12,7 +12,7 @@ from selfpose6d.runs.config import RunConfig, differences, read_config, write_co
 from selfpose6d.runs.detections import write_detections
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.journal import Journal
-from selfpose6d.runs.outputs import write_annotations, write_outputs, write_steps
+from selfpose6d.runs.outputs import write_outputs, write_steps
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,6 @@ class RunFolder:
     def write_found(self) -> None:
         """Write the masks of found objects, `detections.json`, and what was turned away beside them."""
         write_detections(self.files, self.journal)
-
-    def write_annotations(self) -> None:
-        """Write the certified poses into `annotations/`."""
-        write_annotations(self.files.annotations, self.journal.records())
 
     def write_steps(self) -> None:
         """Write the poses after each step of refinement into `steps/`."""

@@ -1,18 +1,12 @@
-"""What a long command has finished, frame by frame, so that it can go on after a kill.
+"""What a long command has finished, frame by frame: `journal.jsonl`."""
 
-`journal.jsonl` only grows: one line a frame. A last line that a kill tore is dropped; a frame that is
-journalled again replaces its earlier record.
-"""
-
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from selfpose6d.errors import DataError
 from selfpose6d.runs.certificates import pose_row
-from selfpose6d.runs.json_lines import to_line
+from selfpose6d.runs.frame_lines import FrameLines
 from selfpose6d.runs.predictions import skipped_row
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey, PoseEstimate
@@ -58,8 +52,8 @@ def unreadable_record(frame_id: FrameId, keys: Sequence[InstanceKey], reason: st
     return JournalRecord(frame_id, skipped=tuple(skipped_row(key, reason) for key in keys), error=reason)
 
 
-class Journal:
-    """An append-only file of records; in memory are the frames' ids and where their lines begin."""
+class Journal(FrameLines[JournalRecord]):
+    """An append-only file of records."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the journal; drops a torn last line.
@@ -67,34 +61,7 @@ class Journal:
         Raises:
             DataError: a line before the last is broken.
         """
-        self.path = path
-        self._offsets: dict[FrameId, int] = {}
-        self._failed: set[FrameId] = set()
-        path.touch()
-        offset = 0
-        with path.open("r+b") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    file.truncate(offset)
-                    break
-                record = _parse(line, path)
-                self._note(record.frame_id, offset, bool(record.error))
-                offset += len(line)
-
-    def __contains__(self, frame_id: FrameId) -> bool:
-        """Whether the frame is finished; one that could not be read is not."""
-        return frame_id in self._offsets and frame_id not in self._failed
-
-    def __len__(self) -> int:
-        return len(self._offsets) - len(self._failed)
-
-    def append(self, record: JournalRecord) -> None:
-        """Add a frame; once this returns, a kill does not lose it."""
-        line = to_line(record.to_json()).encode()
-        with self.path.open("ab") as file:
-            offset = file.tell()
-            file.write(line)
-        self._note(record.frame_id, offset, bool(record.error))
+        super().__init__(path, _parse)
 
     def records(self) -> Iterator[JournalRecord]:
         """The last record of every frame, sorted by frame, one in memory at a time.
@@ -103,16 +70,9 @@ class Journal:
         `detections.json` as `inst_id`: rows are sorted by frame and object.
         """
         first = 0
-        with self.path.open("rb") as file:
-            for frame_id in sorted(self._offsets):
-                file.seek(self._offsets[frame_id])
-                record = _numbered(_parse(file.readline(), self.path), first)
-                first += len(record.detections)
-                yield record
-
-    def _note(self, frame_id: FrameId, offset: int, failed: bool) -> None:
-        self._offsets[frame_id] = offset
-        (self._failed.add if failed else self._failed.discard)(frame_id)
+        for record in super().records():
+            yield _numbered(record, first)
+            first += len(record.detections)
 
 
 def _numbered(record: JournalRecord, first: int) -> JournalRecord:
@@ -128,20 +88,13 @@ def _numbered(record: JournalRecord, first: int) -> JournalRecord:
     )
 
 
-def _parse(line: bytes, path: Path) -> JournalRecord:
-    try:
-        row = json.loads(line)
-        frame_id = FrameId(*map(int, row["frame"]))
-        return JournalRecord(
-            frame_id,
-            tuple(row["labels"]),
-            tuple(row["skipped"]),
-            float(row["time_s"]),
-            row.get("error", ""),
-            tuple(row.get("detections", ())),
-            tuple(row.get("turned_away", ())),
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(
-            f"{path}: broken line ({error!r}). Remove that line; its frame is done again."
-        ) from None
+def _parse(row: dict[str, Any]) -> JournalRecord:
+    return JournalRecord(
+        FrameId(*map(int, row["frame"])),
+        tuple(row["labels"]),
+        tuple(row["skipped"]),
+        float(row["time_s"]),
+        row.get("error", ""),
+        tuple(row.get("detections", ())),
+        tuple(row.get("turned_away", ())),
+    )

@@ -1,15 +1,13 @@
 """From a run's journal to its result files, one frame in memory at a time."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from selfpose6d.files import replacing
 from selfpose6d.runs.files import RunFiles
-from selfpose6d.runs.journal import Journal, JournalRecord
+from selfpose6d.runs.journal import Journal
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import HEADER_LINE, Prediction, prediction_line, transform_of
 from selfpose6d.types import InstanceKey
@@ -48,38 +46,6 @@ def write_steps(folder: Path, journal: Journal) -> None:
             for row in sorted(record.labels, key=_instance):
                 for file, step in zip(out, row["steps"], strict=True):
                     file.write(prediction_line(_prediction(row | step, record.time_s)))
-
-
-def write_annotations(folder: Path, records: Iterable[JournalRecord]) -> None:
-    """Write `<scene>/scene_gt.json` with the certified instances: BOP's entries plus `inst_id`.
-
-    `records` come sorted by frame. Frames and scenes without a certified instance are left out.
-    """
-    folder.mkdir(exist_ok=True)
-    for scene_id, frames in groupby(records, key=lambda record: record.frame_id.scene_id):
-        annotated = _certified(frames)
-        first = next(annotated, None)
-        if first is not None:
-            scene = folder / f"{scene_id:06d}"
-            scene.mkdir(exist_ok=True)
-            with replacing(scene / "scene_gt.json") as file:
-                separator = "{\n"
-                for im_id, entries in chain([first], annotated):
-                    file.write(f'{separator} "{im_id}": {json.dumps(entries)}')
-                    separator = ",\n"
-                file.write("\n}\n")
-
-
-def _certified(records: Iterable[JournalRecord]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    for record in records:
-        labels = [row for row in record.labels if row.get("status") == "certified"]
-        if labels:
-            yield record.frame_id.im_id, [_scene_gt_entry(row) for row in sorted(labels, key=_instance)]
-
-
-def _scene_gt_entry(row: dict[str, Any]) -> dict[str, Any]:
-    names = {"cam_R_m2c": "R", "cam_t_m2c": "t_mm", "obj_id": "obj_id", "inst_id": "inst_id"}
-    return {name: row[ours] for name, ours in names.items()}
 
 
 def _certificate(row: dict[str, Any], names: Mapping[int, str]) -> dict[str, Any]:

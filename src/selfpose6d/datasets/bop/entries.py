@@ -86,7 +86,7 @@ def info_entry(
 
 
 def transform_entry(T: Float[np.ndarray, "4 4"], suffix: str) -> dict[str, list[float]]:
-    """A transform as `cam_R_<suffix>` (row-major) and `cam_t_<suffix>` (mm); `m2c`: `T_cam_obj`, `w2c`: `T_cam_world`."""
+    """A transform as `cam_R_<suffix>` (row-major), `cam_t_<suffix>` (mm); `m2c`: `T_cam_obj`, `w2c`: `T_cam_world`."""
     translation_mm = (T[:3, 3] / METRES_PER_MM).tolist()
     return {f"cam_R_{suffix}": T[:3, :3].ravel().tolist(), f"cam_t_{suffix}": translation_mm}
 

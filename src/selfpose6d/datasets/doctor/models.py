@@ -59,19 +59,17 @@ def _read_info(models: ModelFiles) -> tuple[dict[int, dict[str, Any]], list[Prob
     if not path.is_file():
         return {}, []
     try:
-        pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=lambda pairs: pairs)
-        entries = [(int(key), dict(fields)) for key, fields in pairs]
-    except (ValueError, TypeError) as fault:
+        text = path.read_text(encoding="utf-8")
+        ids = [int(key) for key, _ in json.loads(text, object_pairs_hook=list)]  # repeated keys, too
+        entries = {int(key): dict(entry) for key, entry in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as fault:
         return {}, [error(path, f"not BOP's form ({fault})", "Correct it, or remove it.")]
-    problems = [
-        error(path, f"duplicate id {obj_id}", "Keep one of the entries.")
-        for obj_id in repeated(obj_id for obj_id, _ in entries)
-    ]
+    problems = [error(path, f"duplicate id {obj_id}", "Keep one of the entries.") for obj_id in repeated(ids)]
     problems += [
         error(path, f"object {obj_id} has no mesh file", f"Add obj_{obj_id:06d}.ply, or remove the entry.")
-        for obj_id in sorted(dict(entries).keys() - models.files.keys())
+        for obj_id in sorted(entries.keys() - models.files.keys())
     ]
-    return dict(entries), problems
+    return entries, problems
 
 
 def _load(models: ModelFiles, obj_id: int) -> tuple[Mesh | None, list[Problem]]:

@@ -1,0 +1,111 @@
+"""`selfpose6d export RUN --to DIR`: a run's labels as a data set that other tools read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from selfpose6d.errors import UsageError
+from selfpose6d.meshes.units import Unit
+from selfpose6d.options import Unset
+
+if TYPE_CHECKING:
+    from selfpose6d.export.export import Exported, ExportOptions
+    from selfpose6d.export.labels import ExportedStatus
+
+
+@dataclass(frozen=True)
+class Command:
+    """Write the certified poses of a run, as its review corrects them, as a complete data set: images, masks, cameras,
+    poses, models.
+
+    Instances without an accepted label are left out together with their masks; they are regions to be ignored in the
+    COCO files, and their frames are listed in incomplete_frames.json. The same command again continues an export that
+    was stopped.
+    """
+
+    run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
+    """The --out of annotate, find, or estimate --verify."""
+    to: Path
+    """Folder to write; it may hold other splits of the same format."""
+    format: Literal["bop", "bop-webdataset", "coco", "foundationpose"] = "bop"
+    """bop: scenes of images, masks, scene_gt.json and models. bop-webdataset: the same in tar shards. coco: images and
+    one instances_<split>.json. foundationpose: a folder of RGB, depth, masks and poses for each scene and object."""
+    status: str = "certified,reviewed"
+    """Which poses, with commas: certified (by the run), reviewed (accepted or corrected in review.jsonl), ambiguous
+    (the first of several), rejected. What a review rejected is never exported."""
+    complete_frames: bool = False
+    """Leave out frames with an instance that has no accepted label."""
+    copy: bool = False
+    """Copy the images (this is what happens by itself)."""
+    link: bool = False
+    """Link to the data set's images instead (symbolic links)."""
+    dataset: Unset[Path] = None
+    """The data set (default: as the run's config.yaml says)."""
+    models: Unset[Path] = None
+    """Folder of models (default: as config.yaml says)."""
+    model_unit: Unset[Unit] = None
+    """Unit of the models (default: as config.yaml says)."""
+
+    def run(self) -> int:
+        """Export, print what came of it."""
+        from selfpose6d.export.export import export_labels, without_objects
+        from selfpose6d.reporting.console import progress_bar, warn
+        from selfpose6d.reporting.run_sources import resolve_sources
+
+        options = self.options()
+        sources = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit)
+        selection = without_objects(sources.config.data.selection) if sources.config else None
+        dataset = sources.open_dataset(selection)
+        with progress_bar() as bar:
+            task = bar.add_task("export", total=None)
+
+            def advance(frames: int) -> None:
+                bar.update(task, total=frames) if frames else bar.advance(task)
+
+            exported = export_labels(sources.run, dataset, self.to, options, advance)
+        for reason in exported.unreadable:
+            warn(f"frame left out: {reason}")
+        print(summary(exported, self.to, options))
+        return 0
+
+    def options(self) -> "ExportOptions":
+        """What is exported.
+
+        Raises:
+            UsageError: an unknown status.
+        """
+        from selfpose6d.export.export import ExportOptions
+
+        if self.link and self.copy:
+            raise UsageError("--link and --copy exclude each other. Leave one of them out.")
+        return ExportOptions(self.format, parse_statuses(self.status), self.complete_frames, self.link)
+
+
+def parse_statuses(text: str) -> "tuple[ExportedStatus, ...]":
+    """The statuses of a list with commas, in a fixed order.
+
+    Raises:
+        UsageError: one is unknown, or there is none.
+    """
+    known: tuple[ExportedStatus, ...] = ("certified", "reviewed", "ambiguous", "rejected")
+    given = [word.strip() for word in text.split(",") if word.strip()]
+    wrong = [word for word in given if word not in known]
+    if wrong or not given:
+        got = wrong[0] if wrong else text
+        raise UsageError(f"--status: expected some of {', '.join(known)} with commas between, got {got!r}.")
+    return tuple(status for status in known if status in given)
+
+
+def summary(exported: "Exported", to: Path, options: "ExportOptions") -> str:
+    """What was written, in words."""
+    lines = [f"{exported.poses} poses in {exported.frames} frames of split {exported.split}"]
+    if exported.incomplete and options.complete_frames:
+        lines.append(f"{exported.incomplete} frames left out: they show instances without an accepted label")
+    elif exported.incomplete:
+        lines.append(
+            f"{exported.ignored} instances without an accepted label in {exported.incomplete} frames: left out, listed "
+            "in incomplete_frames.json"
+        )
+    return "\n".join([*lines, f"written: {to}"])

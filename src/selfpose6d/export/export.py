@@ -1,0 +1,204 @@
+"""A run's accepted poses as a data set that other tools read."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.errors import DataError, UsageError
+from selfpose6d.export.files import copy_image, link_image
+from selfpose6d.export.formats import FORMATS, Format, FormatName, Row, Target
+from selfpose6d.export.frames import ExportedObjects, exported_frame, object_categories
+from selfpose6d.export.labels import ExportedStatus, FrameLabels, LeftOut, read_frame_labels
+from selfpose6d.export.progress import FrameRow, close_progress, labels_hash, open_progress, read_records
+from selfpose6d.files import write_json
+from selfpose6d.runs.frame_lines import FrameLines
+from selfpose6d.selection import FrameId, Selection
+
+INCOMPLETE_NAME = "incomplete_frames.json"
+_COUNTS = ("frames", "poses", "ignored", "incomplete")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported, and how."""
+
+    form: FormatName = "bop"
+    statuses: tuple[ExportedStatus, ...] = ("certified", "reviewed")
+    complete_frames: bool = False
+    """Leave out frames that show an instance without an accepted label."""
+    link: bool = False
+    """Link images instead of copying them."""
+
+    def __post_init__(self) -> None:
+        if not self.statuses:
+            raise UsageError(
+                "--status names nothing: expected some of certified, reviewed, ambiguous, rejected."
+            )
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of an export."""
+
+    split: str
+    frames: int
+    poses: int
+    ignored: int
+    """Instances without an accepted label, in frames that are exported."""
+    incomplete: int
+    """Frames with such instances; with `complete_frames` they were left out."""
+    unreadable: tuple[str, ...] = ()
+    """What is wrong with each frame that could not be read."""
+
+    def counts(self) -> dict[str, Any]:
+        """The numbers, for the record of a finished export."""
+        return {name: getattr(self, name) for name in _COUNTS} | {"unreadable": list(self.unreadable)}
+
+    @classmethod
+    def of_record(cls, split: str, record: dict[str, Any]) -> "Exported":
+        """What came of an export that is finished."""
+        counts = {name: record[name] for name in _COUNTS}
+        return cls(split, **counts, unreadable=tuple(record["unreadable"]))
+
+
+def export_labels(
+    run: Path,
+    dataset: Dataset,
+    to: Path,
+    options: ExportOptions,
+    advance: Callable[[int], None] = lambda frames: None,
+) -> Exported:
+    """Write the data set of a run's labels, or what is missing of it after an interruption.
+
+    Args:
+        run: a finished run of `annotate`, `find`, or `estimate --verify`.
+        dataset: what it was made on, with its masks and selection, of all objects.
+        to: the folder to write; may hold other splits of the same format.
+        options: what is exported.
+        advance: called with the number of frames there are, then with 0 after each.
+
+    Raises:
+        UsageError: the run is unfinished, or the folder holds something else.
+        DataError: a file of the run is broken.
+        MeshError: a mesh is unreadable.
+    """
+    form, split = FORMATS[options.form], split_name(dataset)
+    record = {
+        "format": options.form,
+        "run": run.resolve().name,
+        "labels": labels_hash(run),
+        "data": dataset.fingerprint(),
+        "status": sorted(options.statuses),
+        "complete_frames": options.complete_frames,
+        "images": "linked" if options.link else "copied",
+    }
+    labels = frame_labels(run, dataset, options)  # an unfinished run is refused before anything is written
+    first = next(labels, None)
+    progress = open_progress(to, split, record)
+    if progress is None:
+        return Exported.of_record(split, read_records(to)[split])
+    target = Target(to, split, object_categories(dataset))
+    if form.write_models is not None:
+        form.write_models(dataset, dataset.models.object_ids, to / "models")
+    objects = ExportedObjects(dataset)
+    advance(len(dataset.frame_ids()))
+    while first is not None:
+        if first.frame_id not in progress:
+            progress.append(_exported_row(dataset, objects, form, target, first, options))
+        advance(0)
+        first = next(labels, None)
+    form.finish(target, _rows(progress))
+    _write_incomplete(to, split, progress)
+    exported = _summary(split, progress)
+    close_progress(to, split, record | exported.counts(), progress)
+    return exported
+
+
+def split_name(dataset: Dataset) -> str:
+    """The split's name in the exported data set: `train` for the one split of a capture folder."""
+    return "train" if dataset.split == "all" else dataset.split
+
+
+def frame_labels(run: Path, dataset: Dataset, options: ExportOptions) -> Iterator[FrameLabels]:
+    """The labels of every selected frame, also of those in which the run has no instance; sorted by frame.
+
+    Raises:
+        UsageError: the run is unfinished, or has frames that the data set has not.
+        DataError: a file of it is broken.
+    """
+    labelled = read_frame_labels(run, options.statuses)
+    following = next(labelled, None)
+    for frame_id in dataset.frame_ids():
+        if following is not None and following.frame_id < frame_id:
+            raise UsageError(
+                f"{run} labels scene {following.frame_id.scene_id}, image {following.frame_id.im_id}, which "
+                f"{dataset.root} does not have. Pass the data set that the run was made on with --dataset."
+            )
+        if following is not None and following.frame_id == frame_id:
+            yield following
+            following = next(labelled, None)
+        else:
+            yield FrameLabels(frame_id)
+
+
+def without_objects(selection: Selection) -> Selection:
+    """The same frames with all of their objects: those that a run did not look at have no label, and are not absent."""
+    return Selection(selection.scenes, selection.frames, (), selection.limit)
+
+
+def _exported_row(
+    dataset: Dataset,
+    objects: ExportedObjects,
+    form: Format,
+    target: Target,
+    labels: FrameLabels,
+    options: ExportOptions,
+) -> FrameRow:
+    place = link_image if options.link else copy_image
+    try:
+        frame = exported_frame(dataset, objects, labels)
+    except DataError as error:
+        return FrameRow(labels.frame_id, missing=_missing(labels.left_out), error=str(error))
+    missing = _missing(tuple(row.left_out for row in frame.ignored))
+    if missing and options.complete_frames:
+        return FrameRow(labels.frame_id, missing=missing)
+    return FrameRow(labels.frame_id, form.write_frame(target, frame, place), missing, len(frame.instances))
+
+
+def _missing(left_out: tuple[LeftOut, ...]) -> tuple[dict[str, Any], ...]:
+    keys = ("obj_id", "inst_id")
+    return tuple({name: getattr(row.key, name) for name in keys} | {"reason": row.reason} for row in left_out)
+
+
+def _rows(progress: FrameLines[FrameRow]) -> Iterator[tuple[FrameId, Row]]:
+    return ((record.frame_id, record.row) for record in progress.records() if record.row is not None)
+
+
+def _write_incomplete(to: Path, split: str, progress: FrameLines[FrameRow]) -> None:
+    """List the frames with instances that have no label, and those that could not be read, beside other splits'."""
+    path = to / INCOMPLETE_NAME
+    others = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    rows = []
+    for record in progress.records():
+        if record.missing or record.error:
+            row = {"split": split, "scene_id": record.frame_id.scene_id, "im_id": record.frame_id.im_id}
+            row |= {"exported": record.row is not None, "instances": list(record.missing)}
+            rows.append(row | ({"error": record.error} if record.error else {}))
+    write_json(path, [row for row in others if row["split"] != split] + rows)
+
+
+def _summary(split: str, progress: FrameLines[FrameRow]) -> Exported:
+    frames = poses = ignored = incomplete = 0
+    unreadable = []
+    for record in progress.records():
+        incomplete += bool(record.missing)
+        if record.error:
+            unreadable.append(record.error)
+        elif record.row is not None:
+            frames += 1
+            poses += record.poses
+            ignored += len(record.missing)
+    return Exported(split, frames, poses, ignored, incomplete, tuple(unreadable))

@@ -1,0 +1,88 @@
+"""FoundationPose's and BundleSDF's video folders: one object each, `rgb/ depth/ masks/ annotated_poses/ cam_K.txt`.
+
+Its reader takes the k-th image, mask and pose by sorted names for the same frame, and depth in millimetres.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from selfpose6d.datasets.images import data_error
+from selfpose6d.export.files import ImagePlacer
+from selfpose6d.export.frames import ExportedFrame, ImageFile
+from selfpose6d.image_files import to_png
+from selfpose6d.selection import FrameId
+
+K_NAME = "cam_K.txt"
+MM_DEPTH_SCALE = 1.0
+K_TOLERANCE_PX = 1e-3
+"""A video folder has one camera: frames of another one have a folder of their own."""
+
+
+def write_frame(
+    split_folder: Path, frame: ExportedFrame, place: ImagePlacer, names: Mapping[int, str]
+) -> dict[str, Any]:
+    """Write a frame into the folder of every object that it shows once; returns these folders' names and what was
+    left out since it shows the object more than once: nothing says which of them is which in the next frame.
+    """
+    shown = Counter(instance.label.key.obj_id for instance in frame.instances)
+    folders = []
+    for instance in frame.instances:
+        obj_id = instance.label.key.obj_id
+        if shown[obj_id] > 1:
+            continue
+        folder = _camera_folder(split_folder, frame, names[obj_id])
+        for name in ("rgb", "depth", "masks", "annotated_poses"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        stem = f"{frame.frame_id.im_id:06d}"
+        place(_as_png(frame.rgb), folder / "rgb" / f"{stem}.png")
+        place(_in_millimetres(frame), folder / "depth" / f"{stem}.png")
+        (folder / "masks" / f"{stem}.png").write_bytes(to_png(np.uint8(255) * instance.visible))
+        np.savetxt(folder / "annotated_poses" / f"{stem}.txt", instance.label.T_cam_obj)
+        np.savetxt(folder / K_NAME, frame.K)
+        folders.append(folder.name)
+    return {"folders": folders, "repeated": sorted(i for i, times in shown.items() if times > 1)}
+
+
+def repeated_objects(rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> int:
+    """How many frames have an object that was left out because they show it more than once."""
+    return sum(bool(row["repeated"]) for _, row in rows)
+
+
+def _camera_folder(split_folder: Path, frame: ExportedFrame, name: str) -> Path:
+    """The object's folder in this scene; another one for each further camera, whose `cam_K.txt` differs."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".") or "object"
+    for number in count(1):
+        camera = "" if number == 1 else f"_camera{number}"
+        folder = split_folder / f"{frame.frame_id.scene_id:06d}_{plain}{camera}"
+        K_file = folder / K_NAME
+        if not K_file.is_file() or np.allclose(np.loadtxt(K_file), frame.K, atol=K_TOLERANCE_PX):
+            return folder
+    raise AssertionError("numbers do not end")
+
+
+def _as_png(image: ImageFile) -> ImageFile:
+    """The reader looks for PNG files only."""
+    if image.suffix == ".png":
+        return image
+    return ImageFile(".png", content=to_png(_decoded(image, cv2.IMREAD_COLOR_RGB)))
+
+
+def _in_millimetres(frame: ExportedFrame) -> ImageFile:
+    if frame.depth_scale == MM_DEPTH_SCALE:
+        return frame.depth
+    units = _decoded(frame.depth, cv2.IMREAD_UNCHANGED)
+    return ImageFile(".png", content=to_png(np.round(units * frame.depth_scale).astype(np.uint16)))
+
+
+def _decoded(image: ImageFile, flags: int) -> np.ndarray:
+    decoded = cv2.imdecode(np.frombuffer(image.read(), np.uint8), flags)
+    if decoded is None:
+        raise data_error(image.source or "image", "unreadable image", "Copy or export the file again.")
+    return decoded

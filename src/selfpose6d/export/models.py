@@ -1,0 +1,77 @@
+"""The models of an exported data set: BOP's `obj_NNNNNN.ply` in millimetres and `models_info.json`."""
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.model_files import ModelFile, read_models_info
+from selfpose6d.datasets.symmetries import describe_mesh
+from selfpose6d.files import write_json
+from selfpose6d.meshes.io import save_mesh_ply
+
+MAX_HEADER_BYTES = 65_536
+
+
+def write_bop_models(dataset: Dataset, obj_ids: Iterable[int], folder: Path) -> None:
+    """Write those of these objects that are not there yet, their model points and what `models_info.json` says of them.
+
+    A PLY file in millimetres is copied with its textures; every other mesh is written as one. Diameter and extents
+    are measured where nothing states them.
+
+    Raises:
+        MeshError: a mesh is unreadable or implausible.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    declared, infos = read_models_info(dataset.models.folder), read_models_info(folder)
+    names = dataset.object_names()
+    missing = [obj_id for obj_id in obj_ids if obj_id not in infos]
+    for obj_id in missing:
+        file, target = dataset.models.find(obj_id), folder / f"obj_{obj_id:06d}.ply"
+        if not _copy_ply(file, target):
+            save_mesh_ply(dataset.load_mesh(obj_id), target)
+        points = file.path.with_suffix(".xyz")
+        if points.is_file():
+            shutil.copyfile(points, target.with_suffix(".xyz"))
+        entry = declared.get(obj_id, {})
+        if "diameter" not in entry:
+            entry = {**describe_mesh(dataset.load_mesh(obj_id)), **entry}
+        if obj_id in names:
+            entry = {"name": names[obj_id], **entry}
+        infos[obj_id] = entry
+    if missing:  # written last: a model that it names is complete
+        write_json(folder / "models_info.json", {str(obj_id): infos[obj_id] for obj_id in sorted(infos)})
+
+
+def _copy_ply(file: ModelFile, target: Path) -> bool:
+    """Copy a PLY file in millimetres and its textures; False, and nothing done, where it is no such file."""
+    if file.unit != "mm" or file.path.suffix.lower() != ".ply":
+        return False
+    textures = {name: file.path.parent / name for name in _texture_names(file.path)}
+    if any(Path(name).name != name or not path.is_file() for name, path in textures.items()):
+        return False
+    shutil.copyfile(file.path, target)
+    for name, path in textures.items():
+        shutil.copyfile(path, target.parent / name)
+    return True
+
+
+def _texture_names(path: Path) -> list[str]:
+    """The texture files that a PLY's header names."""
+    with path.open("rb") as file:
+        header = file.read(MAX_HEADER_BYTES).split(b"end_header", 1)[0].decode("latin-1")
+    return re.findall(r"^comment\s+TextureFile\s+(.+?)\s*$", header, re.MULTILINE | re.IGNORECASE)
+
+
+def write_metre_models(dataset: Dataset, obj_ids: Iterable[int], folder: Path) -> None:
+    """Write the meshes that are not there yet as PLY in metres, as FoundationPose and BundleSDF read them.
+
+    Raises:
+        MeshError: a mesh is unreadable or implausible.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for obj_id in obj_ids:
+        path = folder / f"obj_{obj_id:06d}.ply"
+        if not path.is_file():
+            save_mesh_ply(dataset.load_mesh(obj_id), path, "m")

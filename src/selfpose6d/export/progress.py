@@ -1,0 +1,113 @@
+"""What an export has written, so that a killed one goes on, and what a finished one was made of."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from selfpose6d.errors import UsageError
+from selfpose6d.files import write_json
+from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.frame_lines import FrameLines
+from selfpose6d.selection import FrameId
+
+RECORD_NAME = "export.json"
+"""In the exported folder: what each split was made of."""
+
+
+@dataclass(frozen=True)
+class FrameRow:
+    """One frame that was exported: what the closing files need of it, and the instances without a label.
+
+    With `error` it could not be read; without a row it was left out.
+    """
+
+    frame_id: FrameId
+    row: dict[str, Any] | None = None
+    missing: tuple[dict[str, Any], ...] = ()
+    poses: int = 0
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The line as an object."""
+        return asdict(self) | {"frame_id": list(self.frame_id)}
+
+    @classmethod
+    def of_json(cls, line: dict[str, Any]) -> "FrameRow":
+        """The object of a line."""
+        return cls(
+            FrameId(*line["frame_id"]), line["row"], tuple(line["missing"]), line["poses"], line["error"]
+        )
+
+
+def open_progress(root: Path, split: str, record: dict[str, Any]) -> FrameLines[FrameRow] | None:
+    """The frames that an export of this record has finished; None where all of it is finished.
+
+    Raises:
+        UsageError: the folder is a file, holds something else, or the split was exported from other labels or with
+            other options; each is named.
+    """
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"--to {root} is a file, expected a folder. Choose another --to.")
+    done = read_records(root)
+    started = _started(root, split)
+    if root.is_dir() and any(root.iterdir()) and not (done or any(root.glob(".export-*.json"))):
+        raise UsageError(f"--to {root} is not empty and was not made by export. Choose another --to.")
+    others = [entry["format"] for entry in done.values()]
+    there = done.get(split) or (json.loads(started.read_text()) if started.is_file() else None)
+    if there is None and any(name != record["format"] for name in others):
+        raise UsageError(
+            f"{root} holds an export of format {others[0]}, got {record['format']}. Choose another --to."
+        )
+    if there is not None and (different := _differences(there, record)):
+        raise UsageError(
+            f"{root} has a split {split} that was made otherwise: {different}. Choose another --to, or remove "
+            f"{root / split} and {RECORD_NAME}."
+        )
+    if split in done:
+        return None
+    root.mkdir(parents=True, exist_ok=True)
+    write_json(started, record)
+    return FrameLines(root / f".export-{split}.jsonl", FrameRow.of_json)
+
+
+def close_progress(root: Path, split: str, record: dict[str, Any], progress: FrameLines[FrameRow]) -> None:
+    """Note that a split is finished."""
+    write_json(root / RECORD_NAME, read_records(root) | {split: record})
+    progress.path.unlink()
+    _started(root, split).unlink()
+
+
+def read_records(root: Path) -> dict[str, Any]:
+    """What each finished split was made of; empty without any.
+
+    Raises:
+        UsageError: the file is broken.
+    """
+    path = root / RECORD_NAME
+    if not path.is_file():
+        return {}
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+        return {str(split): dict(record) for split, record in records.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UsageError(f"{path} is broken ({error}). Choose another --to.") from None
+
+
+def labels_hash(run: Path) -> str:
+    """What tells a run's labels and their review from others."""
+    files, digest = RunFiles(run), hashlib.sha256()
+    for path in (files.certificates, files.skipped, files.review):
+        digest.update(path.read_bytes() if path.is_file() else b"")
+        digest.update(b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _started(root: Path, split: str) -> Path:
+    return root / f".export-{split}.json"
+
+
+def _differences(there: dict[str, Any], now: dict[str, Any]) -> str:
+    names = [name for name in now if there.get(name) != now[name]]
+    return "; ".join(f"{name} is {there.get(name)} there, {now[name]} now" for name in names)

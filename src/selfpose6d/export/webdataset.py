@@ -1,0 +1,66 @@
+"""BOP-webdataset: shards of at most 1,000 images, everything of an image beside it (bop_toolkit's `bop_webdataset`)."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from selfpose6d.export.coco import run_lengths
+from selfpose6d.export.files import ImagePlacer
+from selfpose6d.export.frames import ExportedFrame
+from selfpose6d.files import write_json, write_whole
+from selfpose6d.selection import FrameId
+
+IMAGES_PER_SHARD = 1_000
+"""As bop_toolkit has it."""
+PARTS = ".frames"
+"""Folder of the single images until they are packed."""
+
+
+def write_frame(split_folder: Path, frame: ExportedFrame, place: ImagePlacer) -> dict[str, Any]:
+    """Write a frame's images and annotations one by one; returns the endings of their names."""
+    parts = split_folder / PARTS
+    parts.mkdir(parents=True, exist_ok=True)
+    key = _key(frame.frame_id)
+    place(frame.rgb, parts / f"{key}.rgb{frame.rgb.suffix}")
+    place(frame.depth, parts / f"{key}.depth{frame.depth.suffix}")
+    content = {
+        "camera": frame.camera,
+        "gt": [instance.pose for instance in frame.instances],
+        "gt_info": [instance.info for instance in frame.instances],
+        "mask": {str(i): run_lengths(instance.mask) for i, instance in enumerate(frame.instances)},
+        "mask_visib": {str(i): run_lengths(instance.visible) for i, instance in enumerate(frame.instances)},
+    }
+    for name, value in content.items():
+        (parts / f"{key}.{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    names = [f"rgb{frame.rgb.suffix}", f"depth{frame.depth.suffix}", *(f"{name}.json" for name in content)]
+    return {"parts": names}
+
+
+def write_shards(split_folder: Path, rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> None:
+    """Pack the images into `shard-NNNNNN.tar`, in order, and write `key_to_shard.json`."""
+    shard_of, rows, number = {}, iter(rows), 0
+    while chunk := list(islice(rows, IMAGES_PER_SHARD)):
+        write_whole(split_folder / f"shard-{number:06d}.tar", _packed(split_folder / PARTS, chunk))
+        shard_of |= {_key(frame_id): number for frame_id, _ in chunk}
+        number += 1
+    write_json(split_folder / "key_to_shard.json", shard_of)
+
+
+def _packed(parts: Path, rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for frame_id, row in rows:
+            for name in row["parts"]:
+                content = (parts / f"{_key(frame_id)}.{name}").read_bytes()
+                entry = tarfile.TarInfo(f"{_key(frame_id)}.{name}")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _key(frame_id: FrameId) -> str:
+    return f"{frame_id.scene_id:06d}_{frame_id.im_id:06d}"
