@@ -1,43 +1,69 @@
-"""Masks from a detections file in BOP's form: one JSON row a detection, RLE or polygon segmentation, or a box only.
+"""Masks from a detections file: BOP's and COCO's result rows, or a COCO file of annotations (CVAT, Label Studio).
 
-Only an index stays in memory (seven integers a detection); rows are read again when their frame is asked for.
+Of result rows only an index stays in memory (seven integers a detection); they are read again when their frame is asked
+for. A COCO file of annotations is kept whole.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
 
+from selfpose6d.datasets.detection_ids import DetectionIds
 from selfpose6d.datasets.images import data_error, require_shape
 from selfpose6d.datasets.inputs import FrameInput
-from selfpose6d.datasets.json_rows import iterate_rows, read_row
+from selfpose6d.datasets.json_rows import first_character, iterate_rows, read_row
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.selection import FrameId
 
 _KEYS = ("scene_id", "image_id", "category_id")
 _COLUMNS = 7
-"""Of the index: the three keys, the row's number, its place and length in the file, and whether it has a box only."""
+"""Of the index: scene, image, object, the row's number, its place and length in the file, whether it has a box only."""
+
+
+class _Found(NamedTuple):
+    """A row before its ids are resolved; place and length are 0 for rows that stay in memory."""
+
+    row: dict[str, Any]
+    image: dict[str, Any] | None
+    category_name: str | None
+    offset: int = 0
+    length: int = 0
 
 
 class DetectionMasks(MaskSource):
     """Instances of a detections file; `inst_id` is the index in the file.
 
-    A detection without segmentation is a region: its box, filled.
+    A detection without segmentation is a region: its box, filled. COCO's crowds and what is marked to be ignored are no
+    instances.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Index the file.
+    def __init__(self, path: Path, ids: DetectionIds | None = None) -> None:
+        """Index the file. `ids` resolves images and categories against a data set; None takes BOP's numbers as given.
 
         Raises:
-            DataError: it is unreadable, or a row lacks `scene_id`, `image_id` or `category_id`.
+            DataError: unreadable, a row lacks `image_id` or `category_id` (or `scene_id`, where it is needed), or
+                some match nothing in the data set.
         """
         self.path = path
-        indexed = (_index_row(path, index, row) for index, row in enumerate(iterate_rows(path)))
-        rows = np.fromiter(chain.from_iterable(indexed), np.int64).reshape(-1, _COLUMNS)
+        self._kept: list[dict[str, Any]] | None = None
+        found = self._read_coco() if first_character(path) == "{" else _result_rows(path)
+        indexed = (_index_row(path, number, row, ids) for number, row in enumerate(found))
+        flat = chain.from_iterable(row for row in indexed if row is not None)
+        rows = np.fromiter(flat, np.int64).reshape(-1, _COLUMNS)
+        if ids is not None:
+            ids.require_known(path, len(rows))
+            if absent := ids.absent_scenes:
+                warnings.warn(
+                    f"{path}: {absent.total()} rows are of {len(absent)} scenes that the data set does not have.",
+                    stacklevel=2,
+                )
         self._rows = rows[np.lexsort((rows[:, 3], rows[:, 1], rows[:, 0]))]
         self._frames = self._rows[:, 0] * (1 << 32) + self._rows[:, 1]
 
@@ -69,6 +95,8 @@ class DetectionMasks(MaskSource):
 
     def read(self, frame_id: FrameId, inst_id: int) -> dict[str, Any]:
         """A detection's whole row."""
+        if self._kept is not None:
+            return self._kept[inst_id]
         offset, length = self._indexed(frame_id, inst_id)[4:6].tolist()
         return read_row(self.path, offset, length)
 
@@ -80,6 +108,21 @@ class DetectionMasks(MaskSource):
     def _indexed(self, frame_id: FrameId, inst_id: int) -> np.ndarray:
         rows = self._of_frame(frame_id)
         return rows[rows[:, 3] == inst_id][0]
+
+    def _read_coco(self) -> Iterator[_Found]:
+        """The annotations of a COCO file, each with its image and its category's name."""
+        content = _coco_content(self.path)
+        images = {image.get("id"): image for image in content["images"]}
+        names = {row.get("id"): row.get("name") for row in content["categories"]}
+        self._kept = content["annotations"]
+        for number, row in enumerate(self._kept):
+            image, category = row.get("image_id"), row.get("category_id")
+            if image not in images or (names and category not in names):
+                listed = f"image_id {image}, category_id {category}"
+                reason = f"annotation {number} has {listed}, which the file does not list"
+                raise data_error(self.path, reason, "Export it again.")
+            name = names.get(category)
+            yield _Found(row, images[image], None if name is None else str(name))
 
     def _of_frame(self, frame_id: FrameId) -> np.ndarray:
         wanted = frame_id.scene_id * (1 << 32) + frame_id.im_id
@@ -102,9 +145,6 @@ def decode_segmentation(
     try:
         rle = _compressed(segmentation, shape)
         decoded = coco.decode(rle)
-        # A cut-off RLE is not refused by pycocotools: the rest of its image is uninitialised memory.
-        if decoded.max(initial=0) > 1 or int(decoded.sum()) != int(coco.area(rle)):
-            raise ValueError("the run lengths do not fill the image")
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         reason = f"segmentation is neither RLE (counts, size) nor a list of polygons ({error})"
         raise data_error(name, reason, "Export it as COCO has it.") from None
@@ -163,16 +203,91 @@ def _compressed(segmentation: Any, shape: tuple[int, int]) -> Any:
             raise ValueError(f"counts sum to {sum(counts)}, size says {height * width}")
         run_lengths: Any = {"counts": counts, "size": [height, width]}
         return coco.frPyObjects(run_lengths, height, width)
-    return {"counts": counts.encode() if isinstance(counts, str) else counts, "size": [height, width]}
+    encoded = counts.encode() if isinstance(counts, str) else counts
+    # pycocotools takes a cut-off one, too: the rest of its image is then memory that was never written
+    if (filled := sum(_decoded_lengths(encoded))) != height * width:
+        raise ValueError(f"the run lengths fill {filled} pixels, size says {height * width}")
+    return {"counts": encoded, "size": [height, width]}
 
 
-def _index_row(path: Path, index: int, row: Any) -> tuple[int, ...]:
+def _decoded_lengths(encoded: bytes) -> list[int]:
+    """The run lengths of COCO's compressed form: five bits a character; from the fourth on a length is stored as its
+    difference to the last but one.
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in encoded:
+        bits = character - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = shift = 0
+    if shift or min(lengths, default=0) < 0:
+        raise ValueError("the run lengths are cut off")
+    return lengths
+
+
+def _result_rows(path: Path) -> Iterator[_Found]:
+    return (_Found(row.value, None, None, row.offset, row.length) for row in iterate_rows(path))
+
+
+def _coco_content(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The three lists of a COCO file.
+
+    Raises:
+        DataError: it is broken, or something else.
+    """
     try:
-        scene_id, image_id, category_id = (int(row.value[key]) for key in _KEYS)
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = f"neither one COCO object nor a list of rows ({error})"
+        raise data_error(path, reason, "Put rows into one JSON list, or export it as COCO.") from None
+    if not isinstance(content.get("annotations"), list) or not isinstance(content.get("images"), list):
+        reason = f"a COCO file has images, annotations and categories, got {', '.join(sorted(content)) or 'nothing'}"
+        raise data_error(path, reason, "Export it as COCO, or pass a list of rows, as BOP has it.")
+    lists = {name: content.get(name) or [] for name in ("images", "annotations", "categories")}
+    for name, rows in lists.items():
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise data_error(path, f"{name} is no list of objects", "Export it as COCO.")
+    return lists
+
+
+def _index_row(path: Path, number: int, found: _Found, ids: DetectionIds | None) -> tuple[int, ...] | None:
+    """The row of the index; None for one that is no instance or lies outside what the data set has."""
+    row = found.row
+    if row.get("iscrowd") or row.get("ignore"):
+        return None
+    box_only = not row.get("segmentation") and row.get("bbox") is not None
+    if ids is None:
+        keys = _bop_keys(path, number, row)
+    else:
+        _require_keys(path, number, found, ids)
+        frame_id = ids.frame(row, found.image)
+        obj_id = ids.obj_id(row.get("category_id"), found.category_name) if frame_id else None
+        if frame_id is None or obj_id is None:
+            return None
+        keys = (*frame_id, obj_id)
+    return *keys, number, found.offset, found.length, box_only
+
+
+def _bop_keys(path: Path, number: int, row: dict[str, Any]) -> tuple[int, ...]:
+    try:
+        return tuple(int(row[key]) for key in _KEYS)
     except (KeyError, TypeError, ValueError):
-        given = {key: row.value[key] for key in _KEYS if key in row.value}
-        got = given if len(given) == len(_KEYS) else sorted(row.value)
-        reason = f"row {index} needs integers {', '.join(_KEYS)}, got {got}"
+        given = {key: row[key] for key in _KEYS if key in row}
+        got = given if len(given) == len(_KEYS) else sorted(row)
+        reason = f"row {number} needs integers {', '.join(_KEYS)}, got {got}"
         raise data_error(path, reason, "Add them as BOP does.") from None
-    box_only = not row.value.get("segmentation") and row.value.get("bbox") is not None
-    return scene_id, image_id, category_id, index, row.offset, row.length, box_only
+
+
+def _require_keys(path: Path, number: int, found: _Found, ids: DetectionIds) -> None:
+    row = found.row
+    names_its_image = found.image is not None or isinstance(row.get("image_id"), str)
+    wanted = _KEYS if ids.needs_scene and not names_its_image else _KEYS[1:]
+    if any(row.get(key) is None for key in wanted):
+        reason = f"row {number} needs {', '.join(wanted)}, got {', '.join(sorted(row)) or 'nothing'}"
+        raise data_error(path, reason, "Add them as BOP does.")

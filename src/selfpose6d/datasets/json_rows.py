@@ -45,6 +45,19 @@ def iterate_rows(path: Path) -> Iterator[JsonRow]:
         raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
 
 
+def first_character(path: Path) -> str:
+    """The first character of the file's JSON, "" without any.
+
+    Raises:
+        DataError: the file is unreadable.
+    """
+    try:
+        with path.open(encoding="latin-1", newline="") as file:
+            return _Window(file).next_character()
+    except OSError as error:
+        raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
+
+
 def read_row(path: Path, offset: int, length: int) -> dict[str, Any]:
     """One object again, by where it lies."""
     with path.open("rb") as file:

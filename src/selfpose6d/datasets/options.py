@@ -30,7 +30,8 @@ class DataOptions:
     model_unit: Unset[Unit] = None
     """Unit of the mesh files, where the layout does not say it."""
     detections: Unset[Path] = None
-    """BOP detections file whose masks are taken instead of the data set's; a row with a box only is a region."""
+    """Masks that are taken instead of the data set's: BOP's or COCO's result rows, or a COCO file of annotations, whose
+    images go by file name and categories by the models' names; a row with a box only is a region."""
 
     def open(
         self, default_split: str = "test", require_model_files: bool = True, without_masks: bool = False
@@ -48,16 +49,16 @@ class DataOptions:
             DataError: no frames, or a file that all frames need is missing or broken.
         """
         from selfpose6d.checks import require_existing
+        from selfpose6d.datasets.detection_ids import DetectionIds
         from selfpose6d.datasets.detections import DetectionMasks
         from selfpose6d.datasets.layouts import detect_layout
         from selfpose6d.datasets.masks import NoMasks
         from selfpose6d.datasets.model_files import require_models
 
         root = require_existing(self.dataset, "data set", "Correct the path.")
-        masks = NoMasks() if without_masks else None
+        masks = NoMasks() if without_masks or self.detections is not None else None
         if self.detections is not None:
             require_existing(self.detections, "detections file", "Correct --detections.")
-            masks = DetectionMasks(self.detections)
         if self.models is not None:
             require_existing(self.models, "models folder", "Correct --models.")
         layout = detect_layout(root)
@@ -66,6 +67,8 @@ class DataOptions:
         dataset = layout.open(root, split, self.selection, models, masks)
         if require_model_files:
             require_models(dataset.models)
+        if self.detections is not None and not without_masks:
+            dataset.masks = DetectionMasks(self.detections, DetectionIds(dataset))
         return _require_selected(dataset)
 
     def config(self, dataset: "Dataset") -> DataConfig:

@@ -7,7 +7,6 @@ from itertools import groupby
 import numpy as np
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.datasets.doctor.frame import check_frame, check_intrinsics
 from selfpose6d.datasets.doctor.models import ObjectWarnings, check_models
 from selfpose6d.datasets.doctor.problems import Problem, error, warning
@@ -62,17 +61,7 @@ class Validation:
         return new
 
     def _check_split(self) -> Iterator[Problem]:
-        dataset = self.dataset
-        yield from self._layout.checks(dataset, None)
-        if isinstance(dataset.masks, DetectionMasks):
-            unknown = set(dataset.masks.frame_ids()) - set(dataset.all_frame_ids())
-            if unknown:
-                scene_id, im_id = min(unknown)
-                yield warning(
-                    dataset.masks.path,
-                    f"{len(unknown)} frames are not in the split, first scene {scene_id} image {im_id}",
-                    "Check that the file belongs to this data set and split.",
-                )
+        yield from self._layout.checks(self.dataset, None)
 
     def _check_frame(self, frame_id: FrameId) -> Iterator[Problem]:
         report = check_frame(self.dataset, frame_id)
