@@ -6,6 +6,9 @@ from tyro.conf import arg
 
 T = TypeVar("T")
 
+QUIET_VARIABLE = "SELFPOSE6D_QUIET"
+"""Set in the environment where progress is not to be shown, so that processes that a command starts know it, too."""
+
 SURFACE_SEED = 0
 """Of the surface samples that stand for a model in scores: one for all, so that runs compare."""
 

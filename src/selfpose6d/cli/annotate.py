@@ -63,7 +63,7 @@ class Command:
     def run(self) -> int:
         """Label what the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import work_on_frames
+        from selfpose6d.cli.frames import report_counts, work_on_frames
         from selfpose6d.objects.of_dataset import object_store
         from selfpose6d.reporting.overlays import draw_overlays
         from selfpose6d.reporting.run_summary import print_summary
@@ -90,7 +90,7 @@ class Command:
         run.write_frame_names(dataset.frame_names())
         draw_overlays(run.files, dataset, self.overlays)
         print_summary(run.files)
-        return 0
+        return report_counts(run)
 
     def _find_instead(self) -> int:
         """Label a data set without masks: find the objects first.

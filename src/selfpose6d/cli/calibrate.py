@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from selfpose6d.cli.output import add_result
 from selfpose6d.errors import UsageError
 from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Several, Unset
@@ -59,6 +60,7 @@ class Command:
         calibration.save(self.out)
         print_calibration(calibration, results)
         print(f"written: {self.out}")
+        add_result(calibration=self.out)
         print(f"next: selfpose6d annotate DATASET --out RUN --calibration {self.out}")
         return 0
 

@@ -63,6 +63,7 @@ class Command:
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
+        from selfpose6d.cli.frames import report_counts
         from selfpose6d.reporting.console import keep_records
         from selfpose6d.reporting.run_summary import print_estimates
 
@@ -82,7 +83,7 @@ class Command:
         run.write_frame_names(dataset.frame_names())
         print_estimates(run.files, dataset.root, predictor.times_s, predictor.num_instances)
         print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
-        return 0
+        return report_counts(run)
 
     def _open_data(self) -> "Dataset":
         if self.segmenter is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, Suppress
 
+from selfpose6d.cli.output import add_result
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import NoMasksError
 from selfpose6d.options import SURFACE_SEED, Several, Unset
@@ -123,6 +124,7 @@ class Command:
             console.print(to_rich(table, difference_title(comparison), console.width))
         console.print(_closing_line(reference, results[str(runs[0])]), highlight=False)
         print(f"written: {written}")
+        add_result(results=written, runs={run: result.to_json() for run, result in results.items()})
         return 0
 
     def _with_detections(self, evaluation: "Evaluation", reference: "Reference") -> "Evaluation":

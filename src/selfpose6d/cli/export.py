@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from selfpose6d.cli.output import add_result
 from selfpose6d.errors import UsageError
 from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Unset
@@ -68,6 +69,7 @@ class Command:
         for reason in exported.unreadable:
             warn(f"frame left out: {reason}")
         print(summary(exported, self.to, options))
+        add_result(to=self.to, split=exported.split, **exported.counts())
         return 0
 
     def options(self) -> "ExportOptions":

@@ -62,7 +62,7 @@ class Command:
     def run(self) -> int:
         """Work on the frames that the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import work_on_frames
+        from selfpose6d.cli.frames import report_counts, work_on_frames
         from selfpose6d.objects.of_dataset import object_store
         from selfpose6d.reporting.found import draw_found
         from selfpose6d.reporting.overlays import draw_overlays
@@ -91,7 +91,7 @@ class Command:
         draw_overlays(run.files, dataset, self.overlays)
         draw_found(run.files, dataset, self.overlays)
         print_summary(run.files)
-        return 0
+        return report_counts(run, finds=True)
 
     def open_data(self) -> "Dataset":
         """The data set; none of its masks is read."""

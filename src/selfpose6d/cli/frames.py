@@ -1,5 +1,6 @@
 """What commands that work on one frame after the other share: one or several processes, and a journal."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     Work = Callable[[FrameId], JournalRecord]
     """Makes the journal's record of a frame."""
 
+UNUSABLE_SHARE = 0.1
+"""Of the instances or frames that were asked for: from here on the command ends with exit code 1."""
 FRAMES_WORTH_PROCESSES = 16
 """With fewer frames it does not pay to start processes: each imports and compiles for some seconds."""
 
@@ -38,3 +41,34 @@ def work_on_frames(
     alone = workers == 1
     records = map(make_work(models), left) if alone else map_in_processes(make_work, left, workers)
     keep_records(run, records, len(left), run.config.command)
+
+
+def report_counts(run: "RunFolder", finds: bool = False) -> int:
+    """Say for `--json` what a finished run holds; its exit code: 1 where a tenth or more could not be read or used.
+
+    `finds`: the run looks for its objects itself; those that it does not find are no unusable input, unreadable frames
+    are.
+    """
+    from selfpose6d.cli.output import add_result
+    from selfpose6d.reporting.console import warn
+
+    counts: Counter[str] = Counter()
+    for record in run.journal.records():
+        counts["frames"] += 1
+        counts["unreadable_frames"] += bool(record.error)
+        counts["instances"] += len(record.labels) + len(record.skipped)
+        counts["skipped"] += len(record.skipped)
+        counts["unusable"] += len(record.skipped) if record.error or not finds else 0
+        counts.update(row["status"] for row in record.labels if "status" in row)
+    names = ("frames", "unreadable_frames", "instances", "certified", "ambiguous", "rejected", "skipped")
+    add_result(run=run.files.folder, **{name: counts[name] for name in names})
+    for unusable, asked, what in (
+        (counts["unusable"], counts["instances"], "instances"),
+        (counts["unreadable_frames"], counts["frames"], "frames"),
+    ):
+        if asked and unusable >= UNUSABLE_SHARE * asked:
+            warn(
+                f"{unusable} of {asked} {what} could not be read or used; {run.files.skipped.name} says why."
+            )
+            return 1
+    return 0

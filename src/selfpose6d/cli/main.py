@@ -8,7 +8,10 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfpose6d.cli.arguments import Common
 
 # Waiting threads sleep instead of spinning: on a busy machine a command is then 5 times faster, on an idle one no
 # slower. OpenMP reads this when torch is first imported.
@@ -28,12 +31,13 @@ COMMANDS = {
     "calibrate": "measure on rendered scenes what a certificate is worth",
     "validate": "check a data set: what is wrong, where, and how to mend it",
     "view": "show a run in 3-D in the browser",
+    "cache": "say how large the cache is, or clear it",
 }
 USAGE_EXIT_CODE = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code (0 fine, 1 `validate` found errors, 2 wrong use, 130 Ctrl-C)."""
+    """Run one command and return its exit code (0 fine, 1 data are unusable, 2 wrong use or input, 130 Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
@@ -45,35 +49,59 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
-        return _fail(
-            f"unknown command {name!r}: expected one of {', '.join(COMMANDS)}. See selfpose6d --help"
-        )
+        from selfpose6d.cli.arguments import nearest
+
+        guess = nearest(name, COMMANDS)
+        meant = f"did you mean {guess}?" if guess else f"expected one of {', '.join(COMMANDS)}."
+        return _fail(f"unknown command {name!r}: {meant} See selfpose6d --help")
     return run_command(name, rest)
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
-    """Parse `arguments` into the command's dataclass and run it."""
-    from selfpose6d.errors import SelfPose6DError
+    """Parse `arguments` into the command's dataclass and run it; with `--json` print what came of it as an object."""
+    from selfpose6d.cli.arguments import split_common
+    from selfpose6d.cli.output import printed, write_json_result
+    from selfpose6d.errors import UsageError
 
     warnings.showwarning = _show_warning
     try:
+        common = split_common(arguments)
+    except UsageError as error:
+        return _fail(str(error))
+    with printed(common.as_json, common.quiet) as text:
+        exit_code, error = _outcome(name, common)
+    if common.as_json and text is not None:
+        write_json_result(name, exit_code, error, text.getvalue())
+    return exit_code
+
+
+def _outcome(name: str, common: "Common") -> tuple[int, str]:
+    """Run the command; its exit code and the error that was printed, "" for none."""
+    from selfpose6d.cli.arguments import require_known_options, with_config
+    from selfpose6d.errors import SelfPose6DError
+
+    try:
         module = importlib.import_module(f"selfpose6d.cli.{name}")
         rewrite = getattr(module, "rewrite_arguments", list)  # few commands have forms that tyro cannot parse
-        return parse(module.Command, name, rewrite(arguments)).run()
+        words = rewrite(common.rest)
+        if common.config is not None:
+            words = with_config(common.config, name, module.Command, words)
+        require_known_options(name, module.Command, words)
+        return parse(module.Command, name, words).run(), ""
     except SelfPose6DError as error:
-        return _fail(str(error))
+        return _fail(message := str(error)), message
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0, ""
     except OSError as error:
         if error.errno is None:
             raise
-        return _fail(
-            f"{error.strerror}: {error.filename}. Check the path, the permissions and the free space."
-        )
+        message = f"{error.strerror}: {error.filename}. Check the path, the permissions and the free space."
+        return _fail(message), message
     except KeyboardInterrupt:
-        print("interrupted; the same command continues where it stopped", file=sys.stderr)
-        return 130
+        message = "interrupted; the same command continues where it stopped"
+        print(message, file=sys.stderr)
+        return 130, message
 
 
 def parse(command_type: type, name: str, arguments: Sequence[str]) -> Any:
@@ -122,7 +150,14 @@ def _overview() -> str:
         "",
     ]
     lines += [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
-    return "\n".join([*lines, "", "selfpose6d COMMAND --help lists a command's options, units and defaults."])
+    lines += [
+        "",
+        "every command: --config FILE (options from YAML, or from a run's config.yaml), --json (one object on standard",
+        "output), --quiet (errors and warnings only)",
+        "",
+        "selfpose6d COMMAND --help lists a command's options, units and defaults.",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from selfpose6d.cli.output import add_result
 from selfpose6d.errors import UsageError
 from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Several, Unset
@@ -46,4 +47,5 @@ class Command:
         path = self.out or sources.files.report
         write_report(gather(sources, self.compare, self.pictures), path)
         print(f"written: {path}")
+        add_result(report=path)
         return 0

@@ -6,6 +6,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from selfpose6d.cli.output import add_result
 from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Several, Unset
 
@@ -68,6 +69,7 @@ class Command:
             for scene in render_all(tasks, self.workers):
                 progress.advance(bar, scene.frames)
         split = "test" if self.test_frames else "train"
+        add_result(out=self.out, train_frames=self.frames, test_frames=self.test_frames)
         print(f"{self.out}: {self.frames} train and {self.test_frames} test images")
         print(f"next: selfpose6d annotate {self.out} --split {split} --out RUN")
         return 0

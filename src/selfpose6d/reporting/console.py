@@ -1,8 +1,11 @@
 """What long commands show on the terminal: a bar with rate and time left, warnings above it."""
 
+import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -11,11 +14,13 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
+from selfpose6d.options import QUIET_VARIABLE
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import JournalRecord
 
@@ -31,8 +36,52 @@ class RateColumn(ProgressColumn):
         return Text(f"{rate:.1f} frames/s" if rate else "- frames/s", style="progress.data.speed")
 
 
-def progress_bar() -> Progress:
-    """A bar on standard error; silent where that is no terminal."""
+class ProgressLines(Progress):
+    """A bar on a terminal; elsewhere a line every tenth of the work, at most one in `SECONDS_A_LINE`."""
+
+    SECONDS_A_LINE = 10.0
+
+    def __init__(self, *columns: ProgressColumn, unit: str, **options: Any) -> None:
+        """`unit`: what is counted, in the plural; `options` are `rich.progress.Progress`'s."""
+        self._lines = not ERRORS.is_terminal and QUIET_VARIABLE not in os.environ
+        self._unit = unit
+        self._said: dict[TaskID, tuple[float, float]] = {}
+        options = {
+            "console": ERRORS,
+            "disable": not sys.stderr.isatty(),
+            "auto_refresh": sys.stderr.isatty(),
+        } | options
+        super().__init__(*columns, **options)
+
+    def update(self, task_id: TaskID, *args: Any, **fields: Any) -> None:
+        """As rich does, and perhaps a line."""
+        super().update(task_id, *args, **fields)
+        self._say(task_id)
+
+    def advance(self, task_id: TaskID, advance: int | float = 1) -> None:
+        """As rich does, and perhaps a line."""
+        super().advance(task_id, advance)
+        self._say(task_id)
+
+    def _say(self, task_id: TaskID) -> None:
+        if not self._lines:
+            return
+        task, now_s = self._tasks[task_id], time.monotonic()
+        done = task.completed / task.total if task.total else 0.0
+        last_done, last_s = self._said.setdefault(task_id, (0.0, now_s))
+        if done - last_done >= 0.1 and (now_s - last_s >= self.SECONDS_A_LINE) and done < 1:
+            left_s = f", {task.time_remaining:.0f} s left" if task.time_remaining else ""
+            ERRORS.print(
+                f"{task.description}: {task.completed:.0f} of {task.total:.0f} {self._unit}{left_s}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            self._said[task_id] = done, now_s
+
+
+def progress_bar(unit: str = "frames", **options: Any) -> Progress:
+    """Progress on standard error: a bar on a terminal, now and then a line elsewhere, nothing with `--quiet`."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -40,7 +89,8 @@ def progress_bar() -> Progress:
         RateColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=ERRORS, disable=not sys.stderr.isatty())
+    quiet = {"disable": True} if QUIET_VARIABLE in os.environ else {}
+    return ProgressLines(*columns, unit=unit, **options, **quiet)
 
 
 def warn(message: str) -> None:
