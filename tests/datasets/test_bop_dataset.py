@@ -319,3 +319,11 @@ def test_data_sets_can_be_sent_to_other_processes(root):
     copy = pickle.loads(pickle.dumps(dataset))
     assert isinstance(copy, BopDataset)
     assert_same_frames(copy.load_frame(FrameId(2, 2)), dataset.load_frame(FrameId(2, 2)))
+
+
+def test_the_only_split_is_taken_but_not_for_training(tmp_path):
+    root = write_bop(tmp_path / "root", {0: 1}, split="train")
+    assert DataOptions(root).open("test").split == "train"
+    (root / "train").rename(root / "test")
+    with pytest.raises(UsageError, match="Splits with scenes: test"):
+        DataOptions(root).open("train")

@@ -30,6 +30,8 @@ class Layout:
     """A split of a root; masks None takes its own. UsageError without such a split, DataError for unusable files."""
     only_split: str | None = None
     """The split, where there can be one only."""
+    splits: Callable[[Path], Sequence[str]] = lambda root: ()
+    """The splits of a root, where its folders name them."""
     models: Callable[[Path, Path | None, Unit | None], ModelFiles] = _models_of_root
     """The mesh files of a root: those of the folder, where one is given, else its own."""
     true_poses: (

@@ -1,5 +1,6 @@
 """Which data set a command works on, and which part of it: the same options everywhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ class DataOptions:
     dataset: Positional[Path]
     """BOP root, YCB-Video root or capture folder."""
     split: Unset[str] = None
-    """Split to work on (default: test; train takes train; a capture folder has one)."""
+    """Split to work on (default: test, or the only one there is; train takes train)."""
     selection: OmitArgPrefixes[Selection] = field(default_factory=Selection)
     models: Unset[Path] = None
     """Folder of mesh files, instead of the data set's own models/."""
@@ -39,7 +40,8 @@ class DataOptions:
         """Open it.
 
         Args:
-            default_split: taken where neither the options nor the layout say one.
+            default_split: taken where neither the options nor the layout say one; instead of `test` the only one that
+                there is, but nothing instead of `train`: nobody trains on test data by accident.
             require_model_files: refuse a data set without a single mesh.
             without_masks: its frames have no instances, and no mask of it is read.
 
@@ -62,7 +64,7 @@ class DataOptions:
         if self.models is not None:
             require_existing(self.models, "models folder", "Correct --models.")
         layout = detect_layout(root)
-        split = self.split or layout.only_split or default_split
+        split = self.split or layout.only_split or _present_split(layout.splits(root), default_split)
         models = layout.models(root, self.models, self.model_unit)
         dataset = layout.open(root, split, self.selection, models, masks)
         if require_model_files:
@@ -83,6 +85,10 @@ class DataOptions:
         return cls(
             config.context.dataset, data.split, data.selection, data.models, data.model_unit, data.detections
         )
+
+
+def _present_split(splits: Sequence[str], default: str) -> str:
+    return splits[0] if default == "test" and len(splits) == 1 else default
 
 
 def _require_selected(dataset: "Dataset") -> "Dataset":

@@ -133,11 +133,15 @@ def find_scenes(root: Path, split: str) -> dict[int, Path]:
     """
     if scenes := scene_folders(root / split):
         return scenes
-    splits = [path.name for path in sorted(root.iterdir()) if path.is_dir() and scene_folders(path)]
     raise UsageError(
         f"no scenes: looked for {root / split}/NNNNNN/, found {describe_folder(root / split)}. "
-        f"Splits with scenes: {' '.join(splits) or 'none'}; choose one with --split."
+        f"Splits with scenes: {' '.join(list_splits(root)) or 'none'}; choose one with --split."
     )
+
+
+def list_splits(root: Path) -> tuple[str, ...]:
+    """The splits of a root: its folders that hold scenes."""
+    return tuple(path.name for path in sorted(root.iterdir()) if path.is_dir() and scene_folders(path))
 
 
 def require_masks(scenes: dict[int, Path]) -> dict[int, Path]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from selfpose6d.datasets.bop.checks import check_files
-from selfpose6d.datasets.bop.dataset import BopDataset
+from selfpose6d.datasets.bop.dataset import BopDataset, list_splits
 from selfpose6d.datasets.bop.scene import scene_folders
 from selfpose6d.datasets.layout import Layout
 
@@ -24,6 +24,7 @@ BOP = Layout(
     "a BOP root (models/, <split>/NNNNNN/)",
     matches=_has_scenes,
     open=BopDataset,
+    splits=list_splits,
     true_poses=lambda *split: _poses().true_poses(*split),
     targets=lambda *split: _poses().resolve_targets(*split),
     visible_fractions=lambda *scenes: _poses().visible_fractions(*scenes),
