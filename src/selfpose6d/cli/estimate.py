@@ -77,7 +77,7 @@ class Command:
             with_certificates=self.verify or predictor.network.compares, names=dataset.object_names()
         )
         if self.segmenter is not None:
-            run.write_found()
+            run.write_found(dataset.object_names())
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())

@@ -86,7 +86,7 @@ class Command:
         work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
         names = dataset.object_names()
         run.finalise(names=names)
-        run.write_found()
+        run.write_found(names)
         run.write_frame_names(dataset.frame_names())
         draw_overlays(run.files, dataset, self.overlays)
         draw_found(run.files, dataset, self.overlays)

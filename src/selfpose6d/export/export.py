@@ -1,7 +1,7 @@
 """A run's accepted poses as a data set that other tools read."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,16 +161,23 @@ def _exported_row(
     try:
         frame = exported_frame(dataset, objects, labels)
     except DataError as error:
-        return FrameRow(labels.frame_id, missing=_missing(labels.left_out), error=str(error))
-    missing = _missing(tuple(row.left_out for row in frame.ignored))
+        return FrameRow(labels.frame_id, missing=_missing(labels.left_out, target.names), error=str(error))
+    missing = _missing(tuple(row.left_out for row in frame.ignored), target.names)
     if missing and options.complete_frames:
         return FrameRow(labels.frame_id, missing=missing)
     return FrameRow(labels.frame_id, form.write_frame(target, frame, place), missing, len(frame.instances))
 
 
-def _missing(left_out: tuple[LeftOut, ...]) -> tuple[dict[str, Any], ...]:
-    keys = ("obj_id", "inst_id")
-    return tuple({name: getattr(row.key, name) for name in keys} | {"reason": row.reason} for row in left_out)
+def _missing(left_out: tuple[LeftOut, ...], names: Mapping[int, str]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "obj_id": row.key.obj_id,
+            "name": names.get(row.key.obj_id),
+            "inst_id": row.key.inst_id,
+            "reason": row.reason,
+        }
+        for row in left_out
+    )
 
 
 def _rows(progress: FrameLines[FrameRow]) -> Iterator[tuple[FrameId, Row]]:

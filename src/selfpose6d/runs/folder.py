@@ -42,13 +42,15 @@ class RunFolder:
     def finalise(self, with_certificates: bool = True, names: Mapping[int, str] | None = None) -> None:
         """Write the result files from the journal, sorted by key; memory stays flat.
 
-        `names` are the objects' by id, as `Dataset.object_names` has them, for the certificates.
+        `names` are the objects' by id, as `Dataset.object_names` has them.
         """
         write_outputs(self.files, self.journal, with_certificates, names)
 
-    def write_found(self) -> None:
-        """Write the masks of found objects, `detections.json`, and what was turned away beside them."""
-        write_detections(self.files, self.journal)
+    def write_found(self, names: Mapping[int, str] | None = None) -> None:
+        """Write the masks of found objects, `detections.json`, and what was turned away beside them, with the objects'
+        names by id.
+        """
+        write_detections(self.files, self.journal, names or {})
 
     def write_steps(self) -> None:
         """Write the poses after each step of refinement into `steps/`."""

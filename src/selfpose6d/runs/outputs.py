@@ -16,7 +16,7 @@ from selfpose6d.types import InstanceKey
 def write_outputs(
     run: RunFiles, journal: Journal, with_certificates: bool, names: Mapping[int, str] | None = None
 ) -> None:
-    """Write `predictions.csv`, `skipped.jsonl` and, on demand, `certificates.jsonl` with the `names` by object id.
+    """Write `predictions.csv`, `skipped.jsonl` and, on demand, `certificates.jsonl`, these two with the `names` by id.
 
     Rows are sorted by scene, image, object and instance. Each file appears whole or not at all.
     """
@@ -28,9 +28,10 @@ def write_outputs(
         for record in journal.records():
             labels = sorted(record.labels, key=_instance)
             predictions.writelines(prediction_line(_prediction(row, record.time_s)) for row in labels)
-            skipped.writelines(to_line(row) for row in sorted(record.skipped, key=_instance))
+            left_out = sorted(record.skipped, key=_instance)
+            skipped.writelines(to_line(_named(row, names or {})) for row in left_out)
             if certificates is not None:
-                certificates.writelines(to_line(_certificate(row, names or {})) for row in labels)
+                certificates.writelines(to_line(_named(row, names or {})) for row in labels)
 
 
 def write_steps(folder: Path, journal: Journal) -> None:
@@ -48,11 +49,11 @@ def write_steps(folder: Path, journal: Journal) -> None:
                     file.write(prediction_line(_prediction(row | step, record.time_s)))
 
 
-def _certificate(row: dict[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
-    """A journal's row as `certificates.jsonl` has it: the object's name (null without one) behind the key."""
+def _named(row: dict[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
+    """A journal's row with the object's name (null without one) behind the key, without the steps of refinement."""
     key = {field: row[field] for field in InstanceKey._fields}
-    evidence = {field: value for field, value in row.items() if field not in key and field != "steps"}
-    return key | {"name": names.get(row["obj_id"])} | evidence
+    rest = {field: value for field, value in row.items() if field not in key and field != "steps"}
+    return key | {"name": names.get(row["obj_id"])} | rest
 
 
 def _prediction(row: dict[str, Any], time_s: float) -> Prediction:
