@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import keyword
 import os
 import re
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 COMMANDS = {
+    "import": "read a recording (bag, RealSense, video, images) into a capture folder",
     "synth": "render an unannotated RGB-D data set",
     "annotate": "label every instance automatically, with a certificate; no training, no labels",
     "find": "find objects where there are no masks: masks, ids and certified poses",
@@ -81,7 +83,7 @@ def _outcome(name: str, common: "Common") -> tuple[int, str]:
     from selfpose6d.errors import SelfPose6DError
 
     try:
-        module = importlib.import_module(f"selfpose6d.cli.{name}")
+        module = importlib.import_module(f"selfpose6d.cli.{name}{'_' * keyword.iskeyword(name)}")
         rewrite = getattr(module, "rewrite_arguments", list)  # few commands have forms that tyro cannot parse
         words = rewrite(common.rest)
         if common.config is not None:

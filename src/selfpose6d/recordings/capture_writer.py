@@ -1,0 +1,69 @@
+"""A capture folder that appears when it is complete: written aside, then renamed."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8, UInt16
+
+from selfpose6d.errors import UsageError
+from selfpose6d.files import write_json
+from selfpose6d.image_files import to_png
+from selfpose6d.meshes.units import METRES_PER_MM
+
+RECORD_NAME = "recording.json"
+"""Where each frame came from."""
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write into that becomes `out` when the block ends well; else nothing is left.
+
+    Raises:
+        UsageError: `out` is there and not empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} exists and is not empty. Choose another OUT, or remove it first.")
+    aside = out.with_name(f".{out.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        if out.is_dir():
+            out.rmdir()
+        os.replace(aside, out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_images(
+    folder: Path,
+    name: str,
+    rgb: UInt8[np.ndarray, "height width 3"],
+    depth: UInt16[np.ndarray, "height width"],
+) -> None:
+    """One frame's images."""
+    for part, image in (("rgb", rgb), ("depth", depth)):
+        (folder / part).mkdir(exist_ok=True)
+        (folder / part / name).write_bytes(to_png(image))
+
+
+def write_camera(folder: Path, K: Float[np.ndarray, "3 3"], size: tuple[int, int], unit_m: float) -> None:
+    """`camera.json`, as capture folders and BOP have it."""
+    scale = round(unit_m / METRES_PER_MM, 9)
+    write_json(
+        folder / "camera.json",
+        {"cam_K": K.ravel().tolist(), "depth_scale": scale, "width": size[0], "height": size[1]},
+    )
+
+
+def write_record(folder: Path, source: dict[str, Any], frames: dict[str, dict[str, Any]]) -> None:
+    """`recording.json`: of the whole, and one line a frame."""
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(frames.items()))
+    head = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in source.items())
+    (folder / RECORD_NAME).write_text(f'{{\n{head},\n"frames": {{\n{lines}\n}}\n}}\n', encoding="utf-8")

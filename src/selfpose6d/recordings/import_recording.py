@@ -1,0 +1,178 @@
+"""A whole recording to a capture folder: pairs read in order, frames made and written by threads."""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfpose6d.errors import DataError, UsageError
+from selfpose6d.meshes.units import METRES_PER_MM
+from selfpose6d.processes import available_cores
+from selfpose6d.recordings.bag import open_bag_recording
+from selfpose6d.recordings.bag_messages import BAG_SUFFIXES
+from selfpose6d.recordings.capture_writer import new_folder, write_camera, write_images, write_record
+from selfpose6d.recordings.choice import ChosenFrame, FrameChoice
+from selfpose6d.recordings.files import VIDEO_SUFFIXES, is_image_folder, open_files
+from selfpose6d.recordings.frames import FrameMaker, make_frame_maker
+from selfpose6d.recordings.options import RecordingOptions
+from selfpose6d.recordings.realsense import LIVE, open_live
+from selfpose6d.recordings.recording import CameraRig, Recording
+
+_MAX_WORKERS = 4
+_SAMPLED = 8
+"""The median depth is taken of every eighth row and column."""
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What was imported, and what was not."""
+
+    num_frames: int
+    size: tuple[int, int]
+    depth_scale_mm: float
+    median_depth_m: float
+    rig: CameraRig
+    streams: dict[str, str]
+    alignment: str
+    num_alone: dict[str, int]
+    """Images of each stream without a partner."""
+    skipped: dict[str, int]
+    """Pairs that could not be read, by reason."""
+
+
+def open_recording(source: Path, options: RecordingOptions) -> contextlib.AbstractContextManager[Recording]:
+    """The recording that `source` is, by its name; `realsense` is a live camera.
+
+    Raises:
+        UsageError: there is no such file, or it is none that can be read.
+    """
+    if str(source) == LIVE and not source.exists():
+        return open_live(options)
+    if not source.exists():
+        raise UsageError(f"{source} does not exist. Pass a recording, or {LIVE} for a live camera.")
+    if source.is_dir() and not (source / "metadata.yaml").is_file():
+        if is_image_folder(source):
+            return open_files(source, options)
+        bags = sorted(path.name for path in source.iterdir() if path.suffix in BAG_SUFFIXES)
+        raise UsageError(
+            f"{source} is no recording: neither rosbag2's metadata.yaml nor a folder rgb/ or color/ is there. "
+            + (
+                f"Pass one of its bags: {', '.join(bags)}."
+                if bags
+                else "Pass a bag, a video or an image folder."
+            )
+        )
+    if source.is_dir() or source.suffix.lower() in BAG_SUFFIXES:
+        return open_bag_recording(source, options)
+    if source.suffix.lower() in VIDEO_SUFFIXES:
+        return open_files(source, options)
+    raise UsageError(
+        f"{source}: expected a bag ({', '.join(BAG_SUFFIXES)} or a rosbag2 folder), a video "
+        f"({', '.join(VIDEO_SUFFIXES)}), a folder with rgb/ and depth/, or {LIVE}."
+    )
+
+
+def import_recording(
+    source: Path,
+    out: Path,
+    options: RecordingOptions,
+    on_pair: Callable[[int | None], object] = lambda _: None,
+) -> ImportSummary:
+    """Write the recording as a capture folder; `out` appears when all is written.
+
+    `on_pair` is called for every pair that was read, with how many there may be.
+
+    Raises:
+        UsageError: `out` is not empty, or an option does not fit the recording.
+        DataError: the recording gives no frame.
+    """
+    with new_folder(out) as folder, open_recording(source, options) as recording:
+        choice = FrameChoice(recording, options, on_pair)
+        writer = _FrameWriter(folder, recording)
+        writer.write_all(choice)
+        if writer.maker is None:
+            raise DataError(f"{source}: {_why_nothing(recording, choice, options)}")
+        size, unit_m, alignment = writer.maker.size, writer.maker.unit_m, _alignment(recording.rig)
+        write_camera(folder, recording.rig.colour.K, size, unit_m)
+        streams = {f"{stream}_from": name for stream, name in recording.streams.items()}
+        write_record(folder, {"source": recording.name, **streams, "alignment": alignment}, writer.entries)
+    return ImportSummary(
+        len(writer.entries),
+        size,
+        unit_m / METRES_PER_MM,
+        float(np.median(writer.medians_m)),
+        recording.rig,
+        recording.streams,
+        alignment,
+        {stream: count for stream, count in recording.counts.alone.items()},
+        dict(choice.skipped),
+    )
+
+
+class _FrameWriter:
+    """Frames on their way to the folder; what a thread makes is written before the next but few are begun."""
+
+    def __init__(self, folder: Path, recording: Recording) -> None:
+        self.maker: FrameMaker | None = None
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.medians_m: list[float] = []
+        self._folder, self._recording = folder, recording
+
+    def write_all(self, frames: FrameChoice) -> None:
+        workers = min(_MAX_WORKERS, available_cores())
+        under_way: deque[Future[float]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            for frame in frames:
+                if self.maker is None:
+                    self.maker = make_frame_maker(self._recording.rig, frame.rgb, frame.depth)
+                name = f"{len(self.entries):06d}.png"
+                self.entries[name] = _entry(frame, self._recording.has_stamps)
+                under_way.append(pool.submit(_write_frame, self._folder, name, self.maker, frame))
+                if len(under_way) > 2 * workers:
+                    self.medians_m.append(under_way.popleft().result())
+        self.medians_m += [future.result() for future in under_way]
+
+
+def _write_frame(folder: Path, name: str, maker: FrameMaker, frame: ChosenFrame) -> float:
+    """Returns the median depth in metres; NaN where none is known."""
+    depth = maker.depth(frame.depth)
+    write_images(folder, name, maker.colour(frame.rgb), depth)
+    known = depth[::_SAMPLED, ::_SAMPLED]
+    known = known[known > 0]
+    return float(np.median(known)) * maker.unit_m if len(known) else 0.0
+
+
+def _entry(frame: ChosenFrame, has_stamps: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    for stream, image in (("colour", frame.pair.colour), ("depth", frame.pair.depth)):
+        entry[stream] = image.origin
+        if has_stamps:
+            entry[f"{stream}_stamp_ns"] = image.stamp_ns
+    return {**entry, "sharpness": round(frame.sharpness, 3)}
+
+
+def _alignment(rig: CameraRig) -> str:
+    if rig.depth is None:
+        return f"in the colour image's pixels: {rig.extrinsics_from}"
+    baseline_mm = np.linalg.norm(rig.T_colour_depth[:3, 3]) / METRES_PER_MM
+    return f"aligned by {rig.extrinsics_from}, {baseline_mm:.1f} mm apart"
+
+
+def _why_nothing(recording: Recording, choice: FrameChoice, options: RecordingOptions) -> str:
+    alone, closest_ns = recording.counts.alone, recording.counts.closest_ns
+    if choice.skipped:
+        reasons = "; ".join(f"{count}x {reason}" for reason, count in choice.skipped.most_common(3))
+        return f"no frame could be read: {reasons}."
+    if closest_ns is None:
+        missing = [stream for stream, count in alone.items() if not count]
+        return f"no frames: the recording is empty, or has no {' and no '.join(missing)} images."
+    return (
+        f"no colour image has a depth image within {options.max_gap_ms:g} ms ({alone['colour']} colour, "
+        f"{alone['depth']} depth images, the closest {closest_ns / 1e6:.1f} ms apart). Pass a larger --max-gap-ms "
+        "where that is the cameras' offset; else their clocks differ."
+    )
