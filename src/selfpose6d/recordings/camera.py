@@ -146,9 +146,9 @@ def distorted_pixels(camera: Camera, xy: Float[np.ndarray, "pixels 2"]) -> Float
 def is_seen(camera: Camera, xy: Float[np.ndarray, "pixels 2"]) -> Bool[np.ndarray, " pixels"]:
     """Whether the lens model holds for these rays: far outside the calibrated field it folds back into the image."""
     uv = distorted_pixels(camera, xy)
-    finite = np.isfinite(uv).all(1)
+    finite = np.isfinite(uv[:, 0]) & np.isfinite(uv[:, 1])
     back = undistorted_rays(camera, np.where(finite[:, None], uv, 0))
-    return finite & (np.abs(back - xy).max(1) * camera.K[0, 0] < 1)
+    return finite & (np.abs(back - xy).max(1) < 1 / camera.K[0, 0])
 
 
 def _pinhole_rays(K: np.ndarray, uv_px: np.ndarray) -> np.ndarray:

@@ -110,8 +110,8 @@ def _pixels(message: Any, dtype: type, channels: int) -> np.ndarray:
             f"expected {height} rows of {row} bytes ({message.encoding}, {width} pixels wide), got {len(data)} bytes "
             f"in rows of {step}"
         )
-    padded = np.zeros(step * height, np.uint8) if len(data) < step * height else data[: step * height]
-    padded[: min(len(data), step * height)] = data[: step * height]
+    missing = step * height - len(data)  # of the last row's padding, which some drivers leave out
+    padded = data[: step * height] if missing <= 0 else np.pad(data, (0, missing))
     pixels = np.ascontiguousarray(padded.reshape(height, step)[:, :row]).view(stored)
     shape = (height, width) if channels == 1 else (height, width, channels)
     return pixels.reshape(shape).astype(dtype, copy=False)

@@ -20,6 +20,7 @@ from selfpose6d.recordings.choice import ChosenFrame, FrameChoice
 from selfpose6d.recordings.files import VIDEO_SUFFIXES, is_image_folder, open_files
 from selfpose6d.recordings.frames import FrameMaker, make_frame_maker
 from selfpose6d.recordings.options import RecordingOptions
+from selfpose6d.recordings.pairing import Stream
 from selfpose6d.recordings.realsense import LIVE, open_live
 from selfpose6d.recordings.recording import CameraRig, Recording
 
@@ -39,7 +40,7 @@ class ImportSummary:
     rig: CameraRig
     streams: dict[str, str]
     alignment: str
-    num_alone: dict[str, int]
+    num_alone: dict[Stream, int]
     """Images of each stream without a partner."""
     skipped: dict[str, int]
     """Pairs that could not be read, by reason."""
@@ -109,7 +110,7 @@ def import_recording(
         recording.rig,
         recording.streams,
         alignment,
-        {stream: count for stream, count in recording.counts.alone.items()},
+        dict(recording.counts.alone),
         dict(choice.skipped),
     )
 
