@@ -27,9 +27,11 @@ _MODELS: dict[str, DistortionModel] = {
     "fisheye": "fisheye",
     "kannala_brandt4": "fisheye",
 }
-_NUM_COEFFICIENTS = {"brown": (4, 5, 8, 12, 14), "inverse_brown": (5,), "fisheye": (4,)}
+_NUM_COEFFICIENTS = {"brown": (4, 5, 8, 12), "inverse_brown": (5,), "fisheye": (4,)}
 _FISHEYE_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
 _NEWTON_STEPS = 10
+_NEWTON_TOLERANCE = 1e-9
+"""Of a ray: a millionth of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -157,20 +159,36 @@ def _pinhole_rays(K: np.ndarray, uv_px: np.ndarray) -> np.ndarray:
 
 
 def _brown(xy: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    xyz = np.concatenate([xy, np.ones((len(xy), 1))], -1)
-    zero = np.zeros(3)
-    return cv2.projectPoints(xyz, zero, zero, np.eye(3), coefficients)[0][:, 0]
+    """OpenCV's polynomial, with its denominator and thin prism terms; its own function computes a Jacobian, too."""
+    k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = np.pad(coefficients, (0, 12 - len(coefficients)))
+    x, y = xy[:, 0], xy[:, 1]
+    r2 = x * x + y * y
+    radial = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+    return np.stack(
+        [
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + r2 * s2),
+            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y + r2 * (s3 + r2 * s4),
+        ],
+        -1,
+    )
 
 
 def _brown_inverse(distorted: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """By Newton's method: OpenCV's fixed-point iteration diverges at the corners of wide lenses."""
     xy, step = distorted.copy(), 1e-6
+    open_ = np.arange(len(xy))
     for _ in range(_NEWTON_STEPS):
-        here = _brown(xy, coefficients)
-        J = np.stack([(_brown(xy + step * e, coefficients) - here) / step for e in np.eye(2)], -1)
+        at = xy[open_]
+        here = _brown(at, coefficients)
+        residual = distorted[open_] - here
+        far = np.abs(residual).max(1) > _NEWTON_TOLERANCE
+        open_, at, here, residual = open_[far], at[far], here[far], residual[far]
+        if not len(open_):
+            break
+        J = np.stack([(_brown(at + step * e, coefficients) - here) / step for e in np.eye(2)], -1)
         determinant = J[:, 0, 0] * J[:, 1, 1] - J[:, 0, 1] * J[:, 1, 0]
-        x, y = (distorted - here).T / np.where(np.abs(determinant) < 1e-9, np.inf, determinant)
-        xy += np.stack([J[:, 1, 1] * x - J[:, 0, 1] * y, J[:, 0, 0] * y - J[:, 1, 0] * x], -1)
+        x, y = residual.T / np.where(np.abs(determinant) < 1e-9, np.inf, determinant)
+        xy[open_] += np.stack([J[:, 1, 1] * x - J[:, 0, 1] * y, J[:, 0, 0] * y - J[:, 1, 0] * x], -1)
     return xy
 
 
