@@ -108,7 +108,10 @@ def written(tmp_path, name: str, content):
         ("rs.json", PYREALSENSE),
         ("rs.json", {**PYREALSENSE, "model": "Brown Conrady"}),
         ("both.json", {"color": PYREALSENSE, "depth": {**PYREALSENSE, "fx": 400.0}}),
-        ("cv.json", {"camera_matrix": K.tolist(), "dist_coeffs": [D], "image_width": 640, "image_height": 480}),
+        (
+            "cv.json",
+            {"camera_matrix": K.tolist(), "dist_coeffs": [D], "image_width": 640, "image_height": 480},
+        ),
     ],
 )
 def test_matrix_size_and_distortion(tmp_path, name, content):
@@ -130,7 +133,13 @@ def test_matrix_size_and_distortion(tmp_path, name, content):
         ("camera.json", {"fx": 616.5, "fy": 617.5, "cx": 321.25, "cy": 238.75, "width": 640, "height": 480}),
         ("K.json", K.tolist()),
         ("open3d.json", {"width": 640, "height": 480, "intrinsic_matrix": K.T.ravel().tolist()}),
-        ("open3d.json", {"class_name": "PinholeCameraParameters", "intrinsic": {"intrinsic_matrix": K.T.ravel().tolist()}}),
+        (
+            "open3d.json",
+            {
+                "class_name": "PinholeCameraParameters",
+                "intrinsic": {"intrinsic_matrix": K.T.ravel().tolist()},
+            },
+        ),
         ("scene_camera.json", {"0": {"cam_K": K.ravel().tolist()}, "1": {"cam_K": K.ravel().tolist()}}),
         ("zeros.json", {**PYREALSENSE, "model": "distortion.inverse_brown_conrady", "coeffs": [0.0] * 5}),
     ],
@@ -193,7 +202,7 @@ def test_other_distortion_models(tmp_path):
     assert (camera.model, camera.coefficients) == ("fisheye", (0.1, 0.2, 0.3, 0.4))
     inverse = {**PYREALSENSE, "model": "distortion.inverse_brown_conrady"}
     assert read_camera(written(tmp_path, "i.json", inverse)).camera.model == "inverse_brown"
-    with pytest.raises(DataError, match="distortion model 'ftheta' .* is not known"):
+    with pytest.raises(DataError, match=r"distortion model 'ftheta' .* is not known"):
         read_camera(written(tmp_path, "u.json", {**PYREALSENSE, "model": "ftheta"}))
     with pytest.raises(DataError, match="'equidistant' has 4 coefficients, got 5"):
         read_camera(written(tmp_path, "u.json", {**PYREALSENSE, "model": "equidistant"}))
@@ -209,7 +218,11 @@ def test_other_distortion_models(tmp_path):
         ("K.txt", "0 0 0 0 0 0 0 0 0", "not calibrated"),
         ("c.json", "{", "unreadable JSON"),
         ("c.json", {"name": "x"}, r"no camera matrix found in \['name'\]"),
-        ("c.json", {"param-depthunits": "1000", "stream-width": "640"}, "settings preset of realsense-viewer"),
+        (
+            "c.json",
+            {"param-depthunits": "1000", "stream-width": "640"},
+            "settings preset of realsense-viewer",
+        ),
         ("c.yaml", "a: [1, 2\nb", "unreadable YAML"),
         ("c.json", {"cam_K": K.ravel().tolist(), "depth_scale": 0.001}, "mm per depth unit, got 0.001"),
         ("c.json", {"cam_K": K.ravel().tolist(), "depth_scale": -1}, "positive number"),

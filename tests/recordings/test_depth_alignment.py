@@ -51,7 +51,9 @@ def test_surfaces_have_no_holes(size, focal_px):
     pixel = size[0] / DEPTH_SIZE[0]  # the outline is as sharp as the depth image
     kernel = np.ones((2 * int(np.ceil(pixel)) + 1,) * 2, np.uint8)
     assert (aligned_m[cv2.erode(is_box.astype(np.uint8), kernel) > 0] > 0).all()
-    band = round(focal_px * 0.041 * (1 / BOX_Z_M - 1 / 1.5)) + 3  # the greatest disparity between box and wall
+    band = (
+        round(focal_px * 0.041 * (1 / BOX_Z_M - 1 / 1.5)) + 3
+    )  # the greatest disparity between box and wall
     kernel = np.ones((2 * band + 1,) * 2, np.uint8)
     wall = cv2.dilate(is_box.astype(np.uint8), kernel) == 0
     border = size[0] // 5

@@ -18,7 +18,13 @@ def message(pixels: np.ndarray, encoding: str, **other) -> SimpleNamespace:
     """An `Image` with tight rows."""
     step = pixels[0].nbytes
     data = np.frombuffer(pixels.tobytes(), np.uint8)
-    fields = {"height": pixels.shape[0], "width": pixels.shape[1], "is_bigendian": 0, "step": step, "data": data}
+    fields = {
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "is_bigendian": 0,
+        "step": step,
+        "data": data,
+    }
     return SimpleNamespace(encoding=encoding, **{**fields, **other})
 
 
@@ -53,7 +59,9 @@ def test_grey_becomes_three_equal_channels():
     np.testing.assert_array_equal(rgb, np.repeat(RGB[..., :1], 3, -1))
 
 
-@pytest.mark.parametrize(("encoding", "order"), [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("YUYV", "yuyv")])
+@pytest.mark.parametrize(
+    ("encoding", "order"), [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("YUYV", "yuyv")]
+)
 def test_yuv_of_two_pixels_by_hand(encoding, order):
     """Red beside dark red: by ITU-R BT.601, Y 81 U 90 V 240 is (255, 0, 0)."""
     y, u, v = (81, 40), 90, 240
@@ -66,7 +74,8 @@ def test_yuv_of_two_pixels_by_hand(encoding, order):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "pattern"), [("bayer_rggb8", "RGGB"), ("bayer_bggr8", "BGGR"), ("bayer_gbrg8", "GBRG"), ("bayer_grbg8", "GRBG")]
+    ("encoding", "pattern"),
+    [("bayer_rggb8", "RGGB"), ("bayer_bggr8", "BGGR"), ("bayer_gbrg8", "GBRG"), ("bayer_grbg8", "GRBG")],
 )
 def test_bayer_patterns_are_named_by_their_first_row(encoding, pattern):
     colour = {"R": 200, "G": 100, "B": 30}
@@ -91,7 +100,7 @@ def test_row_padding_and_byte_order():
 def test_images_that_are_cut_off_or_of_another_kind():
     cut = message(DEPTH, "16UC1")
     cut.data = cut.data[:-1]
-    with pytest.raises(DataError, match="expected 6 rows of 16 bytes .* got 95 bytes"):
+    with pytest.raises(DataError, match=r"expected 6 rows of 16 bytes .* got 95 bytes"):
         depth_of(cut)
     with pytest.raises(DataError, match="'rgb8' is no depth"):
         depth_of(message(RGB, "rgb8"))
@@ -152,6 +161,8 @@ def test_rvl_by_hand():
     code = struct.pack("<ii", 4, 1) + bytes([0x00, 0x30, 0xA1, 0x22])
     sent = compressed(struct.pack("<iff", 1, 0, 0) + code, "16UC1; compressedDepth rvl")
     assert depth_of(sent).tolist() == [[0, 0, 5, 3]]
-    cut = compressed(struct.pack("<iff", 1, 0, 0) + struct.pack("<ii", 4, 4) + code[8:], "16UC1; compressedDepth rvl")
+    cut = compressed(
+        struct.pack("<iff", 1, 0, 0) + struct.pack("<ii", 4, 4) + code[8:], "16UC1; compressedDepth rvl"
+    )
     with pytest.raises(DataError, match="cut off"):
         depth_of(cut)

@@ -111,7 +111,9 @@ def test_compressed_images_of_image_transport(tmp_path):
     messages = [
         camera_info("/cam/color/camera_info", START_NS, K_COLOUR, SIZE),
         camera_info("/cam/aligned_depth_to_color/camera_info", START_NS, K_COLOUR, SIZE),
-        compressed("/cam/color/image_raw/compressed", START_NS, encoded(rgb, ".png"), "rgb8; png compressed bgr8"),
+        compressed(
+            "/cam/color/image_raw/compressed", START_NS, encoded(rgb, ".png"), "rgb8; png compressed bgr8"
+        ),
         compressed(
             "/cam/aligned_depth_to_color/image_raw/compressedDepth",
             START_NS,
@@ -216,7 +218,10 @@ def test_one_frame_with_two_resolutions_needs_no_transform(tmp_path):
 def test_every_nth_frame_the_sharpest_of_each_step(tmp_path):
     frames = [frame(seed) for seed in range(7)]
     sharp = {1, 5, 6}
-    shown = [(rgb if i in sharp else cv2.GaussianBlur(rgb, (0, 0), 3), depth) for i, (rgb, depth) in enumerate(frames)]
+    shown = [
+        (rgb if i in sharp else cv2.GaussianBlur(rgb, (0, 0), 3), depth)
+        for i, (rgb, depth) in enumerate(frames)
+    ]
     bag = write_bag(tmp_path, "mcap", rgbd_messages(shown))
     import_recording(bag, tmp_path / "sharp", RecordingOptions(every=3))
     for written, index in zip(colours(tmp_path / "sharp"), (1, 5, 6), strict=True):
@@ -244,11 +249,18 @@ def test_images_without_a_partner_are_counted(tmp_path):
 
 def test_no_pairs_at_all(tmp_path):
     messages = [
-        Sent(m.topic, m.kind, m.stamp_ns + (50 * 10**6 if m.topic.startswith("/camera/depth/im") else 0), m.fields)
+        Sent(
+            m.topic,
+            m.kind,
+            m.stamp_ns + (50 * 10**6 if m.topic.startswith("/camera/depth/im") else 0),
+            m.fields,
+        )
         for m in rgbd_messages([frame(0)])
     ]
     bag = write_bag(tmp_path, "ros1", messages)
-    with pytest.raises(DataError, match=r"within 20 ms \(1 colour, 1 depth images, the closest 51\.0 ms apart\)"):
+    with pytest.raises(
+        DataError, match=r"within 20 ms \(1 colour, 1 depth images, the closest 51\.0 ms apart\)"
+    ):
         import_recording(bag, tmp_path / "out", RecordingOptions())
     assert import_recording(bag, tmp_path / "out", RecordingOptions(max_gap_ms=60.0)).num_frames == 1
 
@@ -283,7 +295,9 @@ def test_unreadable_messages_are_skipped_and_counted(tmp_path):
     messages = rgbd_messages([frame(seed) for seed in range(4)])
     depths = [index for index, m in enumerate(messages) if m.topic == "/camera/depth/image_raw"]
     cut = messages[depths[1]]
-    messages[depths[1]] = Sent(cut.topic, cut.kind, cut.stamp_ns, {**cut.fields, "data": cut.fields["data"][:999]})
+    messages[depths[1]] = Sent(
+        cut.topic, cut.kind, cut.stamp_ns, {**cut.fields, "data": cut.fields["data"][:999]}
+    )
     summary = import_recording(write_bag(tmp_path, "mcap", messages), tmp_path / "out", RecordingOptions())
     assert summary.num_frames == 3
     [(reason, count)] = summary.skipped.items()
@@ -318,11 +332,15 @@ def test_several_topics_that_fit_are_all_named(tmp_path):
         image("/wrist/color/image_raw", START_NS, rgb[::-1], "rgb8"),
     ]
     bag = write_bag(tmp_path, "mcap", messages)
-    with pytest.raises(DataError, match=r"several colour topics fit: /camera/color/image_raw.*/wrist/color/image_raw"):
+    with pytest.raises(
+        DataError, match=r"several colour topics fit: /camera/color/image_raw.*/wrist/color/image_raw"
+    ):
         import_recording(bag, tmp_path / "out", RecordingOptions())
     import_recording(bag, tmp_path / "out", RecordingOptions(colour_topic="/wrist/color/image_raw"))
     np.testing.assert_array_equal(colours(tmp_path / "out")[0], rgb[::-1])
-    with pytest.raises(UsageError, match=r"no image topic /wrong\. The recording has: /camera/color/image_raw \(rgb8"):
+    with pytest.raises(
+        UsageError, match=r"no image topic /wrong\. The recording has: /camera/color/image_raw \(rgb8"
+    ):
         import_recording(bag, tmp_path / "other", RecordingOptions(colour_topic="/wrong"))
     with pytest.raises(UsageError, match=r"/camera/color/image_raw .* holds no depth images"):
         import_recording(bag, tmp_path / "other", RecordingOptions(depth_topic="/camera/color/image_raw"))
@@ -330,7 +348,9 @@ def test_several_topics_that_fit_are_all_named(tmp_path):
 
 def test_no_images_and_no_camera(tmp_path):
     other = [Sent("/chatter", "std_msgs/msg/String", START_NS, {"data": "hello"})]
-    with pytest.raises(DataError, match=r"no images in this recording; it holds /chatter \(std_msgs/msg/String\)"):
+    with pytest.raises(
+        DataError, match=r"no images in this recording; it holds /chatter \(std_msgs/msg/String\)"
+    ):
         import_recording(write_bag(tmp_path, "sqlite3", other), tmp_path / "out", RecordingOptions())
     messages = [m for m in rgbd_messages([frame(0)]) if "info" not in m.topic]
     bag = write_bag(tmp_path / "two", "mcap", messages)
@@ -343,7 +363,9 @@ def test_no_images_and_no_camera(tmp_path):
 
 def test_only_depth(tmp_path):
     messages = [m for m in rgbd_messages([frame(0)]) if "color/image" not in m.topic]
-    with pytest.raises(DataError, match=r"no colour topic\. Image topics of the recording: /camera/depth/image_raw"):
+    with pytest.raises(
+        DataError, match=r"no colour topic\. Image topics of the recording: /camera/depth/image_raw"
+    ):
         import_recording(write_bag(tmp_path, "mcap", messages), tmp_path / "out", RecordingOptions())
 
 
@@ -351,7 +373,9 @@ def test_rectified_topics_have_the_projection_matrix_and_no_distortion(tmp_path)
     rgb, depth = frame(0)
     P = np.array([[140.0, 0, 78, 0], [0, 141, 58, 0], [0, 0, 1, 0]])
     messages = [
-        camera_info("/c/rgb/camera_info", START_NS, K_COLOUR, SIZE, d=np.array([0.1, 0, 0, 0, 0.0]), p=P.ravel()),
+        camera_info(
+            "/c/rgb/camera_info", START_NS, K_COLOUR, SIZE, d=np.array([0.1, 0, 0, 0, 0.0]), p=P.ravel()
+        ),
         image("/c/rgb/image_rect_color", START_NS, rgb, "rgb8"),
         image("/c/depth_registered/image_rect", START_NS, depth, "16UC1"),
     ]

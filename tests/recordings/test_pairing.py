@@ -64,7 +64,9 @@ def test_one_stream_with_little_jitter_finds_all_partners(colour, tolerance):
     apart = [t * 100 for t in colour]
     jitter = np.random.default_rng(len(colour)).integers(-tolerance, tolerance + 1, len(apart))
     depth = [t + int(j) for t, j in zip(apart, jitter, strict=True)]
-    assert stamps(pair_by_stamp(images(*apart), images(*depth), tolerance)[0]) == list(zip(apart, depth, strict=True))
+    assert stamps(pair_by_stamp(images(*apart), images(*depth), tolerance)[0]) == list(
+        zip(apart, depth, strict=True)
+    )
 
 
 def test_pairs_come_as_soon_as_they_are_certain():

@@ -45,7 +45,9 @@ def old_recording(tmp_path, with_transforms: bool = True):
         Sent(
             "/device_0/sensor_0/option/Depth Units/value", "std_msgs/msg/Float32", START_NS, {"data": UNIT_M}
         ),
-        camera_info(f"{DEPTH}/info/camera_info", START_NS, K_depth, DEPTH_SIZE, "0", distortion_model="Brown Conrady"),
+        camera_info(
+            f"{DEPTH}/info/camera_info", START_NS, K_depth, DEPTH_SIZE, "0", distortion_model="Brown Conrady"
+        ),
         camera_info(
             f"{COLOUR}/info/camera_info",
             START_NS,
@@ -55,10 +57,20 @@ def old_recording(tmp_path, with_transforms: bool = True):
             distortion_model="Inverse Brown Conrady",
         ),
         image(
-            f"{DEPTH}/image/data", START_NS, np.rint(depth_m / UNIT_M).astype(np.uint16), "mono16", frame_id="0"
+            f"{DEPTH}/image/data",
+            START_NS,
+            np.rint(depth_m / UNIT_M).astype(np.uint16),
+            "mono16",
+            frame_id="0",
         ),
         image(f"{COLOUR}/image/data", START_NS, texture(COLOUR_SIZE), "rgb8", frame_id="0"),
-        image("/device_0/sensor_0/Infrared_1/image/data", START_NS, np.ones((160, 212), np.uint8), "8UC1", frame_id="0"),
+        image(
+            "/device_0/sensor_0/Infrared_1/image/data",
+            START_NS,
+            np.ones((160, 212), np.uint8),
+            "8UC1",
+            frame_id="0",
+        ),
     ]
     return write_bag(tmp_path, "ros1", messages)
 
@@ -86,7 +98,9 @@ def test_old_recordings_without_transforms_are_not_taken_as_aligned(tmp_path):
 def test_recordings_of_librealsense_itself(tmp_path):
     """Written by librealsense's recorder from a software device, in a process of its own."""
     pytest.importorskip("pyrealsense2", reason="skipped: pyrealsense2 is not installed")
-    done = subprocess.run([sys.executable, "-c", RECORDER, "r.db3"], cwd=tmp_path, capture_output=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", RECORDER, "r.db3"], cwd=tmp_path, capture_output=True, timeout=120
+    )
     if not (tmp_path / "r.db3").is_file():
         pytest.skip(f"skipped: this pyrealsense2 records no .db3 ({done.stderr.decode()[-200:]})")
     out = tmp_path / "out"

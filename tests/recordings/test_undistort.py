@@ -44,8 +44,10 @@ def test_as_opencv_projects():
 
 
 def test_inverse_brown_by_hand():
-    """RealSense's polynomial takes the pixel's coordinates: with k1 = 0.1 alone, x = 0.5 becomes 0.5 (1 + 0.1 * 0.25)."""
-    camera = Camera(np.array([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]]), None, "inverse_brown", (0.1, 0.0, 0.0, 0.0, 0.0))
+    """RealSense's polynomial takes the pixel's coordinates: k1 = 0.1 makes 0.5 (1 + 0.1 * 0.25) of 0.5."""
+    camera = Camera(
+        np.array([[100.0, 0, 50], [0, 100, 50], [0, 0, 1]]), None, "inverse_brown", (0.1, 0.0, 0.0, 0.0, 0.0)
+    )
     np.testing.assert_allclose(undistorted_rays(camera, np.array([[100.0, 50.0]])), [[0.5125, 0]], atol=1e-12)
 
 

@@ -38,20 +38,10 @@ class FrameChoice:
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
     def __iter__(self) -> Iterator[ChosenFrame]:
-        """In the order of time; Ctrl-C ends a live recording and keeps what was taken."""
-        count = 0
-        try:
-            for step in _steps(self._recording.pairs, self._options.every):
-                best = self._best_of(step)
-                if best is None:
-                    continue
-                yield best
-                count += 1
-                if count == self._options.max_frames:
-                    return
-        except KeyboardInterrupt:
-            if not self._recording.is_live:
-                raise
+        """In the order of time."""
+        steps = _steps(self._recording.pairs, self._options.every)
+        readable = (best for best in map(self._best_of, steps) if best is not None)
+        return itertools.islice(readable, self._options.max_frames)
 
     def _best_of(self, step: Iterable[RecordedPair]) -> ChosenFrame | None:
         best = None

@@ -25,7 +25,6 @@ CAMERA_FILES = (
     *("camera_intrinsics.json", "camera_info.yaml", "camera_info.yml", "camera.yaml", "intrinsics.txt"),
     *("scene_camera.json", "camera.yml", "intrinsic_color.txt"),
 )
-_READ_OPTIONS = [cv2.CAP_PROP_ORIENTATION_AUTO, 0]
 _DEFAULT_UNIT_M = 0.001
 
 
@@ -58,16 +57,16 @@ def open_files(path: Path, options: RecordingOptions) -> Iterator[Recording]:
     rig, unit_m = resolve_rig(_found_geometry(path, options), options)
     unit_m = unit_m or _DEFAULT_UNIT_M
     if path.is_dir() and depth_path.is_dir():
-        pairs, counts = _pairs_of_folders(colour_path, depth_path, unit_m, options)
+        pairs, counts, has_stamps = _pairs_of_folders(colour_path, depth_path, unit_m, options)
         items, num_pairs = iter(pairs), len(pairs)
     else:
         counts = PairCounts()
         items = _pairs_in_order(
             _images(colour_path, _rgb, "colour"), _images(depth_path, _depth(unit_m), "depth"), counts
         )
-        num_pairs = None
+        num_pairs, has_stamps = None, not path.is_dir()
     streams = {"colour": colour_path.name, "depth": depth_path.name}
-    yield Recording(path.name, rig, items, counts, streams, num_pairs)
+    yield Recording(path.name, rig, items, counts, streams, num_pairs, has_stamps)
 
 
 def _found_geometry(path: Path, options: RecordingOptions) -> FoundGeometry:
@@ -94,31 +93,37 @@ def _camera_beside(path: Path) -> CameraFile | None:
 
 def _pairs_of_folders(
     colour: Path, depth: Path, unit_m: float, options: RecordingOptions
-) -> tuple[list[RecordedPair], PairCounts]:
-    """By equal names; else by time stamps as names (TUM); else in order where there are as many of both."""
+) -> tuple[list[RecordedPair], PairCounts, bool]:
+    """By equal names; else by time stamps as names (TUM); else in order where there are as many of both.
+
+    The third says whether the stamps are times.
+    """
     colours, depths = _files(colour, SUFFIXES), _files(depth, DEPTH_SUFFIXES)
     for folder, files in ((colour, colours), (depth, depths)):
         if not files:
             raise DataError(f"{folder}: no images. Put {', '.join(SUFFIXES)} files there.")
     rgb, values = list(_images(colour, _rgb, "colour")), list(_images(depth, _depth(unit_m), "depth"))
-    by_name = {_key(file): image for file, image in zip(depths, values, strict=True)}
-    named = [_key(file) for file in colours]
-    counts = PairCounts()
-    common = [index for index, key in enumerate(named) if key in by_name]
-    if common:
-        counts.paired = len(common)
-        counts.alone = {"colour": len(colours) - len(common), "depth": len(depths) - len(common)}
-        return [RecordedPair(rgb[index], by_name[named[index]]) for index in common], counts
     stamped = _stamped(rgb, colours), _stamped(values, depths)
-    if stamped[0] and stamped[1]:
-        return pair_by_stamp(stamped[0], stamped[1], round(options.max_gap_ms * 1e6))
+    has_stamps = bool(stamped[0] and stamped[1])
+    rgb, values = stamped if has_stamps else (rgb, values)
+    by_name = {_key(file): image for file, image in zip(depths, values, strict=True)}
+    pairs = [
+        RecordedPair(image, by_name[_key(file)])
+        for file, image in zip(colours, rgb, strict=True)
+        if _key(file) in by_name
+    ]
+    counts = PairCounts(len(pairs), {"colour": len(colours) - len(pairs), "depth": len(depths) - len(pairs)})
+    if pairs:
+        return pairs, counts, has_stamps
+    if has_stamps:
+        return *pair_by_stamp(rgb, values, round(options.max_gap_ms * 1e6)), True
     if len(colours) != len(depths):
         raise DataError(
             f"{colour}: {len(colours)} colour images, but {len(depths)} depth images in {depth}, and their "
             "names do not match. Name both by frame, or by time stamp in seconds."
         )
-    counts.paired = len(colours)
-    return [RecordedPair(*pair) for pair in zip(rgb, values, strict=True)], counts
+    pairs = [RecordedPair(*pair) for pair in zip(rgb, values, strict=True)]
+    return pairs, PairCounts(len(pairs)), False
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -169,8 +174,9 @@ def _images(path: Path, read: Read, stream: str) -> Iterator[RecordedImage]:
 
 
 def _video_frames(path: Path, stream: str) -> Iterator[tuple[int, int, np.ndarray]]:
-    raw = [cv2.CAP_PROP_CONVERT_RGB, 0] if stream == "depth" else []
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [*raw, *_READ_OPTIONS])
+    settings = [cv2.CAP_PROP_CONVERT_RGB, 0] if stream == "depth" else []
+    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, settings)
+    video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # the camera matrix fits the stored pixels
     try:
         index = 0
         while (read := video.read())[0]:

@@ -2,6 +2,8 @@
 
 import importlib
 import itertools
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +29,7 @@ _NS_PER_MS = NS_PER_S // 1000
 
 @contextmanager
 def open_live(options: RecordingOptions) -> Iterator[Recording]:
-    """The camera's colour and depth until it is closed; Ctrl-C ends it, what was taken is kept.
+    """The camera's colour and depth until the first Ctrl-C, which keeps what was taken.
 
     Raises:
         UsageError: pyrealsense2 is not installed, or no such camera is connected.
@@ -64,9 +66,10 @@ def open_live(options: RecordingOptions) -> Iterator[Recording]:
         )
         rig, unit_m = resolve_rig(found, options)
         counts = PairCounts()
-        pairs = _pairs(pipeline, unit_m or found.metres_per_unit or 0.001, counts)
         streams = {"colour": "RealSense colour", "depth": "RealSense depth"}
-        yield Recording(LIVE, rig, pairs, counts, streams, options.max_frames, is_live=True)
+        with _interrupt_ends() as ended:
+            pairs = _pairs(pipeline, unit_m or found.metres_per_unit or 0.001, counts, ended)
+            yield Recording(LIVE, rig, pairs, counts, streams, options.max_frames)
     finally:
         pipeline.stop()
 
@@ -77,8 +80,31 @@ def _camera(profile: Any, name: str) -> Camera:
     return make_camera(K, (i.width, i.height), str(i.model), i.coeffs, f"the camera's {name} intrinsics")
 
 
-def _pairs(pipeline: Any, unit_m: float, counts: PairCounts) -> Iterator[RecordedPair]:
+@contextmanager
+def _interrupt_ends() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event instead of ending the program; a second one ends it."""
+    ended = threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield ended
+        return
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield ended
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _pairs(
+    pipeline: Any, unit_m: float, counts: PairCounts, ended: threading.Event
+) -> Iterator[RecordedPair]:
     for index in itertools.count():
+        if ended.is_set():
+            return
         try:
             frames = pipeline.wait_for_frames(_TIMEOUT_MS)
         except RuntimeError as error:

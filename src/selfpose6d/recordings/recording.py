@@ -38,8 +38,6 @@ class Recording:
     """How many pairs there may be, for a progress bar."""
     has_stamps: bool = True
     """Whether the images' stamps are times; else they count."""
-    is_live: bool = False
-    """Whether it goes on until somebody ends it."""
 
 
 @dataclass(frozen=True)
