@@ -324,6 +324,18 @@ def test_a_bag_that_is_cut_off(tmp_path):
         import_recording(bag, tmp_path / "out", RecordingOptions())
 
 
+def test_a_bag_that_is_damaged_in_the_middle(tmp_path):
+    """What comes before the damage is imported, and the damage is said."""
+    bag = write_bag(tmp_path, "ros1", rgbd_messages([frame(seed) for seed in range(12)]))
+    content = bytearray(bag.read_bytes())
+    middle = len(content) * 2 // 3
+    content[middle : middle + 100000] = bytes(100000)
+    bag.write_bytes(content)
+    summary = import_recording(bag, tmp_path / "out", RecordingOptions())
+    assert 3 <= summary.num_frames < 12
+    assert summary.skipped
+
+
 def test_several_topics_that_fit_are_all_named(tmp_path):
     rgb, depth = frame(0)
     messages = [
@@ -359,6 +371,34 @@ def test_no_images_and_no_camera(tmp_path):
     K = tmp_path / "cam_K.txt"
     np.savetxt(K, K_COLOUR)
     assert import_recording(bag, tmp_path / "out", RecordingOptions(camera=K)).num_frames == 1
+
+
+def test_an_uncalibrated_camera_is_refused_and_a_file_takes_its_place(tmp_path):
+    messages = [
+        camera_info(m.topic, m.stamp_ns, np.zeros((3, 3)), SIZE) if "info" in m.topic else m
+        for m in rgbd_messages([frame(0)])
+    ]
+    bag = write_bag(tmp_path, "ros1", messages)
+    with pytest.raises(DataError, match=r"/camera/color/camera_info: .* the camera is not calibrated\. Pass"):
+        import_recording(bag, tmp_path / "out", RecordingOptions())
+    np.savetxt(tmp_path / "K.txt", K_COLOUR)
+    options = RecordingOptions(camera=tmp_path / "K.txt", aligned=True)
+    assert import_recording(bag, tmp_path / "out", options).num_frames == 1
+
+
+def test_extrinsics_topic_of_the_realsense_driver(tmp_path):
+    """realsense2_camera publishes librealsense's rotation, column by column, without a header."""
+    R, t = T_COLOUR_DEPTH[:3, :3], T_COLOUR_DEPTH[:3, 3]
+    sent = Sent(
+        "/c/extrinsics/depth_to_color",
+        "realsense2_camera_msgs/msg/Extrinsics",
+        START_NS,
+        {"rotation": R.T.ravel(), "translation": t.copy()},
+    )
+    messages, true_m = two_cameras([sent])
+    summary = import_recording(write_bag(tmp_path, "mcap", messages), tmp_path / "out", RecordingOptions())
+    assert "/c/extrinsics/depth_to_color" in summary.alignment
+    assert_aligned(tmp_path / "out", true_m)
 
 
 def test_only_depth(tmp_path):

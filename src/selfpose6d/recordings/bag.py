@@ -53,7 +53,8 @@ def open_bag_recording(path: Path, options: RecordingOptions) -> Iterator[Record
         pairing = Pairing(round(options.max_gap_ms * 1e6))
         pairs = _pairs(bag, pairing, (colour.name, depth.name), unit_m or METRES_PER_UNIT)
         streams = {"colour": colour.name, "depth": depth.name}
-        yield Recording(path.name, rig, pairs, pairing.counts, streams, min(colour.count, depth.count))
+        num_pairs = min(colour.count, depth.count)
+        yield Recording(path.name, rig, pairs, pairing.counts, streams, num_pairs, bag.unreadable)
 
 
 def _image_topics(bag: Bag) -> list[ImageTopic]:

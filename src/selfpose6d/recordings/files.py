@@ -66,7 +66,7 @@ def open_files(path: Path, options: RecordingOptions) -> Iterator[Recording]:
         )
         num_pairs, has_stamps = None, not path.is_dir()
     streams = {"colour": colour_path.name, "depth": depth_path.name}
-    yield Recording(path.name, rig, items, counts, streams, num_pairs, has_stamps)
+    yield Recording(path.name, rig, items, counts, streams, num_pairs, has_stamps=has_stamps)
 
 
 def _found_geometry(path: Path, options: RecordingOptions) -> FoundGeometry:

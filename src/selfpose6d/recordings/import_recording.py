@@ -43,7 +43,7 @@ class ImportSummary:
     num_alone: dict[Stream, int]
     """Images of each stream without a partner."""
     skipped: dict[str, int]
-    """Pairs that could not be read, by reason."""
+    """What could not be read, by reason."""
 
 
 def open_recording(source: Path, options: RecordingOptions) -> contextlib.AbstractContextManager[Recording]:
@@ -111,7 +111,7 @@ def import_recording(
         recording.streams,
         alignment,
         dict(recording.counts.alone),
-        dict(choice.skipped),
+        dict(choice.skipped + recording.unreadable),
     )
 
 
@@ -166,8 +166,9 @@ def _alignment(rig: CameraRig) -> str:
 
 def _why_nothing(recording: Recording, choice: FrameChoice, options: RecordingOptions) -> str:
     alone, closest_ns = recording.counts.alone, recording.counts.closest_ns
-    if choice.skipped:
-        reasons = "; ".join(f"{count}x {reason}" for reason, count in choice.skipped.most_common(3))
+    skipped = choice.skipped + recording.unreadable
+    if skipped:
+        reasons = "; ".join(f"{count}x {reason}" for reason, count in skipped.most_common(3))
         return f"no frame could be read: {reasons}."
     if closest_ns is None:
         missing = [stream for stream, count in alone.items() if not count]

@@ -1,5 +1,6 @@
 """An opened recording: the cameras, and pairs of images as they come."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -36,6 +37,8 @@ class Recording:
     """What was read: `colour` and `depth` by topic, file or device."""
     num_pairs: int | None = None
     """How many pairs there may be, for a progress bar."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """What could not be read, by reason, complete when the pairs are used up."""
     has_stamps: bool = True
     """Whether the images' stamps are times; else they count."""
 

@@ -36,12 +36,12 @@ class ImageTopic:
 
     @property
     def is_rectified(self) -> bool:
-        """Whether the images are undistorted already, by image_proc's naming."""
-        return self.stream.rpartition("/")[2].startswith("image_rect")
+        """Whether the images are undistorted already, by the naming of image_proc and iai_kinect2."""
+        return "rect" in self.stream.rpartition("/")[2].split("_")
 
     @property
     def is_registered(self) -> bool:
-        """Whether drivers name depth so that is in the colour image's frame."""
+        """Whether the driver names the depth as one that is in the colour camera's frame."""
         return any(name in self.name for name in _REGISTERED_NAMES)
 
     @property

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,8 +21,10 @@ from rich.progress import (
 from rich.text import Text
 
 from selfpose6d.options import QUIET_VARIABLE
-from selfpose6d.runs.folder import RunFolder
-from selfpose6d.runs.journal import JournalRecord
+
+if TYPE_CHECKING:
+    from selfpose6d.runs.folder import RunFolder
+    from selfpose6d.runs.journal import JournalRecord
 
 ERRORS = Console(stderr=True)
 
@@ -98,7 +100,7 @@ def warn(message: str) -> None:
     ERRORS.print(f"warning: {' '.join(message.split())}", markup=False, highlight=False, soft_wrap=True)
 
 
-def keep_records(run: RunFolder, records: Iterable[JournalRecord], count: int, description: str) -> None:
+def keep_records(run: "RunFolder", records: "Iterable[JournalRecord]", count: int, description: str) -> None:
     """Write each record to the journal when it comes, with a bar; a frame that could not be read is a warning."""
     with progress_bar() as progress:
         for record in progress.track(records, total=count, description=description):
