@@ -129,7 +129,7 @@ def test_no_recording_or_a_full_folder(bag, tmp_path, capsys):
 
 
 def test_what_was_left_out_is_said(bag, tmp_path, capsys):
-    messages = rgbd_messages([(np.zeros((120, 160, 3), np.uint8), np.full((120, 160), 800, np.uint16))] * 3)
+    messages = rgbd_messages([(np.zeros((120, 160, 3), np.uint8), np.full((120, 160), 800, np.uint16))] * 12)
     cut = next(i for i, m in enumerate(messages) if m.topic == "/camera/color/image_raw")
     fields = {**messages[cut].fields, "data": messages[cut].fields["data"][:5]}
     messages[cut] = Sent(messages[cut].topic, messages[cut].kind, messages[cut].stamp_ns, fields)
@@ -139,6 +139,9 @@ def test_what_was_left_out_is_said(bag, tmp_path, capsys):
     printed = capsys.readouterr()
     assert "without a partner: 1 colour images" in printed.out
     assert "warning: skipped 1: expected 120 rows of 480 bytes" in printed.err
+    path = write_bag(tmp_path / "more", "mcap", messages[:12])
+    assert main(["import", str(path), str(tmp_path / "few")]) == 1  # one of three
+    assert "few: 2 frames" in capsys.readouterr().out
 
 
 def test_without_rosbags(bag, tmp_path, capsys, monkeypatch):

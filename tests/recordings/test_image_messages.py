@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from selfpose6d.errors import DataError
-from selfpose6d.recordings.image_messages import colour_of, depth_of, encoding_of
+from selfpose6d.recordings.image_messages import colour_of, depth_of, encoding_of, jpeg_of
 
 RGB = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
 DEPTH = np.random.default_rng(1).integers(300, 5000, (6, 8)).astype(np.uint16)
@@ -121,6 +121,24 @@ def test_compressed_colours():
     np.testing.assert_array_equal(colour_of(compressed(png, "rgb8; png compressed rgb8")), smooth[..., ::-1])
     for form in ("jpeg", "rgb8; jpeg compressed bgr8", "bgr8; jpeg compressed bgr8"):
         assert np.abs(colour_of(compressed(jpeg, form)).astype(int) - smooth).mean() < 4
+
+
+def test_a_jpeg_that_is_cut_off_is_not_filled_with_grey():
+    smooth = cv2.resize(RGB, (80, 60), interpolation=cv2.INTER_CUBIC)
+    jpeg = cv2.imencode(".jpg", smooth)[1].tobytes()
+    assert colour_of(compressed(jpeg + bytes(20), "jpeg")).shape == (60, 80, 3)  # padding does no harm
+    with pytest.raises(DataError, match="cannot be decoded"):
+        colour_of(compressed(jpeg[: len(jpeg) * 3 // 4], "jpeg"))
+    with pytest.raises(DataError, match="cannot be decoded"):
+        colour_of(compressed(b"", "jpeg"))
+
+
+def test_which_jpegs_can_be_kept():
+    jpeg = cv2.imencode(".jpg", RGB)[1].tobytes()
+    assert jpeg_of(compressed(jpeg, "rgb8; jpeg compressed bgr8")) == jpeg
+    assert jpeg_of(compressed(jpeg, "rgb8; jpeg compressed rgb8")) is None
+    assert jpeg_of(compressed(cv2.imencode(".png", RGB)[1].tobytes(), "png")) is None
+    assert jpeg_of(message(RGB, "rgb8")) is None
 
 
 def test_compressed_depth():

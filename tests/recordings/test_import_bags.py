@@ -67,8 +67,8 @@ def test_pixels_camera_and_depth_of_every_form(tmp_path, form):
     assert camera_json["depth_scale"] == 1.0
     record = json.loads((out / "recording.json").read_text())
     assert record["colour_from"] == "/camera/color/image_raw"
-    assert record["frames"]["000001.png"]["colour_stamp_ns"] == START_NS + NS_PER_S // 30
-    assert record["frames"]["000001.png"]["depth_stamp_ns"] == START_NS + NS_PER_S // 30 + 10**6
+    assert record["frames"]["000001"]["colour_stamp_ns"] == START_NS + NS_PER_S // 30
+    assert record["frames"]["000001"]["depth_stamp_ns"] == START_NS + NS_PER_S // 30 + 10**6
 
 
 def test_the_capture_folder_is_a_data_set(tmp_path):
@@ -125,6 +125,66 @@ def test_compressed_images_of_image_transport(tmp_path):
     import_recording(write_bag(tmp_path, "mcap", messages), out, RecordingOptions())
     np.testing.assert_array_equal(colours(out)[0], rgb)
     np.testing.assert_array_equal(read_depth_m(out, "000000.png"), depth / 1000)
+
+
+def test_jpeg_files_are_kept_as_they_are_unless_the_lens_bends(tmp_path):
+    rgb, depth = frame(0)
+    jpeg = encoded(cv2.GaussianBlur(rgb, (0, 0), 2), ".jpg")
+    messages = [m for m in rgbd_messages([(rgb, depth)]) if m.topic != "/camera/color/image_raw"]
+    messages.append(
+        compressed("/camera/color/image_raw/compressed", START_NS, jpeg, "rgb8; jpeg compressed bgr8")
+    )
+    bag = write_bag(tmp_path, "mcap", messages)
+    import_recording(bag, tmp_path / "kept", RecordingOptions())
+    assert (tmp_path / "kept" / "rgb" / "000000.jpg").read_bytes() == jpeg
+    np.testing.assert_array_equal(read_depth_m(tmp_path / "kept", "000000.png"), depth / 1000)
+    lens = {
+        "fx": 150.0,
+        "fy": 151.0,
+        "cx": 79.5,
+        "cy": 59.5,
+        "distortion_model": "plumb_bob",
+        "d": [0.1, 0, 0, 0, 0],
+    }
+    (tmp_path / "lens.json").write_text(json.dumps(lens))
+    options = RecordingOptions(camera=tmp_path / "lens.json", aligned=True)
+    import_recording(bag, tmp_path / "undistorted", options)
+    assert [path.name for path in (tmp_path / "undistorted" / "rgb").iterdir()] == ["000000.png"]
+
+
+def test_an_encoding_that_is_not_known_is_said(tmp_path):
+    rgb, depth = frame(0)
+    messages = rgbd_messages([(rgb, depth)])
+    odd = [
+        image(m.topic, m.stamp_ns, rgb, "nv24") if m.topic == "/camera/color/image_raw" else m
+        for m in messages
+    ]
+    with pytest.raises(
+        DataError, match=r"no colour topic.*Unreadable: /camera/color/image_raw: encoding 'nv24'"
+    ):
+        import_recording(write_bag(tmp_path, "mcap", odd), tmp_path / "out", RecordingOptions())
+
+
+def test_images_without_a_stamp_have_the_time_of_recording(tmp_path):
+    rgb, depth = frame(0)
+    info = [camera_info(f"/c/{name}/camera_info", 0, K_COLOUR, SIZE) for name in ("color", "depth")]
+    images = [image("/c/color/image_raw", 0, rgb, "rgb8"), image("/c/depth/image_raw", 0, depth, "16UC1")]
+    recorded = [
+        Sent(m.topic, m.kind, START_NS + step, m.fields, m.frame_id, header_stamp_ns=0)
+        for step, m in enumerate((*info, *images))
+    ]
+    import_recording(write_bag(tmp_path, "ros1", recorded), tmp_path / "out", RecordingOptions())
+    record = json.loads((tmp_path / "out" / "recording.json").read_text())
+    assert record["frames"]["000000"]["colour_stamp_ns"] == START_NS + 2
+
+
+@pytest.mark.parametrize("mode", ["MESSAGE", "FILE"])
+def test_compressed_rosbag2(tmp_path, mode):
+    """Messages or whole files in Zstandard, as `ros2 bag record --compression-mode` writes them."""
+    frames = [frame(seed) for seed in range(2)]
+    bag = write_bag(tmp_path, "sqlite3", rgbd_messages(frames), mode)
+    assert import_recording(bag, tmp_path / "out", RecordingOptions()).num_frames == 2
+    np.testing.assert_array_equal(colours(tmp_path / "out")[1], frames[1][0])
 
 
 def two_cameras(extrinsics: list[Sent], frames=("colour", "depth")) -> tuple[list[Sent], np.ndarray]:

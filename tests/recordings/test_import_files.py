@@ -27,12 +27,12 @@ def write_image(path, pixels: np.ndarray) -> None:
     cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
 
 
-def write_video(path, frames: list[np.ndarray]) -> None:
+def write_video(path, frames: list[np.ndarray], rate_hz: int = 30) -> None:
     """Lossless FFV1; RGB, or one channel of 16 bits."""
     is_depth = frames[0].ndim == 2
     settings = [cv2.VIDEOWRITER_PROP_DEPTH, cv2.CV_16U, cv2.VIDEOWRITER_PROP_IS_COLOR, 0] if is_depth else []
     code = cv2.VideoWriter.fourcc(*"FFV1")
-    video = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, 30, SIZE, settings)
+    video = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate_hz, SIZE, settings)
     if not video.isOpened():
         pytest.skip("skipped: this OpenCV writes no FFV1 video")
     for frame in frames:
@@ -46,7 +46,7 @@ def written(out) -> list[tuple[np.ndarray, np.ndarray]]:
     return [
         (
             read_rgb(path),
-            cv2.imread(str(out / "depth" / path.name), cv2.IMREAD_UNCHANGED) * scale / 1000,
+            cv2.imread(str(out / "depth" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED) * scale / 1000,
         )
         for path in sorted((out / "rgb").iterdir())
     ]
@@ -71,8 +71,8 @@ def test_video_with_16_bit_video(tmp_path, camera_file):
         assert np.abs(rgb.astype(int) - colour).mean() < 12
         np.testing.assert_array_equal(depth_m, depth / 1000)
     record = json.loads((tmp_path / "out" / "recording.json").read_text())
-    assert record["frames"]["000003.png"]["colour"] == "colour.avi#3"
-    assert record["frames"]["000003.png"]["colour_stamp_ns"] == pytest.approx(1e8, abs=2e6)
+    assert record["frames"]["000003"]["colour"] == "colour.avi#3"
+    assert record["frames"]["000003"]["colour_stamp_ns"] == pytest.approx(1e8, abs=2e6)
 
 
 def test_video_with_a_folder_of_arrays(tmp_path, camera_file):
@@ -84,6 +84,41 @@ def test_video_with_a_folder_of_arrays(tmp_path, camera_file):
     summary = import_recording(tmp_path / "colour.avi", tmp_path / "out", options)
     assert (summary.num_frames, summary.num_alone) == (2, {"colour": 1, "depth": 0})
     np.testing.assert_allclose(written(tmp_path / "out")[1][1], depth_mm(1) / 1000, atol=0.000126)
+
+
+def test_videos_of_different_rates_are_paired_by_time(tmp_path, camera_file):
+    """Colour at 30 Hz, depth at 15: every second colour image has a partner."""
+    write_video(tmp_path / "colour.avi", [texture(SIZE, seed) for seed in range(6)])
+    write_video(tmp_path / "depth.mkv", [depth_mm(index) for index in range(3)], rate_hz=15)
+    options = RecordingOptions(camera=camera_file, depth=tmp_path / "depth.mkv", max_gap_ms=10.0)
+    summary = import_recording(tmp_path / "colour.avi", tmp_path / "out", options)
+    assert (summary.num_frames, summary.num_alone) == (3, {"colour": 3, "depth": 0})
+    record = json.loads((tmp_path / "out" / "recording.json").read_text())
+    pairs = [(entry["colour"], entry["depth"]) for entry in record["frames"].values()]
+    assert pairs == [
+        ("colour.avi#0", "depth.mkv#0"),
+        ("colour.avi#2", "depth.mkv#1"),
+        ("colour.avi#4", "depth.mkv#2"),
+    ]
+
+
+def test_a_video_and_a_folder_must_have_as_many_images(tmp_path, camera_file):
+    write_video(tmp_path / "colour.avi", [texture(SIZE, seed) for seed in range(8)])
+    for index in range(4):
+        write_image(tmp_path / "depth" / f"{index}.png", depth_mm(index))
+    with pytest.raises(DataError, match=r"colour\.avi has 8 frames, but .*depth 4 images"):
+        import_recording(
+            tmp_path / "colour.avi",
+            tmp_path / "out",
+            RecordingOptions(camera=camera_file, depth=tmp_path / "depth"),
+        )
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(DataError, match=r"broken\.mp4: no video that OpenCV can read"):
+        import_recording(
+            tmp_path / "broken.mp4",
+            tmp_path / "out",
+            RecordingOptions(camera=camera_file, depth=tmp_path / "depth"),
+        )
 
 
 def test_foundationpose_folder(tmp_path):
@@ -100,8 +135,8 @@ def test_foundationpose_folder(tmp_path):
     np.testing.assert_array_equal(rgb, texture(SIZE, 2))
     np.testing.assert_array_equal(depth_m, depth_mm(2) / 1000)
     record = json.loads((tmp_path / "out" / "recording.json").read_text())
-    assert record["frames"]["000001.png"]["colour"] == "rgb/0000002.png"
-    assert "colour_stamp_ns" not in record["frames"]["000001.png"]
+    assert record["frames"]["000001"]["colour"] == "rgb/0000002.png"
+    assert "colour_stamp_ns" not in record["frames"]["000001"]
 
 
 def test_open3d_folder(tmp_path):
@@ -118,6 +153,9 @@ def test_open3d_folder(tmp_path):
     (root / "intrinsic.json").write_text(json.dumps(intrinsics))
     summary = import_recording(root, tmp_path / "out", RecordingOptions())
     np.testing.assert_array_equal(summary.rig.colour.K, K)
+    assert (tmp_path / "out" / "rgb" / "000000.jpg").read_bytes() == (
+        root / "color" / "000000.jpg"
+    ).read_bytes()
     np.testing.assert_allclose(written(tmp_path / "out")[0][1], depth_mm(0) / 1000, atol=1e-9)
 
 
@@ -132,7 +170,7 @@ def test_tum_folder_is_paired_by_its_times(tmp_path, camera_file):
     summary = import_recording(root, tmp_path / "out", RecordingOptions(camera=camera_file, depth_scale=0.2))
     assert (summary.num_frames, summary.num_alone) == (3, {"colour": 0, "depth": 1})
     record = json.loads((tmp_path / "out" / "recording.json").read_text())
-    assert record["frames"]["000002.png"]["depth"] == "depth/1305031102.262886.png"
+    assert record["frames"]["000002"]["depth"] == "depth/1305031102.262886.png"
     np.testing.assert_allclose(written(tmp_path / "out")[2][1], depth_mm(2) / 5000, atol=1e-9)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from rosbags.rosbag1 import Writer as Writer1
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -30,10 +30,12 @@ class Sent:
     stamp_ns: int
     fields: dict[str, Any]
     frame_id: str = "camera"
+    header_stamp_ns: int | None = None
+    """Where it is not `stamp_ns`."""
 
 
-def write_bag(folder: Path, form: Form, messages: Sequence[Sent]) -> Path:
-    """The file or folder that `import` reads."""
+def write_bag(folder: Path, form: Form, messages: Sequence[Sent], compression: str | None = None) -> Path:
+    """The file or folder that `import` reads; `compression` is rosbag2's mode, MESSAGE or FILE."""
     store = get_typestore(Stores.ROS1_NOETIC if form == "ros1" else Stores.ROS2_HUMBLE)
     if form == "ros1":  # the only type of these that is not in the store
         store.register(get_types_from_msg(_TF_MESSAGE, "tf2_msgs/msg/TFMessage"))
@@ -42,6 +44,9 @@ def write_bag(folder: Path, form: Form, messages: Sequence[Sent]) -> Path:
     path = folder / "recording.bag" if form == "ros1" else folder / "recording"
     plugin = StoragePlugin.MCAP if form == "mcap" else StoragePlugin.SQLITE3
     writer = Writer1(path) if form == "ros1" else Writer2(path, version=9, storage_plugin=plugin)
+    if compression is not None:
+        assert isinstance(writer, Writer2)
+        writer.set_compression(CompressionMode[compression], CompressionFormat.ZSTD)
     with writer:
         connections = {}
         for sent in messages:
@@ -133,7 +138,8 @@ def rgbd_messages(
 
 
 def _message(store: Any, sent: Sent, is_ros1: bool) -> Any:
-    types, stamp = store.types, divmod(sent.stamp_ns, NS_PER_S)
+    types = store.types
+    stamp = divmod(sent.stamp_ns if sent.header_stamp_ns is None else sent.header_stamp_ns, NS_PER_S)
     if "raw" in sent.fields:
         return sent.fields["raw"]
     if sent.kind.startswith(("std_msgs/", "realsense2_camera_msgs/")):

@@ -18,7 +18,7 @@ class Command:
 
     Reads ROS 1 and ROS 2 bags (.bag, .db3, .mcap, a rosbag2 folder), RealSense's recordings, a live RealSense, videos
     with depth, and image folders of other tools. Lens distortion is taken out, depth is aligned to colour.
-    OUT appears when all is written.
+    OUT appears when all is written. Exit code 1: a tenth of the images or more could not be read.
     """
 
     recording: Annotated[Positional[Path], arg(metavar="RECORDING")]
@@ -41,7 +41,7 @@ class Command:
                 lambda total: progress.update(bar, total=total, advance=1),
             )
         self._print(summary)
-        return 0
+        return 1 if summary.much_is_unreadable else 0
 
     def _print(self, summary: "ImportSummary") -> None:
         from selfpose6d.reporting.console import warn

@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import DataError, SelfPose6DError
 from selfpose6d.recordings.bag_messages import IMAGE_TYPES, INFO_TYPE, Bag, open_bag
 from selfpose6d.recordings.camera import Camera, make_camera
 from selfpose6d.recordings.camera_files import rigid_transform
 from selfpose6d.recordings.depth_units import depth_image
-from selfpose6d.recordings.image_messages import colour_of, depth_of, encoding_of, is_colour
+from selfpose6d.recordings.image_messages import (
+    ColourImage,
+    colour_of,
+    depth_of,
+    encoding_of,
+    is_colour,
+    jpeg_of,
+)
 from selfpose6d.recordings.options import RecordingOptions
 from selfpose6d.recordings.pairing import Pairing, RecordedImage, RecordedPair, Stream
 from selfpose6d.recordings.realsense_bag import (
@@ -48,7 +55,7 @@ def open_bag_recording(path: Path, options: RecordingOptions) -> Iterator[Record
                 f"{path}: no images in this recording; it holds {there}. {reasons and f'Unreadable: {reasons}. '}"
                 "Record the colour and depth images with their camera infos and /tf_static."
             )
-        colour, depth = choose_image_topics(topics, options.colour_topic, options.depth_topic)
+        colour, depth = _choose(bag, topics, options)
         rig, unit_m = resolve_rig(_found_geometry(bag, colour, depth, options), options)
         pairing = Pairing(round(options.max_gap_ms * 1e6))
         pairs = _pairs(bag, pairing, (colour.name, depth.name), unit_m or METRES_PER_UNIT)
@@ -72,8 +79,18 @@ def _image_topics(bag: Bag) -> list[ImageTopic]:
             size = image.shape[1], image.shape[0]
             topics.append(ImageTopic(name, encoding, message.header.frame_id, size, count))
             break
-    bag.unreadable.clear()  # the same messages are counted when they are read in turn
     return topics
+
+
+def _choose(bag: Bag, topics: list[ImageTopic], options: RecordingOptions) -> tuple[ImageTopic, ImageTopic]:
+    """The topics; what was unreadable while looking for them may be why there are none, else it is read in turn."""
+    try:
+        return choose_image_topics(topics, options.colour_topic, options.depth_topic)
+    except SelfPose6DError as error:
+        reasons = "; ".join(bag.unreadable)
+        raise type(error)(f"{error} {reasons and f'Unreadable: {reasons}.'}") from None
+    finally:
+        bag.unreadable.clear()
 
 
 def _found_geometry(
@@ -124,7 +141,7 @@ def _extrinsics(bag: Bag, colour: ImageTopic, depth: ImageTopic) -> tuple[np.nda
         return realsense_extrinsics(bag, colour.name, depth.name)
     if depth.is_registered:
         return np.eye(4), f"registered by the driver ({depth.name})"
-    if depth.frame_id == colour.frame_id and depth.frame_id:
+    if depth.frame_id.lstrip("/") == colour.frame_id.lstrip("/") != "":
         return np.eye(4), f"one frame ({depth.frame_id})"
     for topic in ("/tf_static", "/tf"):
         T = _transforms(bag, topic).find(colour.frame_id, depth.frame_id)
@@ -165,7 +182,7 @@ def _loader(bag: Bag, stream: Stream, raw: bytes, message_type: str, unit_m: flo
     def load() -> object:
         message = bag.parse(raw, message_type)
         if stream == "colour":
-            return colour_of(message)
+            return ColourImage(colour_of(message), jpeg_of(message))
         return depth_image(depth_of(message), unit_m, "depth")
 
     return load

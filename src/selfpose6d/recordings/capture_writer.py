@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8, UInt16
+from jaxtyping import Float
 
 from selfpose6d.errors import UsageError
 from selfpose6d.files import write_json
-from selfpose6d.image_files import to_png
 from selfpose6d.meshes.units import METRES_PER_MM
 
 RECORD_NAME = "recording.json"
@@ -41,16 +40,10 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_images(
-    folder: Path,
-    name: str,
-    rgb: UInt8[np.ndarray, "height width 3"],
-    depth: UInt16[np.ndarray, "height width"],
-) -> None:
-    """One frame's images."""
-    for part, image in (("rgb", rgb), ("depth", depth)):
-        (folder / part).mkdir(exist_ok=True)
-        (folder / part / name).write_bytes(to_png(image))
+def write_image(folder: Path, name: str, content: bytes) -> None:
+    """One image's file, and its folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content)
 
 
 def write_camera(folder: Path, K: Float[np.ndarray, "3 3"], size: tuple[int, int], unit_m: float) -> None:
@@ -63,7 +56,7 @@ def write_camera(folder: Path, K: Float[np.ndarray, "3 3"], size: tuple[int, int
 
 
 def write_record(folder: Path, source: dict[str, Any], frames: dict[str, dict[str, Any]]) -> None:
-    """`recording.json`: of the whole, and one line a frame."""
+    """`recording.json`: of the whole, and one line a frame, by its images' name without suffix."""
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(frames.items()))
     head = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in source.items())
     (folder / RECORD_NAME).write_text(f'{{\n{head},\n"frames": {{\n{lines}\n}}\n}}\n', encoding="utf-8")

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from selfpose6d.errors import DataError
 from selfpose6d.recordings.depth_units import DepthImage
+from selfpose6d.recordings.image_messages import ColourImage
 from selfpose6d.recordings.options import RecordingOptions
 from selfpose6d.recordings.pairing import RecordedPair
 from selfpose6d.recordings.recording import Recording
@@ -21,7 +22,7 @@ class ChosenFrame:
     """A pair that becomes a frame, decoded."""
 
     pair: RecordedPair
-    rgb: UInt8[np.ndarray, "height width 3"]
+    colour: ColourImage
     depth: DepthImage
     sharpness: float
 
@@ -50,24 +51,24 @@ class FrameChoice:
             if best is not None and not self._options.sharpest:
                 continue
             try:
-                rgb = pair.colour.load()
-                assert isinstance(rgb, np.ndarray)
-                score = sharpness(rgb)
+                colour = pair.colour.load()
+                assert isinstance(colour, ColourImage)
+                score = sharpness(colour.rgb)
                 if best is None or score > best.sharpness:
-                    best = self._decoded(pair, rgb, score)
+                    best = self._decoded(pair, colour, score)
             except DataError as error:
                 self.skipped[str(error)] += 1
         return best
 
-    def _decoded(self, pair: RecordedPair, rgb: np.ndarray, score: float) -> ChosenFrame:
+    def _decoded(self, pair: RecordedPair, colour: ColourImage, score: float) -> ChosenFrame:
         depth = pair.depth.load()
         assert isinstance(depth, DepthImage)
-        shapes = rgb.shape[:2], depth.values.shape
+        shapes = colour.rgb.shape[:2], depth.values.shape
         if self._shapes is None:
             self._shapes = shapes
         if shapes != self._shapes:
             raise DataError(f"images of another size: {shapes} among {self._shapes} (rows, columns)")
-        return ChosenFrame(pair, rgb, depth, score)
+        return ChosenFrame(pair, colour, depth, score)
 
 
 def sharpness(rgb: UInt8[np.ndarray, "height width 3"]) -> float:

@@ -1,6 +1,7 @@
 """ROS images to arrays: `sensor_msgs/Image` in its encodings, JPEG and PNG of `CompressedImage`, `compressedDepth`."""
 
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -42,8 +43,29 @@ _DEPTH: dict[str, type] = {
     "32fc1": np.float32,
     "64fc1": np.float64,
 }
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _DEPTH_HEADER = struct.Struct("<iff")
 """Before the PNG of `compressedDepth`: the format's number and the two parameters of quantised floats."""
+
+
+@dataclass(frozen=True)
+class ColourImage:
+    """A decoded colour image; `jpeg` is its file where it came as one."""
+
+    rgb: UInt8[np.ndarray, "height width 3"]
+    jpeg: bytes | None = None
+
+
+def jpeg_or_none(data: bytes) -> bytes | None:
+    """The data where they are a JPEG file."""
+    return data if data.startswith(_JPEG_START) else None
+
+
+def jpeg_of(message: Any) -> bytes | None:
+    """The JPEG file of a `CompressedImage`, where it shows the right colours by itself."""
+    if hasattr(message, "encoding") or _is_swapped(message):
+        return None
+    return jpeg_or_none(message.data.tobytes())
 
 
 def encoding_of(message: Any) -> str:
@@ -119,11 +141,23 @@ def _pixels(message: Any, dtype: type, channels: int) -> np.ndarray:
 
 def _decompressed_colour(message: Any) -> np.ndarray:
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    rgb = cv2.imdecode(np.asarray(message.data, np.uint8), flags) if len(message.data) else None
+    data = np.asarray(message.data, np.uint8)
+    rgb = None if _is_cut_off(data.tobytes()) else cv2.imdecode(data, flags)
     if rgb is None:
-        raise DataError(f"{message.format!r} image of {len(message.data)} bytes cannot be decoded")
-    # who compresses RGB values as if they were BGR says so: the decoded channels are swapped
-    return np.ascontiguousarray(rgb[..., ::-1]) if "compressed rgb" in message.format.lower() else rgb
+        raise DataError(f"{message.format!r} image of {len(data)} bytes cannot be decoded")
+    return np.ascontiguousarray(rgb[..., ::-1]) if _is_swapped(message) else rgb
+
+
+def _is_swapped(message: Any) -> bool:
+    """Who compresses RGB values as if they were BGR says so."""
+    return "compressed rgb" in message.format.lower()
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """OpenCV decodes the beginning of a JPEG whose end is missing, and fills up with grey."""
+    if data.startswith(_JPEG_START):
+        return _JPEG_END not in data[len(data) // 2 :]
+    return not data
 
 
 def _decompressed_depth(message: Any) -> np.ndarray:

@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.image_files import to_png
 from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.processes import available_cores
 from selfpose6d.recordings.bag import open_bag_recording
 from selfpose6d.recordings.bag_messages import BAG_SUFFIXES
-from selfpose6d.recordings.capture_writer import new_folder, write_camera, write_images, write_record
+from selfpose6d.recordings.capture_writer import new_folder, write_camera, write_image, write_record
 from selfpose6d.recordings.choice import ChosenFrame, FrameChoice
-from selfpose6d.recordings.files import VIDEO_SUFFIXES, is_image_folder, open_files
+from selfpose6d.recordings.files import is_image_folder, open_files
 from selfpose6d.recordings.frames import FrameMaker, make_frame_maker
 from selfpose6d.recordings.options import RecordingOptions
 from selfpose6d.recordings.pairing import Stream
 from selfpose6d.recordings.realsense import LIVE, open_live
 from selfpose6d.recordings.recording import CameraRig, Recording
+from selfpose6d.recordings.videos import VIDEO_SUFFIXES
 
 _MAX_WORKERS = 4
 _SAMPLED = 8
@@ -44,6 +46,12 @@ class ImportSummary:
     """Images of each stream without a partner."""
     skipped: dict[str, int]
     """What could not be read, by reason."""
+    num_pairs: int
+
+    @property
+    def much_is_unreadable(self) -> bool:
+        """Whether a tenth of the pairs or more could not be read."""
+        return 10 * sum(self.skipped.values()) >= max(1, self.num_pairs)
 
 
 def open_recording(source: Path, options: RecordingOptions) -> contextlib.AbstractContextManager[Recording]:
@@ -112,6 +120,7 @@ def import_recording(
         alignment,
         dict(recording.counts.alone),
         dict(choice.skipped + recording.unreadable),
+        recording.counts.paired,
     )
 
 
@@ -130,19 +139,25 @@ class _FrameWriter:
         with ThreadPoolExecutor(workers) as pool:
             for frame in frames:
                 if self.maker is None:
-                    self.maker = make_frame_maker(self._recording.rig, frame.rgb, frame.depth)
-                name = f"{len(self.entries):06d}.png"
-                self.entries[name] = _entry(frame, self._recording.has_stamps)
-                under_way.append(pool.submit(_write_frame, self._folder, name, self.maker, frame))
+                    self.maker = make_frame_maker(self._recording.rig, frame.colour.rgb, frame.depth)
+                stem = f"{len(self.entries):06d}"
+                self.entries[stem] = _entry(frame, self._recording.has_stamps)
+                under_way.append(pool.submit(_write_frame, self._folder, stem, self.maker, frame))
                 if len(under_way) > 2 * workers:
                     self.medians_m.append(under_way.popleft().result())
         self.medians_m += [future.result() for future in under_way]
 
 
-def _write_frame(folder: Path, name: str, maker: FrameMaker, frame: ChosenFrame) -> float:
-    """Returns the median depth in metres; NaN where none is known."""
+def _write_frame(folder: Path, stem: str, maker: FrameMaker, frame: ChosenFrame) -> float:
+    """Returns the median depth in metres, 0 where none is known. A JPEG file that needs no change is kept as it is."""
     depth = maker.depth(frame.depth)
-    write_images(folder, name, maker.colour(frame.rgb), depth)
+    jpeg = frame.colour.jpeg if maker.maps is None else None
+    write_image(
+        folder / "rgb",
+        f"{stem}.jpg" if jpeg else f"{stem}.png",
+        jpeg or to_png(maker.colour(frame.colour.rgb)),
+    )
+    write_image(folder / "depth", f"{stem}.png", to_png(depth))
     known = depth[::_SAMPLED, ::_SAMPLED]
     known = known[known > 0]
     return float(np.median(known)) * maker.unit_m if len(known) else 0.0

@@ -16,7 +16,7 @@ MAX_WAITING_BYTES = 256 * 10**6
 class RecordedImage:
     """One image of a stream, decoded when it is needed.
 
-    `load` gives RGB (height, width, 3) of colour, a `DepthImage` of depth, and raises `DataError` where it cannot.
+    `load` gives a `ColourImage` or a `DepthImage`, and raises `DataError` where it cannot.
     """
 
     stamp_ns: int

@@ -15,6 +15,7 @@ from selfpose6d.recordings.bag_messages import NS_PER_S
 from selfpose6d.recordings.camera import Camera, make_camera
 from selfpose6d.recordings.camera_files import rigid_transform
 from selfpose6d.recordings.depth_units import depth_image
+from selfpose6d.recordings.image_messages import ColourImage
 from selfpose6d.recordings.options import RecordingOptions
 from selfpose6d.recordings.pairing import PairCounts, RecordedImage, RecordedPair
 from selfpose6d.recordings.recording import FoundGeometry, Recording, resolve_rig
@@ -116,7 +117,7 @@ def _pairs(
         # the buffers go back to the camera's driver: copy them
         rgb, values = np.array(colour.get_data()), np.array(depth.get_data())
         yield RecordedPair(
-            _image(colour, rgb, lambda rgb=rgb: rgb),
+            _image(colour, rgb, lambda rgb=rgb: ColourImage(rgb)),
             _image(depth, values, lambda values=values: depth_image(values, unit_m, "depth")),
         )
 

@@ -1,5 +1,6 @@
 """Which topics of a bag are the colour and the depth images, and which hold their cameras."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from selfpose6d.recordings.pairing import Stream
 
 _TRANSPORTS = ("compressed", "compressedDepth")
 _REGISTERED_NAMES = ("aligned_depth_to_color", "depth_registered", "depth_to_rgb", "depth_to_color")
-_NO_DEPTH_NAMES = ("infra", "/ir", "confidence", "disparity")
+_NO_DEPTH_NAMES = re.compile(r"(^|[/_])(ir|infra(red)?\d*|confidence|disparity)([/_]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ImageTopic:
     @property
     def is_depth(self) -> bool:
         """Whether the images hold depth, by encoding and name."""
-        return self.encoding in DEPTH_ENCODINGS and not any(word in self.name for word in _NO_DEPTH_NAMES)
+        return self.encoding in DEPTH_ENCODINGS and not _NO_DEPTH_NAMES.search(self.name)
 
     @property
     def is_grey(self) -> bool:
