@@ -6,6 +6,9 @@ import struct
 import cv2
 import numpy as np
 import pytest
+
+pytest.importorskip("rosbags", reason="skipped: rosbags is not installed (pip install 'selfpose6d[record]')")
+
 from box_scene import T_COLOUR_DEPTH, camera, depth_of_rays, rays_of, texture
 from written_bags import (
     K_COLOUR,
@@ -349,6 +352,21 @@ def test_lens_distortion_is_taken_out_of_both_images(tmp_path):
         assert columns.mean() == pytest.approx(expected[0], abs=0.6)
         assert rows.mean() == pytest.approx(expected[1], abs=0.6)
     assert abs(u - expected[0]) > 4
+
+
+def test_depth_that_is_rectified_already_stays_where_it_is(tmp_path):
+    """One matrix for both, a lens of the colour camera only: only colour is undistorted."""
+    rgb, depth = frame(0)
+    depth = np.where(np.arange(160) < 80, 700, 900).astype(np.uint16) * np.ones((120, 1), np.uint16)
+    messages = [
+        camera_info("/c/color/camera_info", START_NS, K_COLOUR, SIZE, d=np.array([-0.2, 0.05, 0, 0, 0])),
+        camera_info("/c/aligned_depth_to_color/camera_info", START_NS, K_COLOUR, SIZE),
+        image("/c/color/image_raw", START_NS, rgb, "rgb8"),
+        image("/c/aligned_depth_to_color/image_raw", START_NS, depth, "16UC1"),
+    ]
+    import_recording(write_bag(tmp_path, "mcap", messages), tmp_path / "out", RecordingOptions())
+    np.testing.assert_allclose(read_depth_m(tmp_path / "out", "000000.png"), depth / 1000, atol=1e-9)
+    assert np.abs(colours(tmp_path / "out")[0].astype(int) - rgb).max() > 20
 
 
 def test_unreadable_messages_are_skipped_and_counted(tmp_path):

@@ -25,7 +25,7 @@ class Command:
     """A bag, a video, a folder with rgb/ and depth/, or the word realsense for a live camera."""
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The capture folder to write, new or empty."""
-    options: OmitArgPrefixes[RecordingOptions] = field(default_factory=RecordingOptions)
+    reading: OmitArgPrefixes[RecordingOptions] = field(default_factory=RecordingOptions)
 
     def run(self) -> int:
         """Import with a progress bar, then say what was done."""
@@ -37,7 +37,7 @@ class Command:
             summary = import_recording(
                 self.recording,
                 self.out,
-                self.options,
+                self.reading,
                 lambda total: progress.update(bar, total=total, advance=1),
             )
         self._print(summary)

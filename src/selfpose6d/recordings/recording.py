@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.errors import DataError
+from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.recordings.align import require_extrinsics
 from selfpose6d.recordings.camera import Camera
 from selfpose6d.recordings.camera_files import CameraFile, read_camera, read_extrinsics
@@ -65,7 +66,7 @@ def resolve_rig(found: FoundGeometry, options: RecordingOptions) -> tuple[Camera
     unit_m = found.metres_per_unit
     for named in (colour, depth):
         unit_m = unit_m if named is None or named.metres_per_unit is None else named.metres_per_unit
-    unit_m = unit_m if options.depth_scale is None else options.depth_scale / 1000
+    unit_m = unit_m if options.depth_scale is None else options.depth_scale * METRES_PER_MM
     colour_camera = colour.camera if colour is not None else found.colour
     if colour_camera is None:
         raise DataError(
@@ -105,8 +106,9 @@ def _named(options: RecordingOptions, part: str) -> CameraFile | None:
 
 
 def _same_pixels(colour: Camera, depth: Camera | None) -> bool:
-    """Cameras in one place with one matrix, or a depth image that has no camera of its own."""
+    """Of cameras in one place: one matrix and one lens, or a depth image that has no camera of its own."""
     if depth is None:
         return True
     same_size = None in (colour.size, depth.size) or colour.size == depth.size
-    return same_size and np.allclose(colour.K, depth.K, atol=1e-3)
+    same_lens = (colour.model, colour.coefficients) == (depth.model, depth.coefficients)
+    return same_size and same_lens and np.allclose(colour.K, depth.K, atol=1e-3)
