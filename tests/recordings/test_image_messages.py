@@ -106,6 +106,8 @@ def test_images_that_are_cut_off_or_of_another_kind():
         depth_of(message(RGB, "rgb8"))
     with pytest.raises(DataError, match="'16UC1' is no colour image"):
         colour_of(message(DEPTH, "16UC1"))
+    with pytest.raises(DataError, match="yuv422 image of 3x2 pixels cannot be converted"):
+        colour_of(message(np.zeros((2, 3, 2), np.uint8), "yuv422"))
     with pytest.raises(DataError, match="no pixels"):
         colour_of(message(RGB, "rgb8", height=0))
     with pytest.raises(DataError, match="cannot be decoded"):

@@ -11,6 +11,9 @@ from selfpose6d.recordings.options import RecordingOptions
 if TYPE_CHECKING:
     from selfpose6d.recordings.import_recording import ImportSummary
 
+MAX_REASONS = 5
+"""Reasons for skipped images that are printed: those of files name the file, which makes many."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -54,11 +57,14 @@ class Command:
             f"camera: {summary.size[0]}x{summary.size[1]}, fx {K[0, 0]:.1f} fy {K[1, 1]:.1f} "
             f"cx {K[0, 2]:.1f} cy {K[1, 2]:.1f}"
         )
-        print(f"depth: median {summary.median_depth_m:.3f} m, {summary.depth_scale_mm:g} mm per unit")
+        print(f"median depth: {summary.median_depth_m:.3f} m; unit of depth/: {summary.depth_scale_mm:g} mm")
         for stream, count in summary.num_alone.items():
             if count:
                 print(f"without a partner: {count} {stream} images")
-        for reason, count in summary.skipped.items():
+        reasons = list(summary.skipped.items())
+        for reason, count in reasons[:MAX_REASONS]:
             warn(f"skipped {count}: {reason}")
+        if others := sum(count for _, count in reasons[MAX_REASONS:]):
+            warn(f"skipped {others} for other reasons")
         print(f"{self.out}: {summary.num_frames} frames")
         print(f"next: selfpose6d validate {self.out} --models MODELS")

@@ -111,10 +111,8 @@ def _found_geometry(
 
 
 def _camera(bag: Bag, info_topic: str | None, image: ImageTopic) -> Camera | None:
-    info = None if info_topic is None else bag.first(info_topic)
-    if info is None:
+    if info_topic is None or (info := bag.first(info_topic)) is None:
         return None
-    name = f"{info_topic}"
     K = np.reshape(_field(info, "k"), (3, 3)).astype(np.float64)
     model = realsense_model(bag, image.name) or info.distortion_model
     coefficients = _field(info, "d")
@@ -132,7 +130,7 @@ def _camera(bag: Bag, info_topic: str | None, image: ImageTopic) -> Camera | Non
         # pixel centres are at integers: the first binned pixel covers those from -0.5 to binning - 0.5
         K[0] = K[0] / binning[0] + np.array([0, 0, 0.5 / binning[0] - 0.5])
         K[1] = K[1] / binning[1] + np.array([0, 0, 0.5 / binning[1] - 0.5])
-    return make_camera(K, size if all(size) else None, model, coefficients, name)
+    return make_camera(K, size if all(size) else None, model, coefficients, info_topic)
 
 
 def _extrinsics(bag: Bag, colour: ImageTopic, depth: ImageTopic) -> tuple[np.ndarray, str] | None:

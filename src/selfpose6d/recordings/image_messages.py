@@ -101,7 +101,15 @@ def colour_of(message: Any) -> UInt8[np.ndarray, "height width 3"]:
     pixels = _pixels(message, dtype, channels)
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    return np.ascontiguousarray(pixels) if conversion is None else cv2.cvtColor(pixels, conversion)
+    if conversion is None:
+        return np.ascontiguousarray(pixels)
+    try:
+        return cv2.cvtColor(pixels, conversion)
+    except cv2.error as error:  # two pixels share a colour in YUV, four in a Bayer pattern: odd sizes
+        size = f"{message.width}x{message.height}"
+        raise DataError(
+            f"{message.encoding} image of {size} pixels cannot be converted ({error.err})"
+        ) from None
 
 
 def depth_of(message: Any) -> np.ndarray:
