@@ -2,6 +2,7 @@
 
 import json
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -434,6 +435,29 @@ def test_several_topics_that_fit_are_all_named(tmp_path):
         import_recording(bag, tmp_path / "other", RecordingOptions(colour_topic="/wrong"))
     with pytest.raises(UsageError, match=r"/camera/color/image_raw .* holds no depth images"):
         import_recording(bag, tmp_path / "other", RecordingOptions(depth_topic="/camera/color/image_raw"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_empty_recordings(tmp_path, form):
+    with pytest.raises(DataError, match="no images in this recording; it holds nothing"):
+        import_recording(write_bag(tmp_path, form, []), tmp_path / "out", RecordingOptions())
+    (tmp_path / "empty.mcap").write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"no readable bag \(.* seems to be empty\)\. A recording that was cut off: mcap"
+    ):
+        import_recording(tmp_path / "empty.mcap", tmp_path / "out", RecordingOptions())
+
+
+def test_out_may_be_the_current_folder_or_a_link(tmp_path, monkeypatch):
+    bag = write_bag(tmp_path / "bag", "ros1", rgbd_messages([frame(0)]))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    monkeypatch.chdir(tmp_path / "here")
+    import_recording(bag, Path("."), RecordingOptions())
+    assert (tmp_path / "here" / "camera.json").is_file()
+    import_recording(bag, tmp_path / "link", RecordingOptions())
+    assert (tmp_path / "there" / "camera.json").is_file()
 
 
 def test_no_images_and_no_camera(tmp_path):

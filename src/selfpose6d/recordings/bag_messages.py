@@ -131,4 +131,4 @@ def _remedy(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(f"{error}".split()) or type(error).__name__
+    return " ".join(f"{error}".split()).rstrip(".") or type(error).__name__

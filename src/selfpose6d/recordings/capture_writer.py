@@ -28,6 +28,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty. Choose another OUT, or remove it first.")
+    out = out.resolve()  # the folder beside it is on the same disk, also where `out` is a link or "."
     aside = out.with_name(f".{out.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
