@@ -3,7 +3,8 @@
     python benchmarks/import_recordings.py ../shared/data/ycbv-sample [--frames 100] [--json]
 
 Three recordings: depth registered to colour, the same with JPEG colour, and two cameras 15 mm apart whose colour has
-lens distortion. CPU seconds (user and system) do not depend on how busy the machine is; memory is the largest resident set.
+lens distortion. CPU seconds (user and system) do not depend on how busy the machine is; memory is the largest resident
+set.
 """
 
 import argparse

@@ -122,6 +122,8 @@ def _options(command_type: type) -> dict[str, bool]:
             found |= _options(plain)
         elif not any("Suppress" in repr(marker) for marker in markers):
             found[item.name] = any("Positional" in repr(marker) for marker in markers)
+            aliases = (alias for marker in markers for alias in getattr(marker, "aliases", None) or ())
+            found |= {alias.lstrip("-").replace("-", "_"): False for alias in aliases}
     return found
 
 
