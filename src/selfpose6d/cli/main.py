@@ -32,6 +32,7 @@ COMMANDS = {
     "symmetries": "find the symmetries of meshes, show and declare them",
     "calibrate": "measure on rendered scenes what a certificate is worth",
     "validate": "check a data set: what is wrong, where, and how to mend it",
+    "review": "accept, reject or correct a run's poses in the browser, doubtful ones first",
     "view": "show a run in 3-D in the browser",
     "cache": "say how large the cache is, or clear it",
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -165,6 +166,24 @@ def find_pose(
         if needs_no_search(alone, options.certificate):
             return alone
     return certify_with_hypotheses(searches(), T_cam_obj, is_plausible, how)
+
+
+def verify_pose(
+    frame: Frame,
+    instance: Instance,
+    model: ObjectModel,
+    T_cam_obj: Float[np.ndarray, "4 4"],
+    options: AnnotateOptions,
+) -> LabeledPose:
+    """What comes of one given pose, refined and certified; nothing is searched, so nothing else competes with it."""
+    seen, generator = ObservedFrame.of(frame, options.depth_noise_m), options.generator(instance)
+    found = observations(seen, instance, model, options.mask_quality, options.observation, generator)
+    if isinstance(found, LabeledPose):
+        return found
+    T = torch.from_numpy(T_cam_obj[None]).to(model.device).float()
+    how = VerifyOptions(options.search, options.certificate)
+    poses = [labeled(instance, certify_hypotheses(one, T, how)) for one in found]
+    return max(poses, key=lambda pose: pose.confidence)
 
 
 def _by_icp(

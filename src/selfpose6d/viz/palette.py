@@ -10,6 +10,8 @@ STATUS_RGB: dict[str, Colour] = {
 }
 """By certificate status; "" is a pose without certificate."""
 TRUTH_RGB = (255, 255, 255)
+MASK_RGB = (255, 0, 220)
+OTHER_RUN_RGB = (0, 200, 255)
 AXES_RGB = ((255, 70, 70), (70, 220, 70), (90, 120, 255))
 BACKGROUND_RGB = (24, 26, 30)
 TEXT_RGB = (235, 235, 235)

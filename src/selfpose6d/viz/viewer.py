@@ -1,12 +1,17 @@
-"""A run in 3-D in the browser: the measured points of a frame and the meshes at their estimated poses.
+"""A frame in 3-D in the browser: measured points, the photo before its camera, textured meshes at their poses.
 
-Needs the `viewer` extra (viser).
+Needs the `viewer` extra (viser). What is shown is set from here; a page of ours frames the view and has the controls.
 """
 
+import contextlib
+import io
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -14,29 +19,43 @@ from jaxtyping import Float, UInt8
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.camera import back_project
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.viz.palette import AXIS_LENGTH_RATIO, STATUS_RGB
+from selfpose6d.viz.palette import AXIS_LENGTH_RATIO, OTHER_RUN_RGB, STATUS_RGB, TRUTH_RGB
 
 # about the spacing of a sensor's points at 1 m
 POINT_SIZE_M = 0.0015
+FRUSTUM_M = 0.05
+"""Size of the camera with its photo: small beside the scene, large enough to make out the objects."""
+MOST_TEXELS = 1024
+"""Longer side of a texture that is sent to the browser: it fills a screen."""
+SIDE_RAD, UP_RAD = 0.6, 0.4
+"""From where the view starts, seen from what it looks at: beside the sensor and above it, so that depth shows."""
+Layer = Literal["points", "photo", "meshes", "statuses", "axes", "labels", "truth", "other run"]
+"""What can be shown or hidden. `statuses`: the meshes in the colours of their certificates."""
+LAYERS: tuple[Layer, ...] = ("points", "photo", "meshes", "statuses", "axes", "labels", "truth", "other run")
+HIDDEN_FIRST: tuple[Layer, ...] = ("statuses",)
+Kind = Literal["estimate", "truth", "other run"]
 
 
 @dataclass(frozen=True)
 class ViewedPose:
-    """One estimate: its mesh, pose, label and certificate status ("" none)."""
+    """One pose: its mesh, label and certificate status ("" none). True poses and another run's are drawn as wires."""
 
     mesh: Mesh
     T_cam_obj: Float[np.ndarray, "4 4"]
     label: str
     status: str = ""
+    kind: Kind = "estimate"
 
 
 @dataclass(frozen=True)
 class ViewedFrame:
-    """One frame: measured points in the camera's frame, their colours, and the estimates."""
+    """One frame: measured points in the camera's frame, their colours, the photo with its camera, and the poses."""
 
     points_cam_m: Float[np.ndarray, "points 3"]
     points_rgb: UInt8[np.ndarray, "points 3"]
     poses: Sequence[ViewedPose]
+    photo: UInt8[np.ndarray, "height width 3"] | None = None
+    K: Float[np.ndarray, "3 3"] | None = None
 
 
 def measured_points(
@@ -50,61 +69,206 @@ def measured_points(
     return back_project(depth, K_double).numpy()[known].astype(np.float32), rgb[known]
 
 
-def start_viewer(titles: Sequence[str], load: Callable[[int], ViewedFrame], host: str, port: int) -> Any:
-    """Serve the frames and return the running viser server; `load(index)` is called when a frame is chosen.
+class Viewer:
+    """A running viser server that shows one frame at a time. Several threads may call it."""
 
-    Raises:
-        UsageError: viser is not installed.
-    """
-    try:
-        import viser  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        remedy = "Run: pip install 'selfpose6d[viewer]'"
-        raise UsageError(f"view needs viser, which is not installed. {remedy}") from None
-    server = viser.ViserServer(host=host, port=port, verbose=False)
-    server.scene.set_up_direction("-y")
-    chosen = server.gui.add_dropdown("frame", tuple(titles), initial_value=titles[0])
-    parts = {name: server.gui.add_checkbox(name, True) for name in ("points", "meshes", "axes", "labels")}
-    handles: dict[str, list[Any]] = {}
+    def __init__(self, host: str, port: int) -> None:
+        """Raises UsageError when viser is not installed."""
+        try:
+            import viser  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            remedy = "Run: pip install 'selfpose6d[viewer]'"
+            raise UsageError(f"the 3-D view needs viser, which is not installed. {remedy}") from None
+        with contextlib.redirect_stdout(io.StringIO()):  # it would print an address that is not the page's
+            self._server: Any = viser.ViserServer(host=host, port=port, verbose=False)
+        self._client_files = Path(viser.__file__).parent / "client" / "build"
+        self._scene = self._server.scene
+        self._scene.set_up_direction("-y")
+        # viser 0.2.23's page fails without its logo or share button: they are hidden by the page around it
+        self._server.gui.configure_theme(dark_mode=True)
+        self._lock = threading.RLock()
+        self._handles: dict[Layer, list[Any]] = {}
+        self._posed: list[list[Any]] = []
+        self._gizmo: Any = None
+        self._glb: dict[int, tuple[Mesh, bytes]] = {}
+        self._hidden: set[Layer] = set(HIDDEN_FIRST)
+        self._look_at = np.array([0.0, 0.0, 1.0])
+        self._server.on_client_connect(lambda client: _look(client, self._look_at))
 
-    def show_parts(_: Any = None) -> None:
-        for name, shown in handles.items():
-            for handle in shown:
-                handle.visible = parts[name].value
+    @property
+    def port(self) -> int:
+        """Where viser listens; the page's view fetches its data there."""
+        return self._server.get_port()
 
-    def show_frame(_: Any = None) -> None:
-        for handle in (handle for shown in handles.values() for handle in shown):
-            handle.remove()
-        handles.update(_add_frame(server.scene, load(titles.index(chosen.value))))
-        show_parts()
+    @property
+    def client_files(self) -> Path:
+        """The folder of viser's own page."""
+        return self._client_files
 
-    chosen.on_update(show_frame)
-    for checkbox in parts.values():
-        checkbox.on_update(show_parts)
-    server.on_client_connect(_look_forward)
-    show_frame()
-    return server
+    def stop(self) -> None:
+        """End the server."""
+        self._server.stop()
+
+    def show(self, frame: ViewedFrame, look_at: Float[np.ndarray, "3"] | None = None) -> None:
+        """Show another frame; with `look_at` (camera frame, metres) all views start anew, looking there."""
+        with self._lock, self._server.atomic():
+            self.remove_gizmo()
+            for handle in (handle for shown in self._handles.values() for handle in shown):
+                handle.remove()
+            self._handles = {layer: [] for layer in LAYERS}
+            self._posed = []
+            points = self._scene.add_point_cloud(
+                "/points", frame.points_cam_m, frame.points_rgb, point_size=POINT_SIZE_M
+            )
+            self._handles["points"].append(points)
+            if frame.photo is not None and frame.K is not None:
+                self._handles["photo"].append(self._add_photo(frame.photo, frame.K))
+            for index, pose in enumerate(frame.poses):
+                self._posed.append(self._add_pose(f"/poses/{index}", pose))
+            self._show_layers()
+        if look_at is not None:
+            self._look_at = np.asarray(look_at, np.float64)
+            for client in self._server.get_clients().values():
+                _look(client, self._look_at)
+
+    def move(self, index: int, T_cam_obj: Float[np.ndarray, "4 4"]) -> None:
+        """Move one pose of the frame that is shown."""
+        with self._lock, self._server.atomic():
+            for handle in self._posed[index]:
+                _place(handle, T_cam_obj)
+
+    def hide(self, layers: set[Layer]) -> None:
+        """Show all layers but these."""
+        with self._lock:
+            self._hidden = layers
+            self._show_layers()
+
+    def add_gizmo(
+        self,
+        T_cam_handle: Float[np.ndarray, "4 4"],
+        size_m: float,
+        on_move: Callable[[Float[np.ndarray, "4 4"]], object],
+    ) -> None:
+        """Arrows and rings to drag; `on_move` gets the new `T_cam_handle`."""
+        with self._lock:
+            self.remove_gizmo()
+            gizmo = self._scene.add_transform_controls(
+                "/gizmo", scale=size_m, depth_test=False, disable_sliders=True
+            )
+            _place(gizmo, T_cam_handle)
+            gizmo.on_update(lambda event: on_move(_transform_of(event.target)))
+            self._gizmo = gizmo
+
+    def move_gizmo(self, T_cam_handle: Float[np.ndarray, "4 4"]) -> None:
+        """Follow a pose that was moved otherwise."""
+        with self._lock:
+            if self._gizmo is not None:
+                _place(self._gizmo, T_cam_handle)
+
+    def remove_gizmo(self) -> None:
+        """Take it away, if it is there."""
+        with self._lock:
+            if self._gizmo is not None:
+                self._gizmo.remove()
+                self._gizmo = None
+
+    def _add_photo(self, photo: UInt8[np.ndarray, "height width 3"], K: Float[np.ndarray, "3 3"]) -> Any:
+        height, width = photo.shape[:2]
+        fov_rad = 2 * float(np.arctan(0.5 * height / K[1, 1]))
+        return self._scene.add_camera_frustum(
+            "/photo", fov_rad, width / height, scale=FRUSTUM_M, image=photo, color=(180, 180, 180)
+        )
+
+    def _add_pose(self, name: str, pose: ViewedPose) -> list[Any]:
+        """Scene handles of a pose, which move together."""
+        T, mesh = pose.T_cam_obj, pose.mesh
+        if pose.kind != "estimate":
+            rgb = TRUTH_RGB if pose.kind == "truth" else OTHER_RUN_RGB
+            added = {pose.kind: self._add_plain(f"{name}/wires", mesh, rgb, wireframe=True)}
+        else:
+            length_m = mesh.radius_m * AXIS_LENGTH_RATIO
+            added = {
+                "meshes": self._scene.add_glb(f"{name}/mesh", self._textured(mesh)),
+                "statuses": self._add_plain(f"{name}/status", mesh, STATUS_RGB[pose.status], opacity=0.6),
+                "axes": self._scene.add_frame(
+                    f"{name}/axes", axes_length=length_m, axes_radius=0.03 * length_m
+                ),
+                "labels": self._scene.add_label(f"{name}/label", pose.label),
+            }
+        for layer, handle in added.items():
+            self._handles[layer].append(handle)
+            _place(handle, T)
+        return list(added.values())
+
+    def _add_plain(self, name: str, mesh: Mesh, rgb: tuple[int, int, int], **style: Any) -> Any:
+        return self._scene.add_mesh_simple(name, mesh.vertices_m, mesh.faces, color=rgb, **style)
+
+    def _textured(self, mesh: Mesh) -> bytes:
+        """The mesh as GLB, made once."""
+        if id(mesh) not in self._glb:
+            self._glb[id(mesh)] = mesh, to_glb(mesh)
+        return self._glb[id(mesh)][1]
+
+    def _show_layers(self) -> None:
+        for layer, handles in self._handles.items():
+            for handle in handles:
+                handle.visible = layer not in self._hidden
 
 
-def _add_frame(scene: Any, frame: ViewedFrame) -> dict[str, list[Any]]:
-    """Scene handles by kind."""
+def to_glb(mesh: Mesh) -> bytes:
+    """The mesh with its colours as a binary glTF file; textures are made smaller where a screen shows no more."""
+    import trimesh
+    from PIL import Image
+    from trimesh.visual import ColorVisuals, TextureVisuals
+    from trimesh.visual.material import PBRMaterial
+
+    if mesh.texture is not None and mesh.corner_uv is not None:
+        image = Image.fromarray(_at_most(mesh.texture, MOST_TEXELS))
+        # JPEG: a tenth of a PNG to send
+        image.format = "JPEG"
+        material = PBRMaterial(baseColorTexture=image, metallicFactor=0.0, roughnessFactor=1.0)
+        corners = np.arange(3 * len(mesh.faces)).reshape(-1, 3)
+        shown = trimesh.Trimesh(mesh.triangles_m.reshape(-1, 3), corners, process=False)
+        shown.visual = TextureVisuals(uv=mesh.corner_uv.reshape(-1, 2), material=material)
+    else:
+        shown = trimesh.Trimesh(mesh.vertices_m, mesh.faces, process=False)
+        grey = np.full((len(mesh.vertices_m), 3), 150, np.uint8)
+        shown.visual = ColorVisuals(
+            shown, vertex_colors=grey if mesh.vertex_rgb is None else mesh.vertex_rgb
+        )
+    content = io.BytesIO()
+    shown.export(content, file_type="glb")
+    return content.getvalue()
+
+
+def _at_most(texture: UInt8[np.ndarray, "rows columns 3"], side: int) -> UInt8[np.ndarray, "r c 3"]:
+    rows, columns = texture.shape[:2]
+    if (scale := side / max(rows, columns)) >= 1:
+        return texture
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    return np.asarray(cv2.resize(texture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _place(handle: Any, T_cam_obj: Float[np.ndarray, "4 4"]) -> None:
     from scipy.spatial.transform import Rotation
 
-    cloud = scene.add_point_cloud("/points", frame.points_cam_m, frame.points_rgb, point_size=POINT_SIZE_M)
-    handles: dict[str, list[Any]] = {"points": [cloud], "meshes": [], "axes": [], "labels": []}
-    for index, pose in enumerate(frame.poses):
-        quat_wxyz = Rotation.from_matrix(pose.T_cam_obj[:3, :3]).as_quat(scalar_first=True)
-        at = {"wxyz": quat_wxyz, "position": pose.T_cam_obj[:3, 3]}
-        name, mesh, length_m = f"/poses/{index}", pose.mesh, pose.mesh.radius_m * AXIS_LENGTH_RATIO
-        style = {"color": STATUS_RGB[pose.status], "opacity": 0.6}
-        solid = scene.add_mesh_simple(f"{name}/mesh", mesh.vertices_m, mesh.faces, **style, **at)
-        axes = scene.add_frame(f"{name}/axes", axes_length=length_m, axes_radius=0.03 * length_m, **at)
-        handles["meshes"].append(solid)
-        handles["axes"].append(axes)
-        handles["labels"].append(scene.add_label(f"{name}/label", pose.label, **at))
-    return handles
+    handle.wxyz = Rotation.from_matrix(T_cam_obj[:3, :3]).as_quat(scalar_first=True)
+    handle.position = T_cam_obj[:3, 3]
 
 
-def _look_forward(client: Any) -> None:
-    """Start where the sensor stood."""
-    client.camera.position, client.camera.look_at = (0.0, 0.0, 0.0), (0.0, 0.0, 1.0)
+def _transform_of(handle: Any) -> Float[np.ndarray, "4 4"]:
+    from scipy.spatial.transform import Rotation
+
+    T = np.eye(4)
+    T[:3, :3] = Rotation.from_quat(np.asarray(handle.wxyz), scalar_first=True).as_matrix()
+    T[:3, 3] = handle.position
+    return T
+
+
+def _look(client: Any, at_m: Float[np.ndarray, "3"]) -> None:
+    """Start beside the sensor and above it, looking at a point."""
+    from scipy.spatial.transform import Rotation
+
+    to_sensor = Rotation.from_euler("yx", [SIDE_RAD, UP_RAD]).apply(-at_m)
+    client.camera.up_direction = (0.0, -1.0, 0.0)
+    client.camera.position, client.camera.look_at = at_m + 0.8 * to_sensor, at_m
