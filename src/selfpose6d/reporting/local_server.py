@@ -162,7 +162,9 @@ def _listen(handler: type[BaseHTTPRequestHandler], host: str, port: int) -> Thre
             return _Server((host, tried), handler)
         except OSError as error:
             reason = error.strerror
-    raise UsageError(f"cannot listen at {host}, port {port} and the next ones: {reason}. Pass another --port.")
+    raise UsageError(
+        f"cannot listen at {host}, port {port} and the next ones: {reason}. Pass another --port."
+    )
 
 
 class _Server(ThreadingHTTPServer):

@@ -116,7 +116,9 @@ class PoseCorrections:
             return self.set(index, T_cam_obj, found.T_cam_obj, evidence)
 
 
-def moved_by(T_cam_obj: Float[np.ndarray, "4 4"], offset_m: Float[np.ndarray, "3"]) -> Float[np.ndarray, "4 4"]:
+def moved_by(
+    T_cam_obj: Float[np.ndarray, "4 4"], offset_m: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "4 4"]:
     """The same axes with their origin at a point that is given in the object's frame."""
     T = T_cam_obj.copy()
     T[:3, 3] += T[:3, :3] @ offset_m

@@ -72,7 +72,9 @@ def reviewing(run: RunFiles) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UsageError(f"{run.folder} is being reviewed already. End the other selfpose6d review first.") from None
+        raise UsageError(
+            f"{run.folder} is being reviewed already. End the other selfpose6d review first."
+        ) from None
     try:
         yield
     finally:
@@ -121,7 +123,9 @@ class ReviewQueue:
         known = {self.name(index) for index in range(len(self.labels))}
         known |= {str(label.key.obj_id) for label in self.labels}
         if unknown := [name for name in wanted.objects if name not in known]:
-            raise UsageError(f"no object {unknown[0]!r} in this run: expected one of {', '.join(sorted(known))}.")
+            raise UsageError(
+                f"no object {unknown[0]!r} in this run: expected one of {', '.join(sorted(known))}."
+            )
         kept = [i for i, label in enumerate(self.labels) if wanted.keeps(label, self.name(i))]
         return sorted(kept, key=lambda index: _sort_key(self.labels[index], wanted.order))
 

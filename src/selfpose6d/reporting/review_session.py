@@ -39,6 +39,8 @@ FRAMES_KEPT, CROPS_KEPT, PICTURES_KEPT = 8, 32, 256
 CORRECTED = "corrected"
 """Names the corrected pose among an instance's poses; the others have their numbers, 0 the winner's."""
 PictureKind = Literal["photo", "rendering", "outlines", "depth"]
+VIEW_DISTANCE_RADII = 5.0
+"""From where the 3-D view starts to look at an object: it fills about half of it."""
 T = TypeVar("T")
 
 
@@ -127,7 +129,8 @@ class ReviewSession:
         index, pose, kind = self._index(query.get("index")), query.get("pose", "0"), query.get("kind")
         size_px = TILE_PX if query.get("size") == "tile" else PICTURE_PX
         correction = self._corrections.get(index) if pose == CORRECTED else None
-        key = (index, pose, kind, size_px, correction and correction.version)
+        verdict = self.queue.verdict(index) if pose == CORRECTED else None
+        key = (index, pose, kind, size_px, correction and correction.version, verdict and verdict.time)
         content = self._pictures.get(key, lambda: self._draw(index, pose, kind, size_px))
         return Answer(content, MEDIA_TYPES[".jpg"])
 
@@ -141,7 +144,8 @@ class ReviewSession:
             centre_m = T_cam_obj[:3, :3] @ one.mesh.centre_m + T_cam_obj[:3, 3]
             before, self._shown = self._shown, (index, correcting)
             if before is None or before[0] != index:
-                self.viewer.show(self._viewed(index, one, T_cam_obj), centre_m)
+                distance_m = VIEW_DISTANCE_RADII * one.mesh.radius_m
+                self.viewer.show(self._viewed(index, one, T_cam_obj), centre_m, distance_m)
             else:
                 self.viewer.move(0, T_cam_obj)
             if not correcting:
@@ -164,9 +168,7 @@ class ReviewSession:
             if number >= len(self.queue.labels[index].certificate.alternatives):
                 raise UsageError(f"there is no alternative {number + 1}.")
         elif kind == "pose":
-            if (correction := self._corrections.get(index)) is None:
-                raise UsageError("no pose was corrected. Move it first.")
-            verdict = Verdict(kind, T_cam_obj=correction.T_cam_obj)
+            verdict = Verdict(kind, T_cam_obj=self._pose(index, CORRECTED))
         else:
             verdict = Verdict(kind)
         written = self.queue.decide(index, verdict)
@@ -201,7 +203,9 @@ class ReviewSession:
         index = self._index(request.get("index"))
         one = self.instance(index)
         correction = self._corrections.get(index)
-        start = self._pose(index, str(request.get("pose", "0"))) if correction is None else correction.T_cam_obj
+        start = (
+            self._pose(index, str(request.get("pose", "0"))) if correction is None else correction.T_cam_obj
+        )
         found = self._corrections.refine(index, one.frame, one.instance, start)
         return found.to_json()
 
@@ -244,8 +248,7 @@ class ReviewSession:
         points_m, rgb = measured_points(frame.rgb, frame.depth_m, frame.K)
         photo = np.ascontiguousarray(frame.rgb).copy()
         draw_outline(photo, one.instance.mask, MASK_RGB, 1)
-        label = f"{self.queue.name(index)} {one.label.certificate.status}"
-        pose = ViewedPose(one.mesh, T_cam_obj, label, one.label.certificate.status)
+        pose = ViewedPose(one.mesh, T_cam_obj, "", one.label.certificate.status)
         return ViewedFrame(points_m, rgb, [pose], photo, frame.K)
 
     def _drag(self, index: int, T_cam_centre: Float[np.ndarray, "4 4"]) -> None:
@@ -259,9 +262,12 @@ class ReviewSession:
     def _pose(self, index: int, pose: str) -> Float[np.ndarray, "4 4"]:
         """The pose that the page names: an alternative's number, or the corrected one."""
         if pose == CORRECTED:
-            if (correction := self._corrections.get(index)) is None:
+            correction, verdict = self._corrections.get(index), self.queue.verdict(index)
+            if correction is not None:
+                return correction.T_cam_obj
+            if verdict is None or verdict.T_cam_obj is None:
                 raise UsageError("no pose was corrected. Move it first.")
-            return correction.T_cam_obj
+            return verdict.T_cam_obj
         label = self.queue.labels[index]
         poses = [other.T_cam_obj for other in label.certificate.alternatives]
         number = _whole(pose, "pose")

@@ -12,7 +12,7 @@ from selfpose6d.geometry.camera import CropBox, crop_intrinsics
 from selfpose6d.renderer.packed import PackedMeshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
-from selfpose6d.types import Frame
+from selfpose6d.types import Frame, Rendering
 from selfpose6d.viz.overlay import DrawnPose, draw_axes, draw_outline, silhouettes
 from selfpose6d.viz.palette import BACKGROUND_RGB, MASK_RGB, STATUS_RGB
 
@@ -62,15 +62,13 @@ def crop_about(
     return PoseCrop(np.asarray(rgb, np.uint8), np.asarray(depth_m), np.asarray(crop_mask) > 0, K_crop)
 
 
-def draw_rendering(
-    crop: PoseCrop, meshes: PackedMeshes, pose: DrawnPose
-) -> UInt8[np.ndarray, "size size 3"]:
+def draw_rendering(crop: PoseCrop, meshes: PackedMeshes, pose: DrawnPose) -> UInt8[np.ndarray, "size size 3"]:
     """The mesh in its own colours in place of the image, thinly outlined in the status' colour."""
     rendering = _render(crop, meshes, pose)
-    coverage = rendering.mask[0, ..., None].numpy()
-    rgb = 255 * rendering.rgb[0].numpy() + (1 - coverage) * crop.rgb
-    image = np.ascontiguousarray(np.rint(rgb).clip(0, 255).astype(np.uint8))
-    _thin_outline(image, coverage[..., 0] > 0.5, STATUS_RGB[pose.status])
+    covered = rendering.mask[0].numpy() > 0
+    image = crop.rgb.copy()
+    image[covered] = np.rint(255 * rendering.rgb[0].numpy()[covered]).clip(0, 255)
+    _thin_outline(image, covered, STATUS_RGB[pose.status])
     return image
 
 
@@ -78,7 +76,7 @@ def draw_outlines(crop: PoseCrop, meshes: PackedMeshes, pose: DrawnPose) -> UInt
     """The image with the pose's outline and axes, and the mask's outline."""
     image = crop.rgb.copy()
     (silhouette,) = silhouettes(meshes, [pose], crop.K, crop.mask.shape)
-    _thin_outline(image, crop.mask, MASK_RGB)
+    draw_outline(image, crop.mask, MASK_RGB, 1)
     draw_outline(image, silhouette, STATUS_RGB[pose.status])
     draw_axes(image, crop.K, meshes, pose)
     return image
@@ -89,26 +87,27 @@ def draw_depth_difference(
 ) -> UInt8[np.ndarray, "size size 3"]:
     """Where the mesh is in front of the measured surface, where behind; white where they agree.
 
-    The image is grey and dark; it shows where depth is unknown.
+    The image is grey and dark; it shows where depth is unknown, and where something outside the mask hides the mesh.
     """
     rendering = _render(crop, meshes, pose)
-    rendered_m, covered = rendering.surface_depth_m[0].numpy(), rendering.mask[0].numpy() > 0.5
+    rendered_m, covered = rendering.depth_m[0].numpy(), rendering.mask[0].numpy() > 0
     grey = 0.35 * crop.rgb.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
-    known = covered & (crop.depth_m > 0)
-    difference = ((rendered_m - crop.depth_m) / DEPTH_RANGE_M).clip(-1, 1)[..., None]
-    colour = np.where(difference < 0, NEARER_RGB, FARTHER_RGB)
-    shown = 255 + np.abs(difference) * (colour - 255)
+    difference = ((rendered_m - crop.depth_m) / DEPTH_RANGE_M).clip(-1, 1)
+    hidden = ~crop.mask & (difference > 0)
+    known = covered & (crop.depth_m > 0) & ~hidden
+    colour = np.where(difference[..., None] < 0, NEARER_RGB, FARTHER_RGB)
+    shown = 255 + np.abs(difference)[..., None] * (colour - 255)
     image = np.where(known[..., None], shown, grey)
     image = np.ascontiguousarray(np.rint(image).clip(0, 255).astype(np.uint8))
     _thin_outline(image, covered, STATUS_RGB[pose.status])
     return image
 
 
-def _render(crop: PoseCrop, meshes: PackedMeshes, pose: DrawnPose):
+def _render(crop: PoseCrop, meshes: PackedMeshes, pose: DrawnPose) -> Rendering:
     T, K = (torch.from_numpy(np.asarray(matrix)).float() for matrix in (pose.T_cam_obj[None], crop.K))
     posed = PosedMeshes.of_one(meshes, pose.mesh_index, T, K, crop.mask.shape)
     with torch.no_grad():
-        return render(posed, supersample=2)
+        return render(posed)
 
 
 def _thin_outline(image: np.ndarray, mask: np.ndarray, rgb: tuple[int, int, int]) -> None:

@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.camera import back_project
+from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.viz.palette import AXIS_LENGTH_RATIO, OTHER_RUN_RGB, STATUS_RGB, TRUTH_RGB
 
@@ -27,7 +28,9 @@ FRUSTUM_M = 0.05
 """Size of the camera with its photo: small beside the scene, large enough to make out the objects."""
 MOST_TEXELS = 1024
 """Longer side of a texture that is sent to the browser: it fills a screen."""
-SIDE_RAD, UP_RAD = 0.6, 0.4
+WIRE_FACES = 300
+"""Of a mesh that is drawn as wires."""
+SIDE_RAD, UP_RAD = 0.5, 0.35
 """From where the view starts, seen from what it looks at: beside the sensor and above it, so that depth shows."""
 Layer = Literal["points", "photo", "meshes", "statuses", "axes", "labels", "truth", "other run"]
 """What can be shown or hidden. `statuses`: the meshes in the colours of their certificates."""
@@ -38,13 +41,17 @@ Kind = Literal["estimate", "truth", "other run"]
 
 @dataclass(frozen=True)
 class ViewedPose:
-    """One pose: its mesh, label and certificate status ("" none). True poses and another run's are drawn as wires."""
+    """One pose: its mesh, label and certificate status ("" none). True poses and another run's are drawn as wires.
+
+    `details` are for beside the view.
+    """
 
     mesh: Mesh
     T_cam_obj: Float[np.ndarray, "4 4"]
     label: str
     status: str = ""
     kind: Kind = "estimate"
+    details: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,9 +98,10 @@ class Viewer:
         self._posed: list[list[Any]] = []
         self._gizmo: Any = None
         self._glb: dict[int, tuple[Mesh, bytes]] = {}
+        self._wires: dict[int, tuple[Mesh, Mesh]] = {}
         self._hidden: set[Layer] = set(HIDDEN_FIRST)
-        self._look_at = np.array([0.0, 0.0, 1.0])
-        self._server.on_client_connect(lambda client: _look(client, self._look_at))
+        self._view = np.array([0.0, 0.0, 1.0]), 1.0
+        self._server.on_client_connect(lambda client: _look(client, *self._view))
 
     @property
     def port(self) -> int:
@@ -105,12 +113,25 @@ class Viewer:
         """The folder of viser's own page."""
         return self._client_files
 
+    @property
+    def filled_layers(self) -> set[Layer]:
+        """Those that have something in the frame that is shown."""
+        return {layer for layer, handles in self._handles.items() if handles}
+
     def stop(self) -> None:
         """End the server."""
         self._server.stop()
 
-    def show(self, frame: ViewedFrame, look_at: Float[np.ndarray, "3"] | None = None) -> None:
-        """Show another frame; with `look_at` (camera frame, metres) all views start anew, looking there."""
+    def show(
+        self,
+        frame: ViewedFrame,
+        look_at_m: Float[np.ndarray, "3"] | None = None,
+        distance_m: float | None = None,
+    ) -> None:
+        """Show another frame; with `look_at_m` (camera frame) all views start anew, looking there.
+
+        `distance_m` is how far from there they start (default: as far as the sensor).
+        """
         with self._lock, self._server.atomic():
             self.remove_gizmo()
             for handle in (handle for shown in self._handles.values() for handle in shown):
@@ -126,10 +147,11 @@ class Viewer:
             for index, pose in enumerate(frame.poses):
                 self._posed.append(self._add_pose(f"/poses/{index}", pose))
             self._show_layers()
-        if look_at is not None:
-            self._look_at = np.asarray(look_at, np.float64)
+        if look_at_m is not None:
+            far_m = float(np.linalg.norm(look_at_m)) if distance_m is None else distance_m
+            self._view = np.asarray(look_at_m, np.float64), far_m
             for client in self._server.get_clients().values():
-                _look(client, self._look_at)
+                _look(client, *self._view)
 
     def move(self, index: int, T_cam_obj: Float[np.ndarray, "4 4"]) -> None:
         """Move one pose of the frame that is shown."""
@@ -184,7 +206,7 @@ class Viewer:
         T, mesh = pose.T_cam_obj, pose.mesh
         if pose.kind != "estimate":
             rgb = TRUTH_RGB if pose.kind == "truth" else OTHER_RUN_RGB
-            added = {pose.kind: self._add_plain(f"{name}/wires", mesh, rgb, wireframe=True)}
+            added = {pose.kind: self._add_plain(f"{name}/wires", self._coarse(mesh), rgb, wireframe=True)}
         else:
             length_m = mesh.radius_m * AXIS_LENGTH_RATIO
             added = {
@@ -193,8 +215,9 @@ class Viewer:
                 "axes": self._scene.add_frame(
                     f"{name}/axes", axes_length=length_m, axes_radius=0.03 * length_m
                 ),
-                "labels": self._scene.add_label(f"{name}/label", pose.label),
             }
+            if pose.label:
+                added["labels"] = self._scene.add_label(f"{name}/label", pose.label)
         for layer, handle in added.items():
             self._handles[layer].append(handle)
             _place(handle, T)
@@ -208,6 +231,12 @@ class Viewer:
         if id(mesh) not in self._glb:
             self._glb[id(mesh)] = mesh, to_glb(mesh)
         return self._glb[id(mesh)][1]
+
+    def _coarse(self, mesh: Mesh) -> Mesh:
+        """The mesh with few faces, made once: the wires of many would look solid."""
+        if id(mesh) not in self._wires:
+            self._wires[id(mesh)] = mesh, decimate(mesh, WIRE_FACES)
+        return self._wires[id(mesh)][1]
 
     def _show_layers(self) -> None:
         for layer, handles in self._handles.items():
@@ -233,9 +262,7 @@ def to_glb(mesh: Mesh) -> bytes:
     else:
         shown = trimesh.Trimesh(mesh.vertices_m, mesh.faces, process=False)
         grey = np.full((len(mesh.vertices_m), 3), 150, np.uint8)
-        shown.visual = ColorVisuals(
-            shown, vertex_colors=grey if mesh.vertex_rgb is None else mesh.vertex_rgb
-        )
+        shown.visual = ColorVisuals(shown, vertex_colors=grey if mesh.vertex_rgb is None else mesh.vertex_rgb)
     content = io.BytesIO()
     shown.export(content, file_type="glb")
     return content.getvalue()
@@ -265,10 +292,10 @@ def _transform_of(handle: Any) -> Float[np.ndarray, "4 4"]:
     return T
 
 
-def _look(client: Any, at_m: Float[np.ndarray, "3"]) -> None:
-    """Start beside the sensor and above it, looking at a point."""
+def _look(client: Any, at_m: Float[np.ndarray, "3"], distance_m: float) -> None:
+    """Start beside the line from the sensor and above it, looking at a point."""
     from scipy.spatial.transform import Rotation
 
-    to_sensor = Rotation.from_euler("yx", [SIDE_RAD, UP_RAD]).apply(-at_m)
-    client.camera.up_direction = (0.0, -1.0, 0.0)
-    client.camera.position, client.camera.look_at = at_m + 0.8 * to_sensor, at_m
+    to_sensor = -at_m / max(float(np.linalg.norm(at_m)), 1e-6)
+    aside = Rotation.from_euler("yx", [SIDE_RAD, -UP_RAD]).apply(to_sensor)
+    client.camera.position, client.camera.look_at = at_m + distance_m * aside, at_m

@@ -4,7 +4,7 @@ import { change, element, isTyping, lastOf, openView, read } from "/requests.js"
 const KINDS = ["photo", "rendering", "outlines", "depth"];
 const CAPTIONS = {
   photo: "photo", rendering: "rendering", outlines: "outlines: pose, and mask in magenta",
-  depth: "depth: blue in front of the measured, red behind, white equal; full at 20 mm",
+  depth: "depth: blue in front of what was measured, red behind it (20 mm)",
 };
 const STEPS = [0.5, 1, 2, 5, 10, 20];
 const BLINK_MS = 600;
@@ -99,7 +99,8 @@ async function go(position) {
   if (state.items[state.at] !== entry) return;
   state.item = item;
   entry.verdict = item.verdict;
-  state.pose = item.verdict?.kind === "alternative" ? String(item.verdict.alternative) : "0";
+  const { verdict } = item;
+  state.pose = verdict?.kind === "alternative" ? String(verdict.alternative) : verdict?.kind === "pose" ? CORRECTED : "0";
   state.correction = item.correction;
   if (state.kind === "photo") state.kind = "rendering";
   describe(item);
@@ -154,7 +155,7 @@ function picture(index, pose, kind, size = "large", version = 0) {
 function show() {
   const { item } = state;
   if (!item) return;
-  const version = state.pose === CORRECTED ? state.correction.version : 0;
+  const version = state.pose === CORRECTED ? `${state.correction?.version} ${item.verdict?.time}` : 0;
   for (const kind of KINDS) {
     const image = by(kind);
     const source = picture(item.index, kind === "photo" ? "0" : state.pose, kind, "large", version);
@@ -235,10 +236,7 @@ async function undo() {
 }
 
 async function accept() {
-  if (state.pose === CORRECTED) {
-    const moved = state.correction.moved_mm > 0 || state.correction.rotated_deg > 0;
-    return decide({ kind: moved ? "pose" : "accept" });
-  }
+  if (state.pose === CORRECTED) return decide({ kind: "pose" });
   return decide(state.pose === "0" ? { kind: "accept" } : { kind: "alternative", alternative: Number(state.pose) });
 }
 
@@ -264,8 +262,7 @@ function leaveCorrection() {
 // `pose` is where the correction starts, where there is none yet.
 async function correct(content) {
   const { item } = state;
-  const pose = state.pose === CORRECTED ? "0" : state.pose;
-  takeCorrection(item, await change("/api/correct", { index: item.index, pose, ...content }));
+  takeCorrection(item, await change("/api/correct", { index: item.index, pose: state.pose, ...content }));
 }
 
 function takeCorrection(item, correction) {
@@ -289,7 +286,7 @@ async function forget() {
   leaveCorrection();
   await change("/api/forget", { index: item.index });
   state.correction = null;
-  state.pose = "0";
+  state.pose = item.verdict?.kind === "pose" ? CORRECTED : "0";
   show();
 }
 
