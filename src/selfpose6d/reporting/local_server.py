@@ -1,19 +1,23 @@
 """A page for one person on one machine: served on loopback, its changes safe from other web pages.
 
 A request that changes something must carry the page's token, which no other page can read, and come from the page's own
-origin. Requests by another host name are refused on loopback: a foreign page could else have its name point here.
+origin. Requests by a host name that is not this machine's are refused: a foreign page could have its name point here.
 """
 
 import json
 import secrets
 import signal
+import socket
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -110,12 +114,12 @@ class LocalServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def refusal(self, headers: Mapping[str, str], changes: bool) -> str:
+    def refusal(self, headers: Message, changes: bool) -> str:
         """Why a request is not answered; "" where it is."""
         host = headers.get("Host", "")
         name = urlsplit(f"//{host}").hostname or ""
-        if self.is_loopback and name not in LOOPBACK:
-            return f"asked for host {name!r}, expected one of {', '.join(LOOPBACK)}"
+        if not self._is_own_name(name):
+            return f"asked for host {name!r}, expected one of {', '.join(LOOPBACK)} or this machine's name or address"
         if not changes:
             return ""
         origin = headers.get("Origin")
@@ -124,6 +128,14 @@ class LocalServer:
         if not secrets.compare_digest(headers.get(TOKEN_HEADER, "").encode(), self.token.encode()):
             return "the page's token is missing or of an earlier start: reload the page"
         return ""
+
+    def _is_own_name(self, name: str) -> bool:
+        """Names of this machine; where others may reach it, also any address, which no foreign page can take for it."""
+        if name in LOOPBACK or self.is_loopback:
+            return name in LOOPBACK
+        with suppress(ValueError):
+            return bool(ip_address(name))
+        return name in {one.lower() for one in (self.host, socket.gethostname(), socket.getfqdn())}
 
 
 def announce(server: LocalServer, *more_ports: int) -> None:
@@ -157,13 +169,14 @@ def wait_for_interrupt() -> None:
 def _listen(handler: type[BaseHTTPRequestHandler], host: str, port: int) -> ThreadingHTTPServer:
     if not 0 <= port < 65536:
         raise UsageError(f"--port must be between 0 and 65535, got {port}.")
+    reason: str | None = ""
     for tried in range(port, min(port + PORTS_TRIED, 65536)):
         try:
             return _Server((host, tried), handler)
         except OSError as error:
             reason = error.strerror
     raise UsageError(
-        f"cannot listen at {host}, port {port} and the next ones: {reason}. Pass another --port."
+        f"cannot listen at {host}, port {port} and the next ones: {reason}. Pass another --host or --port."
     )
 
 
@@ -184,7 +197,7 @@ def _handler_of(site: Site, server: LocalServer) -> type[BaseHTTPRequestHandler]
 
         def do_GET(self) -> None:
             path, query = urlsplit(self.path).path, dict(parse_qsl(urlsplit(self.path).query))
-            if refusal := server.refusal(self.headers, changes=False):  # pyright: ignore[reportArgumentType]
+            if refusal := server.refusal(self.headers, changes=False):
                 self._send(Answer.of_error(refusal, HTTPStatus.FORBIDDEN))
             elif path in site.pages:
                 page = site.pages[path]
@@ -202,7 +215,7 @@ def _handler_of(site: Site, server: LocalServer) -> type[BaseHTTPRequestHandler]
                 self._send(Answer.of_error("a request of another size", HTTPStatus.BAD_REQUEST))
                 return
             content = self.rfile.read(int(length))
-            if refusal := server.refusal(self.headers, changes=True):  # pyright: ignore[reportArgumentType]
+            if refusal := server.refusal(self.headers, changes=True):
                 self._send(Answer.of_error(refusal, HTTPStatus.FORBIDDEN))
             elif path in site.changes:
                 self._send(_answer(lambda: Answer.of_json(site.changes[path](_object(content)))))
@@ -216,6 +229,7 @@ def _handler_of(site: Site, server: LocalServer) -> type[BaseHTTPRequestHandler]
             self.send_header("Cache-Control", "no-store")
             self.send_header("Content-Security-Policy", POLICY)
             self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Cross-Origin-Resource-Policy", "same-origin")
             self.send_header("Referrer-Policy", "no-referrer")
             self.end_headers()
             self.wfile.write(answer.body)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -37,11 +38,8 @@ class RunViews:
         self._meshes: dict[int, Mesh] = {}
         self._truth = options.truth
         self._other = None if options.other is None else _estimates_of(options.other)
-        if self._other is not None and not set(image_keys(self._other)) & set(self._keys):
-            raise UsageError(
-                f"--compare {options.other and options.other.run}: it has no pose in any of the frames of {sources.run}. "
-                "Pass a run on the same data."
-            )
+        if options.other is not None and self._other is not None:
+            _require_common(self._other, self._estimates, options.other.run)
         files = self._dataset.frame_names()
         self.titles = [
             f"scene {scene_id}, image {im_id}" + (f" ({files[im_id]})" if im_id in files else "")
@@ -115,6 +113,13 @@ def _estimates_of(sources: RunSources) -> Estimates:
             f"{sources.run} has no pose to show: every instance was skipped. See {sources.files.skipped.name}."
         )
     return estimates
+
+
+def _require_common(others: Estimates, own: Estimates, run: Path) -> None:
+    if not set(image_keys(others)) & set(image_keys(own)):
+        raise UsageError(
+            f"--compare {run}: it has no pose in any of the frames that are viewed. Pass a run on the same data."
+        )
 
 
 def _of_frame(estimates: Estimates, frame_id: FrameId) -> Estimates:

@@ -206,7 +206,9 @@ class Viewer:
         T, mesh = pose.T_cam_obj, pose.mesh
         if pose.kind != "estimate":
             rgb = TRUTH_RGB if pose.kind == "truth" else OTHER_RUN_RGB
-            added = {pose.kind: self._add_plain(f"{name}/wires", self._coarse(mesh), rgb, wireframe=True)}
+            added: dict[Layer, Any] = {
+                pose.kind: self._add_plain(f"{name}/wires", self._coarse(mesh), rgb, wireframe=True)
+            }
         else:
             length_m = mesh.radius_m * AXIS_LENGTH_RATIO
             added = {

@@ -314,6 +314,7 @@ function correctionKey(key, shift) {
 function action(key, shift) {
   const correcting = state.correcting ? correctionKey(key, shift) : undefined;
   if (correcting) return correcting;
+  if (key === "Tab" && !state.item?.alternatives.length) return undefined;
   if (/^[1-9]$/.test(key)) return () => decide({ kind: "alternative", alternative: Number(key) - 1 });
   return {
     a: accept, r: () => decide({ kind: "reject" }), u: undo, s: goOn, e: enterCorrection,
