@@ -45,7 +45,7 @@ class Command:
 
     def run(self) -> int:
         """Serve until Ctrl-C."""
-        from selfpose6d.reporting.local_server import announce, wait_for_interrupt
+        from selfpose6d.reporting.local_server import announce, require_address, wait_for_interrupt
         from selfpose6d.reporting.review_page import serve_review
         from selfpose6d.reporting.review_queue import ReviewFilter, reviewing
         from selfpose6d.reporting.review_session import ReviewSession
@@ -54,6 +54,7 @@ class Command:
 
         wanted = ReviewFilter(self.status, self.objects, self.reason, self.confidence, self.order)
         sources = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit)
+        require_address(self.host, self.port)
         with reviewing(sources.files):
             session = ReviewSession(sources, wanted)
             viewer = session.viewer = Viewer(self.host, self.port + 1)

@@ -36,7 +36,7 @@ class Command:
 
     def run(self) -> int:
         """Serve until Ctrl-C."""
-        from selfpose6d.reporting.local_server import announce, wait_for_interrupt
+        from selfpose6d.reporting.local_server import announce, require_address, wait_for_interrupt
         from selfpose6d.reporting.run_sources import resolve_sources
         from selfpose6d.reporting.run_views import RunViews, ViewOptions
         from selfpose6d.reporting.view_page import ViewSession, serve_view
@@ -45,6 +45,7 @@ class Command:
         sources = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit)
         other = None if self.compare is None else resolve_sources(self.compare)
         views = RunViews(sources, ViewOptions(self.truth, other))
+        require_address(self.host, self.port)
         viewer = Viewer(self.host, self.port + 1)
         title = self.run_folder.resolve().name
         server = serve_view(ViewSession(views, viewer), viewer, title, self.host, self.port)

@@ -138,6 +138,15 @@ class LocalServer:
         return name in {one.lower() for one in (self.host, socket.gethostname(), socket.getfqdn())}
 
 
+def require_address(host: str, port: int) -> None:
+    """Refuse a host that is none of this machine's, or ports of which none is free: viser would try for ever.
+
+    Raises:
+        UsageError: says which.
+    """
+    _listen(BaseHTTPRequestHandler, host, port).server_close()
+
+
 def announce(server: LocalServer, *more_ports: int) -> None:
     """Say where to look, and who else can; `more_ports`: of the data that the page fetches besides."""
     print(f"open {server.url} in a browser; Ctrl-C ends", flush=True)

@@ -377,14 +377,20 @@ function onKey(event) {
 // One at a time: a key pressed while the last decision is being written is not about the instance that is shown.
 async function press(key, shift, repeat = false) {
   if (state.busy || (repeat && !(key in MOVES))) return;
-  state.busy = true;
+  setBusy(true);
   try {
     await action(key, shift)?.();
   } catch (error) {
     say(error);
   } finally {
-    state.busy = false;
+    setBusy(false);
   }
 }
 
-start().catch(say);
+function setBusy(busy) {
+  state.busy = busy;
+  document.body.classList.toggle("busy", busy);
+}
+
+setBusy(true);
+start().catch(say).finally(() => setBusy(false));
