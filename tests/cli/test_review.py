@@ -10,6 +10,7 @@ from browser import open_page, served
 from scored_run import make_run
 
 from selfpose6d.cli.main import main
+from selfpose6d.errors import DataError
 from selfpose6d.reporting.review_queue import ReviewFilter
 from selfpose6d.reporting.review_session import CORRECTED, ReviewSession, filter_of
 from selfpose6d.reporting.run_sources import resolve_sources
@@ -208,12 +209,14 @@ def test_a_corrected_pose_is_shown_after_another_start(session, run):
     assert shown != again.picture(query | {"pose": "0"}).body
 
 
-def test_an_instance_whose_frame_is_gone_can_still_be_decided(run, session, monkeypatch):
+def test_an_instance_whose_frame_is_gone_can_still_be_decided(run, session):
     rows = [json.loads(line) for line in run.certificates.read_text().splitlines()]
     run.certificates.write_text("".join(json.dumps(row | {"im_id": 77}) + "\n" for row in rows[:1]))
     gone = ReviewSession(resolve_sources(run.folder), ReviewFilter())
-    details = json.loads(gone.item({"index": "0"}).body)
-    assert "77" in details["error"]
+    assert "77" in json.loads(gone.trouble({"index": "0"}).body)
+    with pytest.raises(DataError, match="77"):
+        gone.picture({"index": "0", "kind": "photo"})
+    assert json.loads(session.trouble({"index": "0"}).body) == ""
     assert gone.decide({"index": 0, "kind": "reject"})["decided"] == 1
 
 

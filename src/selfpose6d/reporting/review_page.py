@@ -31,6 +31,7 @@ def serve_review(session: ReviewSession, title: str, host: str, port: int) -> Lo
             "/api/start": session.start,
             "/api/items": session.items,
             "/api/item": session.item,
+            "/api/trouble": session.trouble,
             "/api/picture": session.picture,
             "/api/corrected": session.corrected,
         },

@@ -39,8 +39,10 @@ FRAMES_KEPT, CROPS_KEPT, PICTURES_KEPT = 8, 32, 256
 CORRECTED = "corrected"
 """Names the corrected pose among an instance's poses; the others have their numbers, 0 the winner's."""
 PictureKind = Literal["photo", "rendering", "outlines", "depth"]
-VIEW_DISTANCE_RADII = 5.0
+VIEW_DISTANCE_RADII = 3.0
 """From where the 3-D view starts to look at an object: it fills about half of it."""
+SURROUNDINGS_RADII = 4.0
+"""How far around an object measured points are shown: what is farther away says nothing of its pose, and costs time."""
 T = TypeVar("T")
 
 
@@ -113,16 +115,20 @@ class ReviewSession:
         return Answer.of_json({"items": rows} | self._progress())
 
     def item(self, query: Mapping[str, str]) -> Answer:
-        """What there is to say of one instance, and why there is no picture of it, if there is none."""
+        """What there is to say of one instance; reads no image."""
         index = self._index(query.get("index"))
-        details: dict[str, Any] = self.queue.details(index) | {"error": "", "correction": None}
-        try:
-            self.instance(index)
-        except DataError as error:
-            details["error"] = str(error)
+        details: dict[str, Any] = self.queue.details(index) | {"correction": None}
         if (correction := self._corrections.get(index)) is not None:
             details["correction"] = correction.to_json()
         return Answer.of_json(details)
+
+    def trouble(self, query: Mapping[str, str]) -> Answer:
+        """Why there is no picture of an instance; "" where there could be one."""
+        try:
+            self.instance(self._index(query.get("index")))
+        except DataError as error:
+            return Answer.of_json(str(error))
+        return Answer.of_json("")
 
     def picture(self, query: Mapping[str, str]) -> Answer:
         """One picture of one pose of one instance."""
@@ -246,10 +252,12 @@ class ReviewSession:
     def _viewed(self, index: int, one: ReviewedInstance, T_cam_obj: np.ndarray) -> ViewedFrame:
         frame = one.frame
         points_m, rgb = measured_points(frame.rgb, frame.depth_m, frame.K)
+        centre_m = T_cam_obj[:3, :3] @ one.mesh.centre_m + T_cam_obj[:3, 3]
+        near = np.linalg.norm(points_m - centre_m, axis=1) < SURROUNDINGS_RADII * one.mesh.radius_m
         photo = np.ascontiguousarray(frame.rgb).copy()
         draw_outline(photo, one.instance.mask, MASK_RGB, 1)
         pose = ViewedPose(one.mesh, T_cam_obj, "", one.label.certificate.status)
-        return ViewedFrame(points_m, rgb, [pose], photo, frame.K)
+        return ViewedFrame(points_m[near], rgb[near], [pose], photo, frame.K)
 
     def _drag(self, index: int, T_cam_centre: Float[np.ndarray, "4 4"]) -> None:
         one = self.instance(index)

@@ -76,7 +76,7 @@ def draw_outlines(crop: PoseCrop, meshes: PackedMeshes, pose: DrawnPose) -> UInt
     """The image with the pose's outline and axes, and the mask's outline."""
     image = crop.rgb.copy()
     (silhouette,) = silhouettes(meshes, [pose], crop.K, crop.mask.shape)
-    draw_outline(image, crop.mask, MASK_RGB, 1)
+    draw_outline(image, crop.mask, MASK_RGB)
     draw_outline(image, silhouette, STATUS_RGB[pose.status])
     draw_axes(image, crop.K, meshes, pose)
     return image

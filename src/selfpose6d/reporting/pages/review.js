@@ -13,7 +13,7 @@ const by = (id) => document.getElementById(id);
 
 const state = {
   items: [], at: 0, item: null, pose: "0", kind: "rendering", correcting: false, correction: null, step: 2,
-  decided: 0, total: 0, blinking: 0, viewPort: 0, busy: false,
+  decided: 0, total: 0, blinking: 0, busy: false,
 };
 
 async function start() {
@@ -34,7 +34,7 @@ async function start() {
   for (const button of document.querySelectorAll("button[data-key]")) {
     button.addEventListener("click", () => { button.blur(); press(button.dataset.key, false); });
   }
-  state.viewPort = info.view_port;
+  by("rendering").addEventListener("error", explain);
   openView(by("view"), info.view_port, onKey);
   setInterval(followDrag, 400);
   await load();
@@ -106,7 +106,6 @@ async function go(position) {
   describe(item);
   tile(item);
   show();
-  if (item.error) say(item.error);
   prefetch(position + 1);
 }
 
@@ -155,14 +154,6 @@ function picture(index, pose, kind, size = "large", version = 0) {
 function show() {
   const { item } = state;
   if (!item) return;
-  const version = state.pose === CORRECTED ? `${state.correction?.version} ${item.verdict?.time}` : 0;
-  for (const kind of KINDS) {
-    const image = by(kind);
-    const source = picture(item.index, kind === "photo" ? "0" : state.pose, kind, "large", version);
-    // those that are not looked at are fetched too, so that switching is immediate, but after the one that is
-    if (kind === state.kind || kind === "photo") image.src = source;
-    else setTimeout(() => { if (state.item === item) image.src = source; }, 60);
-  }
   showKind(state.kind);
   for (const figure of by("tiles").children) {
     figure.classList.toggle("shown", figure.dataset.pose === state.pose);
@@ -170,7 +161,7 @@ function show() {
     const chosen = verdict?.kind === "alternative" ? verdict.alternative : verdict?.kind === "accept" ? 0 : -1;
     figure.classList.toggle("chosen", Number(figure.dataset.pose) === chosen);
   }
-  if (!by("view").hidden && !item.error) showIn3d();
+  if (!by("view").hidden) showIn3d();
 }
 
 const showIn3d = lastOf(() => {
@@ -179,10 +170,24 @@ const showIn3d = lastOf(() => {
   change("/api/show", { index, pose: state.pose, correcting: state.correcting }).catch(say);
 }, 120);
 
+// The photo and what is looked at; other kinds are drawn when they are asked for.
 function showKind(kind) {
+  const { item } = state;
+  const version = state.pose === CORRECTED ? `${state.correction?.version} ${item?.verdict?.time}` : 0;
+  for (const wanted of item ? new Set([kind, "photo"]) : []) {
+    const source = picture(item.index, wanted === "photo" ? "0" : state.pose, wanted, "large", version);
+    if (by(wanted).getAttribute("src") !== source) by(wanted).src = source;
+  }
   for (const other of KINDS) by(other).classList.toggle("shown", other === kind);
   const pose = state.pose === CORRECTED ? "corrected pose, " : state.item?.alternatives.length ? `${Number(state.pose) + 1}, ` : "";
   by("caption").textContent = kind === "photo" ? CAPTIONS.photo : pose + CAPTIONS[kind];
+}
+
+// Why there is no picture.
+async function explain() {
+  const { item } = state;
+  const reason = item && (await read("/api/trouble", { index: item.index }).catch(() => ""));
+  if (reason && state.item === item) say(reason);
 }
 
 function prefetch(position) {
@@ -247,11 +252,12 @@ function step(by_) {
 }
 
 async function enterCorrection() {
-  if (!state.item || state.item.error) return;
+  if (!state.item) return;
+  await correct({});
   state.correcting = true;
   by("correcting").hidden = false;
   step(0);
-  await correct({});
+  show();
 }
 
 function leaveCorrection() {
