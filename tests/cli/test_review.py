@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from selfpose6d.reporting.run_sources import resolve_sources
 from selfpose6d.runs.certificates import read_certificates, reviewed_labels
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.review import read_review
+from selfpose6d.viz.viewer import Viewer
 
 EVIL = "<img src=x onerror=\"document.title='owned'\">"
 WAIT_MS = 120_000
@@ -207,6 +209,30 @@ def test_a_corrected_pose_is_shown_after_another_start(session, run):
     shown = again.picture(query | {"pose": CORRECTED}).body
     assert shown == session.picture(query | {"pose": CORRECTED}).body
     assert shown != again.picture(query | {"pose": "0"}).body
+
+
+def test_a_pose_that_is_dragged_in_3d_is_the_corrected_one(session):
+    viewer = MagicMock(spec=Viewer)
+    session.viewer = viewer
+    session.show({"index": 0, "pose": "0"})
+    assert viewer.show.call_count == 1
+    assert not viewer.add_gizmo.called
+    session.correct({"index": 0, "pose": "0"})
+    session.show({"index": 0, "pose": CORRECTED, "correcting": True})
+    T_cam_centre, _, on_move = viewer.add_gizmo.call_args.args
+    dragged = T_cam_centre.copy()
+    dragged[:3, 3] += 0.01, 0, 0
+    on_move(dragged)
+    index, T_shown = viewer.move.call_args.args
+    assert index == 0
+    np.testing.assert_allclose(
+        T_shown[:3, 3] - session.queue.labels[0].T_cam_obj[:3, 3], [0.01, 0, 0], atol=1e-9
+    )
+    assert json.loads(session.corrected({"index": "0"}).body)["moved_mm"] == pytest.approx(10)
+    session.show({"index": 1, "pose": "0"})
+    assert viewer.show.call_count == 2
+    on_move(T_cam_centre)  # too late: another instance is shown
+    np.testing.assert_allclose(viewer.move.call_args.args[1], T_shown)
 
 
 def test_an_instance_whose_frame_is_gone_can_still_be_decided(run, session):

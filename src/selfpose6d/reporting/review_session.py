@@ -77,7 +77,7 @@ class ReviewSession:
         self.dataset: Dataset = sources.open_dataset()
         self.queue = ReviewQueue(sources.files, self.dataset.object_names())
         self.queue.select(first)
-        self._first, self._run = first, sources.run
+        self._first, self._run, self._files = first, sources.run, self.dataset.frame_names()
         self._corrections = PoseCorrections(self.dataset, sources.config)
         self._showing = threading.RLock()
         self._meshes: _Recent[Mesh] = _Recent(64)
@@ -118,6 +118,7 @@ class ReviewSession:
         """What there is to say of one instance; reads no image."""
         index = self._index(query.get("index"))
         details: dict[str, Any] = self.queue.details(index) | {"correction": None}
+        details["file"] = self._files.get(details["im_id"], "")
         if (correction := self._corrections.get(index)) is not None:
             details["correction"] = correction.to_json()
         return Answer.of_json(details)

@@ -112,7 +112,7 @@ async function go(position) {
 function describe(item) {
   by("name").textContent = item.name;
   by("where").textContent =
-    `${state.at + 1} of ${state.items.length}: scene ${item.scene_id}, image ${item.im_id}, object ${item.obj_id}, ` +
+    `${state.at + 1} of ${state.items.length}: scene ${item.scene_id}, image ${item.im_id}${item.file && ` (${item.file})`}, object ${item.obj_id}, ` +
     `instance ${item.inst_id}`;
   by("status").textContent = item.status;
   by("status").className = `status ${item.status}`;
