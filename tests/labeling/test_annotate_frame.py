@@ -3,11 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from labeling.conftest import rendered_frame, tilted_pose
 from selfpose6d.datasets.options import DataOptions
+from selfpose6d.geometry.se3 import retract
 from selfpose6d.labeling import pure_icp
-from selfpose6d.labeling.annotate import AnnotateOptions, annotate
+from selfpose6d.labeling.annotate import AnnotateOptions, annotate, verify_pose
 from selfpose6d.selection import FrameId
 from selfpose6d.types import Instance, InstanceKey
 
@@ -37,6 +39,19 @@ def test_no_pose_is_invented(box):
     assert "too few points" in labels[0].reason
     assert "no model for object 99" in labels[1].reason
     assert np.isnan(labels[0].T_cam_obj).all()
+
+
+def test_a_pose_that_a_person_moved_is_refined_from_there(box):
+    T = tilted_pose()
+    frame = rendered_frame(box, T)
+    moved = T @ retract(torch.tensor([0.006, -0.004, 0.003, 0.05, -0.04, 0.03]))
+    found = verify_pose(frame, frame.instances[0], box, moved.double().numpy(), AnnotateOptions())
+    assert found.key == frame.instances[0].key
+    assert found.certificate.status == "certified"
+    np.testing.assert_allclose(found.T_cam_obj, T.numpy(), atol=0.01)
+    assert np.linalg.norm(found.T_cam_obj[:3, 3] - T[:3, 3].numpy()) < 0.002
+    empty = replace(frame.instances[0], mask=np.zeros_like(frame.instances[0].mask))
+    assert not verify_pose(frame, empty, box, moved.double().numpy(), AnnotateOptions()).valid
 
 
 def test_pure_icp_is_never_certified(box):
