@@ -44,7 +44,7 @@ def test_known_errors_give_known_figures(run, ycbv_sample, capsys):
     assert results["symmetric_ids"] == [13, 16, 19, 20, 21]
     assert results["points"] == "points file"
     printed = capsys.readouterr().out
-    assert "8 009_gelatin_box" in printed
+    assert "009_gelatin_box (8)" in printed
     assert "95.00" in printed
     assert "scenes 0 --limit 2" in printed
 

@@ -32,28 +32,28 @@ SKIPPED = [
 
 def test_statuses_by_object():
     rows = status_table(make_estimates(ROWS), SKIPPED, {1: "mug"}).rows
-    assert rows[0] == ("1 mug", "4", "1", "1", "1", "1", "0.40")
-    assert rows[1] == ("2", "1", "0", "0", "1", "0", "0.20")
-    assert rows[2] == ("3", "1", "0", "0", "0", "1", "-")
+    assert rows[0] == ("mug (1)", "4", "1", "1", "1", "1", "0.40")
+    assert rows[1] == ("object 2", "1", "0", "0", "1", "0", "0.20")
+    assert rows[2] == ("object 3", "1", "0", "0", "0", "1", "-")
     assert rows[3] == ("all", "6", "1", "1", "2", "2", "0.35")
 
 
 def test_alike_reasons_are_counted_together():
     estimates = make_estimates(ROWS)
     estimates.reason[:] = ["fine", "margin 0.01", "margin 0.02 at -3", "coverage 0.3"]
-    rows = reason_table(estimates, SKIPPED).rows
-    assert rows[0] == ("# of # pixels have depth", "skipped", "2")
+    rows = reason_table(estimates, SKIPPED, {}).rows
+    assert rows[0] == ("7 to 12 of 50 pixels have depth", "skipped", "2")
     assert set(rows[1:]) == {
-        ("margin #", "ambiguous", "1"),
-        ("margin # at #", "rejected", "1"),
-        ("coverage #", "rejected", "1"),
+        ("margin 0.01", "ambiguous", "1"),
+        ("margin 0.02 at -3", "rejected", "1"),
+        ("coverage 0.3", "rejected", "1"),
     }
 
 
 def test_numbers_inside_names_stay():
     estimates = make_estimates(ROWS[2:3])
     estimates.reason[:] = np.array(["view_2 is nearer than obj_000014"], dtype=object)
-    assert reason_table(estimates, []).rows[0][0] == "view_2 is nearer than obj_000014"
+    assert reason_table(estimates, [], {}).rows[0][0] == "view_2 is nearer than obj_000014"
 
 
 def test_skipped_file_is_optional(tmp_path):
@@ -81,7 +81,7 @@ def summary(tmp_path, capsys, labels, skipped=()) -> list[str]:
     write_certificates(run.certificates, labels)
     rows = (to_line({**pose.key._asdict(), "reason": pose.reason}) for pose in skipped)
     run.skipped.write_text("".join(rows))
-    print_summary(run)
+    print_summary(run, {9: "mug"})
     return capsys.readouterr().out.splitlines()
 
 
@@ -113,7 +113,7 @@ def test_an_older_runs_summary_promises_nothing(tmp_path, capsys):
         ),
         ("dets.json: detection 3: no segmentation and no bbox. Use", "no segmentation and no bbox"),
         ("observed points do not fit: rms 12 mm", "observed points do not fit"),
-        ("no model for object 9 in /data/models: found ids 1", "no model for object"),
+        ("no model for object 9 in /data/models: found ids 1", "no model for mug (9) in /data/models"),
     ],
 )
 def test_reasons_are_counted_without_the_file_that_they_name(tmp_path, capsys, reason, kind):

@@ -66,18 +66,18 @@ def columns() -> tuple[MeasuredColumn, ...]:
 def test_the_printed_figure_stands_beside_the_measured_one(columns):
     table = metric_table("adds_auc", columns, (CLAMP, BRICK))
     assert table.rows == (
-        ("4 051_large_clamp", "82.6 (82.6)", "- (75.6)"),
-        ("6 061_foam_brick", "77.4 (88.3)", "- (84.0)"),
+        ("051_large_clamp (4)", "82.6 (82.6)", "- (75.6)"),
+        ("061_foam_brick (6)", "77.4 (88.3)", "- (84.0)"),
         ("pooled", "81.0", "-"),
         ("mean", "80.0", "-"),
         ("MEAN in the paper", "(84.0)", "(79.1)"),
     )
-    assert metric_table("add_auc", columns, (CLAMP, BRICK)).rows[0] == ("4 051_large_clamp", "50.0", "-")
+    assert metric_table("add_auc", columns, (CLAMP, BRICK)).rows[0] == ("051_large_clamp (4)", "50.0", "-")
 
 
 def test_an_object_that_is_none_of_the_papers_has_no_printed_figure(columns):
     gnome = TableObject(4, "gnome", None)
-    assert metric_table("adds_auc", columns, (gnome,)).rows[0] == ("4 gnome", "82.6", "-")
+    assert metric_table("adds_auc", columns, (gnome,)).rows[0] == ("gnome (4)", "82.6", "-")
     assert math.isnan(printed_mean(columns[0].column.printed, (gnome, BRICK)))
 
 

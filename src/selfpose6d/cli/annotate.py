@@ -89,7 +89,7 @@ class Command:
         run.finalise(names=dataset.object_names())
         run.write_frame_names(dataset.frame_names())
         draw_overlays(run.files, dataset, self.overlays)
-        print_summary(run.files)
+        print_summary(run.files, dataset.object_names())
         return report_counts(run)
 
     def _find_instead(self) -> int:
@@ -154,11 +154,12 @@ def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
         MeshError: a mesh is unreadable.
     """
     from selfpose6d.datasets.model_files import read_models_info
+    from selfpose6d.datasets.object_label import with_object_names
     from selfpose6d.meshes.units import METRES_PER_MM
     from selfpose6d.objects.warnings import object_warnings
     from selfpose6d.reporting.console import warn
 
-    info = read_models_info(dataset.models.folder)
+    info, names = read_models_info(dataset.models.folder), dataset.object_names()
     shown = set()
     for frame_id in dataset.frame_ids():
         with suppress(DataError):  # labelling says of the frame what is wrong
@@ -167,7 +168,7 @@ def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
         stated_mm = info.get(obj_id, {}).get("diameter")
         stated_m = METRES_PER_MM * stated_mm if isinstance(stated_mm, int | float) else None
         for text in object_warnings(models[obj_id], obj_id, stated_m):
-            warn(text)
+            warn(with_object_names(text, names))
 
 
 def frame_labeler(

@@ -90,7 +90,7 @@ class Command:
         run.write_frame_names(dataset.frame_names())
         draw_overlays(run.files, dataset, self.overlays)
         draw_found(run.files, dataset, self.overlays)
-        print_summary(run.files)
+        print_summary(run.files, names)
         return report_counts(run, finds=True)
 
     def open_data(self) -> "Dataset":

@@ -98,6 +98,7 @@ class Command:
 
     def _write(self, studies: "Sequence[SymmetryStudy]") -> None:
         """Write what is found of each object that declares nothing; say what is kept."""
+        from selfpose6d.datasets.object_label import object_label
         from selfpose6d.datasets.symmetries import describe_mesh, write_symmetries
         from selfpose6d.objects.symmetry_study import count_words
 
@@ -107,18 +108,17 @@ class Command:
             return
         chosen, described = {}, {}
         for study in studies:
+            label = object_label(study.obj_id, {study.obj_id: study.name})
             found = (study.shape if self.shape_only else study.textured).group
             words, declared = count_words(found), count_words(study.declared.group)
             if words == "none":
                 kept = "" if study.declared.is_trivial else f"; the declared ({declared}) are kept"
-                print(f"object {study.obj_id}: none found{kept}")
+                print(f"{label}: none found{kept}")
             elif not (study.declared.is_trivial or self.replace):
-                print(
-                    f"object {study.obj_id}: kept as declared ({declared}); --replace writes what was found ({words})"
-                )
+                print(f"{label}: kept as declared ({declared}); --replace writes what was found ({words})")
             else:
                 before = "" if study.declared.is_trivial else f", in place of {declared}"
-                print(f"object {study.obj_id}: {words}{before}")
+                print(f"{label}: {words}{before}")
                 chosen[study.obj_id], described[study.obj_id] = found, describe_mesh(study.mesh)
         if chosen:
             write_symmetries(self.models, chosen, described)

@@ -1,6 +1,6 @@
 """`selfpose6d validate DATASET`: what is wrong with a data set, where, and how to mend it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tyro.conf import OmitArgPrefixes
 
@@ -18,6 +18,7 @@ class Command:
         """Check everything; problems go to standard output, progress to the terminal."""
         from selfpose6d.datasets.doctor.problems import Problem
         from selfpose6d.datasets.doctor.validate import Validation
+        from selfpose6d.datasets.object_label import with_object_names
         from selfpose6d.errors import DataError
         from selfpose6d.objects.mesh_cache import default_cache_dir
         from selfpose6d.objects.object_model import build_object_model
@@ -30,6 +31,7 @@ class Command:
             print(Problem("error", str(error)))
             add_result(errors=1, warnings=0, problems=[{"level": "error", "message": str(error)}])
             return 1
+        names = dataset.object_names()
         found: list[dict[str, str]] = []
         validation = Validation(
             dataset,
@@ -42,8 +44,9 @@ class Command:
                 validation.run(), total=len(dataset.frame_ids()) + 2, description="validate"
             ):
                 for problem in problems:
-                    print(problem)
-                    found.append({"level": problem.level, "message": problem.message})
+                    message = with_object_names(problem.message, names)
+                    print(replace(problem, message=message))
+                    found.append({"level": problem.level, "message": message})
         print(validation.summary())
         add_result(errors=validation.errors, warnings=validation.warnings, problems=found)
         return 1 if validation.errors else 0

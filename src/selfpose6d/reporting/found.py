@@ -2,6 +2,7 @@
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
+from selfpose6d.datasets.object_label import object_label
 from selfpose6d.errors import DataError
 from selfpose6d.image_files import write_png
 from selfpose6d.reporting.console import warn
@@ -28,7 +29,7 @@ def draw_found(run: RunFiles, dataset: Dataset, count: int) -> None:
     for _, row in read_lines(run.turned_away):
         frame_id = FrameId(row["scene_id"], row["im_id"])
         if frame_id in wanted_set:
-            boxes.setdefault(frame_id, []).append(DrawnBox(tuple(row["bbox"]), str(row["obj_id"])))
+            boxes.setdefault(frame_id, []).append(DrawnBox(tuple(row["bbox"]), object_label(row["obj_id"], names)))
     for frame_id in wanted:
         try:
             rgb = dataset.read_rgb(frame_id)
@@ -38,7 +39,7 @@ def draw_found(run: RunFiles, dataset: Dataset, count: int) -> None:
         drawn = []
         for entry in masks.entries(frame_id):
             key = InstanceKey(dataset.split, *frame_id, *entry)
-            label = names.get(entry.obj_id) or str(entry.obj_id)
-            drawn.append(DrawnMask(masks.load(frame_id, entry, rgb.shape[:2]), label, status[key]))
+            label, mask = object_label(entry.obj_id, names), masks.load(frame_id, entry, rgb.shape[:2])
+            drawn.append(DrawnMask(mask, label, status[key]))
         path = run.masks / f"{frame_id.scene_id:06d}_{frame_id.im_id:06d}.png"
         write_png(path, draw_masks(rgb, drawn, boxes.get(frame_id, [])))

@@ -1,6 +1,7 @@
 """Frames with the poses of a run drawn in, as files."""
 
 from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.object_label import object_label
 from selfpose6d.errors import DataError
 from selfpose6d.image_files import write_png
 from selfpose6d.renderer.packed import pack_meshes
@@ -9,7 +10,7 @@ from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.selection import FrameId, spread_evenly
 from selfpose6d.types import LabeledPose
-from selfpose6d.viz.overlay import DrawnPose, draw_overlay
+from selfpose6d.viz.overlay import DrawnPose, draw_overlay, pose_label
 
 
 def draw_overlays(run: RunFiles, dataset: Dataset, count: int) -> None:
@@ -23,7 +24,7 @@ def draw_overlays(run: RunFiles, dataset: Dataset, count: int) -> None:
     obj_ids = sorted({label.key.obj_id for group in labels.values() for label in group})
     if not obj_ids:
         return
-    meshes = pack_meshes([dataset.load_mesh(obj_id) for obj_id in obj_ids])
+    meshes, names = pack_meshes([dataset.load_mesh(obj_id) for obj_id in obj_ids]), dataset.object_names()
     for frame_id, group in labels.items():
         try:
             frame = dataset.load_frame(frame_id)
@@ -34,7 +35,7 @@ def draw_overlays(run: RunFiles, dataset: Dataset, count: int) -> None:
             DrawnPose(
                 obj_ids.index(label.key.obj_id),
                 label.T_cam_obj,
-                f"{label.key.obj_id} {label.certificate.status} {label.confidence:.2f}",
+                pose_label(object_label(label.key.obj_id, names), label.certificate.status, label.confidence),
                 label.certificate.status,
             )
             for label in group

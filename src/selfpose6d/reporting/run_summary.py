@@ -1,6 +1,5 @@
 """What a run says of itself, without any true pose: statuses by object, and why instances were rejected."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import Any, get_args
 
 import numpy as np
 
+from selfpose6d.datasets.object_label import object_label, with_object_names
 from selfpose6d.errors import DataError
 from selfpose6d.evaluation.instances import Claim, Estimates, claim_of
+from selfpose6d.reporting.reasons import count_reasons, without_details
 from selfpose6d.reporting.reliability_tables import claim_text
 from selfpose6d.reporting.tables import TextTable
 from selfpose6d.runs.certificates import read_certificates
@@ -24,10 +25,6 @@ STATUSES = get_args(Status)
 MASK_QUALITIES = get_args(MaskQuality)
 
 
-_PLACE = re.compile(r"^\S*[/\\]\S*$|\.\w{2,5}$|^detection \d+$|^(mask|image) of ")
-"""How a reason names the file, row or image that it is about."""
-
-
 def read_run_skipped(run: RunFiles) -> list[PoseEstimate]:
     """The skipped instances of a run folder; none where it has no such file."""
     return list(read_skipped(run.skipped)) if run.skipped.is_file() else []
@@ -40,7 +37,7 @@ def status_table(
     skips = Counter(instance.key.obj_id for instance in skipped)
     objects = sorted({*estimates.obj_id.tolist(), *skips})
     rows = [
-        (f"{i} {names.get(i, '')}".strip(), *_cells(estimates.take(estimates.obj_id == i), skips[i]))
+        (object_label(i, names), *_cells(estimates.take(estimates.obj_id == i), skips[i]))
         for i in objects
     ]
     rows.append(("all", *_cells(estimates, skips.total())))
@@ -48,27 +45,29 @@ def status_table(
     return TextTable(headings, tuple(rows), 1, "")
 
 
-def reason_table(estimates: Estimates, skipped: Iterable[PoseEstimate]) -> TextTable:
-    """Why poses are not certified and instances were skipped, most frequent first; numbers are left out."""
+def reason_table(
+    estimates: Estimates, skipped: Iterable[PoseEstimate], names: Mapping[int, str]
+) -> TextTable:
+    """Why poses are not certified and instances were skipped, most frequent first."""
     pairs = [
         (status, reason)
         for status, reason in zip(estimates.status.tolist(), estimates.reason.tolist(), strict=True)
         if reason and status != "certified"
     ]
     pairs += [("skipped", instance.reason) for instance in skipped]
-    counts = Counter((status, _without_numbers(reason)) for status, reason in pairs)
-    rows = tuple((reason, status, str(count)) for (status, reason), count in counts.most_common(MOST_REASONS))
-    return TextTable(("reason", "status", "instances"), rows, 0, "")
+    counted = count_reasons((status, with_object_names(reason, names)) for status, reason in pairs)
+    rows = tuple((reason, status, str(count)) for status, reason, count in counted[:MOST_REASONS])
+    return TextTable(("reason", "status", "instances"), rows, 0, _left_out(counted))
 
 
 def turned_away_table(rows: Iterable[Mapping[str, Any]], names: Mapping[int, str]) -> TextTable:
     """Reasons for which pieces of the surface are not an object, by object, most frequent first."""
-    counts = Counter((int(row["obj_id"]), _without_numbers(str(row["reason"]))) for row in rows)
-    body = tuple(
-        (f"{obj_id} {names.get(obj_id, '')}".strip(), reason, str(count))
-        for (obj_id, reason), count in counts.most_common(MOST_REASONS)
+    counted = count_reasons(
+        (object_label(int(row["obj_id"]), names), with_object_names(str(row["reason"]), names))
+        for row in rows
     )
-    return TextTable(("object", "reason", "pieces"), body, 0, "")
+    body = tuple((label, reason, str(count)) for label, reason, count in counted[:MOST_REASONS])
+    return TextTable(("object", "reason", "pieces"), body, 0, _left_out(counted))
 
 
 def _cells(estimates: Estimates, skipped: int) -> tuple[str, ...]:
@@ -77,13 +76,18 @@ def _cells(estimates: Estimates, skipped: int) -> tuple[str, ...]:
     return (str(len(estimates) + skipped), *counts, str(skipped), middle)
 
 
-def _without_numbers(reason: str) -> str:
-    return re.sub(r"(?<![\w.])-?\d+(\.\d+)?(?![\w])", "#", reason)
+def _left_out(counted: list[tuple[str, str, int]]) -> str:
+    """What a table of the first reasons says of the others."""
+    rest = counted[MOST_REASONS:]
+    return f"{len(rest)} rarer ones ({sum(row[2] for row in rest)} in all) are left out." if rest else ""
 
 
-def print_summary(run: RunFiles) -> None:
-    """Statuses, the most frequent reasons, what the certificates promise, and where an annotate run's files are."""
-    statuses, reasons, times_s = Counter[str](), Counter[str](), []
+def print_summary(run: RunFiles, names: Mapping[int, str]) -> None:
+    """Statuses, the most frequent reasons, what the certificates promise, and where an annotate run's files are.
+
+    `names` are the objects', by id.
+    """
+    statuses, reasons, times_s = Counter[str](), list[str](), []
     qualities, claims = Counter[str](), Counter[Claim]()
     for label in read_certificates(run.certificates):
         statuses[label.certificate.status] += 1
@@ -92,13 +96,13 @@ def print_summary(run: RunFiles) -> None:
         if (claim := claim_of(label.certificate)) is not None:
             claims[claim] += 1
         if label.certificate.reason:
-            reasons[_kind(label.certificate.reason)] += 1
+            reasons.append(label.certificate.reason)
     skipped = [instance.reason for instance in read_run_skipped(run)]
-    reasons.update(_kind(reason) for reason in skipped)
+    said = (with_object_names(without_details(reason), names) for reason in [*reasons, *skipped])
     total = sum(statuses.values()) + len(skipped)
     parts = [f"{statuses[status]} {status}" for status in STATUSES]
     print(f"{total} instances: {', '.join(parts)}, {len(skipped)} skipped")
-    for reason, count in reasons.most_common(MOST_PRINTED):
+    for _, reason, count in count_reasons(("", reason) for reason in said)[:MOST_PRINTED]:
         print(f"  {count:5d}  {reason}")
     if known := [f"{qualities[quality]} {quality}" for quality in MASK_QUALITIES if qualities[quality]]:
         print(f"masks: {', '.join(known)}")
@@ -131,10 +135,3 @@ def print_estimates(run: RunFiles, dataset: Path, times_s: Mapping[str, float], 
     if num_instances:
         parts = (f"{stage} {1e3 * time_s / num_instances:.1f}" for stage, time_s in times_s.items())
         print(f"ms an instance: {', '.join(parts)}")
-
-
-def _kind(reason: str) -> str:
-    """A reason without its details and the file that it begins with, so that like ones are counted together."""
-    parts = reason.split(": ")
-    said = [part for part in parts[:-1] if not _PLACE.search(part)] or parts[-1:]
-    return _without_numbers(said[0])

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import UInt8
 
+from selfpose6d.datasets.object_label import object_label
 from selfpose6d.objects.symmetry_study import NamedSymmetry, SymmetryStudy
 from selfpose6d.reporting.tables import ABSENT, TextTable
 from selfpose6d.viz.palette import STATUS_RGB, TRUTH_RGB
@@ -28,7 +29,7 @@ def symmetry_table(studies: Iterable[SymmetryStudy]) -> TextTable:
     """One row a symmetry; an object without any has one row that says so."""
     rows = []
     for study in studies:
-        title = f"{study.obj_id} {study.name}"
+        title = _title(study)
         cells = [_cells(row, study.mesh.diameter_m) for row in study.rows()] or [("", "none", *[""] * 5)]
         rows += [(title if index == 0 else "", *row) for index, row in enumerate(cells)]
     return TextTable(HEADINGS, tuple(rows), 0, NOTE)
@@ -38,9 +39,13 @@ def symmetry_picture(study: SymmetryStudy) -> UInt8[np.ndarray, "rows columns 3"
     """The object with its axes (green: by texture, amber: shape only, white: declared) and the worst motions."""
     rows = study.rows()
     axes = [DrawnAxis(row.axis.axis, row.axis.offset_m, EVIDENCE_RGB[row.evidence]) for row in rows]
-    captions = [f"{study.obj_id} {study.name}, {1e3 * study.mesh.diameter_m:.0f} mm across"]
+    captions = [f"{_title(study)}, {1e3 * study.mesh.diameter_m:.0f} mm across"]
     captions += [_caption(row, study.mesh.diameter_m) for row in rows] or ["no symmetry found or declared"]
     return draw_symmetries(study.mesh, axes, list(_worst_motions(rows, study.mesh.diameter_m)), captions)
+
+
+def _title(study: SymmetryStudy) -> str:
+    return object_label(study.obj_id, {study.obj_id: study.name})
 
 
 def _worst_motions(rows: list[NamedSymmetry], diameter_m: float) -> Iterable[ComparedMotion]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
+from selfpose6d.datasets.object_label import object_label
 from selfpose6d.evaluation.detection_ap import DetectionScores
 from selfpose6d.evaluation.results import Metrics, ObjectCounts, Results, RightBy
 
@@ -48,7 +49,7 @@ def scores_by_object(
     )
     rows = [
         _row(
-            f"{obj_id} {names.get(obj_id, '')}".strip(),
+            object_label(obj_id, names),
             metrics,
             columns,
             results.counts[obj_id],
@@ -58,15 +59,17 @@ def scores_by_object(
     ]
     rows += _total_rows(results, columns, "pooled", "mean")
     headings = ("\nobject", "\nn", *columns, *COUNT_COLUMNS)
-    return TextTable(headings, tuple(rows), 2, _note(results))
+    return TextTable(headings, tuple(rows), 2, _note(results, names))
 
 
-def comparison_table(runs: Mapping[str, Results], toolbox: bool = False, wide: bool = False) -> TextTable:
+def comparison_table(
+    runs: Mapping[str, Results], names: Mapping[int, str], toolbox: bool = False, wide: bool = False
+) -> TextTable:
     """Two rows a run: pooled over instances, and the plain mean over objects; `wide` shows every metric."""
     columns, rows = _metric_columns(next(iter(runs.values())), toolbox, wide), []
     for name, results in runs.items():
         rows += _total_rows(results, columns, f"{name} (pooled)", f"{name} (mean)")
-    notes = dict.fromkeys(_note(results) for results in runs.values())
+    notes = dict.fromkeys(_note(results, names) for results in runs.values())
     return TextTable(("\nrun", "\nn", *columns, *COUNT_COLUMNS), tuple(rows), 0, " | ".join(notes))
 
 
@@ -137,12 +140,12 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}" if math.isfinite(fraction) else ABSENT
 
 
-def _note(results: Results) -> str:
-    symmetric = " ".join(map(str, results.symmetric_ids)) or "none"
+def _note(results: Results, names: Mapping[int, str]) -> str:
+    symmetric = ", ".join(object_label(i, names) for i in results.symmetric_ids) or "none"
     recalls = "" if results.pooled.ar is None else " Recalls know the symmetries of models_info.json only."
     return (
         f"AUC up to 10 cm, 0-100; fractions in %; missed count as failures; d: diameter. Model points: "
-        f"{results.points}. ADD(-S) takes ADD-S for objects: {symmetric}. Certified (cert.) ones right by "
+        f"{results.points}. ADD(-S) takes ADD-S for: {symmetric}. Certified (cert.) ones right by "
         f"{RIGHT_TITLES[results.right]}.{recalls}"
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from selfpose6d.datasets.object_label import object_label
 from selfpose6d.datasets.true_poses import iterate_ground_truth
 from selfpose6d.evaluation.errors_file import InstanceErrors
 from selfpose6d.evaluation.inputs import read_estimates
@@ -18,7 +19,7 @@ from selfpose6d.renderer.render import render
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
 from selfpose6d.viz.contact_sheet import SheetEntry, crop_around
-from selfpose6d.viz.overlay import DrawnPose, draw_outline, draw_text
+from selfpose6d.viz.overlay import LABEL_HEIGHT_PX, DrawnPose, draw_outline, draw_text
 from selfpose6d.viz.palette import BACKGROUND_RGB, STATUS_RGB, TEXT_RGB, TRUTH_RGB
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def _tiles(
     covered = [_back_projected(observed, meshes, index, T, K_crop) for T in estimates]
     true_mask = _coverage(meshes, index, T_true, K_crop, observed.shape[0])[1][..., 0] > 0.5
     first = observed.copy()
-    draw_text(first, f"{key.obj_id}, scene {key.scene_id}, image {key.im_id}", 0, 0, TEXT_RGB)
+    lines = object_label(key.obj_id, dataset.object_names()), f"scene {key.scene_id}, image {key.im_id}"
+    for index, line in enumerate(lines):
+        draw_text(first, line, 0, index * LABEL_HEIGHT_PX, TEXT_RGB)
     for image, title in zip(covered, titles, strict=True):
         draw_outline(image, true_mask, TRUTH_RGB, 1)
         draw_text(image, title, 0, 0, STATUS_RGB[""])

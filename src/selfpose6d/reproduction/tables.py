@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from selfpose6d.datasets.object_label import object_label
 from selfpose6d.evaluation.results import Metrics, Results
 from selfpose6d.reporting.tables import ABSENT, TextTable, percent
 from selfpose6d.reproduction.measured import MeasuredColumn
@@ -187,7 +188,7 @@ def _plain(value: object) -> object:
 
 
 def _row_name(row: TableObject) -> str:
-    return f"{row.obj_id} {row.name}"
+    return object_label(row.obj_id, {row.obj_id: row.name})
 
 
 def _two_lines(title: str) -> str:

@@ -1,5 +1,6 @@
 """Estimated poses drawn into the image: the mesh's outline, its axes, and what is claimed of it."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.viz.palette import AXES_RGB, AXIS_LENGTH_RATIO, STATUS_RGB, TEXT_RGB, Colour
 
 FONT, FONT_SCALE, TEXT_PADDING_PX = cv2.FONT_HERSHEY_SIMPLEX, 0.42, 3
+LABEL_HEIGHT_PX = 18
+"""From one line of `draw_text` to the next."""
 # binary digits after the point of the coordinates that OpenCV draws between pixels
 SUBPIXEL_BITS = 4
 Box = tuple[int, int, int, int]
@@ -28,6 +31,12 @@ class DrawnPose:
     T_cam_obj: Float[np.ndarray, "4 4"]
     label: str = ""
     status: str = ""
+
+
+def pose_label(obj: str, status: str, confidence: float) -> str:
+    """What stands at a pose: the object's label, its status where it is not certified, its confidence."""
+    words = [obj, "" if status == "certified" else status, f"{confidence:.2f}"]
+    return " ".join(filter(None, words))
 
 
 def draw_overlay(
@@ -104,12 +113,19 @@ def draw_text(
     image: UInt8[np.ndarray, "height width 3"], text: str, left_px: int, top_px: int, rgb: Colour
 ) -> None:
     """Write a line of text on a dark box whose upper left corner is given."""
+    text = printable(text)
     (width, height), baseline = cv2.getTextSize(text, FONT, FONT_SCALE, 1)
     right_px, bottom_px = left_px + width + 2 * TEXT_PADDING_PX, top_px + height + baseline + TEXT_PADDING_PX
     cv2.rectangle(image, (left_px, top_px), (right_px, bottom_px), (18, 18, 18), cv2.FILLED)
     cv2.rectangle(image, (left_px, top_px), (left_px + 2, bottom_px), rgb, cv2.FILLED)
     at = (left_px + TEXT_PADDING_PX + 2, top_px + height + TEXT_PADDING_PX)
     cv2.putText(image, text, at, FONT, FONT_SCALE, TEXT_RGB, 1, cv2.LINE_AA)
+
+
+def printable(text: str) -> str:
+    """The text in the letters that OpenCV has (ASCII): accents are left out, other letters are a question mark."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(c if " " <= c <= "~" else "?" for c in plain if not unicodedata.combining(c))
 
 
 def draw_label(
@@ -120,6 +136,7 @@ def draw_label(
     taken: Sequence[Box],
 ) -> Box:
     """Write above the outline, lower where another label stands; gives the box: left, top, right, bottom."""
+    text = printable(text)
     (text_width, text_height), baseline = cv2.getTextSize(text, FONT, FONT_SCALE, 1)
     width, height = text_width + 2 * TEXT_PADDING_PX + 2, text_height + baseline + TEXT_PADDING_PX + 1
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
