@@ -10,6 +10,7 @@ from selfpose6d.files import write_whole
 
 # of 100: keeps pages with many pictures small
 JPEG_QUALITY = 88
+WEBP_QUALITY = 78
 
 
 def to_png(image: Shaped[np.ndarray, "height width *channels"]) -> bytes:
@@ -20,6 +21,11 @@ def to_png(image: Shaped[np.ndarray, "height width *channels"]) -> bytes:
 def to_jpeg(rgb: UInt8[np.ndarray, "height width 3"]) -> bytes:
     """A tenth of the PNG's size, for pages that hold many pictures."""
     return _encode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+
+
+def to_webp(rgb: UInt8[np.ndarray, "height width 3"], quality: int = WEBP_QUALITY) -> bytes:
+    """Two thirds of the JPEG's size; browsers show it, few other programs do. `quality` is 0 to 100."""
+    return _encode(".webp", rgb, [cv2.IMWRITE_WEBP_QUALITY, quality])
 
 
 def write_png(path: Path, rgb: UInt8[np.ndarray, "height width 3"]) -> None:

@@ -43,7 +43,20 @@ def test_rows_by_hand(results):
         "100.0",
         "100.0",
     )
-    assert rows["object 2"] == ("1", "70.00", "70.00", "70.00", "0.0", "0.0", "0.0", "0.0", "0", "0.0", "-", "-")
+    assert rows["object 2"] == (
+        "1",
+        "70.00",
+        "70.00",
+        "70.00",
+        "0.0",
+        "0.0",
+        "0.0",
+        "0.0",
+        "0",
+        "0.0",
+        "-",
+        "-",
+    )
     assert rows["pooled"][:4] == ("3", "53.33", "53.33", "53.33")
     assert rows["mean"][:4] == ("", "57.50", "57.50", "57.50")
     assert table.total_rows == 2
@@ -91,7 +104,10 @@ def test_the_note_says_by_what_certified_poses_are_right(results):
 
 
 def test_every_row_fits_the_headings(results):
-    for table in (scores_by_object(results, {}, True), comparison_table({"a": results, "b": results}, {}, True)):
+    for table in (
+        scores_by_object(results, {}, True),
+        comparison_table({"a": results, "b": results}, {}, True),
+    ):
         assert {len(row) for row in table.rows} == {len(table.headings)}
 
 

@@ -118,7 +118,11 @@ class Command:
             for line in (*source_lines(result), *claim_lines(result), *review_lines(result)):
                 console.print(line, highlight=False)
         if len(results) > 1:
-            console.print(to_rich(comparison_table(results, reference.names, self.toolbox), "side by side", console.width))
+            console.print(
+                to_rich(
+                    comparison_table(results, reference.names, self.toolbox), "side by side", console.width
+                )
+            )
         for comparison in evaluations[0].results.comparisons:
             table = difference_table(comparison)
             console.print(to_rich(table, difference_title(comparison), console.width))

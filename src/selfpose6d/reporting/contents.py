@@ -1,5 +1,6 @@
 """What stands on the page of `report`: everything that the run's files and the data set allow."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -8,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from selfpose6d.errors import SelfPose6DError, UsageError
-from selfpose6d.evaluation.errors_file import InstanceErrors
 from selfpose6d.evaluation.evaluate import (
     Evaluation,
     evaluate,
@@ -16,43 +16,55 @@ from selfpose6d.evaluation.evaluate import (
     results_path,
     write_evaluation,
 )
-from selfpose6d.evaluation.inputs import Reference, load_reference, read_estimates
+from selfpose6d.evaluation.inputs import Reference, load_reference, predictions_path, read_estimates
 from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.results import Results
-from selfpose6d.image_files import write_png
-from selfpose6d.reporting.charts import accuracy_chart, learning_charts, reliability_charts
+from selfpose6d.reporting.about_run import describe_run, names_of_objects, run_folders
+from selfpose6d.reporting.charts import accuracy_chart, reliability_charts
 from selfpose6d.reporting.differences import compared
-from selfpose6d.reporting.page import Gallery, Report, Statistic
-from selfpose6d.reporting.pictures import (
-    entry_picture,
-    frame_pictures,
-    instance_entries,
-    mask_pictures,
-    open_renderer,
-)
+from selfpose6d.reporting.galleries import draw_pictures
+from selfpose6d.reporting.instance_list import instance_list
+from selfpose6d.reporting.instances import RunInstance, run_instances
+from selfpose6d.reporting.learning_charts import learning_charts
+from selfpose6d.reporting.page import Report, Statistic, StatusCount
 from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table, source_lines
 from selfpose6d.reporting.run_sources import RunSources
-from selfpose6d.reporting.run_summary import read_run_skipped, reason_table, status_table, turned_away_table
+from selfpose6d.reporting.run_summary import (
+    STATUSES,
+    read_run_skipped,
+    reason_table,
+    status_table,
+    turned_away_table,
+)
+from selfpose6d.reporting.shown_text import unique_titles
 from selfpose6d.reporting.tables import TextTable, comparison_table, detection_table, scores_by_object
-from selfpose6d.runs.config import flat_options
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.types import PoseEstimate
-from selfpose6d.viz.contact_sheet import draw_contact_sheet
 
-STRIP_NOTE = "Observed image, rendering at the estimated pose, outline."
+NO_STATUS = "estimated"
+"""Of a pose without certificate."""
 
 
 def gather(sources: RunSources, compare: Sequence[Path], pictures: int) -> Report:
     """Everything that can be said of the run; what cannot is a note on the page.
 
-    `compare` are more runs, `pictures` how many frames, worst and rejected instances are shown, each.
+    `compare` are more runs, `pictures` how many frames and instances of each kind are shown.
 
     Raises:
-        UsageError: the run has neither predictions nor a training log.
+        UsageError: the run has neither predictions nor a training log, or a run to compare with has no predictions.
         DataError: a file of the run is broken.
     """
     learning = learning_charts(sources.training)
-    report = Report(sources.run.resolve().name, _metadata(sources), charts=learning)
+    subtitle, about, options = describe_run(sources)
+    report = Report(
+        sources.run.resolve().name,
+        subtitle,
+        about,
+        options,
+        charts=learning,
+        folders=run_folders(sources, tuple(compare)),
+    )
     if sources.has_predictions:
         return _with_predictions(report, sources, compare, pictures)
     if learning:
@@ -64,55 +76,61 @@ def gather(sources: RunSources, compare: Sequence[Path], pictures: int) -> Repor
 
 
 def _with_predictions(report: Report, sources: RunSources, compare: Sequence[Path], pictures: int) -> Report:
-    evaluations, notes = _evaluations(sources, compare)
+    runs = [sources.run, *compare]
+    for run in runs:
+        predictions_path(run)
+    titles, names = dict(zip(runs, unique_titles(runs), strict=True)), names_of_objects(sources)
+    evaluations, notes = _evaluations(sources, titles)
     main, (estimates, _) = next(iter(evaluations.values()), None), read_estimates(sources.run)
-    names = _names(main)
-    differences, refused = compared([sources.run, *compare], sources.data, evaluations)
-    galleries, missing = _galleries(sources, estimates, main, names, pictures)
+    instances = {title: _instances(run, evaluations.get(title), names) for run, title in titles.items()}
+    own = next(iter(instances.values()))
+    differences, refused = compared(runs, sources.data, evaluations)
+    drawn = draw_pictures(sources, instances, main.results.symmetric_ids if main else (), pictures)
     charts = [accuracy_chart(evaluations), *reliability_charts(evaluations)] if evaluations else []
     return replace(
         report,
+        statuses=_statuses(own),
         statistics=_statistics(main) if main else (),
+        galleries=drawn.galleries,
+        instances=instance_list(own, drawn),
         tables=[
             *_tables(evaluations, estimates, read_run_skipped(sources.files), names),
             *_turned_away(sources, names),
             *differences,
         ],
         charts=[*charts, *report.charts],
-        galleries=galleries,
-        notes=[*notes, *missing, *refused, *(source_lines(main.results) if main else ()), *_claims(main)],
+        notes=[*notes, *drawn.notes, *refused, *(source_lines(main.results) if main else ()), *_claims(main)],
     )
+
+
+def _instances(source: Path, evaluation: Evaluation | None, names: Mapping[int, str]) -> list[RunInstance]:
+    estimates, _ = read_estimates(source)
+    skipped = read_run_skipped(RunFiles(source)) if source.is_dir() else []
+    return run_instances(source, estimates, skipped, evaluation.errors if evaluation else None, names)
+
+
+def _statuses(instances: Sequence[RunInstance]) -> list[StatusCount]:
+    """Every certificate's status, and the others that there are."""
+    counts = Counter(one.status or NO_STATUS for one in instances)
+    shown = STATUSES if any(counts[status] for status in STATUSES) else ()
+    return [StatusCount(status, counts[status]) for status in dict.fromkeys([*shown, *counts])]
 
 
 def _claims(evaluation: Evaluation | None) -> list[str]:
     """What the run's certificates promise and what was measured of it, one note a claim."""
     lines = claim_lines(evaluation.results) if evaluation else []
-    return [" ".join(lines)] if lines else []
+    return ["; ".join(map(str.strip, lines))] if lines else []
 
 
-def _metadata(sources: RunSources) -> dict[str, str]:
-    metadata = {"run": str(sources.run.resolve())}
-    if (data := sources.data) is not None:
-        chosen = data.selection.describe()
-        metadata["data set"] = f"{data.dataset}, split {data.split or 'test'} {chosen}".strip()
-    if (config := sources.config) is not None:
-        used = {name: value for name, value in flat_options(config.options) if value not in (None, [], "")}
-        metadata["made by"] = (
-            f"{config.command}, selfpose6d {config.version} {(config.commit or '')[:12]}".strip()
-        )
-        metadata["options"] = ", ".join(f"{name} {value}" for name, value in used.items()) or "defaults"
-    return metadata
-
-
-def _evaluations(sources: RunSources, compare: Sequence[Path]) -> tuple[dict[str, Evaluation], list[str]]:
+def _evaluations(sources: RunSources, titles: Mapping[Path, str]) -> tuple[dict[str, Evaluation], list[str]]:
     """Every run against one reference: as `evaluate` wrote it, else evaluated now. Or why there are no scores."""
-    runs, reference = [sources.run, *compare], sources.reference
+    reference = sources.reference
     if reference is None:
         return {}, ["Not scored and no pictures: the run does not say its data set; pass --dataset DIR."]
     loaded: Reference | None = None
     evaluations = {}
     try:
-        for run in runs:
+        for run, title in titles.items():
             evaluation = read_evaluation(run, loaded.options if loaded else reference)
             if evaluation is None:
                 loaded = loaded or load_reference(reference)
@@ -120,23 +138,10 @@ def _evaluations(sources: RunSources, compare: Sequence[Path]) -> tuple[dict[str
                 if run == sources.run and sources.results is None:  # an evaluation of other choice stays
                     with suppress(OSError):  # a folder that cannot be written is scored again next time
                         write_evaluation(evaluation, results_path(run))
-            evaluations[_title(run, runs)] = evaluation
+            evaluations[title] = evaluation
     except SelfPose6DError as error:
         return {}, [f"Not scored: {error}"]
     return evaluations, []
-
-
-def _names(evaluation: Evaluation | None) -> dict[int, str]:
-    """Object names by id, where they are known."""
-    if evaluation is None:
-        return {}
-    pairs = zip(evaluation.errors.obj_id.tolist(), evaluation.errors.name.tolist(), strict=True)
-    return {obj_id: name for obj_id, name in pairs if name}
-
-
-def _title(run: Path, runs: list[Path]) -> str:
-    """The folder's name where it is enough to tell the runs apart."""
-    return run.name if [other.name for other in runs].count(run.name) == 1 else str(run)
 
 
 def _statistics(evaluation: Evaluation) -> list[Statistic]:
@@ -146,7 +151,7 @@ def _statistics(evaluation: Evaluation) -> list[Statistic]:
         Statistic(f"{pooled.adds_auc:.1f}", "ADD-S AUC, pooled"),
         Statistic(f"{pooled.add_auc:.1f}", "ADD AUC, pooled"),
         Statistic(f"{pooled.add_or_adds_auc:.1f}", "ADD(-S) AUC, pooled"),
-        Statistic(f"{results.instances}", f"instances, {results.missed} missed"),
+        Statistic(f"{results.instances}", f"targets, {results.missed} missed"),
     ]
     if np.isfinite(results.certified_share):
         statistics.append(Statistic(f"{100 * results.certified_share:.0f} %", "certified"))
@@ -169,7 +174,7 @@ def _tables(
         for run in list(results.values())[:1]
     ]
     if len(results) > 1:
-        tables.append(("Runs side by side", comparison_table(results, toolbox=True, wide=True)))
+        tables.append(("Runs side by side", comparison_table(results, names, toolbox=True, wide=True)))
     tables += [(_reliability_title(title, results), reliability_table(run)) for title, run in results.items()]
     if estimates.status.any() or skipped:
         tables.append(("Certificates", status_table(estimates, skipped, names)))
@@ -178,7 +183,7 @@ def _tables(
         for run in results.values()
         if run.detection
     ]
-    reasons = reason_table(estimates, skipped)
+    reasons = reason_table(estimates, skipped, names)
     return [*tables, ("Why instances are not certified", reasons)] if reasons.rows else tables
 
 
@@ -193,46 +198,3 @@ def _turned_away(sources: RunSources, names: Mapping[int, str]) -> list[tuple[st
 
 def _reliability_title(title: str, results: Mapping[str, Results]) -> str:
     return "Reliability" if len(results) == 1 else f"Reliability of {title}"
-
-
-def _galleries(
-    sources: RunSources,
-    estimates: Estimates,
-    evaluation: Evaluation | None,
-    names: Mapping[int, str],
-    count: int,
-) -> tuple[list[Gallery], list[str]]:
-    """Frames, the worst and the rejected; contact sheets of these are written beside the page."""
-    if sources.data is None or not count or not len(estimates):
-        return [], []
-    errors = evaluation.errors if evaluation else None
-    chosen = [(name, title, rows[:count]) for name, title, rows in _chosen(estimates, errors)]
-    outlined = estimates.take(np.concatenate([rows for _, _, rows in chosen]))
-    try:
-        renderer = open_renderer(sources.open_dataset(), estimates, names, outlined)
-    except SelfPose6DError as error:
-        return [], [f"No pictures: {error}"]
-    galleries = [Gallery("Frames", "", frame_pictures(renderer, estimates, count))]
-    if masks := mask_pictures(sources.files.masks, count):
-        galleries.append(Gallery("What was found", "Grey boxes: tried and turned away.", masks))
-    for name, title, rows in chosen:
-        entries = instance_entries(renderer, estimates, rows.tolist(), errors)
-        if entries:
-            write_png(sources.files.contact_sheet(name), draw_contact_sheet(renderer.meshes, entries))
-            galleries.append(
-                Gallery(title, STRIP_NOTE, [entry_picture(renderer, entry) for entry in entries])
-            )
-    return galleries, []
-
-
-def _chosen(estimates: Estimates, errors: InstanceErrors | None) -> list[tuple[str, str, np.ndarray]]:
-    """Rows of the worst estimates, farthest first, and of the rejected and ambiguous, most confident first."""
-    order = np.argsort(-estimates.confidence, kind="stable")
-    status = estimates.status[order]
-    uncertified = np.concatenate([order[status == "rejected"], order[status == "ambiguous"]])
-    chosen = [("rejected", "Rejected and ambiguous instances", uncertified)]
-    if errors is not None:
-        found = np.flatnonzero(~errors.missed)
-        worst = errors.prediction_row[found[np.argsort(-errors.add_or_adds_m[found], kind="stable")]]
-        chosen.insert(0, ("worst", "Worst instances by ADD(-S)", worst))
-    return chosen

@@ -29,7 +29,9 @@ def draw_found(run: RunFiles, dataset: Dataset, count: int) -> None:
     for _, row in read_lines(run.turned_away):
         frame_id = FrameId(row["scene_id"], row["im_id"])
         if frame_id in wanted_set:
-            boxes.setdefault(frame_id, []).append(DrawnBox(tuple(row["bbox"]), object_label(row["obj_id"], names)))
+            boxes.setdefault(frame_id, []).append(
+                DrawnBox(tuple(row["bbox"]), object_label(row["obj_id"], names))
+            )
     for frame_id in wanted:
         try:
             rgb = dataset.read_rgb(frame_id)

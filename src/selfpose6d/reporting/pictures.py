@@ -1,126 +1,216 @@
-"""The pictures of `report`: whole frames, the worst and the rejected instances."""
+"""The pictures of `report`: frames with their poses, and tiles of instances, encoded for the page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.images import read_rgb
 from selfpose6d.datasets.true_poses import iterate_ground_truth
 from selfpose6d.errors import SelfPose6DError
-from selfpose6d.evaluation.errors_file import InstanceErrors
-from selfpose6d.evaluation.instances import Estimates, image_keys
-from selfpose6d.image_files import to_jpeg
+from selfpose6d.evaluation.errors_file import MISSED
+from selfpose6d.image_files import WEBP_QUALITY, to_webp
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
+from selfpose6d.reporting.instances import SKIPPED, Place, RunInstance
 from selfpose6d.reporting.page import Picture
-from selfpose6d.runs.predictions import MM_PER_M
-from selfpose6d.selection import FrameId, Selection, spread_evenly
-from selfpose6d.types import InstanceKey
-from selfpose6d.viz.contact_sheet import SheetEntry, draw_strip
-from selfpose6d.viz.overlay import DrawnPose, draw_overlay
+from selfpose6d.selection import FrameId, Selection
+from selfpose6d.viz.contact_sheet import SheetEntry
+from selfpose6d.viz.overlay import DrawnPose, draw_overlay, pose_label
+from selfpose6d.viz.palette import STATUS_RGB
+from selfpose6d.viz.tiles import crop_tile, outline_tile, rendering_tile
 
-JPEG = "image/jpeg"
+FRAME_WIDTH_PX = (640, 960)
+"""Least and greatest of a frame's picture: labels stay legible, the page small."""
+TILE_PX = 240
+THUMBNAIL_PX, THUMBNAIL_QUALITY = 112, 68
+KEPT_IMAGES = 4
+"""Instances are drawn frame by frame."""
+MM_PER_M = 1e3
 
 
 @dataclass(frozen=True)
 class RunRenderer:
-    """What is needed to draw a run's estimates: images, meshes, names, true poses."""
+    """What is needed to draw a run's instances: images, meshes, true poses."""
 
     dataset: Dataset
     meshes: PackedMeshes
     mesh_index: Mapping[int, int]
-    names: Mapping[int, str]
-    T_true: Mapping[InstanceKey, np.ndarray]
+    T_true: Mapping[Place, np.ndarray]
     """True poses by key, where they are known and asked for."""
+    images: dict[FrameId, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    """Those read last, with their camera matrices."""
 
-    def pose(self, estimates: Estimates, row: int) -> DrawnPose:
-        """One estimate as it is drawn."""
-        obj_id, status = int(estimates.obj_id[row]), str(estimates.status[row])
-        label = f"{obj_id} {self.names.get(obj_id, '')} {status} {estimates.confidence[row]:.2f}"
-        return DrawnPose(self.mesh_index[obj_id], estimates.T_cam_obj[row], " ".join(label.split()), status)
+    def pose(self, one: RunInstance, T_cam_obj: np.ndarray | None = None) -> DrawnPose:
+        """The instance's pose (or another one of it) as it is drawn.
+
+        Raises:
+            ValueError: it has none.
+        """
+        T = one.T_cam_obj if T_cam_obj is None else T_cam_obj
+        if T is None:
+            raise ValueError(f"{one.place} has no pose")
+        status = one.status if one.status in STATUS_RGB else ""
+        label = pose_label(one.name, status, one.confidence)
+        return DrawnPose(self.mesh_index[one.place.obj_id], T, label, status)
+
+    def true_pose(self, one: RunInstance) -> np.ndarray | None:
+        """The true pose that the instance was scored by, where it is known."""
+        return None if one.true_place is None else self.T_true.get(one.true_place)
+
+    def image(self, frame_id: FrameId) -> tuple[np.ndarray, np.ndarray]:
+        """The photo and its camera matrix; the last ones stay in memory.
+
+        Raises:
+            DataError: missing or unreadable.
+        """
+        if frame_id not in self.images:
+            if len(self.images) >= KEPT_IMAGES:
+                self.images.pop(next(iter(self.images)))
+            self.images[frame_id] = self.dataset.read_rgb(frame_id), self.dataset.read_intrinsics(frame_id)
+        return self.images[frame_id]
 
 
 def open_renderer(
-    dataset: Dataset, estimates: Estimates, names: Mapping[int, str], outlined: Estimates
+    dataset: Dataset, instances: Iterable[RunInstance], outlined: Sequence[RunInstance]
 ) -> RunRenderer:
-    """Load the meshes of the estimated objects, and the true poses in the images of the outlined ones, if any.
+    """Load the meshes of the instances with a pose, and the true poses in the images of the outlined ones, if any.
 
     Raises:
         SelfPose6DError: a mesh is missing or broken.
     """
-    obj_ids = np.unique(estimates.obj_id).tolist()
+    obj_ids = sorted({one.place.obj_id for one in instances if one.T_cam_obj is not None})
     meshes = pack_meshes([dataset.load_mesh(obj_id) for obj_id in obj_ids])
     mesh_index = {obj_id: index for index, obj_id in enumerate(obj_ids)}
-    scenes, frames = (tuple(np.unique(ids).tolist()) for ids in (outlined.scene_id, outlined.im_id))
-    T_true, shown = {}, Selection(scenes, frames)
+    scenes = tuple(sorted({one.place.scene_id for one in outlined}))
+    frames = tuple(sorted({one.place.im_id for one in outlined}))
+    T_true = {}
     with suppress(SelfPose6DError):
-        poses = iterate_ground_truth(dataset.root, dataset.split, shown) if len(outlined) else ()
-        T_true = {pose.key: pose.T_cam_obj for pose in poses}
-    return RunRenderer(dataset, meshes, mesh_index, names, T_true)
+        poses = (
+            iterate_ground_truth(dataset.root, dataset.split, Selection(scenes, frames)) if outlined else ()
+        )
+        T_true = {Place(*pose.key[1:]): pose.T_cam_obj for pose in poses}
+    return RunRenderer(dataset, meshes, mesh_index, T_true)
 
 
-def frame_pictures(renderer: RunRenderer, estimates: Estimates, count: int) -> list[Picture]:
-    """`count` frames, evenly spread over the run, with all their estimates; unreadable ones are left out."""
-    rows_of: dict[tuple[int, int], list[int]] = {}
-    for row, key in enumerate(image_keys(estimates)):
-        rows_of.setdefault(key, []).append(row)
-    pictures = []
-    for key in spread_evenly(sorted(rows_of), count):
-        with suppress(SelfPose6DError):
-            rgb, K = _image(renderer, FrameId(*key))
-            poses = [renderer.pose(estimates, row) for row in rows_of[key]]
-            overlay = draw_overlay(rgb, K, renderer.meshes, poses)
-            pictures.append(Picture(to_jpeg(overlay), JPEG, (f"scene {key[0]}, image {key[1]}",)))
-    return pictures
+def frame_picture(renderer: RunRenderer, frame_id: FrameId, instances: Iterable[RunInstance]) -> Picture:
+    """A frame with all its poses drawn in.
+
+    Raises:
+        DataError: its image is missing or unreadable.
+    """
+    rgb, K = _scaled(*renderer.image(frame_id))
+    poses = [renderer.pose(one) for one in instances if one.T_cam_obj is not None]
+    return encoded(draw_overlay(rgb, K, renderer.meshes, poses))
 
 
-def mask_pictures(folder: Path, count: int) -> list[Picture]:
-    """`count` of the pictures that `find` drew of its masks, evenly spread; none where there are none."""
-    pictures = []
-    for path in spread_evenly(sorted(folder.glob("*.png")), count):
-        with suppress(SelfPose6DError):
-            scene, image = path.stem.split("_")
-            caption = f"scene {int(scene)}, image {int(image)}"
-            pictures.append(Picture(to_jpeg(read_rgb(path)), JPEG, (caption,)))
-    return pictures
+def mask_picture(path: Path) -> Picture:
+    """A picture that `find` drew of its masks.
+
+    Raises:
+        DataError: it is unreadable.
+    """
+    return encoded(read_rgb(path))
 
 
-def instance_entries(
-    renderer: RunRenderer, estimates: Estimates, rows: Sequence[int], errors: InstanceErrors | None
-) -> list[SheetEntry]:
-    """The chosen estimates, with errors and true outlines where known; unreadable ones are left out."""
-    target_of = {} if errors is None else {row: i for i, row in enumerate(errors.prediction_row.tolist())}
-    entries = []
-    for row in rows:
-        with suppress(SelfPose6DError):
-            entries.append(_entry(renderer, estimates, row, errors, target_of.get(int(estimates.row[row]))))
-    return entries
+def instance_tiles(renderer: RunRenderer, one: RunInstance) -> list[Picture]:
+    """Observed crop, rendering and outline at the pose, side by side. Raises what `frame_picture` does."""
+    pose, T_true = renderer.pose(one), renderer.true_pose(one)
+    crop, K_crop = _crop(renderer, one, [pose], T_true)
+    outline = outline_tile(renderer.meshes, crop, K_crop, pose, T_true)
+    return [
+        encoded(crop, "photo"),
+        encoded(rendering_tile(renderer.meshes, pose, K_crop, TILE_PX), "rendering"),
+        encoded(outline, "outline"),
+    ]
 
 
-def entry_picture(renderer: RunRenderer, entry: SheetEntry) -> Picture:
-    """Observed image, rendering and outline of one instance, its text beside it."""
-    strip = draw_strip(renderer.meshes, replace(entry, captions=(), pose=replace(entry.pose, label="")))
-    return Picture(to_jpeg(strip), JPEG, entry.captions, entry.pose.status)
+def alternative_tiles(renderer: RunRenderer, one: RunInstance, most: int) -> list[Picture]:
+    """The photo, then the outline at each pose that the evidence allows, with its confidence."""
+    alternatives = one.alternatives[:most]
+    poses = [renderer.pose(one, other.T_cam_obj) for other in alternatives]
+    crop, K_crop = _crop(renderer, one, poses, renderer.true_pose(one))
+    tiles = [encoded(crop, "photo")]
+    for index, (pose, other) in enumerate(zip(poses, alternatives, strict=True), start=1):
+        image = outline_tile(renderer.meshes, crop, K_crop, pose, renderer.true_pose(one))
+        tiles.append(encoded(image, f"pose {index}: {other.confidence:.2f}"))
+    return tiles
 
 
-def _entry(
-    renderer: RunRenderer, estimates: Estimates, row: int, errors: InstanceErrors | None, target: int | None
-) -> SheetEntry:
-    frame_id = FrameId(int(estimates.scene_id[row]), int(estimates.im_id[row]))
-    pose = renderer.pose(estimates, row)
-    captions = [f"{pose.label}: scene {frame_id.scene_id}, image {frame_id.im_id}"]
-    T_true = None
-    if errors is not None and target is not None:
-        add_mm, adds_mm = errors.add_m[target] * MM_PER_M, errors.adds_m[target] * MM_PER_M
-        captions.append(f"ADD-S {adds_mm:.1f} mm, ADD {add_mm:.1f} mm")
-        T_true = renderer.T_true.get(errors.key(target))
-    if estimates.reason[row]:
-        captions.append(str(estimates.reason[row]))
-    return SheetEntry(*_image(renderer, frame_id), pose, tuple(captions), T_true)
+def compared_tiles(renderer: RunRenderer, found: Mapping[str, RunInstance]) -> list[Picture]:
+    """The photo, then the outline at each run's pose around one place; runs without a pose show the photo alone."""
+    with_pose = [one for one in found.values() if one.T_cam_obj is not None]
+    T_true = next((T for T in map(renderer.true_pose, with_pose) if T is not None), None)
+    poses = {title: renderer.pose(one) for title, one in found.items() if one.T_cam_obj is not None}
+    crop, K_crop = _crop(renderer, with_pose[0], list(poses.values()), T_true)
+    tiles = [encoded(crop, "photo")]
+    for title, one in found.items():
+        image = crop
+        if title in poses:
+            image = outline_tile(renderer.meshes, crop, K_crop, poses[title], T_true)
+        tiles.append(encoded(image, f"{title}: {outcome(one)}"))
+    return tiles
 
 
-def _image(renderer: RunRenderer, frame_id: FrameId) -> tuple[np.ndarray, np.ndarray]:
-    return renderer.dataset.read_rgb(frame_id), renderer.dataset.read_intrinsics(frame_id)
+def thumbnail(renderer: RunRenderer, one: RunInstance) -> Picture:
+    """A small crop with the outline; the photo alone is not shown."""
+    pose = renderer.pose(one)
+    crop, K_crop = crop_tile(renderer.meshes, *renderer.image(_frame_of(one)), [pose], THUMBNAIL_PX)
+    image = outline_tile(renderer.meshes, crop, K_crop, pose, axes=False)
+    return encoded(image, quality=THUMBNAIL_QUALITY)
+
+
+def sheet_entry(renderer: RunRenderer, one: RunInstance, lines: Sequence[str]) -> SheetEntry:
+    """The instance in a contact sheet."""
+    rgb, K = renderer.image(_frame_of(one))
+    pose = renderer.pose(one)
+    return SheetEntry(rgb, K, pose, (f"{pose.label}: {one.where}", *lines), renderer.true_pose(one))
+
+
+def outcome(one: RunInstance) -> str:
+    """What became of the instance, in a few words: status, confidence, distance from the truth."""
+    words = [one.status]
+    if one.status not in (SKIPPED, MISSED):
+        words[0] = f"{one.status} {one.confidence:.2f}".strip()
+    if np.isfinite(one.add_or_adds_m):
+        words.append(f"ADD(-S) {MM_PER_M * one.add_or_adds_m:.1f} mm")
+    return ", ".join(words)
+
+
+def encoded(
+    rgb: UInt8[np.ndarray, "height width 3"], caption: str = "", quality: int = WEBP_QUALITY
+) -> Picture:
+    """The image as the page has it."""
+    height, width = rgb.shape[:2]
+    return Picture(to_webp(rgb, quality), "image/webp", width, height, caption)
+
+
+def _crop(
+    renderer: RunRenderer, one: RunInstance, poses: Sequence[DrawnPose], T_true: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    true = [] if T_true is None else [DrawnPose(poses[0].mesh_index, T_true)]
+    return crop_tile(renderer.meshes, *renderer.image(_frame_of(one)), [*poses, *true], TILE_PX)
+
+
+def _frame_of(one: RunInstance) -> FrameId:
+    return FrameId(one.place.scene_id, one.place.im_id)
+
+
+def _scaled(
+    rgb: UInt8[np.ndarray, "height width 3"], K: Float[np.ndarray, "3 3"]
+) -> tuple[UInt8[np.ndarray, "rows columns 3"], Float[np.ndarray, "3 3"]]:
+    """The image in a width that fits the page, with its camera matrix."""
+    height, width = rgb.shape[:2]
+    scale = float(np.clip(width, *FRAME_WIDTH_PX)) / width
+    if scale == 1:
+        return rgb, K
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    size = (round(width * scale), round(height * scale))
+    K_scaled = np.array(K, np.float64)
+    K_scaled[:2] *= scale
+    K_scaled[:2, 2] += (scale - 1) / 2
+    return np.asarray(cv2.resize(rgb, size, interpolation=interpolation), np.uint8), K_scaled

@@ -37,8 +37,7 @@ def status_table(
     skips = Counter(instance.key.obj_id for instance in skipped)
     objects = sorted({*estimates.obj_id.tolist(), *skips})
     rows = [
-        (object_label(i, names), *_cells(estimates.take(estimates.obj_id == i), skips[i]))
-        for i in objects
+        (object_label(i, names), *_cells(estimates.take(estimates.obj_id == i), skips[i])) for i in objects
     ]
     rows.append(("all", *_cells(estimates, skips.total())))
     headings = ("object", "instances", *STATUSES, "skipped", "median\nconfidence")

@@ -4,13 +4,20 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-_FOLDERS = re.compile(r"""(?<![\w.~/\\:])(?:~|[A-Za-z]:)?[/\\](?:[^/\\\s:;,'"()<>]+[/\\])+(?=[^/\\\s:;,'"()<>])""")
+_FOLDERS = re.compile(
+    r"""(?<![\w.~/\\:])(?:~|[A-Za-z]:)?[/\\](?:[^/\\\s:;,'"()<>]+[/\\])+(?=[^/\\\s:;,'"()<>])"""
+)
 """The folders of an absolute path that ends with a name."""
 
 
 def path_shortener(folders: Iterable[Path]) -> Callable[[str], str]:
     """A function that cuts paths in a text: those in `folders` begin with its name, of others the last name is left."""
-    known = {str(form): form.name or "." for path in folders for form in (path, path.resolve()) if form.is_absolute()}
+    known = {
+        str(form): form.name or "."
+        for path in folders
+        for form in (path, path.resolve())
+        if form.is_absolute()
+    }
     longest_first = sorted(known, key=len, reverse=True)
     pattern = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, longest_first)) or '(?!)'})(?![\w.-])")
 

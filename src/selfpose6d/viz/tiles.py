@@ -49,7 +49,7 @@ def outline_tile(
     T_cam_obj_true: Float[np.ndarray, "4 4"] | None = None,
     axes: bool = True,
 ) -> UInt8[np.ndarray, "tile tile 3"]:
-    """A copy of the crop with the outline of the pose; beneath it, where it is known, that of the true pose in white."""
+    """A copy of the crop with the outline of the pose; beneath it, where it is known, the true pose's in white."""
     true = [] if T_cam_obj_true is None else [DrawnPose(pose.mesh_index, T_cam_obj_true)]
     estimated, *others = silhouettes(meshes, [pose, *true], K_crop, crop.shape[:2])
     image = crop.copy()
