@@ -43,7 +43,8 @@ class _Outline(HTMLParser):
         self.images += tag == "img"
         if tag == "tr":
             self.rows.append([])
-        self._into = {"td": self.rows[-1] if self.rows else None, "h2": self.headings}.get(tag)
+        if tag in ("td", "h2"):
+            self._into = {"td": self.rows[-1] if self.rows else None, "h2": self.headings}[tag]
 
     def handle_data(self, data):
         if self._into is not None and data.strip():
@@ -55,28 +56,30 @@ def test_page_of_a_scored_run(run):
     text = page(run)
     outline = _Outline(text)
     assert outline.headings == [
+        "Frames",
+        "Rejected instances",
+        "Farthest from the truth",
+        "Instances",
         "Scores by object",
         "Reliability",
         "Certificates",
         "Why instances are not certified",
         "Curves",
-        "Frames",
-        "Worst instances by ADD(-S)",
-        "Rejected and ambiguous instances",
+        "About this run",
     ]
     assert outline.fetched == []
     assert not re.search(r"@import|url\((?!#)", text)
-    # 2 frames, 4 found instances, 2 rejected ones.
-    assert outline.images == 8
-    gelatin = next(row for row in outline.rows if row and row[0] == "8 009_gelatin_box")
+    # 2 frames, photo, rendering and outline of 2 rejected and of 4 found instances, 4 thumbnails.
+    assert outline.images == 2 + 3 * (2 + 4) + 4
+    gelatin = next(row for row in outline.rows if row and row[0] == "009_gelatin_box (8)" and len(row) > 9)
     assert (gelatin[1], gelatin[3]) == ("2", "95.00")
     exact = next(row for row in outline.rows if row and row[0] == "mask exact")
     assert exact[1:4] == ["2", "100.0 [15.8 100.0]", "100.0 [15.8 100.0]"]
     assert "certified at risk 0.01" in text
     assert "right: &lt; 10 % of the diameter" in text
     assert "of certified within 10 % of d" in text
-    assert ["runner-up too close (margin #)", "rejected", "2"] in outline.rows
-    assert ["# pixels with depth", "skipped", "2"] in outline.rows
+    assert ["runner-up too close (margin 0.01)", "rejected", "2"] in outline.rows
+    assert ["12 pixels with depth", "skipped", "2"] in outline.rows
     assert "ADD-S" in text
     assert "<svg" in text
 
@@ -106,7 +109,65 @@ def test_several_runs_share_the_curves(run, ycbv_sample, tmp_path):
     assert expected <= set(outline.headings)
     assert ["ADD AUC", "+0.00", "+0.00", "+0.00", "not known (fewer than 6)"] in outline.rows
     assert {"my-run (pooled)", "other-run (mean)"} <= {row[0] for row in outline.rows if row}
-    assert text.count(">other-run<") >= 2
+    assert text.count("</i>other-run</span>") == 3
+
+
+def test_what_compared_runs_differ_in_is_shown(run, ycbv_sample, tmp_path):
+    other = make_run(ycbv_sample, tmp_path / "other-run")
+    same = page(run, "--compare", other, "--pictures", 2)
+    assert "no instance differs by 1 mm or in its status" in same
+    moved = (other / "predictions.csv").read_text().splitlines()
+    fields = moved[1].split(",")
+    x_mm, y_mm, z_mm = map(float, fields[5].split())
+    fields[5] = f"{x_mm + 50} {y_mm} {z_mm}"
+    csv = tmp_path / "moved.csv"
+    csv.write_text("\n".join([moved[0], ",".join(fields), *moved[2:]]) + "\n")
+    text = page(run, "--compare", csv, "--pictures", 2)
+    assert _Outline(text).headings[0] == "What differs"
+    assert "my-run | moved.csv: the instances whose result differs most" in text
+    differs = text[text.index("What differs</h2>") : text.index("Frames</h2>")]
+    assert differs.count("<img") == 2 * 3
+    assert "differ by 5" in differs
+
+
+def test_a_run_to_compare_with_that_is_not_there_is_one_line(run, tmp_path, capsys):
+    assert main(["report", str(run), "--compare", str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_no_path_and_no_hash_stands_on_the_page(run, tmp_path):
+    text = page(run)
+    shown = re.sub(r"<style>.*?</style>|<svg.*?</svg>|<script>.*?</script>", "", text, flags=re.DOTALL)
+    shown = re.sub(r'data:image/[^"]*', "", shown)
+    assert str(tmp_path) not in shown
+    assert "ycbv-sample, split test --scenes 0 --limit 2" in shown
+    assert not re.search(r">[^<]*#[^<]*<", shown)
+    assert not re.search(r"[\s>(]/\w+/\w", shown)
+
+
+def test_ambiguous_instances_show_their_alternatives(ycbv_sample, tmp_path):
+    run = make_run(ycbv_sample, tmp_path / "run", limit=1)
+    rows = [json.loads(line) for line in (run / "certificates.jsonl").read_text().splitlines()]
+    for row in rows:
+        pose = {"R": row["R"], "t_mm": row["t_mm"]}
+        row["status"], row["reason"] = "ambiguous", "poses fit about as well"
+        row["alternatives"] = [pose | {"confidence": share / 100} for share in (52, 31, 17)]
+    (run / "certificates.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = page(run)
+    assert "Ambiguous instances" in _Outline(text).headings
+    gallery = text[text.index("Ambiguous instances</h2>") : text.index("Farthest from the truth</h2>")]
+    assert gallery.count("<img") == 4 * len(rows)
+    for line in ("pose 1: 0.52", "pose 2: 0.31", "pose 3: 0.17"):
+        assert gallery.count(f">{line}<") == len(rows)
+
+
+def test_a_folder_whose_name_is_markup_is_text(ycbv_sample, tmp_path):
+    run = make_run(ycbv_sample, tmp_path / "<script>alert(1)<", limit=1)
+    other = make_run(ycbv_sample, tmp_path / "$x_{<b>", limit=1)
+    text = page(run, "--compare", other, "--pictures", 1)
+    assert text.count("<script>") == 1
+    assert "<b>" not in re.sub(r"<b>\d[^<]*</b>", "", text)
+    assert "$x_{&lt;b&gt;" in text
 
 
 def counts(text: str) -> dict[str, str]:
@@ -181,8 +242,9 @@ def test_without_true_poses_the_page_has_statuses_and_pictures(ycbv_sample, tmp_
     outline = _Outline(text)
     assert "Not scored: " in text
     assert "Scores by object" not in outline.headings
-    assert {"Certificates", "Frames", "Rejected and ambiguous instances"} <= set(outline.headings)
-    assert outline.images == 2
+    assert {"Certificates", "Frames", "Rejected instances"} <= set(outline.headings)
+    assert "009_gelatin_box (8)" in text
+    assert outline.images == 1 + 3 + 2
 
 
 def test_a_data_set_that_is_gone_leaves_the_tables(ycbv_sample, tmp_path):
@@ -190,7 +252,8 @@ def test_a_data_set_that_is_gone_leaves_the_tables(ycbv_sample, tmp_path):
     config = (run / "config.yaml").read_text().replace(str(ycbv_sample), str(tmp_path / "gone"))
     (run / "config.yaml").write_text(config)
     text = page(run)
-    assert text.count(str(tmp_path / "gone")) >= 3
+    assert str(tmp_path) not in text
+    assert "gone, split test" in text
     assert "Not scored: " in text
     assert "No pictures: " in text
     assert "Certificates" in _Outline(text).headings
@@ -202,8 +265,8 @@ def test_training_run_has_its_curves(tmp_path):
     ]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = page(tmp_path)
-    assert "train loss" in text
-    assert "validation loss" in text
+    assert "<figcaption>loss</figcaption>" in text
+    assert text.count("</i>train</span>") == text.count("</i>validation</span>") == 1
 
 
 def test_an_estimates_page_has_the_curves_of_its_model(run, tmp_path):
@@ -213,7 +276,7 @@ def test_an_estimates_page_has_the_curves_of_its_model(run, tmp_path):
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["context"]["model"] = str(log.parent / "checkpoints" / "best.safetensors")
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    assert "train loss" in page(run, "--pictures", 0)
+    assert "train loss: always 0.5" in page(run, "--pictures", 0)
 
 
 def test_names_are_escaped(run):
