@@ -12,6 +12,9 @@ import yaml
 from scored_run import make_run
 
 from selfpose6d.cli.main import main
+from selfpose6d.datasets.true_poses import load_ground_truth
+from selfpose6d.runs.review import Verdict
+from selfpose6d.types import InstanceKey
 
 
 @pytest.fixture
@@ -49,6 +52,9 @@ class _Outline(HTMLParser):
     def handle_data(self, data):
         if self._into is not None and data.strip():
             self._into.append(data.strip())
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "h2"):
             self._into = None
 
 
@@ -159,6 +165,27 @@ def test_ambiguous_instances_show_their_alternatives(ycbv_sample, tmp_path):
     assert gallery.count("<img") == 4 * len(rows)
     for line in ("pose 1: 0.52", "pose 2: 0.31", "pose 3: 0.17"):
         assert gallery.count(f">{line}<") == len(rows)
+
+
+def test_a_review_is_shown_and_its_pose_drawn(ycbv_sample, tmp_path):
+    run = make_run(ycbv_sample, tmp_path / "run", limit=1)
+    rows = [json.loads(line) for line in (run / "certificates.jsonl").read_text().splitlines()]
+    keys = [{name: row[name] for name in ("split", "scene_id", "im_id", "obj_id", "inst_id")} for row in rows]
+    truth = next(true for true in load_ground_truth(ycbv_sample) if true.key == InstanceKey(**keys[1]))
+    pose = Verdict("pose", T_cam_obj=truth.T_cam_obj).row(truth.key)
+    verdicts = [keys[0] | {"verdict": "reject"}, pose]
+    (run / "review.jsonl").write_text("".join(json.dumps(row) + "\n" for row in verdicts))
+    text = page(run, "--pictures", 2)
+    first = next(
+        row for row in _Outline(text).rows if row[:1] == ["009_gelatin_box (8)"] and "rejected" in row
+    )
+    assert "(review: reject)" in first
+    assert "was certified" in first
+    mug = next(row for row in _Outline(text).rows if row[:1] == ["025_mug (14)"] and "certified" in row)
+    assert "(review: pose)" in mug
+    assert "was rejected: runner-up too close (margin 0.01)" in mug
+    assert "0.0" in mug  # at the corrected pose
+    assert "review: 1 reject, 1 pose" in text
 
 
 def test_a_folder_whose_name_is_markup_is_text(ycbv_sample, tmp_path):

@@ -27,7 +27,12 @@ from selfpose6d.reporting.instance_list import instance_list
 from selfpose6d.reporting.instances import RunInstance, run_instances
 from selfpose6d.reporting.learning_charts import learning_charts
 from selfpose6d.reporting.page import Report, Statistic, StatusCount
-from selfpose6d.reporting.reliability_tables import claim_lines, reliability_table, source_lines
+from selfpose6d.reporting.reliability_tables import (
+    claim_lines,
+    reliability_table,
+    review_lines,
+    source_lines,
+)
 from selfpose6d.reporting.run_sources import RunSources
 from selfpose6d.reporting.run_summary import (
     STATUSES,
@@ -99,7 +104,7 @@ def _with_predictions(report: Report, sources: RunSources, compare: Sequence[Pat
             *differences,
         ],
         charts=[*charts, *report.charts],
-        notes=[*notes, *drawn.notes, *refused, *(source_lines(main.results) if main else ()), *_claims(main)],
+        notes=[*notes, *drawn.notes, *refused, *_said_of(main)],
     )
 
 
@@ -116,10 +121,13 @@ def _statuses(instances: Sequence[RunInstance]) -> list[StatusCount]:
     return [StatusCount(status, counts[status]) for status in dict.fromkeys([*shown, *counts])]
 
 
-def _claims(evaluation: Evaluation | None) -> list[str]:
-    """What the run's certificates promise and what was measured of it, one note a claim."""
-    lines = claim_lines(evaluation.results) if evaluation else []
-    return ["; ".join(map(str.strip, lines))] if lines else []
+def _said_of(evaluation: Evaluation | None) -> list[str]:
+    """What poses came from, what the run's certificates promise and what was measured of it, what a review changed."""
+    if evaluation is None:
+        return []
+    results = evaluation.results
+    claims = "; ".join(map(str.strip, claim_lines(results)))
+    return [*source_lines(results), *([claims] if claims else []), *review_lines(results)]
 
 
 def _evaluations(sources: RunSources, titles: Mapping[Path, str]) -> tuple[dict[str, Evaluation], list[str]]:

@@ -15,6 +15,7 @@ from selfpose6d.evaluation.inputs import predictions_path
 from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.review import PREFIX, read_review
 from selfpose6d.types import Alternative, PoseEstimate
 
 SKIPPED = "skipped"
@@ -35,6 +36,7 @@ class Place(NamedTuple):
 class RunInstance:
     """One instance: its best pose (None without one), what is claimed of it, and how far it is off, where known.
 
+    All of it as a person's review corrects it, where there is one; `reason` then says what the run had claimed.
     `status` is the certificate's ("" none), `skipped`, or `missed` for a target that the run says nothing of. `row`
     counts the rows of the predictions file.
     """
@@ -54,12 +56,21 @@ class RunInstance:
     true_place: Place | None = None
     """The key of the true pose that it was scored by."""
     verdict: str = ""
-    """A person's, where there is one; the status is then what came of it."""
+    """A person's, where there is one."""
 
     @property
     def where(self) -> str:
         """Scene and image in words."""
         return f"scene {self.place.scene_id}, image {self.place.im_id}"
+
+
+class _Evidence(NamedTuple):
+    """What the certificates and the review know beyond the estimates."""
+
+    alternatives: tuple[Alternative, ...]
+    verdict: str = ""
+    claimed: str = ""
+    """What the run had said before the review."""
 
 
 def run_instances(
@@ -74,12 +85,12 @@ def run_instances(
     Raises:
         DataError: the certificates are broken.
     """
-    alternatives = _alternatives(source) if estimates.status.any() else {}
+    evidence = _evidence(source, names) if estimates.status.any() else {}
     target_of = (
         {} if errors is None else {int(row): i for i, row in enumerate(errors.prediction_row) if row >= 0}
     )
     found = [
-        _estimated(estimates, i, alternatives, errors, target_of.get(int(estimates.row[i])), names)
+        _estimated(estimates, i, evidence, errors, target_of.get(int(estimates.row[i])), names)
         for i in range(len(estimates))
     ]
     found += [
@@ -112,7 +123,7 @@ def _doubt(one: RunInstance) -> tuple:
 def _estimated(
     estimates: Estimates,
     i: int,
-    alternatives: Mapping[Place, tuple[Alternative, ...]],
+    evidence: Mapping[Place, _Evidence],
     errors: InstanceErrors | None,
     target: int | None,
     names: Mapping[int, str],
@@ -126,9 +137,11 @@ def _estimated(
         with_object_names(str(estimates.reason[i]), names),
         float(estimates.confidence[i]),
         estimates.T_cam_obj[i],
-        alternatives.get(place, ()),
-        int(estimates.row[i]),
+        row=int(estimates.row[i]),
     )
+    if (known := evidence.get(place)) is not None:
+        reason = known.claimed if known.verdict else estimated.reason
+        estimated = replace(estimated, alternatives=known.alternatives, verdict=known.verdict, reason=reason)
     if errors is None or target is None:
         return estimated
     off_m = (float(column[target]) for column in (errors.add_m, errors.adds_m, errors.add_or_adds_m))
@@ -137,10 +150,16 @@ def _estimated(
     return replace(estimated, add_m=add_m, adds_m=adds_m, add_or_adds_m=add_or_adds_m, true_place=true_place)
 
 
-def _alternatives(source: Path) -> dict[Place, tuple[Alternative, ...]]:
-    certificates = RunFiles(predictions_path(source).parent).certificates
-    return {
-        Place(*label.key[1:]): label.certificate.alternatives
-        for label in read_certificates(certificates)
-        if label.certificate.alternatives
-    }
+def _evidence(source: Path, names: Mapping[int, str]) -> dict[Place, _Evidence]:
+    """Of the instances that are ambiguous or reviewed."""
+    run = RunFiles(predictions_path(source).parent)
+    review, found = read_review(run.review), {}
+    for label in read_certificates(run.certificates):
+        certificate, verdict = label.certificate, review.get(label.key)
+        if verdict is not None:
+            reason = with_object_names(certificate.reason, names)
+            claimed = f"was {certificate.status}" + (f": {reason}" if reason else "")
+            found[Place(*label.key[1:])] = _Evidence((), verdict.reason.removeprefix(PREFIX), claimed)
+        elif certificate.alternatives:
+            found[Place(*label.key[1:])] = _Evidence(certificate.alternatives)
+    return found

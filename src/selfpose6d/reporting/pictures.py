@@ -176,6 +176,7 @@ def outcome(one: RunInstance) -> str:
     words = [one.status]
     if one.status not in (SKIPPED, MISSED):
         words[0] = f"{one.status} {one.confidence:.2f}".strip()
+        words += [f"review: {one.verdict}"] if one.verdict else []
     if np.isfinite(one.add_or_adds_m):
         words.append(f"ADD(-S) {MM_PER_M * one.add_or_adds_m:.1f} mm")
     return ", ".join(words)
