@@ -23,7 +23,7 @@ def test_all_of_many_series_are_drawn(tmp_path):
     charts = charts_of(tmp_path, rows)
     assert {panel.title for chart in charts.values() for panel in chart.panels} == set(names)
     assert [p.title for p in charts["Training: gradients"].panels] == ["gradient_norm", "gradient_of_iou"]
-    assert [p.title for p in charts["Training: error of the poses"].panels] == ["distance_m"]
+    assert [p.title for p in charts["Training: error and quality"].panels] == ["distance_m"]
 
 
 def test_training_and_validation_share_a_panel(tmp_path):
@@ -39,7 +39,7 @@ def test_what_has_no_curve_is_said(tmp_path):
         {"step": 0, "kind": "held out", "note": "held out: scene 3"},
         *({"step": s, "kind": "train", "loss": s, "instances": 12, "broken": None} for s in range(2)),
     ]
-    said = charts_of(tmp_path, rows)["Training: said in words"].note
+    said = charts_of(tmp_path, rows)["Training: also logged"].note
     assert "train instances: always 12" in said
     assert "broken: no number" in said
     assert "held out: scene 3" in said

@@ -67,13 +67,13 @@ def test_skipped_file_is_optional(tmp_path):
 def test_estimates_are_counted(tmp_path, capsys):
     run = RunFiles(tmp_path)
     write_predictions(run.predictions, [Prediction(0, i, 1, 0.5, np.eye(4)) for i in range(3)])
-    print_estimates(run, tmp_path, {"network": 0.3}, 3)
+    print_estimates(run, tmp_path, {"network": 0.3}, 3, {})
     assert capsys.readouterr().out == (
         f"{tmp_path}: 3 poses, 0 instances skipped (skipped.jsonl says why)\nms an instance: network 100.0\n"
     )
     write_predictions(run.predictions, [])
     with pytest.raises(DataError, match="no instance of"):
-        print_estimates(run, tmp_path, {}, 0)
+        print_estimates(run, tmp_path, {}, 0, {})
 
 
 def summary(tmp_path, capsys, labels, skipped=()) -> list[str]:

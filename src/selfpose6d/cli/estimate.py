@@ -81,7 +81,8 @@ class Command:
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())
-        print_estimates(run.files, dataset.root, predictor.times_s, predictor.num_instances)
+        times_s, count = predictor.times_s, predictor.num_instances
+        print_estimates(run.files, dataset.root, times_s, count, dataset.object_names())
         print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
         return report_counts(run)
 

@@ -16,7 +16,7 @@ MOST_POINTS = 300
 """Of a curve: more do not show at the width of a panel, and make the page large."""
 _NO_QUANTITY = ("step", "kind", "stage", "note")
 _GROUPS = {
-    "Error of the poses": ("_m", "right", "right_logit", "confidence", "agreement", "mean_iou"),
+    "Error and quality": ("_m", "right", "right_logit", "confidence", "agreement", "mean_iou"),
     "Gradients": ("gradient_norm", "gradient_of_"),
     "Schedule and speed": ("learning_rate", "samples_per_s", "frames_per_s", "instances", "frames"),
 }
@@ -59,7 +59,7 @@ def learning_charts(run: RunFiles) -> list[Chart]:
                 Chart(f"Training: {title[0].lower()}{title[1:]}", panels, _thinned(chosen), legend(kinds))
             )
     said = [*notes, *(f"{name}: {why}" for name, why in not_drawn.items())]
-    return [*charts, Chart("Training: said in words", (), "; ".join(said) + ".")] if said else charts
+    return [*charts, Chart("Training: also logged", (), "; ".join(said) + ".")] if said else charts
 
 
 def _read(rows: Iterable[Mapping]) -> tuple[dict[str, _Series], list[str], dict[str, str]]:

@@ -113,15 +113,23 @@ def print_summary(run: RunFiles, names: Mapping[int, str]) -> None:
     print(f"next: selfpose6d report {run.folder}, then selfpose6d export {run.folder} --to DIR")
 
 
-def print_estimates(run: RunFiles, dataset: Path, times_s: Mapping[str, float], num_instances: int) -> None:
+def print_estimates(
+    run: RunFiles,
+    dataset: Path,
+    times_s: Mapping[str, float],
+    num_instances: int,
+    names: Mapping[int, str],
+) -> None:
     """How many poses an estimate run has, why the others are missing, and which stage took how long.
+
+    `names` are the objects', by id.
 
     Raises:
         DataError: there is not one pose.
     """
     with run.predictions.open(encoding="utf-8") as file:
         estimated = sum(1 for _ in file) - 1  # below its header
-    reasons = Counter(pose.reason for pose in read_run_skipped(run))
+    reasons = Counter(with_object_names(pose.reason, names) for pose in read_run_skipped(run))
     if not estimated:
         shown = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
         raise DataError(
