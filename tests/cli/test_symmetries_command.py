@@ -81,10 +81,10 @@ def test_what_is_declared_is_kept_and_said_until_replaced(models, capsys):
     path.write_text(json.dumps({"2": {"name": "brick", "symmetries_discrete": [half]}}))
     before = path.read_text()
     assert run(models, "--write", "--objects", "2") == 0
-    assert "object 2: kept as declared (1 discrete)" in capsys.readouterr().out
+    assert "brick (2): kept as declared (1 discrete)" in capsys.readouterr().out
     assert path.read_text() == before
     assert run(models, "--write", "--replace", "--objects", "2") == 0
-    assert "object 2: 3 discrete, in place of 1 discrete" in capsys.readouterr().out
+    assert "brick (2): 3 discrete, in place of 1 discrete" in capsys.readouterr().out
     assert counts(models) == {2: 3}
     assert json.loads(path.read_text())["2"]["name"] == "brick"
 

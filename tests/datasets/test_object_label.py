@@ -9,6 +9,7 @@ def test_label():
     assert object_label(14, NAMES) == "025_mug (14)"
     assert object_label(3, NAMES) == "object 3"
     assert object_label(2, {2: "object 2"}) == "object 2"
+    assert object_label(2, {2: "obj_000002"}) == "object 2"
 
 
 def test_ids_in_sentences_become_names():
