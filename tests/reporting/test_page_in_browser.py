@@ -153,21 +153,28 @@ def test_filters_hold_for_pictures_too(page):
 
 
 def test_a_click_enlarges_a_picture_and_keys_go_on(page):
-    dialog = page.locator("dialog")
-    assert not dialog.is_visible()
+    large = page.locator(".large")
     tile = page.locator("article img").first
     before = tile.bounding_box()["width"]
     tile.click()
-    assert dialog.is_visible()
-    assert page.locator("dialog img").bounding_box()["width"] > 2 * before
-    assert page.locator("dialog p").text_content() == "mug (1): outline"
+    assert large.locator("img").bounding_box()["width"] > 2 * before
+    assert large.get_attribute("data-title") == "mug (1)"
+    assert large.locator("figcaption").is_visible()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    assert page.locator("dialog p").text_content() == f"{HOSTILE}: outline"
+    assert large.count() == 1
+    assert large.get_attribute("data-title") == HOSTILE
+    page.keyboard.press("ArrowLeft")
+    assert large.get_attribute("data-title") == "mug (1)"
     page.keyboard.press("Escape")
-    assert not dialog.is_visible()
-    page.locator(".instances img").first.click()
-    assert page.locator("dialog p").text_content() == "mug (1)"
+    assert large.count() == 0
+    tile.focus()
+    page.keyboard.press("Enter")
+    large.locator("img").click()
+    assert large.count() == 0
+    thumbnail = page.locator(".instances img").first
+    thumbnail.click()
+    assert thumbnail.bounding_box()["width"] > 500
 
 
 def test_a_line_leads_to_its_pictures(page):

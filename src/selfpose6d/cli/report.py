@@ -14,16 +14,17 @@ from selfpose6d.options import Several, Unset
 
 @dataclass(frozen=True)
 class Command:
-    """Write one page: metrics, tables by object, curves, overlays, the worst and the rejected instances.
+    """Write one page: frames, doubtful instances with their alternatives, all instances, scores by object, curves.
 
-    Scores are those of evaluate, which runs first where it has not. Without true poses the page has statuses, reasons
-    and pictures. A training run's page has its learning curves, and so has that of an estimate made with it.
+    It is one file that fetches nothing and names no folder. Scores are those of evaluate, which runs first where it has
+    not; a person's review is honoured. Without true poses the page has statuses, reasons and pictures. A training run's
+    page has its learning curves, and so has that of an estimate made with it.
     """
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """The --out of annotate, estimate or train."""
     compare: Several[Path] = ()
-    """More runs or predictions files on the same data, side by side in tables and curves."""
+    """More runs or predictions files on the same data, side by side in tables, curves and pictures of what differs."""
     dataset: Unset[Path] = None
     """The data set (default: as the run's config.yaml says)."""
     models: Unset[Path] = None
@@ -31,7 +32,7 @@ class Command:
     model_unit: Unset[Unit] = None
     """Unit of the models (default: as config.yaml says)."""
     pictures: int = 8
-    """How many frames, worst instances and rejected instances to show, each."""
+    """How many frames and ambiguous, rejected, worst and differing instances to show, each; 0 leaves pictures out."""
     out: Unset[Path] = None
     """The page (default: report.html in the run's folder)."""
 

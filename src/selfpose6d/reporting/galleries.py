@@ -9,7 +9,7 @@ import numpy as np
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.image_files import write_png
 from selfpose6d.reporting.changed_gallery import changed_gallery
-from selfpose6d.reporting.instances import RunInstance
+from selfpose6d.reporting.instances import MOST_LISTED, RunInstance
 from selfpose6d.reporting.page import Gallery, Layout, Picture, PictureGroup, of_all
 from selfpose6d.reporting.pictures import (
     MM_PER_M,
@@ -156,9 +156,9 @@ def _counts(instances: Iterable[RunInstance]) -> str:
 
 
 def _thumbnails(renderer: RunRenderer, instances: Sequence[RunInstance]) -> dict[int, Picture]:
-    """A small picture of every instance with a pose, drawn frame by frame; as many of the first ones as may be."""
+    """A small picture of every listed instance with a pose, drawn frame by frame; as many of the first as may be."""
     pictures: dict[int, Picture] = {}
-    for i in sorted(range(len(instances)), key=lambda i: instances[i].place):
+    for i in sorted(range(min(len(instances), MOST_LISTED)), key=lambda i: instances[i].place):
         if instances[i].T_cam_obj is not None:
             with suppress(SelfPose6DError):
                 pictures[i] = thumbnail(renderer, instances[i])

@@ -6,20 +6,17 @@ import numpy as np
 
 from selfpose6d.evaluation.instances import UNKNOWN
 from selfpose6d.reporting.galleries import RunPictures
-from selfpose6d.reporting.instances import RunInstance
+from selfpose6d.reporting.instances import MOST_LISTED, RunInstance
 from selfpose6d.reporting.page import InstanceLine, InstanceList
 from selfpose6d.reporting.pictures import MM_PER_M
 from selfpose6d.reporting.reasons import count_reasons, reason_kind
-
-MOST_LINES = 2000
-"""More make a page that phones cannot open; the run's files have them all."""
 
 
 def instance_list(instances: Sequence[RunInstance], pictures: RunPictures) -> InstanceList | None:
     """All instances, or the most doubtful ones; None where there are none."""
     if not instances:
         return None
-    shown = instances[:MOST_LINES]
+    shown = instances[:MOST_LISTED]
     counted = count_reasons((reason_kind(one.reason), one.reason) for one in shown if one.reason)
     kind_index = {kind: index for index, (kind, _, _) in enumerate(counted)}
     return InstanceList(

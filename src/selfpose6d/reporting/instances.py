@@ -19,6 +19,8 @@ from selfpose6d.runs.review import PREFIX, read_review
 from selfpose6d.types import Alternative, PoseEstimate
 
 SKIPPED = "skipped"
+MOST_LISTED = 2000
+"""Of a page: more make one that phones cannot open; the run's files have them all."""
 DOUBT = ("ambiguous", "rejected", SKIPPED, MISSED, "", "certified")
 """Statuses in the order in which they are looked at."""
 
