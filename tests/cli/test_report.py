@@ -71,7 +71,7 @@ def test_page_of_a_scored_run(run):
         "Certificates",
         "Why instances are not certified",
         "Curves",
-        "About this run",
+        "About",
     ]
     assert outline.fetched == []
     assert not re.search(r"@import|url\((?!#)", text)

@@ -46,6 +46,7 @@ def full_report() -> Report:
         (("Scores", TABLE),),
         (Chart("Accuracy", [Panel("ADD", "<svg><text>curve</text></svg>")], "dotted", legend),),
         ("a remark",),
+        ("not scored",),
     )
 
 
@@ -67,6 +68,7 @@ def test_everything_stands_on_the_page():
         "Worst",
         "first the worst",
         "a remark",
+        "not scored",
         "All 1 instances.",
         "12.0",
         "(review: reject)",
@@ -104,6 +106,7 @@ def test_hostile_names_are_text():
         InstanceList([line], [HOSTILE, "b"], {1: HOSTILE}, [HOSTILE], True, HOSTILE),
         ((HOSTILE, TextTable((HOSTILE,), ((HOSTILE,),), 0, HOSTILE)),),
         (Chart(HOSTILE, [Panel(HOSTILE, "<svg></svg>")], HOSTILE, legend),),
+        (HOSTILE,),
         (HOSTILE,),
     )
     page = render_report(report)

@@ -85,7 +85,7 @@ def _with_predictions(report: Report, sources: RunSources, compare: Sequence[Pat
     for run in runs:
         predictions_path(run)
     titles, names = dict(zip(runs, unique_titles(runs), strict=True)), names_of_objects(sources)
-    evaluations, notes = _evaluations(sources, titles)
+    evaluations, not_scored = _evaluations(sources, titles)
     main, (estimates, _) = next(iter(evaluations.values()), None), read_estimates(sources.run)
     instances = {title: _instances(run, evaluations.get(title), names) for run, title in titles.items()}
     own = next(iter(instances.values()))
@@ -104,7 +104,8 @@ def _with_predictions(report: Report, sources: RunSources, compare: Sequence[Pat
             *differences,
         ],
         charts=[*charts, *report.charts],
-        notes=[*notes, *drawn.notes, *refused, *_said_of(main)],
+        notes=_said_of(main),
+        warnings=[*not_scored, *drawn.notes, *refused],
     )
 
 

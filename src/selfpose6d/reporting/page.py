@@ -17,7 +17,7 @@ from selfpose6d.reporting.tables import TextTable
 from selfpose6d.viz.palette import STATUS_RGB, TRUTH_RGB
 from selfpose6d.viz.plots import CurveStyle
 
-Layout = Literal["frames", "cards", "rows"]
+Layout = Literal["wide", "frames", "cards", "rows"]
 OUTLINES = {
     "certified": STATUS_RGB["certified"],
     "ambiguous": STATUS_RGB["ambiguous"],
@@ -105,7 +105,7 @@ class PictureGroup:
 class Gallery:
     """Groups of pictures under a heading; the note says which they are of how many.
 
-    `layout`: `frames` are one picture a group, `cards` a few tiles a group, `rows` many tiles a group.
+    `layout`: `wide` and `frames` are one picture a group, `cards` a few tiles a group, `rows` many tiles a group.
     """
 
     title: str
@@ -148,8 +148,9 @@ class InstanceList:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything on the page, in its order; empty parts are left out.
+    """Everything on the page; empty parts are left out.
 
+    `warnings` say what is missing, at the top; `notes` what else is to be known, at the end, with how the run was made.
     `folders` are those whose places nothing on the page shall say: their names stand for them.
     """
 
@@ -164,6 +165,7 @@ class Report:
     tables: Sequence[tuple[str, TextTable]] = ()
     charts: Sequence[Chart] = ()
     notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     folders: Sequence[Path] = ()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from selfpose6d.files import replacing
 from selfpose6d.image_files import to_jpeg, write_png
-from selfpose6d.reporting.page import Gallery, Picture, Report, write_report
+from selfpose6d.reporting.page import Gallery, Picture, PictureGroup, Report, write_report
 from selfpose6d.reporting.tables import TextTable
 from selfpose6d.reproduction.tables import to_markdown
 from selfpose6d.runs.json_lines import without_nan
@@ -68,7 +68,8 @@ def _markdown(output: Output) -> str:
 def _page(output: Output) -> Report:
     galleries = []
     if output.picture is not None:
-        picture = Picture(to_jpeg(output.picture), "image/jpeg", ())
-        galleries = [Gallery(output.title, output.caption, [picture])]
-    metadata = {"made by": f"reproduce {output.name}, selfpose6d {__version__}"}
-    return Report(output.title, metadata, tables=output.tables, galleries=galleries, notes=output.protocol)
+        height, width = output.picture.shape[:2]
+        picture = Picture(to_jpeg(output.picture), "image/jpeg", width, height)
+        galleries = [Gallery(output.title, output.caption, [PictureGroup([picture], "")], "wide")]
+    made_by = f"reproduce {output.name}, selfpose6d {__version__}"
+    return Report(output.title, made_by, tables=output.tables, galleries=galleries, notes=output.protocol)
