@@ -160,7 +160,7 @@ def thumbnail(renderer: RunRenderer, one: RunInstance) -> Picture:
     """A small crop with the outline; the photo alone is not shown."""
     pose = renderer.pose(one)
     crop, K_crop = crop_tile(renderer.meshes, *renderer.image(_frame_of(one)), [pose], THUMBNAIL_PX)
-    image = outline_tile(renderer.meshes, crop, K_crop, pose, axes=False, thickness_px=1)
+    image = outline_tile(renderer.meshes, crop, K_crop, pose, axes=False)
     return encoded(image, quality=THUMBNAIL_QUALITY)
 
 

@@ -48,7 +48,6 @@ def outline_tile(
     pose: DrawnPose,
     T_cam_obj_true: Float[np.ndarray, "4 4"] | None = None,
     axes: bool = True,
-    thickness_px: int = 2,
 ) -> UInt8[np.ndarray, "tile tile 3"]:
     """A copy of the crop with the outline of the pose; beneath it, where it is known, the true pose's in white."""
     true = [] if T_cam_obj_true is None else [DrawnPose(pose.mesh_index, T_cam_obj_true)]
@@ -56,7 +55,7 @@ def outline_tile(
     image = crop.copy()
     for mask in others:
         draw_outline(image, mask, TRUTH_RGB, 1)
-    draw_outline(image, estimated, STATUS_RGB[pose.status], thickness_px)
+    draw_outline(image, estimated, STATUS_RGB[pose.status])
     if axes:
         draw_axes(image, K_crop, meshes, pose)
     return image
