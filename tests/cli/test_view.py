@@ -93,7 +93,8 @@ def test_without_viser_it_says_what_to_install(run, monkeypatch, capsys):
     assert main(["view", str(run)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "pip install 'selfpose6d[viewer]'" in error
+    assert "view needs viser" in error
+    assert "pip install 'viser" in error
 
 
 def test_a_run_without_poses(tmp_path):

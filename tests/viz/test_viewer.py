@@ -25,7 +25,7 @@ def test_measured_points_are_the_known_pixels(K):
 
 def test_missing_viser_is_one_line_with_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "viser", None)
-    with pytest.raises(UsageError, match=r"pip install 'selfpose6d\[viewer\]'"):
+    with pytest.raises(UsageError, match=r"the 3-D view needs viser.*pip install 'viser"):
         Viewer("127.0.0.1", 8080)
 
 

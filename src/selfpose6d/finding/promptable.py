@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from selfpose6d.errors import UsageError
+from selfpose6d.extras import missing_extra
 from selfpose6d.finding.prompts import Prompt
 from selfpose6d.types import Frame
 
@@ -33,9 +34,7 @@ class PromptableModel:
         try:
             import osam
         except ImportError:
-            raise UsageError(
-                "--osam needs the optional extra masks: pip install 'selfpose6d[masks]'. Or leave it out."
-            ) from None
+            raise missing_extra("masks", "osam", needed_by="--osam", otherwise="Or leave it out.") from None
         self._osam: Any = osam
         try:
             kind = osam.apis.get_model_type_by_name(name)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import DataError
+from selfpose6d.extras import missing_extra
 
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
@@ -104,9 +105,7 @@ def open_bag(path: Path) -> Iterator[Bag]:
         from rosbags.highlevel import AnyReader
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError:
-        raise UsageError(
-            "bags are read with rosbags, which is not installed: pip install 'selfpose6d[record]'"
-        ) from None
+        raise missing_extra("record", "rosbags", needed_by="a bag") from None
     types = get_typestore(Stores.LATEST)
     types.register(get_types_from_msg(_EXTRINSICS_DEFINITION, _EXTRINSICS_TYPE))
     try:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.extras import missing_extra
 from selfpose6d.recordings.bag_messages import NS_PER_S
 from selfpose6d.recordings.camera import Camera, make_camera
 from selfpose6d.recordings.camera_files import rigid_transform
@@ -38,9 +39,7 @@ def open_live(options: RecordingOptions) -> Iterator[Recording]:
     try:
         rs: Any = importlib.import_module("pyrealsense2")
     except ImportError:
-        raise UsageError(
-            "a RealSense is read with pyrealsense2, which is not installed: pip install 'selfpose6d[record]'"
-        ) from None
+        raise missing_extra("record", "pyrealsense2", needed_by="a RealSense camera") from None
     pipeline, config = rs.pipeline(), rs.config()
     if options.serial is not None:
         config.enable_device(options.serial)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from selfpose6d.errors import UsageError
+from selfpose6d.extras import missing_extra
 from selfpose6d.geometry.camera import back_project
 from selfpose6d.meshes.decimate import decimate
 from selfpose6d.meshes.mesh import Mesh
@@ -84,8 +84,7 @@ class Viewer:
         try:
             import viser  # pyright: ignore[reportMissingImports]
         except ImportError:
-            remedy = "Run: pip install 'selfpose6d[viewer]'"
-            raise UsageError(f"the 3-D view needs viser, which is not installed. {remedy}") from None
+            raise missing_extra("viewer", "viser", needed_by="the 3-D view") from None
         with contextlib.redirect_stdout(io.StringIO()):  # it would print an address that is not the page's
             self._server: Any = viser.ViserServer(host=host, port=port, verbose=False)
         self._client_files = Path(viser.__file__).parent / "client" / "build"
