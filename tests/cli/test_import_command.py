@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("rosbags", reason="skipped: rosbags is not installed (pip install 'selfpose6d[record]')")
+pytest.importorskip("rosbags", reason="skipped: rosbags is not installed")
 sys.path.insert(0, str(Path(__file__).parents[1] / "recordings"))
 
 from written_bags import (
@@ -147,7 +147,7 @@ def test_what_was_left_out_is_said(bag, tmp_path, capsys):
 def test_without_rosbags(bag, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "rosbags.highlevel", None)
     assert main(["import", str(bag), str(tmp_path / "out")]) == 2
-    assert "pip install 'selfpose6d[record]'" in capsys.readouterr().err
+    assert "needs rosbags, which is not installed. Install the record extra: pip" in capsys.readouterr().err
 
 
 def test_help_imports_neither_torch_nor_readers():

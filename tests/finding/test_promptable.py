@@ -99,5 +99,5 @@ def test_what_cannot_be_had_is_one_line(monkeypatch):
         return real(name, *arguments, **settings)
 
     monkeypatch.setattr(builtins, "__import__", without_osam)
-    with pytest.raises(UsageError, match="Install the masks extra: pip install .osam"):
+    with pytest.raises(UsageError, match="Install the masks extra: pip install 'osam"):
         PromptableModel("region")

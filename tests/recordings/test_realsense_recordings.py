@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("rosbags", reason="skipped: rosbags is not installed (pip install 'selfpose6d[record]')")
+pytest.importorskip("rosbags", reason="skipped: rosbags is not installed")
 
 from box_scene import T_COLOUR_DEPTH, camera, depth_of_rays, rays_of, texture
 from written_bags import START_NS, Sent, camera_info, image, write_bag

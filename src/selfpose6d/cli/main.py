@@ -35,6 +35,7 @@ COMMANDS = {
     "review": "accept, reject or correct a run's poses in the browser, doubtful ones first",
     "view": "show a run in 3-D in the browser",
     "cache": "say how large the cache is, or clear it",
+    "completion": "print the script that completes commands and options with the tab key",
 }
 USAGE_EXIT_CODE = 2
 
