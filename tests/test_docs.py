@@ -11,7 +11,9 @@ from selfpose6d.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "selfpose6d"
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/conventions.md", "docs/method.md")
+PAGES = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+GENERATED = ("docs/commands.md", "docs/api.md")
+"""Pages that exist in the built site only (docs/generated_pages.py)."""
 FILES = (".py", ".csv", ".json", ".toml")
 
 
@@ -66,11 +68,38 @@ def test_every_name_of_the_architecture_page_is_defined():
     assert sorted(names - defined) == []
 
 
+def links_of(page: Path) -> list[tuple[Path, str]]:
+    """The file that a link leads to and its anchor, of all links that stay in the project; code is no text."""
+    text = re.sub(
+        r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    split = [link.partition("#") for link in links if "://" not in link and not link.startswith("mailto:")]
+    return [((page.parent / path).resolve() if path else page, anchor) for path, _, anchor in split]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What the headings of a page are called in links, as the site and code hosts make it of their words."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", heading.lower()).strip()) for heading in headings}
+
+
+def test_links_and_anchors_are_recognised(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A `b/`, c\n[x](other.md#d) `[no](no.md)`\n```\n# no\n[no](no.md)\n```\n![y](#a-b-c)\n")
+    assert links_of(page) == [(tmp_path / "other.md", "d"), (page, "a-b-c")]
+    assert anchors_of(page) == {"a-b-c"}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    text = (ROOT / page).read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+    generated = {ROOT / name for name in GENERATED}
+    links = [(path, anchor) for path, anchor in links_of(ROOT / page) if path not in generated]
+    assert [str(path) for path, _ in links if not path.exists()] == []
+    assert [
+        f"{path.name}#{anchor}" for path, anchor in links if anchor and anchor not in anchors_of(path)
+    ] == []
 
 
 def test_no_module_imports_itself_by_way_of_others(architecture):
