@@ -114,3 +114,13 @@ def test_the_picture_is_the_same_when_drawn_again(architecture, tmp_path):
     one, two = (picture.read_text(encoding="utf-8") for picture in pictures)
     assert one == two
     assert [room for row in structure.layers for room in row if room not in one] == []
+
+
+def test_no_box_of_the_picture_hides_another(architecture):
+    *rows, _, _ = architecture.read_structure().layers
+    grown = tuple((*row, "new_room") if "datasets" in row else row for row in rows)
+    places = architecture.place(grown).values()
+    for x, y in places:
+        beside = [abs(x - other) for other, other_y in places if other_y == y and other != x]
+        assert min(beside, default=9) >= architecture.BOX_WIDTH
+    assert len(set(places)) == len(places)
