@@ -1,6 +1,7 @@
 """What is handed out fits together: versions, the container's files, the licence, what constraints.txt pins."""
 
 import re
+import subprocess
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -73,6 +74,12 @@ def test_the_container_runs_a_target_of_the_makefile_in_a_python_that_fits(docke
         if words[:1] == ["ARG"] and "PYTHON_VERSION" in words[1]
     ]
     assert f"Programming Language :: Python :: {version}" in PROJECT["classifiers"]
+
+
+def test_a_python_that_is_not_here_is_said_and_no_failure():
+    command = [str(ROOT / ".ci" / "test-other-pythons"), "torch", "3.99"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "Python 3.99: not tested, there is none here\n"
 
 
 def test_the_makefile_names_its_targets_in_its_first_lines():

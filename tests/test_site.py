@@ -89,7 +89,9 @@ def test_public_names_and_fields_are_on_the_built_page(site):
     text = (site / "api" / "index.html").read_text(encoding="utf-8")
     for name in selfpose6d.__all__:
         assert name == "__version__" or f'id="selfpose6d.{name}"' in text
-    assert 'id="selfpose6d.PredictOptions.refine"' in text
+    for member in ("PredictOptions.refine", "Predictor.load", "Predictor.__call__"):
+        assert f'id="selfpose6d.{member}"' in text
+    assert "__post_init__" not in text
 
 
 def test_the_built_site_loads_nothing_from_elsewhere(site):
