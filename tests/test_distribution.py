@@ -76,6 +76,16 @@ def test_the_container_runs_a_target_of_the_makefile_in_a_python_that_fits(docke
     assert f"Programming Language :: Python :: {version}" in PROJECT["classifiers"]
 
 
+def test_pages_build_the_container_with_arguments_that_it_has(dockerfile):
+    arguments = {words[1].split("=")[0] for words in dockerfile if words[0] == "ARG"}
+    pages = [
+        (ROOT / name).read_text(encoding="utf-8") for name in ("Dockerfile", "README.md", "docs/index.md")
+    ]
+    named = {name for page in pages for name in re.findall(r"--build-arg (\w+)=", page)}
+    assert named
+    assert named <= arguments
+
+
 def test_a_python_that_is_not_here_is_said_and_no_failure():
     command = [str(ROOT / ".ci" / "test-other-pythons"), "torch", "3.99"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
