@@ -16,8 +16,8 @@ import selfpose6d
 from selfpose6d.cli.main import COMMANDS, main
 
 if TYPE_CHECKING:
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
+    from mkdocs.config.defaults import MkDocsConfig  # pyright: ignore[reportMissingImports]
+    from mkdocs.structure.files import Files  # pyright: ignore[reportMissingImports]
 
 WIDE = {"COLUMNS": "500", "NO_COLOR": "1"}
 """So wide that every paragraph of a help text is one line."""
@@ -25,7 +25,7 @@ WIDE = {"COLUMNS": "500", "NO_COLOR": "1"}
 
 def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
     """Add the pages to those that are in docs/."""
-    from mkdocs.structure.files import File
+    from mkdocs.structure.files import File  # pyright: ignore[reportMissingImports]
 
     for name, text in (("commands.md", commands_page()), ("api.md", python_page())):
         files.append(File.generated(config, name, content=text))
