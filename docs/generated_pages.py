@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 
 WIDE = {"COLUMNS": "500", "NO_COLOR": "1"}
 """So wide that every paragraph of a help text is one line."""
+SHARED = """Wrong use is one line and exit code 2. Exit codes: 0 done; 1 done, but data are unusable (errors that
+`validate` found, or every instance unreadable); 2 wrong use or input; 130 interrupted, and the same command goes on."""
+COMPLETION = """## Tab completion { #tab-completion }
+
+`selfpose6d completion SHELL` prints a script that completes commands, options, their values and file names:
+
+```
+selfpose6d completion bash > ~/.local/share/bash-completion/completions/selfpose6d
+selfpose6d completion zsh > ~/.zfunc/_selfpose6d         # with fpath=(~/.zfunc $fpath) before compinit in ~/.zshrc
+selfpose6d completion fish > ~/.config/fish/completions/selfpose6d.fish
+```
+
+Print it again after an update. For one shell only, without a file: `source <(selfpose6d completion bash)`.
+"""
 
 
 def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
@@ -40,22 +54,6 @@ def commands_page() -> str:
     for name in COMMANDS:
         lines += ["", f"## `{name}` {{ #{name} }}", "", *_as_markdown(name, help_text(name))]
     return "\n".join([*lines, "", COMPLETION])
-
-
-SHARED = """Wrong use is one line and exit code 2. Exit codes: 0 done; 1 done, but data are unusable (errors that
-`validate` found, or every instance unreadable); 2 wrong use or input; 130 interrupted, and the same command goes on."""
-COMPLETION = """## Tab completion { #tab-completion }
-
-`selfpose6d completion SHELL` prints a script that completes commands, options, their values and file names:
-
-```
-selfpose6d completion bash > ~/.local/share/bash-completion/completions/selfpose6d
-selfpose6d completion zsh > ~/.zfunc/_selfpose6d         # with fpath=(~/.zfunc $fpath) before compinit in ~/.zshrc
-selfpose6d completion fish > ~/.config/fish/completions/selfpose6d.fish
-```
-
-Print it again after an update. For one shell only, without a file: `source <(selfpose6d completion bash)`.
-"""
 
 
 def help_text(command: str) -> str:
