@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from scipy.spatial.transform import Rotation
 
-from selfpose6d.geometry.rigid_fit import rigid_fit
+from selfpose6d.geometry.rigid_fit import best_rotation, best_rotation_by_products, rigid_fit
 from selfpose6d.geometry.se3 import transform_points
 
 seeds = st.integers(0, 2**31)
@@ -124,3 +124,28 @@ def test_any_batch_shape_equals_singles_and_keeps_the_dtype(batch, dtype):
 def test_unpaired_points_are_refused():
     with pytest.raises(TypeCheckError, match="rigid_fit"):
         rigid_fit(CORNER, CORNER[:3])
+
+
+@given(seeds, st.booleans())
+def test_products_find_the_rotation_that_singular_vectors_find(seed, mirrored):
+    covariance = torch.from_numpy(np.random.default_rng(seed).normal(size=(4, 5, 3, 3)))
+    covariance[..., 2] *= -torch.det(covariance).sign()[..., None] if mirrored else 1
+    # the closer the two best answers, the worse either way can tell them apart
+    singular = torch.linalg.svdvals(covariance)
+    clear = singular[..., 1] - singular[..., 2] > 1e-3 * singular[..., 0]
+    R, expected = best_rotation_by_products(covariance), best_rotation(covariance)
+    torch.testing.assert_close(R[clear], expected[clear], atol=1e-7, rtol=0)
+
+
+def test_products_turn_points_in_a_plane_half_round_and_leave_nothing_where_it_is():
+    half_turn = torch.diag(torch.tensor([1.0, -1, 0]))
+    torch.testing.assert_close(best_rotation_by_products(half_turn), torch.diag(torch.tensor([1.0, -1, -1])))
+    torch.testing.assert_close(best_rotation_by_products(torch.zeros(2, 3, 3)), torch.eye(3).expand(2, 3, 3))
+
+
+def test_a_fit_by_products_equals_the_fit_by_singular_vectors():
+    rng = np.random.default_rng(7)
+    source, target = torch.from_numpy(rng.normal(size=(2, 3, 9, 3)))
+    weights = torch.from_numpy(rng.uniform(0.1, 1, (3, 9)))
+    by_products = rigid_fit(source, target, weights, best_rotation_by_products)
+    torch.testing.assert_close(by_products, rigid_fit(source, target, weights))

@@ -65,7 +65,7 @@ def nearest_symmetric_pose(
 
     Reference: Kabsch 1976, for one axis in closed form.
     """
-    moment = _moment(points_obj_m)[:, None]
+    moment = point_moment(points_obj_m)[:, None]
     T_obj_pred = inverse(T_target) @ T_pred
     T_sym = symmetries.T_obj_sym[:, None].expand(-1, T_pred.shape[1], -1, -1, -1)
     T_sym = _free_rotation(T_obj_pred, T_sym, moment, symmetries, together) @ T_sym
@@ -123,6 +123,7 @@ def _any_rotation(
     return Vh.mT @ (sign[..., None] * U.mT)
 
 
-def _moment(points_obj_m: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch 4 4"]:
+def point_moment(points_obj_m: Float[Tensor, "batch points 3"]) -> Float[Tensor, "batch 4 4"]:
+    """Mean outer product of the points with 1 behind them: all that mean squares of moved points depend on."""
     homogeneous = torch.cat([points_obj_m, torch.ones_like(points_obj_m[..., :1])], -1)
     return homogeneous.mT @ homogeneous / points_obj_m.shape[1]

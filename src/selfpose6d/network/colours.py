@@ -1,6 +1,6 @@
 """Colours as networks take them: by fixed statistics, and relative to the light that they were seen in."""
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 MIN_CONTRAST = 0.03
@@ -18,3 +18,11 @@ def normalised_rgb(rgb: Float[Tensor, "batch 3 crop crop"]) -> Float[Tensor, "ba
 def relative_rgb(rgb: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     """Colours about a mean, in deviations: the pattern without the light. All three broadcast."""
     return ((rgb - mean) / (deviation + MIN_CONTRAST)).clamp(-MAX_CONTRAST, MAX_CONTRAST)
+
+
+def colours_at(
+    rgb: Float[Tensor, "batch channels crop crop"], pixel: Int[Tensor, "batch points"]
+) -> Float[Tensor, "batch points channels"]:
+    """Of each image the colours of some pixels, named by their raster index."""
+    # take_along_dim would fix the batch of an exported graph
+    return rgb.flatten(2).gather(2, pixel[:, None].expand(-1, rgb.shape[1], -1)).mT

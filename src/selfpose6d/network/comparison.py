@@ -20,7 +20,7 @@ from selfpose6d.errors import UsageError
 from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, rotation_taking, transform_point, transform_points
 from selfpose6d.geometry.so3 import quaternion_to_matrix
-from selfpose6d.network.colours import relative_rgb
+from selfpose6d.network.colours import colours_at, relative_rgb
 from selfpose6d.network.config import CoordinatesConfig
 from selfpose6d.network.initialise import initialise
 from selfpose6d.network.interface import (
@@ -157,7 +157,7 @@ class Evidence(NamedTuple):
         """Of `points` of the measured points, and of as many of the meshes' points."""
         index, grid = inputs.object_index, surfaces.grid
         assert inputs.view is not None, "made by CropBatch.inputs where the configuration needs it"
-        seen = torch.take_along_dim(inputs.rgb.flatten(2), inputs.pixel[:, None, :points], 2).mT[:, None]
+        seen = colours_at(inputs.rgb, inputs.pixel[:, :points])[:, None]
         light = _light(seen)
         every = max(1, grid.points_m.shape[1] // points)
         mesh = (
@@ -215,8 +215,7 @@ class Evidence(NamedTuple):
         poses = T_crop_obj.shape[1]
         points_m = transform_points(T_crop_obj, self.expected_m.expand(-1, poses, -1, -1))
         pixel, found = _looked_up(self.view, points_m, self.diameter_m)
-        seen = torch.take_along_dim(self.inputs.rgb.flatten(2), pixel.flatten(1)[:, None], 2).mT
-        seen = seen.unflatten(1, (poses, -1))
+        seen = colours_at(self.inputs.rgb, pixel.flatten(1)).unflatten(1, (poses, -1))
         expected = [
             POSITION_GAIN * (points_m - centre_m) / self.diameter_m,
             self.normal @ T_crop_obj[..., :3, :3].mT,

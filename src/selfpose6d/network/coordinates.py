@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfpose6d.geometry.rigid_fit import rigid_fit
+from selfpose6d.geometry.rigid_fit import Rotation, best_rotation, rigid_fit
 from selfpose6d.geometry.se3 import make_transform, transform_points
-from selfpose6d.network.colours import normalised_rgb, relative_rgb
+from selfpose6d.network.colours import colours_at, normalised_rgb, relative_rgb
 from selfpose6d.network.config import CoordinatesConfig
 from selfpose6d.network.fusion import WeightedFusion
 from selfpose6d.network.initialise import initialise
@@ -69,11 +69,14 @@ class CoordinateEstimator(nn.Module):
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(
-        self, inputs: NetworkInput, selected: Int[Tensor, "batch poses"] | None = None
+        self,
+        inputs: NetworkInput,
+        selected: Int[Tensor, "batch poses"] | None = None,
+        rotation: Rotation = best_rotation,
     ) -> PosePrediction:
         """Correspondences of all sampled pixels and one pose for each mode; `selected` is dense fusion's, unused.
 
-        No gradient flows through the fit: coordinates learn from their own targets.
+        No gradient flows through the fit, which `rotation` is a part of: coordinates learn from their own targets.
         """
         index, scale_m = inputs.object_index, self.diameter_m[inputs.object_index][:, None, None]
         points = inputs.points_crop_m / scale_m
@@ -83,7 +86,7 @@ class CoordinateEstimator(nn.Module):
         hidden = self.pixels(rgb, stem, features, points, inputs.pixel)
         found = self.places(hidden, index)
         with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
-            T_crop_obj = self._fit(found, points, index)
+            T_crop_obj = self._fit(found, points, index, rotation)
         return PosePrediction(T_crop_obj, correspondences=found)
 
     def _colours(self, inputs: NetworkInput) -> Float[Tensor, "batch 6 crop crop"]:
@@ -109,16 +112,20 @@ class CoordinateEstimator(nn.Module):
         found: Correspondences,
         points: Float[Tensor, "batch points 3"],
         index: Int[Tensor, "batch"],
+        rotation: Rotation = best_rotation,
     ) -> Float[Tensor, "batch modes 4 4"]:
         """`T_crop_obj` of each mode."""
-        T = fit_poses(found, points)
+        T = fit_poses(found, points, rotation=rotation)
         scale_m, centre_m = self.diameter_m[index][:, None, None], self.centre_m[index][:, None, :, None]
         R = T[..., :3, :3]
         return make_transform(R, T[..., :3, 3] * scale_m - (R @ centre_m).squeeze(-1))
 
 
 def fit_poses(
-    found: Correspondences, points: Float[Tensor, "batch points 3"], rounds: int = FIT_ROUNDS
+    found: Correspondences,
+    points: Float[Tensor, "batch points 3"],
+    rounds: int = FIT_ROUNDS,
+    rotation: Rotation = best_rotation,
 ) -> Float[Tensor, "batch modes 4 4"]:
     """Rigid motions that bring coordinates to points (both in diameters).
 
@@ -130,10 +137,10 @@ def fit_poses(
     # a network that is not finite is reported by the check of the loss, which comes later
     coordinates = found.coordinates.float().nan_to_num(0.0)
     trust = found.log_weight.float().nan_to_num(0.0).clamp(max=MAX_LOG_WEIGHT).exp()
-    T = rigid_fit(coordinates, target, trust)
+    T = rigid_fit(coordinates, target, trust, rotation)
     for _ in range(rounds - 1):
         distance = (transform_points(T, coordinates) - target).norm(dim=-1)
-        T = rigid_fit(coordinates, target, trust / (distance + FIT_ERROR))
+        T = rigid_fit(coordinates, target, trust / (distance + FIT_ERROR), rotation)
     return T
 
 
@@ -234,8 +241,7 @@ class PixelLayers(nn.Module):
         read = functional.grid_sample(
             maps, place[:, :, None].to(points), padding_mode="border", align_corners=False
         )
-        own = torch.take_along_dim(rgb.flatten(2), pixel[:, None], 2)
-        known = torch.cat([read.squeeze(-1).mT, own.mT, SURFACE_GAIN * points], -1)
+        known = torch.cat([read.squeeze(-1).mT, colours_at(rgb, pixel), SURFACE_GAIN * points], -1)
         return functional.relu(self.second(functional.relu(self.first(known))))
 
 

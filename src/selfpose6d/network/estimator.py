@@ -84,7 +84,8 @@ class PoseEstimator(nn.Module):
         crop, stride = rgb.shape[-1], self.config.map_stride
         row, column = pixel // crop // stride, pixel % crop // stride
         index = row * embedding.shape[-1] + column
-        return torch.take_along_dim(embedding.flatten(2).mT, index[..., None], 1)
+        # take_along_dim would fix the batch of an exported graph
+        return embedding.flatten(2).mT.gather(1, index[..., None].expand(-1, -1, embedding.shape[1]))
 
 
 class PoseHead(nn.Module):
