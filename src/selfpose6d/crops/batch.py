@@ -14,7 +14,7 @@ from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.interface import CropView, NetworkInput
 
 # pixels near the median depth; with fewer (a choice), the rest of the mask is sampled too
-_MIN_LEFT = 16
+MIN_NEAR = 16
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def sample_batch(
     reach_m = diameter_m.to(images.depth_m)[object_index]
     known = images.mask & (images.depth_m > 0)
     near = known & ((images.depth_m - images.middle_m[:, None, None]).abs() <= reach_m[:, None, None])
-    enough = near.flatten(1).sum(1) >= _MIN_LEFT
+    enough = near.flatten(1).sum(1) >= MIN_NEAR
     pixel = draw_pixels(torch.where(enough[:, None, None], near, known), num_points, generator)
     points_cam_m = back_project_pixels(images, pixel)
     T_cam_crop = look_at(points_cam_m.median(dim=1).values)

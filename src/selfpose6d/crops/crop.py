@@ -13,7 +13,7 @@ from selfpose6d.types import MIN_POINTS, Frame, Instance, InstanceKey, PoseEstim
 # on each side of the mask, of its longer side: some background, and room for masks that are a little too small
 MARGIN = 0.1
 # all that the record's 16 bits hold: a crop at 1 m is kept to 0.02 mm
-_DEPTH_STEPS = np.iinfo(np.uint16).max
+DEPTH_STEPS = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def record_dtype(size_px: int) -> np.dtype:
 def pack_crop(crop: NetworkCrop) -> np.ndarray:
     """One record (a structured array of length 1). Depth is kept to 1/65535 of the crop's largest depth."""
     record = np.zeros(1, record_dtype(len(crop.rgb)))
-    step_m = max(float(crop.depth_m.max()) / _DEPTH_STEPS, 1e-6)
+    step_m = max(float(crop.depth_m.max()) / DEPTH_STEPS, 1e-6)
     known = crop.depth_m[crop.mask & (crop.depth_m > 0)]
     record["key"] = crop.key[1:]
     record["rgb"] = crop.rgb

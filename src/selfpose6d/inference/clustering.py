@@ -16,7 +16,7 @@ from selfpose6d.network.interface import RatedPoses
 
 KEPT_FRACTION = 0.5
 """Of the pixels, the most confident ones: the others' poses are not clustered."""
-_RADIUS = 0.1
+RADIUS = 0.1
 """Of a cluster, diameters: the error below which a pose usually counts as right."""
 
 Alike = Callable[
@@ -49,7 +49,7 @@ def cluster_poses(
     weight = confidence * (confidence >= least)  # ties at the border stay: many pixels are equally sure
     centre_cam_m = transform_point(T, centre_m[:, None])
     places = _places(T, centre_m, diameter_m)
-    near = torch.cdist(places, places) < (_RADIUS * diameter_m)[:, None, None]
+    near = torch.cdist(places, places) < (RADIUS * diameter_m)[:, None, None]
     free, found = (weight > 0).to(weight), []
     for _ in range(clusters):
         found.append(_densest(T[..., :3, :3], centre_cam_m, weight, near, free))
@@ -96,7 +96,7 @@ def _is_near(
     diameter_m: Float[Tensor, "batch"],
 ) -> Bool[Tensor, "batch poses"]:
     places = (_places(each, centre_m, diameter_m) for each in (T, other))
-    return (next(places) - next(places)).norm(dim=-1) < (_RADIUS * diameter_m)[:, None]
+    return (next(places) - next(places)).norm(dim=-1) < (RADIUS * diameter_m)[:, None]
 
 
 def _places(

@@ -9,7 +9,7 @@ from typing import ClassVar
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from selfpose6d.geometry.rigid_fit import best_rotation_by_products
+from selfpose6d.geometry.rigid_fit import Rotation, best_rotation_by_products
 from selfpose6d.network.comparison import Evidence, PoseComparison, corrected
 from selfpose6d.network.coordinates import CoordinateEstimator
 from selfpose6d.network.estimator import PoseEstimator
@@ -23,9 +23,12 @@ class CoordinatesGraph(nn.Module):
     inputs: ClassVar = ("rgb", "surface", "mask", "points_crop_m", "pixel", "object_index")
     outputs: ClassVar = ("T_crop_obj", "coordinates", "log_weight")
 
-    def __init__(self, estimator: CoordinateEstimator) -> None:
+    def __init__(
+        self, estimator: CoordinateEstimator, rotation: Rotation = best_rotation_by_products
+    ) -> None:
+        """`rotation` is what fits poses to the correspondences."""
         super().__init__()
-        self.estimator = estimator
+        self.estimator, self.rotation = estimator, rotation
 
     def forward(
         self,
@@ -37,10 +40,11 @@ class CoordinatesGraph(nn.Module):
         object_index: Int[Tensor, "batch"],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Poses, and the correspondences that they were fitted to."""
-        nothing = rgb[:, 0], rgb[:, 0, :3, :3], rgb[:, 0, :4, :4]
-        view = CropView(surface, nothing[0], mask, *nothing[1:])
+        unused_depth, unused_K, unused_T = rgb[:, 0], rgb[:, 0, :3, :3], rgb[:, 0, :4, :4]
+        view = CropView(surface, unused_depth, mask, unused_K, unused_T)
         inputs = NetworkInput(rgb, points_crop_m, pixel, object_index, view)
-        found = self.estimator(inputs, rotation=best_rotation_by_products)
+        found = self.estimator(inputs, rotation=self.rotation)
+        assert found.correspondences is not None
         return found.T_crop_obj, found.correspondences.coordinates, found.correspondences.log_weight
 
 
@@ -63,6 +67,7 @@ class DenseFusionGraph(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Poses, their confidence 0-1, and the colour embedding that the refiner takes."""
         found = self.estimator(NetworkInput(rgb, points_crop_m, pixel, object_index))
+        assert found.colour is not None
         return found.T_crop_obj, found.confidence, found.colour
 
 
@@ -99,7 +104,8 @@ class ComparisonGraph(nn.Module):
         T_crop_obj: Float[Tensor, "batch starts 4 4"],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The poses after one correction, and the rating of those before it."""
-        view = CropView(rgb, depth_m, mask, K_crop, T_cam_crop)
+        unused_surface = rgb[:, [0, 0, 0, 0, 0]]
+        view = CropView(unused_surface, depth_m, mask, K_crop, T_cam_crop)
         inputs = NetworkInput(rgb, points_crop_m, pixel, object_index, view)
         evidence = Evidence.of(inputs, self.surfaces, self.comparison.points)
         pooled = self.comparison.pooled(evidence.under(T_crop_obj))
