@@ -1,0 +1,213 @@
+"""Networks as ONNX: what torch computes, of any batch, in files that say all that a program needs to know."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from networks import TINY, TINY_COORDINATES, build_both
+from small_roots import CUBE_M, cube, write_json, write_models
+
+from selfpose6d.errors import CheckpointError, UsageError
+from selfpose6d.inference import onnx_export
+from selfpose6d.inference.onnx_check import BATCHES, OnnxNetwork, random_inputs, run_torch
+from selfpose6d.inference.onnx_export import TOLERANCE, export_network, refiner_path
+from selfpose6d.network.checkpoint import save_network
+from selfpose6d.network.graphs import (
+    ComparisonGraph,
+    CoordinatesGraph,
+    RefinerGraph,
+)
+from selfpose6d.network.interface import CropView, NetworkInput
+from selfpose6d.objects import shapes
+from selfpose6d.objects.table import object_table
+
+onnx = pytest.importorskip("onnx", reason="skipped: no onnx (pip install 'selfpose6d[export]')")
+pytest.importorskip("onnxruntime", reason="skipped: no onnxruntime (pip install 'selfpose6d[export]')")
+pytest.importorskip("onnxscript", reason="skipped: no onnxscript (pip install 'selfpose6d[export]')")
+
+OBJECTS = object_table((1, 2), [cube(), cube()])
+CONFIGS = {"coordinates": TINY_COORDINATES, "dense-fusion": TINY}
+EXPORT = (
+    "import sys; from pathlib import Path; from selfpose6d.cli.export_network import run; "
+    "from selfpose6d.objects import shapes; shapes.GRID_CELLS = 24; sys.exit(run(*map(Path, sys.argv[1:])))"
+)
+HALF_TURN = [-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    """Meshes of two cubes; the second, it says, looks the same after half a turn."""
+    folder = tmp_path_factory.mktemp("root") / "models"
+    write_models(folder)
+    info = {str(i): {"diameter": CUBE_M * 3**0.5 * 1e3, "name": name} for i, name in ((1, "die"), (2, "box"))}
+    info["2"]["symmetries_discrete"] = [HALF_TURN]
+    write_json(folder / "models_info.json", info)
+    return folder
+
+
+@pytest.fixture(scope="module", params=list(CONFIGS))
+def exported(request, models, tmp_path_factory):
+    """Of each architecture the network, the file that a process of its own wrote, and what it printed."""
+    folder = tmp_path_factory.mktemp(request.param)
+    network = build_both(CONFIGS[request.param], OBJECTS)
+    save_network(folder / "best.safetensors", network, {})
+    command = [sys.executable, "-c", EXPORT, folder / "best.safetensors", folder / "net.onnx", models]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return network, folder / "net.onnx", result.stdout
+
+
+def graphs_of(network, models: Path, monkeypatch):
+    monkeypatch.setattr(shapes, "GRID_CELLS", 24)
+    known = onnx_export._known(network, onnx_export.find_model_files(models))
+    estimator = onnx_export._estimator_graph(network)
+    return estimator, onnx_export._refiner_graph(network, known.shapes), known.shapes
+
+
+def test_any_batch_gives_what_torch_gives(exported, models, monkeypatch):
+    network, path, _ = exported
+    *graphs, _ = graphs_of(network, models, monkeypatch)
+    for graph, file in zip(graphs, (path, refiner_path(path)), strict=True):
+        onnx.checker.check_model(onnx.load(file))
+        session = OnnxNetwork(file.read_bytes())
+        for batch in (*BATCHES, 2, 7):
+            given = random_inputs(graph, network, batch, seed=batch)
+            for name, value, expected in zip(
+                graph.outputs, session(given), run_torch(graph, given), strict=True
+            ):
+                assert value.shape == expected.shape
+                assert np.abs(value - expected).max() <= TOLERANCE, name
+
+
+def test_the_estimator_is_the_networks_own(exported, models, monkeypatch):
+    """Fits by matrix products in the file, by singular vectors in the network."""
+    network, path, _ = exported
+    graph, _, _ = graphs_of(network, models, monkeypatch)
+    given = random_inputs(graph, network, 3)
+    view = None
+    if isinstance(graph, CoordinatesGraph):
+        depth_m = torch.zeros_like(given["rgb"][:, 0])
+        view = CropView(
+            given["surface"], depth_m, given["mask"], depth_m[:, :3, :3], torch.eye(4).repeat(3, 1, 1)
+        )
+    inputs = NetworkInput(*(given[name] for name in NetworkInput._fields[:4]), view)
+    with torch.inference_mode():
+        expected = network.estimator(inputs).T_crop_obj.numpy()
+    found = OnnxNetwork(path.read_bytes())(given)[0]
+    assert np.abs(found - expected).max() <= TOLERANCE
+
+
+def test_steps_one_by_one_are_those_of_the_networks_own_refinement(exported, models, monkeypatch):
+    network, path, _ = exported
+    _, graph, known = graphs_of(network, models, monkeypatch)
+    given, session = random_inputs(graph, network, 2), OnnxNetwork(refiner_path(path).read_bytes())
+    steps, rated = 2, []
+    with torch.inference_mode():
+        if isinstance(graph, RefinerGraph):
+            rest = given["points_crop_m"], given["T_crop_obj"], given["object_index"]
+            expected = network.refiner(given["colour"], *rest, known.surfaces.grid, steps)
+        else:
+            view = CropView(given["rgb"].repeat(1, 2, 1, 1)[:, :5], *list(given.values())[1:5])
+            inputs = NetworkInput(*(given[name] for name in NetworkInput._fields[:4]), view)
+            refined = network.refiner(inputs, given["T_crop_obj"], known.surfaces, steps)
+            expected = refined.T_crop_obj.transpose(1, 2)[:, 1:]
+    for step in range(steps):
+        T, *rating = session(given)
+        assert np.abs(T - expected[:, step].numpy()).max() <= TOLERANCE
+        rated.append(rating)
+        given["T_crop_obj"] = torch.from_numpy(T)
+    if isinstance(graph, ComparisonGraph):
+        sharpness = refined.rating.sharpness[..., :steps].numpy()
+        assert np.abs(np.stack([one for one, _ in rated], -1) - sharpness).max() <= TOLERANCE
+
+
+def test_starts_are_as_many_as_one_likes(exported, models, monkeypatch):
+    network, path, _ = exported
+    _, graph, _ = graphs_of(network, models, monkeypatch)
+    if not isinstance(graph, ComparisonGraph):
+        pytest.skip("the paper's refinement network takes one pose of an instance")
+    session, given = OnnxNetwork(refiner_path(path).read_bytes()), random_inputs(graph, network, 1)
+    T, sharpness, _ = session(given)
+    for count in (1, 5):
+        T_few, sharpness_few, _ = session(given | {"T_crop_obj": given["T_crop_obj"][:, :count]})
+        assert np.abs(T_few - T[:, :count]).max() <= TOLERANCE
+        assert np.abs(sharpness_few - sharpness[:, :count]).max() <= TOLERANCE
+
+
+def test_the_files_say_what_a_program_needs(exported):
+    network, path, printed = exported
+    props = [
+        {prop.key: prop.value for prop in onnx.load(file).metadata_props}
+        for file in (path, refiner_path(path))
+    ]
+    estimator, refiner = (json.loads(each["selfpose6d"]) for each in props)
+    assert estimator == refiner
+    assert estimator["refiner"] == "net.refiner.onnx"
+    assert estimator["crop_px"] == network.config.crop_px
+    first, second = estimator["objects"]
+    assert (first["id"], first["name"], second["id"], second["name"]) == (1, "die", 2, "box")
+    assert first["diameter_m"] == pytest.approx(CUBE_M * 3**0.5)
+    assert (len(first["T_obj_sym"]), len(second["T_obj_sym"])) == (1, 2)
+    assert "objects: 1 die, 2 box" in printed
+    assert printed.count("off torch") == 2
+
+
+def test_a_refiner_that_has_learnt_nothing_is_left_out(exported, models, tmp_path, monkeypatch):
+    network, path, _ = exported
+    if network.compares:
+        pytest.skip("the comparison network rates poses, whether it has learnt to correct them or not")
+    untrained = copy.deepcopy(network)
+    with torch.no_grad():
+        for head in (untrained.refiner.rotation, untrained.refiner.translation):
+            head.output_weight.zero_()
+            head.output_bias.zero_()
+    save_network(tmp_path / "net.safetensors", untrained, {})
+    monkeypatch.setattr(onnx_export, "_onnx_file", lambda *_: path.read_bytes())
+    found = export_network(tmp_path / "net.safetensors", tmp_path / "net.onnx")
+    assert found.refiner is None
+    assert found.metadata["refiner"] is None
+    assert found.metadata["refine_steps"] == 0
+    assert [file.name for file in tmp_path.glob("*.onnx")] == ["net.onnx"]
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    path = tmp_path / "net.safetensors"
+    save_network(path, build_both(TINY_COORDINATES, OBJECTS), {})
+    return path
+
+
+def test_another_kind_of_file_is_refused(checkpoint, tmp_path):
+    with pytest.raises(UsageError, match=r"ends in \.onnx"):
+        export_network(checkpoint, tmp_path / "net.pt")
+
+
+def test_meshes_that_nobody_names_are_asked_for(checkpoint, tmp_path):
+    with pytest.raises(UsageError, match="--models DIR"):
+        export_network(checkpoint, tmp_path / "net.onnx")
+
+
+def test_a_missing_package_is_named(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UsageError, match=r"onnxscript: pip install 'selfpose6d\[export\]'"):
+        export_network(checkpoint, tmp_path / "net.onnx")
+
+
+def test_files_that_do_not_agree_with_torch_are_not_written(exported, models, tmp_path, monkeypatch):
+    network, path, _ = exported
+    contents = iter([path.read_bytes(), refiner_path(path).read_bytes()])
+    monkeypatch.setattr(onnx_export, "_onnx_file", lambda *_: next(contents))
+    monkeypatch.setattr(shapes, "GRID_CELLS", 24)
+    another = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in another.estimator.parameters():
+            parameter.mul_(1.1)
+    save_network(tmp_path / "net.safetensors", another, {})
+    with pytest.raises(CheckpointError, match="would differ from torch"):
+        export_network(tmp_path / "net.safetensors", tmp_path / "net.onnx", models)
+    assert not list(tmp_path.glob("*.onnx"))
