@@ -126,7 +126,7 @@ def run(session: onnxruntime.InferenceSession, given: dict[str, Array]) -> dict[
     """The outputs by their names; `given` may hold more than the inputs."""
     outputs = [output.name for output in session.get_outputs()]
     feed = {one.name: given[one.name] for one in session.get_inputs()}
-    return dict(zip(outputs, session.run(outputs, feed), strict=True))
+    return dict(zip(outputs, map(np.asarray, session.run(outputs, feed)), strict=True))
 
 
 # ---- what the network is shown ------------------------------------------------------------------------------------
@@ -303,9 +303,10 @@ def voted(network: Network, given: dict[str, Array], entry: dict[str, Any]) -> t
     found = np.eye(4)
     found[:3, :3] = best_rotation(np.tensordot(relative, T[:, :3, :3], 1).T)
     found[:3, 3] = relative @ transform_each(T, centre_m) - found[:3, :3] @ centre_m
-    for _ in range(metadata["refine_steps"] if network.refiner else 0):
-        T_crop_obj = found[None].astype(np.float32)
-        found = run(network.refiner, given | {"T_crop_obj": T_crop_obj})["T_corrected"][0].astype(np.float64)
+    if network.refiner is not None:
+        for _ in range(metadata["refine_steps"]):
+            corrected = run(network.refiner, given | {"T_crop_obj": found[None].astype(np.float32)})
+            found = corrected["T_corrected"][0].astype(np.float64)
     return found, float(member @ weight / member.sum())
 
 

@@ -51,7 +51,8 @@ class OnnxNetwork:
 
     def __call__(self, given: Given) -> list[np.ndarray]:
         """The outputs, in their order."""
-        return self._session.run(None, {name: value.numpy() for name, value in given.items()})
+        outputs = self._session.run(None, {name: value.numpy() for name, value in given.items()})
+        return [np.asarray(value) for value in outputs]
 
 
 def compare(onnx: OnnxNetwork, reference: Graph, network: PoseNetwork) -> Agreement:

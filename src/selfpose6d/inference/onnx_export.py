@@ -11,9 +11,7 @@ from typing import Any
 
 import torch
 
-from selfpose6d.datasets.layouts import detect_layout
 from selfpose6d.datasets.model_files import ModelFiles, find_model_files, require_models
-from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import CheckpointError, UsageError
 from selfpose6d.files import write_whole
 from selfpose6d.geometry.rigid_fit import best_rotation
@@ -35,8 +33,7 @@ from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.shapes import ObjectShapes, build_object_shapes
 from selfpose6d.objects.symmetries import load_symmetries
 from selfpose6d.objects.table import load_known_meshes, require_all_meshes
-from selfpose6d.runs.config import read_config
-from selfpose6d.runs.files import RunFiles, find_checkpoint
+from selfpose6d.runs.files import find_checkpoint
 
 OPSET = 20
 TOLERANCE = 1e-4
@@ -90,7 +87,7 @@ def export_network(
     Args:
         model: a training run's folder or a checkpoint file.
         to: the file to write, *.onnx.
-        models: the objects' meshes; by default those that the run was trained with.
+        models: the objects' meshes, which a refiner that compares with them takes along.
         model_unit: unit of the meshes in a folder that does not say it.
 
     Raises:
@@ -101,12 +98,16 @@ def export_network(
     if to.suffix != ".onnx":
         raise UsageError(f"--to {to}: a network is written as ONNX. Pass a name that ends in .onnx.")
     network, stored = load_network(find_checkpoint(model))
-    known = _known(network, _model_files(model, models, model_unit))
+    if isinstance(models, Path):
+        models = require_models(find_model_files(models, model_unit))
+    known = _known(network, models)
     with_refiner = network.compares or network.refiner.trained
-    paths = (to, refiner_path(to)) if with_refiner else (to,)
+    paths = [to, refiner_path(to)] if with_refiner else [to]
     metadata = network_metadata(network, stored, known.files, known.shapes, known.symmetries)
     metadata |= {"refiner": paths[1].name if with_refiner else None}
-    graphs = (_estimator_graph(network), *((_refiner_graph(network, known.shapes),) if with_refiner else ()))
+    graphs = [_estimator_graph(network)]
+    if with_refiner:
+        graphs.append(_refiner_graph(network, known.shapes))
     contents = [_onnx_file(graph, network, metadata) for graph in graphs]
     found = [
         _checked(path, content, graph, network)
@@ -133,22 +134,6 @@ def _require_packages() -> None:
         ) from None
 
 
-def _model_files(model: Path, models: ModelFiles | Path | None, unit: Unit | None) -> ModelFiles | None:
-    """The meshes that are given, else those of the run; None where neither says any."""
-    if isinstance(models, ModelFiles):
-        return models
-    if models is not None:
-        return require_models(find_model_files(models, unit))
-    run = find_checkpoint(model).parent.parent
-    if not RunFiles(run).config.is_file():
-        return None
-    data = DataOptions.of_run(read_config(run))
-    if not data.dataset.is_dir():
-        return None
-    found = detect_layout(data.dataset).models(data.dataset, data.models, unit or data.model_unit)
-    return found if found.files else None
-
-
 def _known(network: PoseNetwork, files: ModelFiles | None) -> _Known:
     """What the refiner compares with, and which poses of its objects look alike."""
     if isinstance(network.refiner, PoseComparison):
@@ -159,8 +144,8 @@ def _known(network: PoseNetwork, files: ModelFiles | None) -> _Known:
         return _Known(files)
     if files is None:
         raise UsageError(
-            "the refinement network compares with the objects' meshes, which become part of the file, and where they "
-            "are is not known. Pass the models it was trained with (--models DIR)."
+            "the refinement network compares with the objects' meshes, which become part of the file, and there are "
+            "none. Pass the models it was trained with (--models DIR)."
         )
     meshes = require_all_meshes(network.objects, load_known_meshes(network.objects, files))
     by_id = dict(zip(network.objects.obj_ids, meshes, strict=True))
