@@ -1,0 +1,1 @@
+"""ROS 2 node: camera images and masks in, certified object poses out."""
