@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_roots import CAM_K, DISTANCE_M, colour_image, cube, depth_image_mm, masks
 
-from selfpose6d import Certificate, LabeledPose, load_mesh
+from selfpose6d import Certificate, Instance, InstanceKey, LabeledPose
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.meshes.io import save_mesh_ply
@@ -31,21 +31,31 @@ def start(ros, meshes, monkeypatch):
 
         node = module.PoseNode()
         if not real:
-            node._estimate = certain
+            node._estimator = Certain()
         topics = {one.topic: one for one in node._images.subscribers}
         return node, topics
 
     return started
 
 
-def certain(rgb, depth_m, K, instances) -> list[LabeledPose]:
-    T = np.eye(4)
-    T[2, 3] = DISTANCE_M
-    rejected = Certificate.not_verified("nothing fits")
-    return [
-        LabeledPose(one.key, T, 0.98, certificate=CERTIFIED if one.key.obj_id == 1 else rejected)
-        for one in instances
-    ]
+class Certain:
+    """In place of an estimator."""
+
+    def __call__(self, rgb, depth_m, K, instances):
+        from selfpose6d_ros.covariance import View
+        from selfpose6d_ros.estimation import Estimates
+
+        T = np.eye(4)
+        T[2, 3] = DISTANCE_M
+        rejected = Certificate.not_verified("nothing fits")
+        poses = [
+            LabeledPose(one.key, T, 0.98, certificate=CERTIFIED if one.key.obj_id == 1 else rejected)
+            for one in instances
+        ]
+        return Estimates(poses, {one.key: View(K, int(one.mask.sum())) for one in instances})
+
+    def find(self, rgb, depth_m, K):
+        return self(rgb, depth_m, K, [Instance(InstanceKey("", 0, 0, 1, 0), depth_m > 0)])
 
 
 def send(ros, topics, stamps: dict[str, float] | None = None, **changes) -> None:
@@ -147,20 +157,21 @@ def test_every_argument_of_the_launch_file_is_a_parameter_of_the_node(ros):
     assert set(names) <= set(node.PARAMETERS)
 
 
-def test_a_real_frame_gives_the_pose_within_what_its_covariance_says(ros, start, ycbv_sample):
-    """The mustard bottle of a YCB-Video frame, searched for in its mask: no network."""
+@pytest.mark.parametrize("kind", ["labels", "boxes", "none"])
+def test_a_real_frame_gives_the_pose_within_what_its_covariance_says(ros, start, ycbv_sample, kind):
+    """The mustard bottle of a YCB-Video frame, searched for in its mask, in its box, or anywhere: no network."""
     dataset = DataOptions(ycbv_sample, "test", Selection(scenes=(1,), objects=(5,))).open()
     frame = dataset.load_frame(dataset.frame_ids()[0])
     (instance,) = frame.instances
-    node, topics = start(real=True, meshes=[f"5={dataset.models.find(5).path}"])
-    labels = np.where(instance.mask, np.uint8(5), np.uint8(0))
+    node, topics = start(real=True, masks=kind, meshes=[f"5={dataset.models.find(5).path}"])
+    labels = ros.image(np.where(instance.mask, np.uint8(5), np.uint8(0)), "mono8")
     send(
         ros,
         topics,
         rgb=ros.image(np.ascontiguousarray(frame.rgb[..., ::-1]), "bgr8"),
         depth=ros.image(frame.depth_m.astype(np.float32), "32FC1"),
         camera_info=ros.CameraInfo(k=frame.K.reshape(-1).tolist()),
-        masks=ros.image(labels, "mono8"),
+        masks=labels if kind == "labels" else box_about(ros, instance.mask),
     )
     assert node.warnings == []
     (detection,) = node.published[0][1].detections
@@ -173,4 +184,16 @@ def test_a_real_frame_gives_the_pose_within_what_its_covariance_says(ros, start,
     sigma_m = np.sqrt(np.diag(np.array(result.covariance).reshape(6, 6))[:3])
     assert np.linalg.norm(off_m) < 0.01
     assert (np.abs(off_m) < 4 * sigma_m).all(), (off_m, sigma_m)
-    assert load_mesh(dataset.models.find(5).path, "mm").diameter_m > np.linalg.norm(sigma_m)
+    assert np.linalg.norm(sigma_m) < 0.01
+
+
+def box_about(ros, mask: np.ndarray):
+    """A Detection2DArray with one box, whose class is the mesh's name."""
+    rows, columns = np.nonzero(mask)
+    detection, result = ros.Detection2D(), ros.ObjectHypothesisWithPose()
+    result.hypothesis.class_id, result.hypothesis.score = "obj_000005", 0.9
+    detection.results.append(result)
+    detection.bbox.center.position.x = (columns.min() + columns.max() + 1) / 2
+    detection.bbox.center.position.y = (rows.min() + rows.max() + 1) / 2
+    detection.bbox.size_x, detection.bbox.size_y = np.ptp(columns) + 1.0, np.ptp(rows) + 1.0
+    return ros.Detection2DArray(detections=[detection])

@@ -148,11 +148,6 @@ def instances_from_boxes(
     return tuple(found)
 
 
-def whole_image(ids: Sequence[int], shape: tuple[int, int]) -> tuple[Instance, ...]:
-    """One instance of each object, which may be anywhere."""
-    return tuple(Instance(InstanceKey("", 0, 0, i, 0), np.ones(shape, bool), region=True) for i in ids)
-
-
 def detection_array(
     header: Any,
     poses: Sequence[LabeledPose],

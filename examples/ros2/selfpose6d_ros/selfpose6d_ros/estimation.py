@@ -1,12 +1,25 @@
 """From one set of images to certified poses, by selfpose6d's public functions; knows nothing of ROS."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from selfpose6d import Frame, Instance, LabeledPose, Mesh, PredictOptions, Predictor, annotate, load_mesh
+from selfpose6d import (
+    Frame,
+    Instance,
+    InstanceKey,
+    LabeledPose,
+    Mesh,
+    PredictOptions,
+    Predictor,
+    annotate,
+    build_object_model,
+    load_mesh,
+)
+from selfpose6d.errors import UsageError
 from selfpose6d_ros.covariance import View
 
 
@@ -34,6 +47,20 @@ class Objects:
         return {name: obj_id for obj_id, name in self.names.items()}
 
 
+@dataclass(frozen=True)
+class Estimates:
+    """Poses with their certificates, and how each object was seen, by key."""
+
+    poses: list[LabeledPose]
+    views: dict[InstanceKey, View]
+
+
+def _numbered(pose: LabeledPose, index: int) -> LabeledPose:
+    """With a number of its own; its mask is the search's, nobody's exact outline."""
+    certificate = replace(pose.certificate, mask_quality="rough")
+    return replace(pose, key=pose.key._replace(inst_id=index), certificate=certificate)
+
+
 class Estimator:
     """Poses with certificates: by a trained network that is verified, or without a network by search."""
 
@@ -48,17 +75,30 @@ class Estimator:
         if network:
             options = PredictOptions("none" if verify else "network", verify=verify)
             self._predictor = Predictor.load(Path(network), objects.meshes, options)
+            if not (verify or self._predictor.network.compares):
+                raise UsageError(f"{network} does not rate its own poses. Set the parameter verify to true.")
 
     def __call__(
         self, rgb: np.ndarray, depth_m: np.ndarray, K: np.ndarray, instances: Sequence[Instance]
-    ) -> list[LabeledPose]:
-        """One for each instance, in their order. A network without certificates gives none."""
+    ) -> Estimates:
+        """One pose for each instance, in their order."""
         frame = Frame("", 0, 0, rgb, depth_m, K, tuple(instances))
-        if self._predictor is None:
-            return annotate(frame, self.objects.meshes)
-        return [pose for pose in self._predictor.predict(frame) if isinstance(pose, LabeledPose)]
+        predict = self._predictor.predict if self._predictor else lambda it: annotate(it, self.objects.meshes)
+        poses = [pose for pose in predict(frame) if isinstance(pose, LabeledPose)]
+        return Estimates(poses, {one.key: View(K, int(one.mask.sum())) for one in instances})
 
+    def find(self, rgb: np.ndarray, depth_m: np.ndarray, K: np.ndarray) -> Estimates:
+        """Without masks: every object is searched for once, wherever it may be. Takes seconds."""
+        counts = dict.fromkeys(self.objects.meshes, 1)
+        found = self._finder(Frame("", 0, 0, rgb, depth_m, K, ()), counts).found
+        poses = [_numbered(one.pose, index) for index, one in enumerate(found)]
+        seen = [View(K, int(one.visible.sum())) for one in found]
+        return Estimates(poses, {pose.key: view for pose, view in zip(poses, seen, strict=True)})
 
-def views(K: np.ndarray, instances: Sequence[Instance]) -> dict:
-    """How each instance was seen, by its key."""
-    return {one.key: View(K, int(one.mask.sum())) for one in instances}
+    @cached_property
+    def _finder(self):
+        from selfpose6d.finding.finder import (
+            Finder,  # what `selfpose6d find` uses; the package does not export it
+        )
+
+        return Finder({obj_id: build_object_model(mesh) for obj_id, mesh in self.objects.meshes.items()})

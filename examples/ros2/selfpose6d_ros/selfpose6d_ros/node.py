@@ -15,7 +15,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d_ros import conversions
 from selfpose6d_ros.conversions import MessageError
-from selfpose6d_ros.estimation import Estimator, Objects, views
+from selfpose6d_ros.estimation import Estimates, Estimator, Objects
 
 PARAMETERS = {
     "meshes": [""],
@@ -45,7 +45,7 @@ class PoseNode(Node):
         )
         if not self._objects.meshes:
             raise SelfPose6DError("no meshes: set the parameter meshes, a list of files or of id=file.")
-        self._estimate = Estimator(self._objects, self._value("network"), self._value("verify"))
+        self._estimator = Estimator(self._objects, self._value("network"), self._value("verify"))
         self._publisher = self.create_publisher(Detection3DArray, "detections", 10)
         self._broadcaster = TransformBroadcaster(self)
         topics = [(Image, "rgb"), (Image, "depth"), (CameraInfo, "camera_info")]
@@ -67,30 +67,34 @@ class PoseNode(Node):
                     f"rgb is {colours.shape[1]} x {colours.shape[0]}, depth {depth_m.shape[1]} x {depth_m.shape[0]}: "
                     "take the depth that is aligned to the colours."
                 )
-            instances = self._instances(masks, depth_m.shape)
-            poses = self._estimate(colours, depth_m, K, instances)
+            if self._value("masks") == "none":
+                found = self._estimator.find(colours, depth_m, K)
+            else:
+                found = self._estimator(colours, depth_m, K, self._instances(masks, depth_m.shape))
         except (MessageError, SelfPose6DError) as error:
             self.get_logger().warning(str(error))
             return
-        names, seen = self._objects.names, views(K, instances)
-        self._publisher.publish(
-            conversions.detection_array(rgb.header, poses, self._objects.meshes, names, seen)
-        )
-        shown = [pose for pose in conversions.accepted(poses) if pose.certificate.status == "certified"]
-        self._broadcaster.sendTransform(
-            [conversions.transform_message(rgb.header, pose, names) for pose in shown]
-        )
+        self._publish(rgb.header, found)
 
     def _instances(self, masks: Any, shape: tuple[int, int]) -> Any:
-        kind = self._value("masks")
-        if kind == "labels":
+        if self._value("masks") == "labels":
             found = conversions.instances_from_labels(masks)
             if found and found[0].mask.shape != shape:
                 raise MessageError(f"masks are {found[0].mask.shape}, images {shape} (height, width).")
             return tuple(one for one in found if one.key.obj_id in self._objects.meshes)
-        if kind == "boxes":
-            return conversions.instances_from_boxes(masks, self._objects.ids_by_name, shape)
-        return conversions.whole_image(tuple(self._objects.meshes), shape)
+        return conversions.instances_from_boxes(masks, self._objects.ids_by_name, shape)
+
+    def _publish(self, header: Any, found: Estimates) -> None:
+        names = self._objects.names
+        self._publisher.publish(
+            conversions.detection_array(header, found.poses, self._objects.meshes, names, found.views)
+        )
+        certain = [
+            pose for pose in conversions.accepted(found.poses) if pose.certificate.status == "certified"
+        ]
+        self._broadcaster.sendTransform(
+            [conversions.transform_message(header, pose, names) for pose in certain]
+        )
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
