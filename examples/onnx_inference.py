@@ -260,6 +260,8 @@ def distinct(poses: RatedPoses, entry: dict[str, Any], metadata: dict[str, Any])
 
 def nearest_symmetric_pose(T_pred: Array, T_target: Array, entry: dict[str, Any]) -> Array:
     """Of the poses that look the same as the target, the one nearest to the prediction, over the object's points."""
+    if len(entry["T_obj_sym"]) == 1 and not any(entry["symmetry_axis"]):
+        return T_target
     moment, centre = np.array(entry["point_moment"]), np.array(entry["symmetry_centre_m"])
     axis, T_obj_pred = np.array(entry["symmetry_axis"]), np.linalg.inv(T_target) @ T_pred
     centred = np.eye(4)
@@ -299,7 +301,7 @@ def voted(network: Network, given: dict[str, Array], entry: dict[str, Any]) -> t
     distance_m = np.linalg.norm(places[:, None] - places[None], axis=-1)
     near = distance_m < metadata["same_pose_diameters"] * entry["diameter_m"]
     member = near[np.argmax((near @ weight) * (weight > 0))] & (weight > 0)
-    relative = member * weight / (member @ weight)
+    relative = member * weight / max(member @ weight, 1e-12)  # a network may be sure of nothing
     found = np.eye(4)
     found[:3, :3] = best_rotation(np.tensordot(relative, T[:, :3, :3], 1).T)
     found[:3, 3] = relative @ transform_each(T, centre_m) - found[:3, :3] @ centre_m
@@ -307,7 +309,7 @@ def voted(network: Network, given: dict[str, Array], entry: dict[str, Any]) -> t
         for _ in range(metadata["refine_steps"]):
             corrected = run(network.refiner, given | {"T_crop_obj": found[None].astype(np.float32)})
             found = corrected["T_corrected"][0].astype(np.float64)
-    return found, float(member @ weight / member.sum())
+    return found, float(member @ weight / max(member.sum(), 1))
 
 
 # ---- geometry -----------------------------------------------------------------------------------------------------
