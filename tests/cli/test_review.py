@@ -117,6 +117,8 @@ def test_a_pose_is_moved_refined_and_written(run, tmp_path):
         press(page, "e", "0.0 mm, 0.0° from the start")
         press(page, "ArrowLeft", "2.0 mm, 0.0° from the start")
         press(page, "Shift+ArrowUp", "2.0° from the start")
+        press(page, "Shift+ArrowUp", "4.0° from the start")
+        press(page, "u", "2.0° from the start")
         press(page, "f", "refined: ")
         press(page, "a", "1 of 2 decided")
     (row,) = lines(run)

@@ -62,6 +62,21 @@ def test_a_dragged_pose_keeps_where_it_started(corrections, start):
     assert np.array_equal(corrections.set(0, dragged, dragged).T_cam_obj_start, start)
 
 
+def test_changes_are_taken_back_one_by_one_and_a_drag_is_one(corrections, start):
+    assert corrections.back(0) is None
+    first = corrections.nudge(0, start, CENTRE_M, np.array([0.001, 0, 0]), NOTHING)
+    for x_m in (0.01, 0.02, 0.03):
+        dragged = start.copy()
+        dragged[0, 3] += x_m
+        corrections.set(0, start, dragged, dragged=True)
+    last = corrections.nudge(0, start, CENTRE_M, np.array([0, 0.001, 0]), NOTHING)
+    assert corrections.back(0).to_json()["moved_mm"] == pytest.approx(30)
+    back = corrections.back(0)
+    np.testing.assert_array_equal(back.T_cam_obj, first.T_cam_obj)
+    assert back.version > last.version  # another picture
+    assert corrections.back(0) is back  # there is nothing before it
+
+
 def test_the_handle_is_at_the_centre(start):
     handle = moved_by(start, CENTRE_M)
     np.testing.assert_allclose(handle[:3, 3], start[:3, :3] @ CENTRE_M + start[:3, 3])

@@ -25,6 +25,8 @@ class Correction:
     version: int = 0
     """Of this instance's corrections: it rises at every change."""
     evidence: str = ""
+    dragged: bool = False
+    """In the 3-D view, which tells of every little move."""
 
     def to_json(self) -> dict[str, Any]:
         """How far it is from the start: the object frame's origin in mm, and degrees."""
@@ -47,6 +49,7 @@ class PoseCorrections:
     config: RunConfig | None
     """Of the run: its poses are verified as it did."""
     _corrections: dict[int, Correction] = field(default_factory=dict)
+    _before: dict[int, list[Correction]] = field(default_factory=dict)
     _versions: dict[int, int] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _models: Any = None
@@ -59,6 +62,17 @@ class PoseCorrections:
         """Drop it."""
         with self._lock:
             self._corrections.pop(index, None)
+            self._before.pop(index, None)
+
+    def back(self, index: int) -> Correction | None:
+        """Take the last change back; a whole drag is one. None where the pose is not corrected."""
+        with self._lock:
+            before = self._before.get(index)
+            if not before:
+                return self._corrections.get(index)
+            version = self._versions[index] = self._versions[index] + 1
+            self._corrections[index] = replace(before.pop(), version=version)
+            return self._corrections[index]
 
     def set(
         self,
@@ -66,13 +80,17 @@ class PoseCorrections:
         T_cam_obj_start: Float[np.ndarray, "4 4"],
         T_cam_obj: Float[np.ndarray, "4 4"],
         evidence: str = "",
+        dragged: bool = False,
     ) -> Correction:
         """Another corrected pose; what it started from stays, if there was one before."""
         with self._lock:
             before = self._corrections.get(index)
             start = T_cam_obj_start if before is None else before.T_cam_obj_start
             version = self._versions[index] = self._versions.get(index, 0) + 1
-            correction = self._corrections[index] = Correction(start, T_cam_obj, version, evidence)
+            if before is not None and not (dragged and before.dragged):
+                self._before.setdefault(index, []).append(before)
+            correction = Correction(start, T_cam_obj, version, evidence, dragged)
+            self._corrections[index] = correction
         return correction
 
     def nudge(

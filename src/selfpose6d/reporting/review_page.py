@@ -40,6 +40,7 @@ def serve_review(session: ReviewSession, title: str, host: str, port: int) -> Lo
             "/api/decide": session.decide,
             "/api/undo": session.undo,
             "/api/correct": session.correct,
+            "/api/back": session.back,
             "/api/forget": session.forget,
             "/api/refine": session.refine,
         },

@@ -200,6 +200,11 @@ class ReviewSession:
         correction = self._corrections.get(self._index(query.get("index")))
         return Answer.of_json(None if correction is None else correction.to_json())
 
+    def back(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Take the last change of the corrected pose back."""
+        correction = self._corrections.back(self._index(request.get("index")))
+        return None if correction is None else correction.to_json()
+
     def forget(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Drop the correction."""
         self._corrections.forget(self._index(request.get("index")))
@@ -263,7 +268,7 @@ class ReviewSession:
     def _drag(self, index: int, T_cam_centre: Float[np.ndarray, "4 4"]) -> None:
         one = self.instance(index)
         T_cam_obj = moved_by(T_cam_centre, -one.mesh.centre_m)
-        self._corrections.set(index, self._pose(index, "0"), T_cam_obj)
+        self._corrections.set(index, self._pose(index, "0"), T_cam_obj, dragged=True)
         with self._showing:
             if self._shown == (index, True):
                 self.viewer.move(0, T_cam_obj)

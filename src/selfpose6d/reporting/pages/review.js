@@ -287,6 +287,11 @@ async function refine() {
   say("");
 }
 
+async function back() {
+  const { item } = state;
+  takeCorrection(item, await change("/api/back", { index: item.index }));
+}
+
 async function forget() {
   const { item } = state;
   leaveCorrection();
@@ -313,7 +318,7 @@ function correctionKey(key, shift) {
   const scaled = (axis) => axis.map((part) => part * state.step);
   if (key in MOVES) return () => correct(shift ? { rotate_deg: scaled(ROTATIONS[key]) } : { move_mm: scaled(MOVES[key]) });
   return {
-    "-": () => step(-1), "+": () => step(1), "=": () => step(1), f: refine, Enter: accept, Escape: forget, e: forget,
+    "-": () => step(-1), "+": () => step(1), "=": () => step(1), f: refine, u: back, Enter: accept, Escape: forget, e: forget,
   }[key];
 }
 
