@@ -8,7 +8,6 @@ from tyro.conf import Positional, arg
 
 from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Several, Unset
-from selfpose6d.types import Status
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Command:
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """The --out of annotate, find or estimate --verify."""
-    status: Several[Status] = ()
+    status: Several[Literal["certified", "ambiguous", "rejected"]] = ()
     """Only poses of these statuses (default: all)."""
     objects: Several[str] = ()
     """Only these objects, by name or id."""

@@ -9,7 +9,7 @@ const CAPTIONS = {
 const STEPS = [0.5, 1, 2, 5, 10, 20];
 const BLINK_MS = 600;
 const CORRECTED = "corrected";
-const by = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 const state = {
   items: [], at: 0, item: null, pose: "0", kind: "rendering", correcting: false, correction: null, step: 2,
@@ -18,7 +18,7 @@ const state = {
 
 async function start() {
   const info = await read("/api/start");
-  const form = by("filter");
+  const form = byId("filter");
   fill(form.status, ["", ...info.statuses], "all");
   fill(form.object, ["", ...info.objects], "all");
   fill(form.order, info.orders);
@@ -34,8 +34,8 @@ async function start() {
   for (const button of document.querySelectorAll("button[data-key]")) {
     button.addEventListener("click", () => { button.blur(); press(button.dataset.key, false); });
   }
-  by("rendering").addEventListener("error", explain);
-  openView(by("view"), info.view_port, onKey);
+  byId("rendering").addEventListener("error", explain);
+  openView(byId("view"), info.view_port, onKey);
   setInterval(followDrag, 400);
   await load();
 }
@@ -60,7 +60,7 @@ function choose(select, values) {
 }
 
 async function load() {
-  const form = by("filter");
+  const form = byId("filter");
   const names = ["status", "object", "reason", "low", "high", "order"];
   const found = await read("/api/items", Object.fromEntries(names.map((name) => [name, form[name].value])));
   state.items = found.items.map(([index, verdict]) => ({ index, verdict }));
@@ -74,11 +74,11 @@ async function load() {
 function count(progress) {
   Object.assign(state, { decided: progress.decided, total: progress.total });
   const here = state.items.filter((item) => item.verdict).length;
-  by("progress").textContent =
+  byId("progress").textContent =
     `${here} of ${state.items.length} decided, ${state.items.length - here} left` +
     (state.items.length < state.total ? ` (in all ${state.decided} of ${state.total})` : "");
-  by("bar").max = Math.max(1, state.items.length);
-  by("bar").value = here;
+  byId("bar").max = Math.max(1, state.items.length);
+  byId("bar").value = here;
 }
 
 async function go(position) {
@@ -87,11 +87,11 @@ async function go(position) {
   leaveCorrection();
   if (!entry) {
     state.item = null;
-    by("name").textContent = "nothing to review";
-    for (const id of ["where", "status", "confidence", "reason", "verdict"]) by(id).textContent = "";
-    by("measures").replaceChildren();
-    by("tiles").replaceChildren();
-    for (const kind of KINDS) by(kind).removeAttribute("src");
+    byId("name").textContent = "nothing to review";
+    for (const id of ["where", "status", "confidence", "reason", "verdict"]) byId(id).textContent = "";
+    byId("measures").replaceChildren();
+    byId("tiles").replaceChildren();
+    for (const kind of KINDS) byId(kind).removeAttribute("src");
     say("no pose passes this filter");
     return;
   }
@@ -110,16 +110,16 @@ async function go(position) {
 }
 
 function describe(item) {
-  by("name").textContent = item.name;
-  by("where").textContent =
+  byId("name").textContent = item.name;
+  byId("where").textContent =
     `${state.at + 1} of ${state.items.length}: scene ${item.scene_id}, image ${item.im_id}${item.file && ` (${item.file})`}, object ${item.obj_id}, ` +
     `instance ${item.inst_id}`;
-  by("status").textContent = item.status;
-  by("status").className = `status ${item.status}`;
-  by("confidence").textContent = `confidence ${number(item.confidence, 3)}`;
-  by("reason").textContent = item.reason;
+  byId("status").textContent = item.status;
+  byId("status").className = `status ${item.status}`;
+  byId("confidence").textContent = `confidence ${number(item.confidence, 3)}`;
+  byId("reason").textContent = item.reason;
   sayVerdict(item.verdict);
-  const measures = by("measures");
+  const measures = byId("measures");
   measures.replaceChildren();
   for (const [name, value] of Object.entries(item.measures)) {
     const [title, shown] = name.endsWith("_m") ? [`${name.slice(0, -2)} mm`, value === null ? null : 1000 * value] : [name, value];
@@ -129,7 +129,7 @@ function describe(item) {
 
 function sayVerdict(verdict) {
   const chosen = verdict?.kind === "alternative" ? ` ${verdict.alternative + 1}` : "";
-  by("verdict").textContent = verdict ? `decided: ${verdict.kind}${chosen} (${verdict.time})` : "";
+  byId("verdict").textContent = verdict ? `decided: ${verdict.kind}${chosen} (${verdict.time})` : "";
 }
 
 function tile(item) {
@@ -144,7 +144,7 @@ function tile(item) {
     figure.addEventListener("click", () => { state.pose = String(pose); show(); });
     return figure;
   });
-  by("tiles").replaceChildren(...tiles);
+  byId("tiles").replaceChildren(...tiles);
 }
 
 function picture(index, pose, kind, size = "large", version = 0) {
@@ -155,13 +155,13 @@ function show() {
   const { item } = state;
   if (!item) return;
   showKind(state.kind);
-  for (const figure of by("tiles").children) {
+  for (const figure of byId("tiles").children) {
     figure.classList.toggle("shown", figure.dataset.pose === state.pose);
     const { verdict } = item;
     const chosen = verdict?.kind === "alternative" ? verdict.alternative : verdict?.kind === "accept" ? 0 : -1;
     figure.classList.toggle("chosen", Number(figure.dataset.pose) === chosen);
   }
-  if (!by("view").hidden) showIn3d();
+  if (!byId("view").hidden) showIn3d();
 }
 
 const showIn3d = lastOf(() => {
@@ -176,11 +176,11 @@ function showKind(kind) {
   const version = state.pose === CORRECTED ? `${state.correction?.version} ${item?.verdict?.time}` : 0;
   for (const wanted of item ? new Set([kind, "photo"]) : []) {
     const source = picture(item.index, wanted === "photo" ? "0" : state.pose, wanted, "large", version);
-    if (by(wanted).getAttribute("src") !== source) by(wanted).src = source;
+    if (byId(wanted).getAttribute("src") !== source) byId(wanted).src = source;
   }
-  for (const other of KINDS) by(other).classList.toggle("shown", other === kind);
+  for (const other of KINDS) byId(other).classList.toggle("shown", other === kind);
   const pose = state.pose === CORRECTED ? "corrected pose, " : state.item?.alternatives.length ? `${Number(state.pose) + 1}, ` : "";
-  by("caption").textContent = kind === "photo" ? CAPTIONS.photo : pose + CAPTIONS[kind];
+  byId("caption").textContent = kind === "photo" ? CAPTIONS.photo : pose + CAPTIONS[kind];
 }
 
 // Why there is no picture.
@@ -197,7 +197,7 @@ function prefetch(position) {
 }
 
 function say(message) {
-  by("message").textContent = message instanceof Error ? message.message : message;
+  byId("message").textContent = message instanceof Error ? message.message : message;
 }
 
 function number(value, digits) {
@@ -245,24 +245,24 @@ async function accept() {
   return decide(state.pose === "0" ? { kind: "accept" } : { kind: "alternative", alternative: Number(state.pose) });
 }
 
-function step(by_) {
+function step(offset) {
   const at = STEPS.indexOf(state.step);
-  state.step = STEPS[Math.min(STEPS.length - 1, Math.max(0, at + by_))];
-  by("step").textContent = `${state.step} mm, ${state.step}°`;
+  state.step = STEPS[Math.min(STEPS.length - 1, Math.max(0, at + offset))];
+  byId("step").textContent = `${state.step} mm, ${state.step}°`;
 }
 
 async function enterCorrection() {
   if (!state.item) return;
   await correct({});
   state.correcting = true;
-  by("correcting").hidden = false;
+  byId("correcting").hidden = false;
   step(0);
   show();
 }
 
 function leaveCorrection() {
   state.correcting = false;
-  by("correcting").hidden = true;
+  byId("correcting").hidden = true;
 }
 
 // `pose` is where the correction starts, where there is none yet.
@@ -275,8 +275,8 @@ function takeCorrection(item, correction) {
   if (state.item !== item) return;
   state.correction = correction;
   state.pose = CORRECTED;
-  by("moved").textContent = `${number(correction.moved_mm, 1)} mm, ${number(correction.rotated_deg, 1)}° from the start`;
-  by("evidence").textContent = correction.evidence;
+  byId("moved").textContent = `${number(correction.moved_mm, 1)} mm, ${number(correction.rotated_deg, 1)}° from the start`;
+  byId("evidence").textContent = correction.evidence;
   show();
 }
 
@@ -330,27 +330,27 @@ function action(key, shift) {
   return {
     a: accept, r: () => decide({ kind: "reject" }), u: undo, s: goOn, e: enterCorrection,
     n: () => move(1), p: () => move(-1), ArrowRight: () => move(1), ArrowLeft: () => move(-1),
-    ArrowDown: () => move(1), ArrowUp: () => move(-1), Tab: () => look(shift ? -1 : 1),
-    " ": () => look3("photo"), o: () => look3("outlines"), d: () => look3("depth"), b: blink, v: toggleView,
+    ArrowDown: () => move(1), ArrowUp: () => move(-1), Tab: () => lookAlong(shift ? -1 : 1),
+    " ": () => switchTo("photo"), o: () => switchTo("outlines"), d: () => switchTo("depth"), b: blink, v: toggleView,
   }[key];
 }
 
-async function move(by_) {
-  const position = state.at + by_;
-  if (position < 0 || position >= state.items.length) return say(by_ > 0 ? "this is the last one" : "this is the first one");
+async function move(offset) {
+  const position = state.at + offset;
+  if (position < 0 || position >= state.items.length) return say(offset > 0 ? "this is the last one" : "this is the first one");
   say("");
   await go(position);
 }
 
-function look(by_) {
-  const count_ = state.item?.alternatives.length ?? 0;
-  if (!count_) return;
-  state.pose = String((Number(state.pose === CORRECTED ? 0 : state.pose) + by_ + count_) % count_);
+function lookAlong(offset) {
+  const many = state.item?.alternatives.length ?? 0;
+  if (!many) return;
+  state.pose = String((Number(state.pose === CORRECTED ? 0 : state.pose) + offset + many) % many);
   show();
 }
 
 // To a kind of picture, and back to the rendering.
-function look3(kind) {
+function switchTo(kind) {
   stopBlinking();
   state.kind = state.kind === kind ? "rendering" : kind;
   show();
@@ -372,7 +372,7 @@ function stopBlinking() {
 }
 
 function toggleView() {
-  by("view").hidden = !by("view").hidden;
+  byId("view").hidden = !byId("view").hidden;
   show();
 }
 

@@ -1,7 +1,7 @@
 // A run's frames in 3-D: which one is shown, and what of it.
 import { change, element, isTyping, lastOf, openView, read } from "/requests.js";
 
-const by = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 const state = { at: 0, titles: [], hidden: new Set() };
 
 async function start() {
@@ -21,22 +21,22 @@ async function start() {
     const line = element("li");
     line.dataset.layer = layer;
     line.append(label);
-    by("layers").append(line);
+    byId("layers").append(line);
   }
-  const slider = by("frame-slider");
+  const slider = byId("frame-slider");
   slider.max = info.titles.length - 1;
   slider.addEventListener("input", () => go(Number(slider.value)));
-  by("previous").addEventListener("click", () => go(state.at - 1));
-  by("next").addEventListener("click", () => go(state.at + 1));
+  byId("previous").addEventListener("click", () => go(state.at - 1));
+  byId("next").addEventListener("click", () => go(state.at + 1));
   document.addEventListener("keydown", onKey);
-  openView(by("view"), info.view_port, onKey);
+  openView(byId("view"), info.view_port, onKey);
   go(0);
 }
 
 function go(position) {
   state.at = Math.min(state.titles.length - 1, Math.max(0, position));
-  by("frame-slider").value = state.at;
-  by("frame-title").textContent = `${state.titles[state.at]} (${state.at + 1} of ${state.titles.length})`;
+  byId("frame-slider").value = state.at;
+  byId("frame-title").textContent = `${state.titles[state.at]} (${state.at + 1} of ${state.titles.length})`;
   show();
 }
 
@@ -45,21 +45,21 @@ const show = lastOf(async () => {
   try {
     const frame = await change("/api/show", { index: shown, hidden: [...state.hidden] });
     if (shown !== state.at) return;
-    by("message").textContent = "";
-    for (const line of by("layers").children) line.hidden = !frame.layers.includes(line.dataset.layer);
+    byId("message").textContent = "";
+    for (const line of byId("layers").children) line.hidden = !frame.layers.includes(line.dataset.layer);
     const lines = frame.poses.map((pose) => element("li", `${pose.label} ${pose.details}`, pose.status || pose.kind.replace(" ", "-")));
-    by("poses").replaceChildren(...lines);
+    byId("poses").replaceChildren(...lines);
   } catch (error) {
-    by("message").textContent = error.message;
+    byId("message").textContent = error.message;
   }
 }, 80);
 
 function onKey(event) {
-  const by_ = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-  if (!by_ || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  const offset = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+  if (!offset || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  go(state.at + by_ * (event.shiftKey ? 10 : 1));
+  go(state.at + offset * (event.shiftKey ? 10 : 1));
 }
 
-start().catch((error) => { by("message").textContent = error.message; });
+start().catch((error) => { byId("message").textContent = error.message; });
