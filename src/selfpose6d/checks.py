@@ -13,21 +13,37 @@ from selfpose6d.errors import DataError, MeshError, UsageError
 
 MAX_DEPTH_MEDIAN_M = 20.0
 """Beyond any RGB-D camera's range; millimetres read as metres are hundreds."""
+MIN_DEPTH_MEDIAN_M = 0.02
+"""Nearer than the range of any depth camera: a sign of a wrong unit."""
+MAX_SKEW_PX = 1.0
+"""Moves a point at the image's border by less than half a pixel; no computation here knows skew."""
+MIN_FOCAL_RATIO = 0.1
+"""Of the image's longer side: an angle of view of 157 degrees. Normalised focal lengths are about 1."""
+OTHER_RESOLUTION = 0.2
+"""Relative distance of the principal point from the image centre that a real camera stays below."""
 MIN_OBJECT_M, MAX_OBJECT_M = 1e-3, 5.0
 """Outside, the unit is wrong by a factor of 1,000 rather than the object that small or large."""
 
 
 def require_depth_in_metres(depth_m: np.ndarray, name: str = "depth_m") -> None:
-    """Refuse a depth image whose median is beyond any RGB-D camera's range.
+    """Refuse a depth image whose median no RGB-D camera measures.
 
     Raises:
-        DataError: the median of the known depths is over 20 m.
+        DataError: the median of the known depths is over 20 m or under 2 cm.
     """
-    measured = depth_m[depth_m > 0]
-    if measured.size and (median := float(np.median(measured))) > MAX_DEPTH_MEDIAN_M:
+    num_known, num_far = np.count_nonzero(depth_m > 0), np.count_nonzero(depth_m >= MIN_DEPTH_MEDIAN_M)
+    if not num_known or (2 * num_far > num_known and float(depth_m.max()) <= MAX_DEPTH_MEDIAN_M):
+        return  # most frames, in a fraction of the time that a median takes
+    median = float(np.median(depth_m[depth_m > 0]))
+    if median > MAX_DEPTH_MEDIAN_M:
         raise DataError(
             f"{name} must be in metres: median {median:.1f} > {MAX_DEPTH_MEDIAN_M:.0f}. "
             "Divide a millimetre image by 1000, or correct depth_scale in the camera file."
+        )
+    if median < MIN_DEPTH_MEDIAN_M:
+        raise DataError(
+            f"{name} must be in metres: median {median:.2g} < {MIN_DEPTH_MEDIAN_M:g}, nearer than any camera sees. "
+            "Divide a millimetre image by 1000 once, or correct depth_scale in the camera file."
         )
 
 
@@ -45,16 +61,50 @@ def require_plausible_object_size(extent_m: float, source: str) -> None:
 
 
 def require_intrinsics(K: np.ndarray, name: str = "K") -> None:
-    """Refuse a camera matrix that cannot be one.
+    """Refuse a camera matrix that cannot be one of a pinhole camera with square axes.
 
     Raises:
-        DataError: wrong shape, non-finite entries or a focal length that is not positive.
+        DataError: wrong shape, non-finite entries, a focal length that is not positive, or entries other than 0 and 1
+            where a camera has them; a transposed one is named.
     """
-    if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+    if K.shape == (3, 3) and np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0:
+        (_, skew, cx), (lower, _, cy), (left, right, one) = K.tolist()
+        if abs(skew) <= MAX_SKEW_PX and max(map(abs, (lower, left, right, one - 1))) <= 1e-6:
+            return
+        if cx == cy == 0 != abs(left) + abs(right):
+            raise DataError(
+                f"{name} must have rows (fx 0 cx), (0 fy cy), (0 0 1), got {K.tolist()}: it is transposed. "
+                "Pass its transpose, row by row."
+            )
+    raise DataError(
+        f"{name} must be a finite 3x3 matrix with positive focal lengths, rows (fx 0 cx), (0 fy cy), (0 0 1), "
+        f"got {K.tolist()}. Correct it, or the camera file."
+    )
+
+
+def require_focal_length_in_pixels(K: np.ndarray, shape: tuple[int, int], name: str = "K") -> None:
+    """Refuse the intrinsics of a normalised camera.
+
+    Raises:
+        DataError: the focal length is less than a tenth of the image's longer side (`shape`: height, width).
+    """
+    if min(K[0, 0], K[1, 1]) < MIN_FOCAL_RATIO * max(shape):
         raise DataError(
-            f"{name} must be a finite 3x3 matrix with positive focal lengths, got {K.tolist()}. "
-            "Correct the camera file."
+            f"{name} must be in pixels: focal lengths {K[0, 0]:.4g}, {K[1, 1]:.4g} of an image of "
+            f"{shape[1]}x{shape[0]} pixels. Multiply normalised intrinsics by the image's size."
         )
+
+
+def other_resolution(K: np.ndarray, shape: tuple[int, int]) -> float | None:
+    """How many times the images (`shape`: height, width) are smaller than those that `K` belongs to.
+
+    None where its principal point is near the centre, or off it in another way, as in a cropped image.
+    """
+    ratio_x, ratio_y = 2 * float(K[0, 2]) / shape[1], 2 * float(K[1, 2]) / shape[0]
+    ratio = (ratio_x + ratio_y) / 2
+    is_central = max(abs(ratio_x - 1), abs(ratio_y - 1)) <= 2 * OTHER_RESOLUTION
+    is_even = abs(ratio_x - ratio_y) <= 2 * OTHER_RESOLUTION and min(ratio_x, ratio_y) > OTHER_RESOLUTION / 2
+    return None if is_central or not is_even else ratio
 
 
 def require_indices(index: Int[Tensor, "n"], count: int, name: str) -> None:

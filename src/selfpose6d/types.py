@@ -12,6 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from selfpose6d import arrays
+from selfpose6d.checks import require_focal_length_in_pixels
+from selfpose6d.errors import UsageError
+
 Direction = Literal["observed-to-model", "model-to-observed"]
 """Which of two point sets looks for its nearest counterparts in the other."""
 
@@ -30,23 +34,51 @@ class InstanceKey(NamedTuple):
     inst_id: int
 
 
+def _set(frozen: object, **fields: object) -> None:
+    """Set fields of a frozen dataclass while it is being made."""
+    for name, value in fields.items():
+        object.__setattr__(frozen, name, value)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """Of an image, as width x height."""
+    return f"{shape[1]}x{shape[0]} pixels"
+
+
 @dataclass(frozen=True)
 class Instance:
     """One object to estimate: its key and its visible mask.
 
-    With `region` the mask holds the object and is not its outline: a filled box.
+    With `region` the mask holds the object and is not its outline: a filled box. Masks of numbers are taken where they
+    can mean one thing only (`arrays.object_mask`).
+
+    Raises:
+        UsageError: the key is none, or the mask is not one object's.
     """
 
     key: InstanceKey
     mask: Bool[np.ndarray, "height width"]
     region: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.key, InstanceKey):
+            raise UsageError(
+                f"key must be an InstanceKey(split, scene_id, im_id, obj_id, inst_id), got {self.key!r}."
+            )
+        _set(self, mask=arrays.object_mask(self.mask, f"mask of object {self.key.obj_id}"))
+
 
 @dataclass(frozen=True)
 class Frame:
     """One RGB-D image with the visible masks of its instances; depth 0 is unknown. Holds no pose.
 
-    `skipped` are the instances that cannot be used: no pose, because.
+    `skipped` are the instances that cannot be used: no pose, because. The fields hold what the annotations say; what
+    can only mean the same is taken and converted (`arrays`): lists, tensors, other number formats, channels first,
+    depth that is not finite, negative or beyond 20 m as unknown.
+
+    Raises:
+        UsageError: an image, mask or matrix of another kind or size.
+        DataError: depth that is not in metres, or a matrix that no camera has.
     """
 
     split: str
@@ -57,6 +89,33 @@ class Frame:
     K: Float[np.ndarray, "3 3"]
     instances: tuple[Instance, ...]
     skipped: tuple["PoseEstimate", ...] = ()
+
+    def __post_init__(self) -> None:
+        rgb, depth_m = arrays.rgb_image(self.rgb), arrays.depth_image_m(self.depth_m)
+        K, shape = arrays.camera_matrix(self.K), depth_m.shape
+        if rgb.shape[:2] != shape:
+            raise UsageError(
+                f"depth_m must have the {_size(rgb.shape)} of rgb, got {_size(shape)}. "
+                "Align depth to colour, and scale both with K."
+            )
+        require_focal_length_in_pixels(K, (shape[0], shape[1]))
+        _set(self, rgb=rgb, depth_m=depth_m, K=K, instances=self._checked_instances(shape))
+
+    def _checked_instances(self, shape: tuple[int, ...]) -> tuple[Instance, ...]:
+        instances = () if isinstance(self.instances, Instance) else tuple(self.instances)
+        if isinstance(self.instances, Instance) or not all(isinstance(one, Instance) for one in instances):
+            raise UsageError("instances must be a tuple of Instance, as in (Instance(key, mask),).")
+        for instance in instances:
+            if instance.mask.shape != shape:
+                raise UsageError(
+                    f"mask of object {instance.key.obj_id} must have the {_size(shape)} of the image, "
+                    f"got {_size(instance.mask.shape)}. Resize it by nearest pixels."
+                )
+        if len({instance.key for instance in instances}) < len(instances):
+            raise UsageError(
+                "keys of a frame's instances must differ, got one twice. Give each its own inst_id."
+            )
+        return instances
 
 
 class RefinementStep(NamedTuple):

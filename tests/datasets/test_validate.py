@@ -138,7 +138,7 @@ FAULTS = {
     ),
     "transposed intrinsics": (
         lambda r: change_cameras(r, cam_K=[100, 0, 0, 0, 100, 0, 31.5, 23.5, 1]),
-        r"principal point 0, 0 is not within 64x48 pixels\. Correct cam_K; it is row-major",
+        r"must have rows .* it is transposed\. Pass its transpose, row by row",
     ),
     "principal point outside": (
         lambda r: change_cameras(r, cam_K=[100, 0, 31.5, 0, 100, 99, 0, 0, 1]),

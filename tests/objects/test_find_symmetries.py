@@ -126,9 +126,10 @@ def test_a_print_that_repeats_three_times_leaves_order_three():
     assert mesh.vertex_rgb is not None
     striped = (np.floor(angle / (2 * np.pi) * 6 + 1e-3) % 2).astype(bool)
     # a blue foot keeps it from being turned over
-    mesh.vertex_rgb[striped] = (240, 240, 240)
-    mesh.vertex_rgb[mesh.vertices_m[:, 2] < -0.02] = (20, 20, 220)
-    found = study(mesh)
+    vertex_rgb = mesh.vertex_rgb.copy()
+    vertex_rgb[striped] = (240, 240, 240)
+    vertex_rgb[mesh.vertices_m[:, 2] < -0.02] = (20, 20, 220)
+    found = study(replace(mesh, vertex_rgb=vertex_rgb))
     assert len(found.shape.group.continuous) == 1
     assert not found.textured.group.continuous
     assert angles_deg(found.textured.group) == [120, 120]

@@ -4,13 +4,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.checks import require_depth_in_metres, require_intrinsics
+from selfpose6d import arrays
 from selfpose6d.crops.batch import CropBatch, decode_records, sample_batch
 from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop
 from selfpose6d.datasets.model_files import ModelFiles, find_model_files
@@ -124,27 +125,33 @@ class Predictor:
 
     def __call__(
         self,
-        rgb: UInt8[np.ndarray, "height width 3"],
-        depth_m: Float[np.ndarray, "height width"],
-        K: Float[np.ndarray, "3 3"],
-        masks: Sequence[Bool[np.ndarray, "rows columns"]],
-        obj_ids: Sequence[int],
+        rgb: Any,
+        depth_m: Any,
+        K: Any,
+        masks: Any,
+        obj_ids: Any,
     ) -> list[PoseEstimate]:
         """One estimate per mask, in their order; `valid=False` with a reason where there can be none.
 
+        Args:
+            rgb: 8-bit RGB, height x width x 3. Here and below, what can only mean the same is taken as well (`Frame`).
+            depth_m: depth in metres, height x width; 0 is unknown.
+            K: camera matrix, pixels.
+            masks: one object's visible pixels each, height x width.
+            obj_ids: which object each mask shows.
+
         Raises:
-            UsageError: masks and ids do not fit the image or each other.
+            UsageError: images, masks and ids of another kind, or that do not fit each other.
             DataError: the depth is not in metres, or K is no camera matrix.
         """
-        require_depth_in_metres(depth_m)
-        require_intrinsics(K)
-        if len(masks) != len(obj_ids) or any(mask.shape != depth_m.shape for mask in masks):
+        masks, obj_ids = arrays.mask_list(masks), arrays.object_ids(obj_ids)
+        if len(masks) != len(obj_ids):
             raise UsageError(
-                f"expected as many masks as object ids, of the image's shape {depth_m.shape}; got "
-                f"{len(masks)} masks of {sorted({mask.shape for mask in masks})} and {len(obj_ids)} ids."
+                f"masks and obj_ids must have the same length, got {len(masks)} and {len(obj_ids)}. "
+                "Pass one object id for each mask."
             )
         instances = tuple(
-            Instance(InstanceKey("", 0, 0, obj_id, index), np.asarray(mask, bool))
+            Instance(InstanceKey("", 0, 0, obj_id, index), mask)
             for index, (mask, obj_id) in enumerate(zip(masks, obj_ids, strict=True))
         )
         return self.predict(Frame("", 0, 0, rgb, depth_m, K, instances))

@@ -4,6 +4,7 @@ frame -> `observe` -> `search` (hypotheses, resolver, render and score, refine) 
 """
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -13,6 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from selfpose6d.arrays import describe
+from selfpose6d.checks import other_resolution
+from selfpose6d.datasets.model_files import list_some
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.so3 import random_rotation
 from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose
@@ -99,7 +103,8 @@ def annotate(
 
     Args:
         frame: colours, depth in metres (0: unknown), intrinsics and visible masks.
-        meshes: per object id its mesh (prepared at its first use and kept, on disk too) or its `ObjectModel`.
+        meshes: per object id its mesh (prepared at its first use and kept by its content, on disk too) or its
+            `ObjectModel`.
         options: how labels are made.
         proposals: a network's hypotheses, of some instances. They come first: an instance of which they lead to a
             certified pose is not searched. On others they compete with what is searched, and never lead to another
@@ -108,13 +113,37 @@ def annotate(
 
     Returns:
         One entry per instance, in their order; `valid=False` with a reason where no pose can be given.
+
+    Raises:
+        UsageError: the frame or a mesh is something else.
     """
     options, proposals = options or AnnotateOptions(), proposals or {}
+    _require_frame_and_meshes(frame, meshes)
     seen = ObservedFrame.of(frame, options.depth_noise_m)
     return [
         _annotate_instance(seen, instance, meshes, options, Proposed(proposals.get(instance.key), search_all))
         for instance in frame.instances
     ]
+
+
+def _require_frame_and_meshes(frame: object, meshes: object) -> None:
+    """Refuse what is neither, and warn of intrinsics that belong to larger or smaller images."""
+    if not isinstance(frame, Frame):
+        raise UsageError(f"frame must be a Frame, got {describe(frame)}. Make one of its images and masks.")
+    if not isinstance(meshes, Mapping):
+        raise UsageError(
+            f"meshes must be a dict of meshes by object id, got {describe(meshes)}. Pass, for example, "
+            '{2: load_mesh("box.ply", unit="mm")}.'
+        )
+    if other := [obj_id for obj_id in meshes if not isinstance(obj_id, int | np.integer)]:
+        raise UsageError(f"meshes must have object ids as keys, got {other[0]!r}. Pass whole numbers.")
+    shape = frame.rgb.shape[:2]
+    if (ratio := other_resolution(frame.K, shape)) is not None:
+        warnings.warn(
+            f"K seems to belong to images {ratio:.2g} times as large as {shape[1]}x{shape[0]} pixels: its principal "
+            "point says so. Scale fx, fy, cx, cy along with the images.",
+            stacklevel=3,
+        )
 
 
 def _annotate_instance(
@@ -126,8 +155,9 @@ def _annotate_instance(
 ) -> LabeledPose:
     obj_id = instance.key.obj_id
     if obj_id not in meshes:
-        return LabeledPose.none(instance.key, f"no model for object {obj_id}")
-    model = prepared(meshes[obj_id])
+        known = list_some(sorted(meshes))
+        return LabeledPose.none(instance.key, f"no model for object {obj_id}: there are models of {known}")
+    model = prepared(meshes[obj_id], f"meshes[{obj_id}]")
     start_s = time.perf_counter()
     if options.method == "icp":
         found = _by_icp(seen, instance, model, options)

@@ -28,7 +28,8 @@ def decimate(mesh: Mesh, max_faces: int) -> Mesh:
     import fast_simplification
 
     welded = weld(mesh)
-    simplified = fast_simplification.simplify(welded.vertices_m, welded.faces, target_count=max_faces)
+    writable = welded.vertices_m.copy(), welded.faces.copy()  # it takes no others
+    simplified = fast_simplification.simplify(*writable, target_count=max_faces)
     plain = Mesh(simplified[0].astype(np.float32), simplified[1].astype(np.int32), source=mesh.source)
     return bake_colours(plain, mesh) if mesh.has_colour else plain
 

@@ -7,6 +7,17 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from selfpose6d.arrays import describe
+from selfpose6d.errors import MeshError
+
+_ARRAYS: dict[str, tuple[type, int, int]] = {
+    "vertices_m": (np.float32, 2, 3),
+    "faces": (np.int32, 2, 3),
+    "corner_uv": (np.float32, 3, 2),
+    "texture": (np.uint8, 3, 3),
+    "vertex_rgb": (np.uint8, 2, 3),
+}
+"""Of each array of a mesh: its numbers, how many axes it has, and the length of the last."""
 COLOUR_SAMPLES = 4000
 """Points inside faces whose texture is looked at, at least: a print of a thousandth of a box has four of them."""
 SAME_LEVEL = 3
@@ -19,7 +30,11 @@ class Mesh:
 
     Colour comes from `texture` at `corner_uv` (OBJ convention: v upwards, image row = (1 - v) * height), else
     from `vertex_rgb`, else there is none. `source` names the file in messages. `lacks_texture`: the file names a
-    texture that could not be read, so that a plain colour only stands in for it.
+    texture that could not be read, so that a plain colour only stands in for it. The arrays are read-only: `replace`
+    makes another mesh.
+
+    Raises:
+        MeshError: an array of another kind, or that does not fit the others.
     """
 
     vertices_m: Float[np.ndarray, "vertices 3"]
@@ -29,6 +44,20 @@ class Mesh:
     vertex_rgb: UInt8[np.ndarray, "vertices 3"] | None = None
     source: str = "mesh"
     lacks_texture: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in _ARRAYS.items():
+            if (array := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _read_only(array, *kind, f"{self.source}: {name}"))
+        num_vertices, num_faces = len(self.vertices_m), len(self.faces)
+        if num_faces and not 0 <= self.faces.min() <= self.faces.max() < num_vertices:
+            raise MeshError(
+                f"{self.source}: faces must be indices of vertices, from 0 to {num_vertices - 1}, "
+                f"got {self.faces.min()} to {self.faces.max()}. Export the mesh again."
+            )
+        for name, expected in (("corner_uv", num_faces), ("vertex_rgb", num_vertices)):
+            if (array := getattr(self, name)) is not None and len(array) != expected:
+                raise MeshError(f"{self.source}: {name} must have {expected} entries, got {len(array)}.")
 
     @property
     def has_colour(self) -> bool:
@@ -104,6 +133,21 @@ class Mesh:
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)
         digest.update(b"lacks texture" if self.lacks_texture else b"")
         return digest.hexdigest()
+
+
+def _read_only(array: np.ndarray, dtype: type, ndim: int, last: int, name: str) -> np.ndarray:
+    """The array of these numbers, not to be written: what is known of a mesh is computed once.
+
+    Raises:
+        MeshError: another shape, or colours that are no levels.
+    """
+    if not isinstance(array, np.ndarray) or array.ndim != ndim or array.shape[-1] != last:
+        raise MeshError(f"{name} must be an array of {ndim} axes, the last of {last}, got {describe(array)}.")
+    if dtype is np.uint8 and array.dtype != np.uint8:
+        raise MeshError(f"{name} must be levels 0-255 of 8 bits, got {describe(array)}. Scale and round it.")
+    view = array.astype(dtype, copy=False).view()
+    view.flags.writeable = False
+    return view
 
 
 def convex_diameter_m(points_m: Float[np.ndarray, "points 3"]) -> float:

@@ -5,6 +5,11 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
+
+from selfpose6d.arrays import describe
+from selfpose6d.checks import require_plausible_object_size
+from selfpose6d.errors import UsageError
 from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.objects.mesh_cache import default_cache_dir
@@ -35,10 +40,23 @@ class _RecentModels:
 _PREPARED = _RecentModels()
 
 
-def prepared(mesh: Mesh | ObjectModel) -> ObjectModel:
-    """The object model of a mesh: prepared at its first use, then remembered by its content, on disk too."""
+def prepared(mesh: Mesh | ObjectModel, name: str = "mesh") -> ObjectModel:
+    """The object model of a mesh: prepared at its first use, then remembered by its content, on disk too.
+
+    At most `MAX_MODELS` are remembered, those used last. A mesh's arrays are read-only: its content stays what it is.
+
+    Raises:
+        UsageError: it is neither; `name` says which.
+        MeshError: its size is not plausible: its unit is another.
+    """
     if isinstance(mesh, ObjectModel):
         return mesh
+    if not isinstance(mesh, Mesh):
+        raise UsageError(
+            f"{name} must be a Mesh in metres, got {describe(mesh)}, which does not say its unit. "
+            'Read its file with load_mesh(path, unit="mm").'
+        )
+    require_plausible_object_size(float(np.ptp(mesh.vertices_m, axis=0).max()), name)
     return _PREPARED.get(mesh.content_hash, lambda: build_object_model(mesh, cache_dir=default_cache_dir()))
 
 

@@ -7,7 +7,12 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from selfpose6d.checks import require_depth_in_metres, require_intrinsics
+from selfpose6d.checks import (
+    OTHER_RESOLUTION,
+    other_resolution,
+    require_depth_in_metres,
+    require_intrinsics,
+)
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.datasets.doctor.problems import Problem, error, warning
@@ -16,10 +21,6 @@ from selfpose6d.errors import DataError
 from selfpose6d.selection import FrameId
 from selfpose6d.types import MIN_POINTS, Instance
 
-MIN_DEPTH_MEDIAN_M = 0.02
-"""Nearer than the range of any depth camera: a sign of a wrong unit."""
-OTHER_RESOLUTION = 0.2
-"""Relative distance of the principal point from the image centre that a real camera stays below."""
 Content = TypeVar("Content")
 
 
@@ -80,9 +81,6 @@ def check_depth(depth_m: np.ndarray, name: str) -> Iterator[Problem]:
         require_depth_in_metres(depth_m, f"{name}: depth")
     except DataError as fault:
         yield Problem("error", str(fault))
-    if (median_m := float(np.median(known))) < MIN_DEPTH_MEDIAN_M:
-        remedy = "Correct depth_scale in the camera file, or save the depth in finer units than metres."
-        yield error(name, f"the median depth is {median_m:.2g} m, nearer than any camera sees", remedy)
 
 
 def check_intrinsics(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterator[Problem]:
@@ -94,15 +92,12 @@ def check_intrinsics(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterat
         return
     size = np.array([shape[1], shape[0]])
     size_px, centre = f"{size[0]}x{size[1]} pixels", f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f}"
-    ratio = 2 * K[:2, 2] / size
-    if np.abs(ratio - 1).max() <= 2 * OTHER_RESOLUTION:
-        return
-    if np.abs(ratio - ratio.mean()).max() <= OTHER_RESOLUTION and ratio.min() > OTHER_RESOLUTION / 2:
-        reason = f"intrinsics of another resolution: about {ratio.mean():.2g} times {size_px}"
+    if (ratio := other_resolution(K, shape)) is not None:
+        reason = f"intrinsics of another resolution: about {ratio:.2g} times {size_px}"
         yield error(name, reason, "Scale cam_K to the images' resolution.")
     elif ((K[:2, 2] <= 0) | (K[:2, 2] >= size)).any():
         yield error(name, f"{centre} is not within {size_px}", "Correct cam_K; it is row-major.")
-    else:
+    elif np.abs(2 * K[:2, 2] / size - 1).max() > 2 * OTHER_RESOLUTION:
         remedy = "If the images are cropped, move cx and cy along."
         yield warning(name, f"{centre} is far off the centre of {size_px}", remedy)
 
