@@ -334,6 +334,12 @@ for name, arguments in calls.items():
         said[name] = repr(annotate(*arguments))
     except SelfPose6DError as error:
         said[name] = str(error)
+from selfpose6d import load_mesh
+trimesh.creation.box((1, 1, 1)).export(sys.argv[1] + "/box.glb")
+try:
+    load_mesh(sys.argv[1] + "/box.glb", "km")
+except SelfPose6DError as error:
+    said["unit"] = str(error)
 said["unknown"] = annotate(frame(), {3: mesh, 4: mesh})[0].reason
 print(json.dumps(said))
 import warnings
@@ -344,9 +350,10 @@ print(json.dumps([str(one.message) for one in caught]))
 """
 
 
-def test_annotate_says_what_is_not_a_frame_or_a_mesh():
+def test_annotate_says_what_is_not_a_frame_or_a_mesh(tmp_path):
     """In a process of its own, where no test hook checks the types before the package does."""
-    done = subprocess.run([sys.executable, "-c", CALLS], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", CALLS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     said, warned = map(json.loads, done.stdout.splitlines())
     mesh = 'which does not say its unit. Read its file with load_mesh(path, unit="mm").'
     pairs = '{2: load_mesh("box.ply", unit="mm")}.'
@@ -361,6 +368,7 @@ def test_annotate_says_what_is_not_a_frame_or_a_mesh():
         "none": "frame must be a Frame, got None. Make one of its images and masks.",
         "mm": "meshes[2]: the object would be 50 m large, expected 0.001 to 5 m. "
         + said["mm"].split("5 m. ")[1],
+        "unit": "unit must be one of mm|cm|m|inch, got 'km'.",
         "unknown": "no model for object 2: there are models of 3 4",
     }
     assert len(warned) == 1

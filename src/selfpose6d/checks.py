@@ -56,7 +56,7 @@ def require_plausible_object_size(extent_m: float, source: str) -> None:
     if not math.isfinite(extent_m) or not MIN_OBJECT_M <= extent_m <= MAX_OBJECT_M:
         raise MeshError(
             f"{source}: the object would be {extent_m:.4g} m large, expected {MIN_OBJECT_M:g} to {MAX_OBJECT_M:g} m. "
-            "Pass --model-unit mm for millimetre models, --model-unit m for metre models."
+            "Pass --model-unit mm, cm, m or inch (unit= in Python), whichever the file is in."
         )
 
 

@@ -4,6 +4,7 @@ from small_roots import cube, write_json, write_models
 from selfpose6d.datasets.model_files import (
     describe_folder,
     find_model_files,
+    ids_to_keep,
     read_models_info,
     require_models,
 )
@@ -75,3 +76,62 @@ def test_describing_folders(tmp_path):
         (tmp_path / f"f{i}").touch()
     (tmp_path / "a").mkdir()
     assert describe_folder(tmp_path, 3) == "a/ f0 f1 ... (11)"
+
+
+def named(folder, *names):
+    for name in names:
+        (folder / name).touch()
+    return {file.name: i for i, file in find_model_files(folder).files.items()}
+
+
+def test_units_that_formats_say(tmp_path):
+    for name in ("a.glb", "b.gltf", "c.step", "d.stl", "e.OFF"):
+        (tmp_path / name).touch()
+    units = {m.name: m.unit for m in find_model_files(tmp_path).files.values()}
+    assert units == {"a": "m", "b": "m", "c": "m", "d": None, "e": None}
+    units = {m.name: m.unit for m in find_model_files(tmp_path, "inch").files.values()}
+    assert units == {"a": "inch", "b": "inch", "c": "m", "d": "inch", "e": "inch"}
+    (tmp_path / "obj_000003.glb").touch()
+    (tmp_path / "obj_000004.stl").touch()
+    assert {i: m.unit for i, m in find_model_files(tmp_path).files.items()} == {3: "m", 4: "mm"}
+
+
+def test_stated_ids_stay_when_a_mesh_is_added(tmp_path):
+    assert named(tmp_path, "bolt.stl", "mug.glb") == {"bolt": 1, "mug": 2}
+    write_json(tmp_path / "models.json", ids_to_keep(find_model_files(tmp_path)))
+    assert ids_to_keep(find_model_files(tmp_path)) == {}
+    assert named(tmp_path, "a.obj", "nut.off") == {"bolt": 1, "mug": 2, "a": 3, "nut": 4}
+    assert ids_to_keep(find_model_files(tmp_path)) == {"bolt": 1, "mug": 2, "a": 3, "nut": 4}
+    (tmp_path / "bolt.stl").unlink()
+    models = find_model_files(tmp_path)
+    assert models.object_ids == (2, 3, 4)
+    assert models.names["bolt"] == 1
+
+
+def test_models_info_names_meshes_before_models_json(tmp_path):
+    write_json(tmp_path / "models_info.json", {"7": {"name": "mug"}, "9": {"diameter": 1}})
+    write_json(tmp_path / "models.json", {"mug": 1, "bolt": 3})
+    assert named(tmp_path, "bolt.stl", "mug.glb", "nut.stl") == {"bolt": 3, "mug": 7, "nut": 8}
+
+
+@pytest.mark.parametrize(
+    ("ids", "info", "expected"),
+    [
+        ({"a": 1, "b": 1}, {}, "a, b share an id"),
+        ({"a": 2}, {"2": {"name": "b"}}, "a, b share an id"),
+        ({}, {"1": {"name": "b"}, "2": {"name": "b"}}, "two ids have one name"),
+        ({"a": "1"}, {}, r'expected {"<name>": id}'),
+        ({"a": True}, {}, r'expected {"<name>": id}'),
+        ([1], {}, r'expected {"<name>": id}'),
+    ],
+)
+def test_ids_that_contradict_each_other(tmp_path, ids, info, expected):
+    write_json(tmp_path / "models.json", ids)
+    write_json(tmp_path / "models_info.json", info)
+    with pytest.raises(DataError, match=expected):
+        named(tmp_path, "a.stl", "b.stl")
+
+
+def test_ids_of_numbered_meshes_need_no_file(tmp_path):
+    write_models(tmp_path / "models", (3, 12))
+    assert ids_to_keep(find_model_files(tmp_path / "models")) == {}

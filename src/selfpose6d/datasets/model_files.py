@@ -8,9 +8,12 @@ from pathlib import Path
 
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.units import Unit
+from selfpose6d.meshes.units import UNITS, Unit, unit_of_file
 
-_SUFFIXES = (".ply", ".obj", ".glb", ".gltf")
+SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".off", ".stl", ".step", ".stp")
+"""Of mesh files; of two with one name, the one whose suffix comes first here is taken."""
+IDS_FILE = "models.json"
+"""Object ids by name, beside meshes that have names."""
 _INNER_NAMES = ("textured", "textured_simple", "nontextured", "model", "mesh")
 
 
@@ -50,7 +53,7 @@ class ModelFiles:
 
         model = self.find(obj_id)
         if model.unit is None:
-            raise UsageError(f"the unit of {model.path} is not known. Pass --model-unit mm or m.")
+            raise UsageError(f"the unit of {model.path} is not known. Pass --model-unit {UNITS}.")
         return load_mesh(model.path, model.unit)
 
     def find(self, obj_id: int) -> ModelFile:
@@ -73,19 +76,70 @@ def find_model_files(
     """List the meshes of a folder.
 
     `obj_NNNNNN.ply` (BOP) is in millimetres unless `unit` says otherwise. `<name>/textured.obj` and
-    `<name>.obj` get their id from `class_names` (1-based), else by sorted name (1-based); their unit is
-    `unit`, else `named_unit`.
+    `<name>.obj` get their id from `class_names` (1-based), else from `stated_ids`, else by sorted name; their unit is
+    `unit`, else `named_unit`. Of formats that say their unit (`unit_of_file`), it is that one.
+
+    Raises:
+        DataError: `models_info.json` or `models.json` cannot be read, or name an object twice.
     """
     if bop := dict(numbered_meshes(folder)):
         names = _bop_names(folder, bop)
         by_id = {obj_id: name for name, obj_id in names.items()}
-        found = [ModelFile(i, by_id.get(i, path.stem), path, unit or "mm") for i, path in sorted(bop.items())]
+        files = ((i, by_id.get(i, path.stem), path) for i, path in sorted(bop.items()))
+        default: Unit | None = "mm"
     else:
-        named = dict(_named_paths(folder))
-        names = {name: obj_id for obj_id, name in enumerate(class_names or sorted(named), start=1)}
+        named, default = dict(_named_paths(folder)), named_unit
+        listed = {name: obj_id for obj_id, name in enumerate(class_names, start=1)}
+        names = listed or _with_new_names(stated_ids(folder), named)
         files = ((names[name], name, path) for name, path in named.items() if name in names)
-        found = [ModelFile(*file, unit or named_unit) for file in files]
+    found = [ModelFile(*file, unit_of_file(file[2], unit) or default) for file in files]
     return ModelFiles(folder, {file.obj_id: file for file in found}, names)
+
+
+def stated_ids(folder: Path) -> dict[str, int]:
+    """Object ids by name as the folder says them: `models_info.json`, and `models.json` (`{"<name>": id}`).
+
+    Raises:
+        DataError: one of them cannot be read, or a name or an id is there twice.
+    """
+    path = folder / IDS_FILE
+    ids = _read_ids(path) if path.is_file() else {}
+    declared = declared_names(folder)
+    ids |= {name: obj_id for obj_id, name in declared.items()}
+    if len(set(ids.values())) < len(ids) or len(set(declared.values())) < len(declared):
+        shared = sorted(name for name, obj_id in ids.items() if list(ids.values()).count(obj_id) > 1)
+        what = f"{list_some(shared, separator=', ')} share an id" if shared else "two ids have one name"
+        raise DataError(f"{folder}: {what} in models_info.json or {IDS_FILE}. Give each object its own.")
+    return ids
+
+
+def ids_to_keep(models: ModelFiles) -> dict[str, int]:
+    """What a `models.json` beside the models would say, for ids to stay when a mesh is added; empty where they do.
+
+    They do where meshes are numbered and where `models_info.json` or `models.json` names every one of them.
+    """
+    named = {model.name: obj_id for obj_id, model in models.files.items()}
+    if numbered_meshes(models.folder) or named.items() <= stated_ids(models.folder).items():
+        return {}
+    return dict(models.names)
+
+
+def _with_new_names(stated: Mapping[str, int], found: Iterable[str]) -> dict[str, int]:
+    """The ids that are stated, and the next free ones for names that are not, in their order."""
+    new = sorted(set(found) - stated.keys())
+    return {**stated, **{name: max(stated.values(), default=0) + n for n, name in enumerate(new, start=1)}}
+
+
+def _read_ids(path: Path) -> dict[str, int]:
+    try:
+        ids = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path}: unreadable ({error}). Correct it, or remove it.") from error
+    if not isinstance(ids, dict) or any(type(i) is not int or i < 0 for i in ids.values()):
+        raise DataError(
+            f'{path}: expected {{"<name>": id}} with whole numbers as ids. Correct it, or remove it.'
+        )
+    return ids
 
 
 def require_models(models: ModelFiles) -> ModelFiles:
@@ -97,7 +151,7 @@ def require_models(models: ModelFiles) -> ModelFiles:
     if not models.files:
         raise UsageError(
             f"no models: looked for {models.folder}/obj_NNNNNN.ply and {models.folder}/<name>/textured.obj, "
-            f"found {describe_folder(models.folder)}. Pass --models DIR (and --model-unit mm|m)."
+            f"found {describe_folder(models.folder)}. Pass --models DIR (and --model-unit {UNITS})."
         )
     return models
 
@@ -125,8 +179,8 @@ def numbered_meshes(folder: Path) -> list[tuple[int, Path]]:
 def _mesh_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    paths = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
-    return sorted(paths, key=lambda path: (path.stem, _SUFFIXES.index(path.suffix.lower())), reverse=True)
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(paths, key=lambda path: (path.stem, SUFFIXES.index(path.suffix.lower())), reverse=True)
 
 
 def _named_paths(folder: Path) -> Iterable[tuple[str, Path]]:

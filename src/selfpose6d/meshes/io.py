@@ -1,4 +1,4 @@
-"""Mesh files to `Mesh` and back: PLY (BOP's textured form too), OBJ with MTL, GLB and GLTF, through trimesh.
+"""Mesh files to `Mesh` and back: PLY (BOP's textured form too), OBJ with MTL, GLB, glTF, STL, OFF and STEP, by trimesh.
 
 Millimetres exist only here and at the other borders to files (`datasets/bop`, `runs/predictions`).
 """
@@ -12,28 +12,45 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from selfpose6d.checks import require_plausible_object_size
-from selfpose6d.errors import MeshError
+from selfpose6d.errors import MeshError, UsageError
 from selfpose6d.files import write_whole
+from selfpose6d.meshes.gltf import require_readable_gltf
 from selfpose6d.meshes.merge import merge_meshes
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.units import METRES_PER_UNIT, Unit
+from selfpose6d.meshes.step import as_glb
+from selfpose6d.meshes.units import (
+    GLTF_SUFFIXES,
+    METRES_PER_UNIT,
+    STEP_SUFFIXES,
+    UNITS,
+    Unit,
+    unit_of_file,
+)
 
-SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
+SUFFIXES = (".ply", ".obj", ".stl", ".off", *GLTF_SUFFIXES, *STEP_SUFFIXES)
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tga", ".tif", ".tiff", ".webp", ".ktx2")
 _POSITION_AND_NORMAL = tuple((name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz"))
 _TEXTURE_COORDINATES = (("texture_u", "<f4"), ("texture_v", "<f4"))
 _COLOUR = (("red", "u1"), ("green", "u1"), ("blue", "u1"))
+_LEVELS = np.arange(256) / 255
+_LINEAR_TO_SRGB = np.rint(
+    255 * np.where(_LEVELS <= 0.0031308, 12.92 * _LEVELS, 1.055 * _LEVELS ** (1 / 2.4) - 0.055)
+).astype(np.uint8)
+"""sRGB's level for each level of linear light (IEC 61966-2-1), as glTF has colours of vertices and materials."""
 _PLY_NAME = {"<f4": "float", "u1": "uchar"}
 
 
-def load_mesh(path: Path | str, unit: Unit) -> Mesh:
+def load_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
     """Read a mesh file, scene graph flattened, into metres.
+
+    glTF needs no unit, it is in metres unless `unit` says otherwise; STEP files say theirs, and `unit` is not used.
 
     Colour comes from the texture image, else the vertex or face colours, else the material's colour, else there
     is none. A texture that is named but cannot be read is a warning, and the next of these is taken.
 
     Raises:
-        MeshError: the file is missing, corrupt, has no faces, or its size is implausible in `unit`.
+        MeshError: the file is missing, corrupt, compressed, has no faces, or its size is implausible in `unit`.
+        UsageError: the unit is none of them, or the format needs one; or `cascadio`, for STEP, is not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,12 +59,28 @@ def load_mesh(path: Path | str, unit: Unit) -> Mesh:
         raise MeshError(
             f"{path}: cannot read {path.suffix or 'files without a suffix'}, expected {', '.join(SUFFIXES)}."
         )
-    read, names_texture = _read_parts(path)
-    parts = [_to_mesh(part, METRES_PER_UNIT[unit], path) for part in read]
+    metres_per_unit = _metres_per_unit(path, unit)
+    if path.suffix.lower() in STEP_SUFFIXES:
+        with as_glb(path) as glb:
+            read, names_texture = _read_parts(glb, path)
+    else:
+        read, names_texture = _read_parts(path, path)
+    is_linear = path.suffix.lower() in (*GLTF_SUFFIXES, *STEP_SUFFIXES)
+    parts = [_to_mesh(part, metres_per_unit, path, is_linear) for part in read]
     mesh = merge_meshes(parts, source=path.name)
     mesh = replace(mesh, lacks_texture=names_texture and mesh.texture is None)
     require_plausible_object_size(float(np.ptp(mesh.vertices_m, axis=0).max()), str(path))
     return mesh
+
+
+def _metres_per_unit(path: Path, unit: Unit | None) -> float:
+    if unit is not None and unit not in METRES_PER_UNIT:
+        raise UsageError(f"unit must be one of {UNITS}, got {unit!r}.")
+    if (known := unit_of_file(path, unit)) is None:
+        raise UsageError(
+            f'{path}: {path.suffix} files do not say their unit. Pass it, as in unit="mm" ({UNITS}).'
+        )
+    return METRES_PER_UNIT[known]
 
 
 def save_mesh_ply(mesh: Mesh, path: Path | str, unit: Unit = "mm") -> None:
@@ -139,11 +172,14 @@ class _AssetLog:
     __getitem__ = get
 
 
-def _read_parts(path: Path) -> tuple[list[Any], bool]:
-    """trimesh's meshes in the file, moved by their scene graph's transforms; whether it names a texture file."""
+def _read_parts(path: Path, source: Path) -> tuple[list[Any], bool]:
+    """trimesh's meshes in the file, moved by their scene graph's transforms; whether it names a texture that is not
+    read. Messages name `source`.
+    """
     import trimesh
     from trimesh.constants import log as logger
 
+    lacks_texture = path.suffix.lower() in GLTF_SUFFIXES and require_readable_gltf(path)
     assets = _AssetLog(path)
     was_disabled, logger.disabled = logger.disabled, True
     try:
@@ -152,17 +188,18 @@ def _read_parts(path: Path) -> tuple[list[Any], bool]:
     except Exception as error:
         missing = ", ".join(assets.missing)
         reason = f"missing {missing}" if missing else f"{type(error).__name__}: {error}"
-        raise MeshError(f"{path}: unreadable mesh ({reason}). Export it again.") from error
+        raise MeshError(f"{source}: unreadable mesh ({reason}). Export it again.") from error
     finally:
         logger.disabled = was_disabled
     if not any(len(part.faces) for part in parts):
-        raise MeshError(f"{path}: no faces, expected a triangle mesh; a point cloud cannot be rendered.")
+        raise MeshError(f"{source}: no faces, expected a triangle mesh; a point cloud cannot be rendered.")
     for name in dict.fromkeys(assets.missing):
         warnings.warn(f"{path}: {name} is named but not there; using the colours without it", stacklevel=4)
-    return [part for part in parts if len(part.faces)], assets.names_texture
+    return [part for part in parts if len(part.faces)], assets.names_texture or lacks_texture
 
 
-def _to_mesh(part: Any, metres_per_unit: float, path: Path) -> Mesh:
+def _to_mesh(part: Any, metres_per_unit: float, path: Path, is_linear: bool) -> Mesh:
+    """One part in metres. `is_linear`: its colours, but for textures, are linear and are brought to sRGB."""
     vertices_m = (np.asarray(part.vertices, np.float64) * metres_per_unit).astype(np.float32)
     faces = np.asarray(part.faces, np.int64)
     if faces.min() < 0 or faces.max() >= len(vertices_m):
@@ -172,17 +209,18 @@ def _to_mesh(part: Any, metres_per_unit: float, path: Path) -> Mesh:
     if not np.isfinite(vertices_m).all():
         raise MeshError(f"{path}: vertices that are not finite. Export the mesh again.")
     faces = faces.astype(np.int32)
-    if (texture := _texture(part)) is not None:
+    if (texture := _texture(part, is_linear)) is not None:
         corner_uv = np.nan_to_num(np.asarray(part.visual.uv, np.float32)[:, :2])[faces]
         return Mesh(vertices_m, faces, corner_uv=corner_uv, texture=texture)
     if part.visual.kind == "face":
         face_rgb = np.asarray(part.visual.face_colors, np.uint8)[:, :3]
         separate = np.arange(3 * len(faces), dtype=np.int32).reshape(-1, 3)
         return Mesh(vertices_m[faces].reshape(-1, 3), separate, vertex_rgb=np.repeat(face_rgb, 3, axis=0))
-    return Mesh(vertices_m, faces, vertex_rgb=_vertex_rgb(part))
+    rgb = _vertex_rgb(part)
+    return Mesh(vertices_m, faces, vertex_rgb=_LINEAR_TO_SRGB[rgb] if is_linear and rgb is not None else rgb)
 
 
-def _texture(part: Any) -> UInt8[np.ndarray, "rows columns 3"] | None:
+def _texture(part: Any, is_linear: bool) -> UInt8[np.ndarray, "rows columns 3"] | None:
     """The material's image times its colour factor, or None. A grey factor is brightness: left out."""
     uv, material = getattr(part.visual, "uv", None), getattr(part.visual, "material", None)
     image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
@@ -194,7 +232,8 @@ def _texture(part: Any) -> UInt8[np.ndarray, "rows columns 3"] | None:
     factor = getattr(material, "baseColorFactor", None)
     if factor is None or np.ptp(np.asarray(factor)[:3]) == 0:
         return rgb
-    return (rgb * (np.asarray(factor, np.float32)[:3] / 255)).astype(np.uint8)
+    levels = np.asarray(factor, np.uint8)[:3]
+    return (rgb * ((_LINEAR_TO_SRGB[levels] if is_linear else levels) / np.float32(255))).astype(np.uint8)
 
 
 def _vertex_rgb(part: Any) -> UInt8[np.ndarray, "vertices 3"] | None:

@@ -79,7 +79,7 @@ def _size_warning(model: ObjectModel, stated_diameter_m: float | None) -> str:
     if not low_m <= model.diameter_m <= high_m:
         return (
             f"it is {1e3 * model.diameter_m:.4g} mm across, {1e3 * low_m:g} to {1e3 * high_m:g} mm are usual: check "
-            "the model unit (--model-unit mm|m)"
+            "the model unit (--model-unit mm|cm|m|inch)"
         )
     if stated_diameter_m and abs(model.diameter_m / stated_diameter_m - 1) > MAX_DIAMETER_MISMATCH:
         return (

@@ -9,7 +9,7 @@ import numpy as np
 
 from selfpose6d.datasets.declared_symmetries import doubtful_symmetries, require_declared_symmetries
 from selfpose6d.datasets.doctor.problems import Problem, error, repeated, shared_ids, warning
-from selfpose6d.datasets.model_files import ModelFile, ModelFiles, numbered_meshes
+from selfpose6d.datasets.model_files import ModelFile, ModelFiles, list_some, numbered_meshes
 from selfpose6d.datasets.symmetries import symmetries_of
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.geometry.symmetry import SymmetryGroup
@@ -65,10 +65,9 @@ def _read_info(models: ModelFiles) -> tuple[dict[int, dict[str, Any]], list[Prob
     except (ValueError, TypeError, AttributeError) as fault:
         return {}, [error(path, f"not BOP's form ({fault})", "Correct it, or remove it.")]
     problems = [error(path, f"duplicate id {obj_id}", "Keep one of the entries.") for obj_id in repeated(ids)]
-    problems += [
-        error(path, f"object {obj_id} has no mesh file", f"Add obj_{obj_id:06d}.ply, or remove the entry.")
-        for obj_id in sorted(entries.keys() - models.files.keys())
-    ]
+    if without := sorted(entries.keys() - models.files.keys()):
+        reason = f"it names objects without mesh file: {list_some(without)}"
+        problems.append(warning(path, reason, "Nothing to do if these objects are not wanted."))
     return entries, problems
 
 
