@@ -1,6 +1,6 @@
 """6D object pose from unannotated RGB-D.
 
-    from selfpose6d import Frame, Instance, InstanceKey, Predictor, annotate, load_mesh
+    from selfpose6d import Frame, Instance, InstanceKey, Predictor, annotate, load_mesh, overlay
 
 Transforms are `T_<to>_<from>`, lengths metres, cameras OpenCV (+x right, +y down, +z forward).
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from selfpose6d.meshes.mesh import Mesh
     from selfpose6d.objects.object_model import ObjectModel, build_object_model
     from selfpose6d.types import Certificate, Frame, Instance, InstanceKey, LabeledPose, PoseEstimate
+    from selfpose6d.viz.frame_overlay import overlay
 
 _HOME = {
     "AnnotateOptions": "labeling.annotate",
@@ -34,6 +35,7 @@ _HOME = {
     "annotate": "labeling.annotate",
     "build_object_model": "objects.object_model",
     "load_mesh": "meshes.io",
+    "overlay": "viz.frame_overlay",
 }
 """Where each public name is defined; imported on first use, so that `selfpose6d --help` does not wait for torch."""
 
@@ -53,6 +55,7 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "annotate",
     "build_object_model",
     "load_mesh",
+    "overlay",
 ]
 
 

@@ -117,6 +117,11 @@ class Frame:
             )
         return instances
 
+    def _repr_html_(self) -> str:
+        from selfpose6d.notebook import frame_html
+
+        return frame_html(self)
+
 
 class RefinementStep(NamedTuple):
     """What a pose was after one step on its way."""
@@ -143,6 +148,11 @@ class PoseEstimate:
     def none(cls, key: InstanceKey, reason: str) -> "PoseEstimate":
         """No pose, because. The instance is skipped and counts as a miss."""
         return cls(key, np.full((4, 4), np.nan), 0.0, valid=False, reason=reason)
+
+    def _repr_html_(self) -> str:
+        from selfpose6d.notebook import estimate_html
+
+        return estimate_html(self)
 
 
 Status = Literal["certified", "ambiguous", "rejected"]
