@@ -20,6 +20,7 @@ from selfpose6d.datasets.model_files import list_some
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.so3 import random_rotation
 from selfpose6d.labeling.certificate import CertificateOptions, CertifiedPose
+from selfpose6d.labeling.channel_order import seems_swapped
 from selfpose6d.labeling.observation import ObservationOptions, ObservedFrame, sample_points, visible_surface
 from selfpose6d.labeling.pure_icp import pure_icp
 from selfpose6d.labeling.search import SearchOptions
@@ -120,10 +121,17 @@ def annotate(
     options, proposals = options or AnnotateOptions(), proposals or {}
     _require_frame_and_meshes(frame, meshes)
     seen = ObservedFrame.of(frame, options.depth_noise_m)
-    return [
+    poses = [
         _annotate_instance(seen, instance, meshes, options, Proposed(proposals.get(instance.key), search_all))
         for instance in frame.instances
     ]
+    if seems_swapped(frame, ((pose, prepared(meshes[pose.key.obj_id]).mesh) for pose in poses if pose.valid)):
+        warnings.warn(
+            "rgb seems to be BGR: at the poses that were found, red and blue agree with the meshes only when swapped. "
+            "Pass rgb[..., ::-1] (OpenCV reads BGR), or correct the image files.",
+            stacklevel=2,
+        )
+    return poses
 
 
 def _require_frame_and_meshes(frame: object, meshes: object) -> None:

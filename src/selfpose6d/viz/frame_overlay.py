@@ -17,7 +17,7 @@ from selfpose6d.viz.overlay import DrawnPose, draw_overlay
 
 def overlay(
     frame: Frame,
-    poses: Sequence[PoseEstimate],
+    poses: Sequence[PoseEstimate] | PoseEstimate,
     meshes: Mapping[int, Mesh | ObjectModel],
     names: Mapping[int, str] | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
@@ -28,7 +28,7 @@ def overlay(
 
     Args:
         frame: the photo and its camera.
-        poses: of `annotate` or a `Predictor`.
+        poses: of `annotate` or a `Predictor`; one alone, too.
         meshes: per object id, as `annotate` takes them.
         names: of objects, by id; else their ids stand there.
 
