@@ -1,17 +1,14 @@
-"""Frames and estimates as HTML, for notebooks: a picture and a small table. No script, nothing beside the text."""
+"""Images and poses as HTML, for notebooks: pictures and a small table. No script, nothing beside the text."""
 
 import base64
 import html
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from selfpose6d.image_files import to_jpeg
-
-if TYPE_CHECKING:
-    from selfpose6d.types import Frame, LabeledPose, PoseEstimate
 
 MAX_WIDTH_PX = 480
 """Of a picture: two of them fit beside each other."""
@@ -22,30 +19,35 @@ GOLDEN_ANGLE_DEG = 137.5
 MM_PER_M = 1000
 
 
-def frame_html(frame: "Frame") -> str:
-    """The photo with the masks and their object ids, and the depth, near red to far blue, unknown black."""
-    known = frame.depth_m[frame.depth_m > 0]
+def image_html(
+    title: str,
+    rgb: UInt8[np.ndarray, "height width 3"],
+    depth_m: Float[np.ndarray, "height width"],
+    K: Float[np.ndarray, "3 3"],
+    masks: Sequence[tuple[str, Bool[np.ndarray, "height width"]]],
+) -> str:
+    """The photo with the masks and their labels, and the depth, near red to far blue, unknown black."""
+    known = depth_m[depth_m > 0]
     extent = f"{known.min():.2f} to {known.max():.2f} m" if known.size else "none known"
-    unknown = 1 - known.size / frame.depth_m.size
-    height, width = frame.depth_m.shape
-    title = f"{frame.split or 'frame'} {frame.scene_id}/{frame.im_id}, {width}x{height} pixels"
+    unknown = 1 - known.size / depth_m.size
+    height, width = depth_m.shape
     caption = (
-        f"{title}; {len(frame.instances)} masks; depth {extent}, {100 * unknown:.0f} % unknown; "
-        f"K: fx {frame.K[0, 0]:.1f}, fy {frame.K[1, 1]:.1f}, cx {frame.K[0, 2]:.1f}, cy {frame.K[1, 2]:.1f}"
+        f"{title}, {width}x{height} pixels; {len(masks)} masks; depth {extent}, {100 * unknown:.0f} % unknown; "
+        f"K: fx {K[0, 0]:.1f}, fy {K[1, 1]:.1f}, cx {K[0, 2]:.1f}, cy {K[1, 2]:.1f}"
     )
-    pictures = _picture(_with_masks(frame), "photo with masks") + _picture(
-        _depth_colours(frame.depth_m), "depth"
+    pictures = _picture(_with_masks(rgb, masks), "photo with masks") + _picture(
+        _depth_colours(depth_m), "depth"
     )
     return f"<figure>{pictures}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 
-def estimate_html(pose: "PoseEstimate") -> str:
-    """What the estimate says, a row each."""
-    rows = {"object": f"{pose.key.obj_id}, instance {pose.key.inst_id}", **_said(pose)}
-    if pose.valid:
-        x, y, z = MM_PER_M * pose.T_cam_obj[:3, 3]
+def pose_html(said: Mapping[str, str], T_cam_obj: Float[np.ndarray, "4 4"] | None) -> str:
+    """A row for each thing that is said, empty ones left out, and where the object is, if that is known."""
+    rows = dict(said)
+    if T_cam_obj is not None:
+        x, y, z = MM_PER_M * T_cam_obj[:3, 3]
         rows["position"] = f"{x:.1f}, {y:.1f}, {z:.1f} mm (camera: right, down, forward)"
-        rows["rotation"] = _rotation_text(pose.T_cam_obj[:3, :3])
+        rows["rotation"] = _rotation_text(T_cam_obj[:3, :3])
     cells = "".join(
         f"<tr><th style='text-align:left'>{name}</th>"
         f"<td style='text-align:left;white-space:pre-wrap'>{html.escape(text)}</td></tr>"
@@ -53,20 +55,6 @@ def estimate_html(pose: "PoseEstimate") -> str:
         if text
     )
     return f"<table>{cells}</table>"
-
-
-def _said(pose: "PoseEstimate | LabeledPose") -> dict[str, str]:
-    from selfpose6d.types import LabeledPose
-
-    if not pose.valid:
-        return {"status": "no pose", "reason": pose.reason}
-    said = {"status": "estimated", "confidence": f"{pose.confidence:.2f}", "reason": pose.reason}
-    if isinstance(pose, LabeledPose):
-        certificate = pose.certificate
-        others = max(0, len(certificate.alternatives) - 1)
-        said |= {"status": certificate.status, "reason": certificate.reason}
-        said["other poses"] = f"{others} fit about as well" if others else ""
-    return said
 
 
 def _rotation_text(R: Float[np.ndarray, "3 3"]) -> str:
@@ -78,20 +66,18 @@ def _rotation_text(R: Float[np.ndarray, "3 3"]) -> str:
     return f"{rows}\n{np.rad2deg(angle_rad):.1f}° about ({axis[0]:.2f}, {axis[1]:.2f}, {axis[2]:.2f})"
 
 
-def _with_masks(frame: "Frame") -> UInt8[np.ndarray, "height width 3"]:
-    image = frame.rgb.copy()
-    for index, instance in enumerate(frame.instances):
-        colour = _hue_rgb(index)
-        image[instance.mask] = ((1 - MASK_WEIGHT) * image[instance.mask] + MASK_WEIGHT * colour).astype(
-            np.uint8
-        )
-    for instance in frame.instances:
-        if instance.mask.any():
-            rows, columns = np.nonzero(instance.mask)
+def _with_masks(
+    rgb: UInt8[np.ndarray, "height width 3"], masks: Sequence[tuple[str, Bool[np.ndarray, "height width"]]]
+) -> UInt8[np.ndarray, "height width 3"]:
+    image = rgb.copy()
+    for index, (_, mask) in enumerate(masks):
+        image[mask] = ((1 - MASK_WEIGHT) * image[mask] + MASK_WEIGHT * _hue_rgb(index)).astype(np.uint8)
+    for label, mask in masks:
+        if mask.any():
+            rows, columns = np.nonzero(mask)
             at = (int(np.median(columns)), int(np.median(rows)))
-            for rgb, width_px in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-                text, font = str(instance.key.obj_id), cv2.FONT_HERSHEY_SIMPLEX
-                cv2.putText(image, text, at, font, 0.6, rgb, width_px, cv2.LINE_AA)
+            for colour, width_px in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+                cv2.putText(image, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, width_px, cv2.LINE_AA)
     return image
 
 

@@ -118,9 +118,11 @@ class Frame:
         return instances
 
     def _repr_html_(self) -> str:
-        from selfpose6d.notebook import frame_html
+        from selfpose6d.notebook import image_html
 
-        return frame_html(self)
+        masks = [(str(instance.key.obj_id), instance.mask) for instance in self.instances]
+        title = f"{self.split or 'frame'} {self.scene_id}/{self.im_id}"
+        return image_html(title, self.rgb, self.depth_m, self.K, masks)
 
 
 class RefinementStep(NamedTuple):
@@ -150,9 +152,16 @@ class PoseEstimate:
         return cls(key, np.full((4, 4), np.nan), 0.0, valid=False, reason=reason)
 
     def _repr_html_(self) -> str:
-        from selfpose6d.notebook import estimate_html
+        from selfpose6d.notebook import pose_html
 
-        return estimate_html(self)
+        named = {"object": f"{self.key.obj_id}, instance {self.key.inst_id}"}
+        if not self.valid:
+            return pose_html(named | {"status": "no pose", "reason": self.reason}, None)
+        return pose_html(named | self._said(), self.T_cam_obj)
+
+    def _said(self) -> dict[str, str]:
+        """What is said of the pose, in words."""
+        return {"status": "estimated", "confidence": f"{self.confidence:.2f}", "reason": self.reason}
 
 
 Status = Literal["certified", "ambiguous", "rejected"]
@@ -220,6 +229,11 @@ class LabeledPose(PoseEstimate):
         nothing = np.full((4, 4), np.nan)
         certificate = Certificate.not_verified(reason)
         return cls(key, nothing, 0.0, valid=False, reason=reason, certificate=certificate)
+
+    def _said(self) -> dict[str, str]:
+        others = max(0, len(self.certificate.alternatives) - 1)
+        said = {"status": self.certificate.status, "reason": self.certificate.reason}
+        return super()._said() | said | {"other poses": f"{others} fit about as well" if others else ""}
 
 
 @dataclass(frozen=True)
