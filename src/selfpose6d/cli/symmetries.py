@@ -26,7 +26,7 @@ class Command:
     """
 
     models: Annotated[Positional[Path], arg(metavar="MODELS")]
-    """Folder of meshes: obj_NNNNNN.ply (BOP), or PLY, OBJ, GLB."""
+    """Folder of meshes: obj_NNNNNN.ply (BOP), or PLY, OBJ, GLB, STL, OFF, STEP."""
     model_unit: Unset[Unit] = None
     """Unit of the meshes; obj_NNNNNN.ply is in mm unless said otherwise."""
     objects: Several[int] = ()

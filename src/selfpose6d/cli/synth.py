@@ -30,7 +30,7 @@ class Command:
     test_frames: int = 50
     """Images of the test split; its scenes are others than those of train."""
     models: Unset[Path] = None
-    """Folder of meshes (default: the built-in objects): obj_NNNNNN.ply (BOP), or PLY, OBJ, GLB."""
+    """Folder of meshes (default: the built-in objects): obj_NNNNNN.ply (BOP), or PLY, OBJ, GLB, STL, OFF, STEP."""
     model_unit: Unset[Unit] = None
     """Unit of the meshes in --models; obj_NNNNNN.ply is in mm unless said otherwise."""
     objects: Several[int] = ()
