@@ -297,6 +297,11 @@ def test_meshes_are_read_only_and_fit_themselves():
     assert (mesh.vertices_m.dtype, mesh.faces.dtype) == (np.float32, np.int32)
     with pytest.raises(ValueError, match="read-only"):
         mesh.vertices_m[0] = 2
+    before = mesh.content_hash
+    corners[0] = faces[0] = 2
+    assert Mesh(mesh.vertices_m, mesh.faces).content_hash == before
+    assert Mesh(mesh.vertices_m, mesh.faces).faces is mesh.faces
+    corners, faces = np.eye(3), np.array([[0, 1, 2]])
     with pytest.raises(MeshError, match="faces must be indices of vertices, from 0 to 2, got 1 to 3"):
         Mesh(mesh.vertices_m, faces + 1, source="box")
     with pytest.raises(MeshError, match=r"box: vertex_rgb must be levels 0-255 of 8 bits"):

@@ -145,9 +145,11 @@ def _read_only(array: np.ndarray, dtype: type, ndim: int, last: int, name: str) 
         raise MeshError(f"{name} must be an array of {ndim} axes, the last of {last}, got {describe(array)}.")
     if dtype is np.uint8 and array.dtype != np.uint8:
         raise MeshError(f"{name} must be levels 0-255 of 8 bits, got {describe(array)}. Scale and round it.")
-    view = array.astype(dtype, copy=False).view()
-    view.flags.writeable = False
-    return view
+    if array.dtype == dtype and not array.flags.writeable:
+        return array
+    own = array.astype(dtype)  # a copy: the caller may go on writing into theirs
+    own.flags.writeable = False
+    return own
 
 
 def convex_diameter_m(points_m: Float[np.ndarray, "points 3"]) -> float:
