@@ -345,6 +345,12 @@ try:
     load_mesh(sys.argv[1] + "/box.glb", "km")
 except SelfPose6DError as error:
     said["unit"] = str(error)
+from selfpose6d import build_object_model
+for name, call in {"load": load_mesh, "build": build_object_model}.items():
+    try:
+        call(box)
+    except SelfPose6DError as error:
+        said[name] = str(error)
 said["unknown"] = annotate(frame(), {3: mesh, 4: mesh})[0].reason
 print(json.dumps(said))
 import warnings
@@ -373,6 +379,8 @@ def test_annotate_says_what_is_not_a_frame_or_a_mesh(tmp_path):
         "none": "frame must be a Frame, got None. Make one of its images and masks.",
         "mm": "meshes[2]: the object would be 50 m large, expected 0.001 to 5 m. "
         + said["mm"].split("5 m. ")[1],
+        "load": "path must be the path of a mesh file, got a trimesh Trimesh. Write it to a file.",
+        "build": f"mesh must be a Mesh in metres, got a trimesh Trimesh, {mesh}",
         "unit": "unit must be one of mm|cm|m|inch, got 'km'.",
         "unknown": "no model for object 2: there are models of 3 4",
     }

@@ -157,7 +157,15 @@ class Predictor:
         return self.predict(Frame("", 0, 0, rgb, depth_m, K, instances))
 
     def predict(self, frame: Frame) -> list[PoseEstimate]:
-        """One estimate per instance of the frame, in their order."""
+        """One estimate per instance of the frame, in their order.
+
+        Raises:
+            UsageError: it is no `Frame`.
+        """
+        if not isinstance(frame, Frame):
+            raise UsageError(
+                f"frame must be a Frame, got {arrays.describe(frame)}. Or call predictor(rgb, ...)."
+            )
         batch, estimates = self._cropped(frame)
         if batch is not None:
             found = self._hypotheses.refine(batch, self._hypotheses.estimate(batch, self._hypotheses.steps))

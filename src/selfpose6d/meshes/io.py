@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from selfpose6d.arrays import describe
 from selfpose6d.checks import require_plausible_object_size
 from selfpose6d.errors import MeshError, UsageError
 from selfpose6d.files import write_whole
@@ -50,8 +51,10 @@ def load_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
 
     Raises:
         MeshError: the file is missing, corrupt, compressed, has no faces, or its size is implausible in `unit`.
-        UsageError: the unit is none of them, or the format needs one; or `cascadio`, for STEP, is not installed.
+        UsageError: no path, no unit where the format needs one, an unknown unit, or STEP without `cascadio` installed.
     """
+    if not isinstance(path, str | Path):
+        raise UsageError(f"path must be the path of a mesh file, got {describe(path)}. Write it to a file.")
     path = Path(path)
     if not path.is_file():
         raise MeshError(f"mesh file {path} does not exist. Correct the path, or pass --models DIR.")

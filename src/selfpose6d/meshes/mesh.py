@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from selfpose6d.arrays import describe
-from selfpose6d.errors import MeshError
+from selfpose6d.errors import MeshError, UsageError
 
 _ARRAYS: dict[str, tuple[type, int, int]] = {
     "vertices_m": (np.float32, 2, 3),
@@ -133,6 +133,20 @@ class Mesh:
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)
         digest.update(b"lacks texture" if self.lacks_texture else b"")
         return digest.hexdigest()
+
+
+def require_mesh(mesh: object, name: str) -> Mesh:
+    """Return a mesh, or say that it is something else: a path, or another library's, which has no unit.
+
+    Raises:
+        UsageError: it is no `Mesh`; `name` says which.
+    """
+    if not isinstance(mesh, Mesh):
+        raise UsageError(
+            f"{name} must be a Mesh in metres, got {describe(mesh)}, which does not say its unit. "
+            'Read its file with load_mesh(path, unit="mm").'
+        )
+    return mesh
 
 
 def _read_only(array: np.ndarray, dtype: type, ndim: int, last: int, name: str) -> np.ndarray:

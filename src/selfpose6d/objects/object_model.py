@@ -15,7 +15,7 @@ from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
 from selfpose6d.meshes import self_comparison
 from selfpose6d.meshes.decimate import decimate
-from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.mesh import Mesh, require_mesh
 from selfpose6d.meshes.sampling import sample_surface
 from selfpose6d.meshes.self_comparison import COMPARED_POINTS, SelfComparison
 from selfpose6d.objects import exposed, find_symmetries, self_similarity
@@ -98,7 +98,9 @@ def build_object_model(
 
     Raises:
         DataError: declared symmetries do not map the mesh onto itself; `name` (default: the mesh's file) says whose.
+        UsageError: it is no `Mesh`.
     """
+    require_mesh(mesh, name or "mesh")
     if declared is not None:
         require_declared_symmetries(mesh, declared, name or mesh.source)
     fine = decimate(mesh, FINE_FACES)

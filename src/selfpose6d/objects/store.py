@@ -7,11 +7,9 @@ from threading import Lock
 
 import numpy as np
 
-from selfpose6d.arrays import describe
 from selfpose6d.checks import require_plausible_object_size
-from selfpose6d.errors import UsageError
 from selfpose6d.geometry.symmetry import SymmetryGroup
-from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.mesh import Mesh, require_mesh
 from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
 
@@ -51,13 +49,13 @@ def prepared(mesh: Mesh | ObjectModel, name: str = "mesh") -> ObjectModel:
     """
     if isinstance(mesh, ObjectModel):
         return mesh
-    if not isinstance(mesh, Mesh):
-        raise UsageError(
-            f"{name} must be a Mesh in metres, got {describe(mesh)}, which does not say its unit. "
-            'Read its file with load_mesh(path, unit="mm").'
-        )
-    require_plausible_object_size(float(np.ptp(mesh.vertices_m, axis=0).max()), name)
-    return _PREPARED.get(mesh.content_hash, lambda: build_object_model(mesh, cache_dir=default_cache_dir()))
+    known = require_mesh(mesh, name)
+
+    def make() -> ObjectModel:
+        require_plausible_object_size(float(np.ptp(known.vertices_m, axis=0).max()), name)
+        return build_object_model(known, cache_dir=default_cache_dir())
+
+    return _PREPARED.get(known.content_hash, make)
 
 
 class ObjectStore(Mapping[int, ObjectModel]):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.errors import CheckpointError
-from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.mesh import Mesh, require_mesh
 from selfpose6d.network.interface import ObjectTable
 
 _TOLERANCE = 0.02
@@ -28,12 +28,14 @@ def load_known_meshes(objects: ObjectTable, models: ModelFiles | Mapping[int, Me
     Raises:
         CheckpointError: it has none of them, or a mesh is not the one that the network was trained on.
         MeshError: a mesh file is unreadable.
+        UsageError: a mesh is none.
     """
     if isinstance(models, Mapping):
         present, load = tuple(models), models.__getitem__
     else:
         present, load = models.object_ids, models.load
-    meshes = {obj_id: load(obj_id) for obj_id in objects.obj_ids if obj_id in present}
+    wanted = [obj_id for obj_id in objects.obj_ids if obj_id in present]
+    meshes = {obj_id: require_mesh(load(obj_id), f"models[{obj_id}]") for obj_id in wanted}
     if not meshes:
         raise CheckpointError(
             f"the model was trained on objects {_list(objects.obj_ids)}, the meshes are of {_list(present)}. "

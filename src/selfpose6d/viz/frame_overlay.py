@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from selfpose6d.arrays import describe
 from selfpose6d.datasets.model_files import list_some
 from selfpose6d.errors import UsageError
-from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.meshes.mesh import Mesh, require_mesh
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.types import Frame, LabeledPose, PoseEstimate
@@ -56,11 +56,7 @@ def overlay(
 
 
 def _mesh_of(mesh: Mesh | ObjectModel, name: str) -> Mesh:
-    if isinstance(mesh, ObjectModel):
-        return mesh.mesh
-    if not isinstance(mesh, Mesh):
-        raise UsageError(f"{name} must be a Mesh, got {describe(mesh)}. Read its file with load_mesh.")
-    return mesh
+    return mesh.mesh if isinstance(mesh, ObjectModel) else require_mesh(mesh, name)
 
 
 def _status(pose: PoseEstimate) -> str:
