@@ -2,9 +2,7 @@
 
 import ast
 import contextlib
-import importlib
 import io
-import keyword
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,19 +54,16 @@ def completion_script(shell: Shell) -> str:
 def _script_of_tyro(shell: Shell) -> str:
     import tyro
 
-    from selfpose6d.cli.main import COMMANDS
+    from selfpose6d.cli.main import COMMANDS, command_module
 
-    subcommands = tuple(Annotated[_command(name), tyro.conf.subcommand(name)] for name in COMMANDS)
+    subcommands = tuple(
+        Annotated[command_module(name).Command, tyro.conf.subcommand(name)] for name in COMMANDS
+    )
     any_of_them: Any = Union[subcommands]  # noqa: UP007
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         tyro.cli(any_of_them, prog="selfpose6d", args=["--tyro-print-completion", shell])
     return printed.getvalue()
-
-
-def _command(name: str) -> Any:
-    module = f"{name}_" if keyword.iskeyword(name) else name
-    return importlib.import_module(f"selfpose6d.cli.{module}").Command
 
 
 def _mended(command: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +80,7 @@ def _mended(command: dict[str, Any]) -> dict[str, Any]:
 
 def _fish_lines(specification: dict[str, Any]) -> Iterator[str]:
     """tyro's script for fish starts Python at every key; fish takes the same as lines of its own."""
-    from selfpose6d.cli.main import COMMANDS
+    from selfpose6d.cli.main import COMMANDS, command_module
 
     for name, command in specification["subcommands"].items():
         title = COMMANDS[name].replace("'", "\\'")

@@ -1,4 +1,4 @@
-"""`selfpose6d export RUN --to DIR`: a run's labels as a data set that other tools read."""
+"""`selfpose6d export RUN --to DIR`: a run's labels as a data set that other tools read; `export MODEL --to X.onnx`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +27,11 @@ class Command:
     """
 
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
-    """The --out of annotate, find, or estimate --verify."""
+    """The --out of annotate, find, or estimate --verify. Or a trained network: the --out of train, or a .safetensors
+    file, with --to FILE.onnx."""
     to: Path
-    """Folder to write; it may hold other splits of the same format."""
+    """Folder to write; it may hold other splits of the same format. For a network: the file, which must end in .onnx;
+    a JSON file beside it says what a program needs to use it."""
     format: Literal["bop", "bop-webdataset", "coco", "foundationpose"] = "bop"
     """bop: scenes of images, masks, scene_gt.json and models. bop-webdataset: the same in tar shards. coco: images and
     one instances_<split>.json. foundationpose: a folder of RGB, depth, masks and poses for each scene and object."""
@@ -50,11 +52,19 @@ class Command:
     """Unit of the models (default: as config.yaml says)."""
 
     def run(self) -> int:
-        """Export, print what came of it."""
+        """Export, print what came of it.
+
+        Raises:
+            UsageError: a network that is not to go into an .onnx file, or the other way round.
+        """
         from selfpose6d.export.export import export_labels, without_objects
         from selfpose6d.reporting.console import progress_bar, warn
         from selfpose6d.reporting.run_sources import resolve_sources
 
+        if self._is_network():
+            from selfpose6d.cli.export_network import run as export_network
+
+            return export_network(self.run_folder, self.to, self.models, self.model_unit)
         options = self.options()
         sources = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit)
         selection = without_objects(sources.config.data.selection) if sources.config else None
@@ -71,6 +81,21 @@ class Command:
         print(summary(exported, self.to, options))
         add_result(to=self.to, split=exported.split, **exported.counts())
         return 0
+
+    def _is_network(self) -> bool:
+        from selfpose6d.runs.config import read_config
+        from selfpose6d.runs.files import RunFiles
+
+        source = self.run_folder
+        trained = RunFiles(source).config.is_file() and read_config(source).command == "train"
+        if (source.is_file() or trained) != (self.to.suffix == ".onnx"):
+            kind, wanted = (
+                ("network", "a file that ends in .onnx")
+                if trained or source.is_file()
+                else ("run", "a folder")
+            )
+            raise UsageError(f"{source} is a {kind}: --to must be {wanted}, got {self.to}.")
+        return self.to.suffix == ".onnx"
 
     def options(self) -> "ExportOptions":
         """What is exported.

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfpose6d.cli.output import add_result
+
 if TYPE_CHECKING:
     from selfpose6d.datasets.model_files import ModelFiles
     from selfpose6d.meshes.units import Unit
@@ -20,6 +22,13 @@ def run(model: Path, to: Path, models: Path | None = None, model_unit: "Unit | N
             f"  worst element {graph.difference:.1e} off torch ({graph.worst_output}); "
             f"{graph.onnx_ms:.1f} ms an instance on one core, torch {graph.torch_ms:.1f} ms"
         )
+    add_result(
+        to=to,
+        graphs=[
+            {"path": g.path, "difference": g.difference, "onnx_ms": g.onnx_ms, "torch_ms": g.torch_ms}
+            for g in exported.graphs
+        ],
+    )
     names = [f"{entry['id']} {entry.get('name', '')}".strip() for entry in exported.metadata["objects"]]
     print(f"objects: {', '.join(names)}")
     print("a program without torch that runs it: examples/onnx_inference.py")

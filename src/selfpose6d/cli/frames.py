@@ -43,6 +43,13 @@ def work_on_frames(
     keep_records(run, records, len(left), run.config.command)
 
 
+def keep_ids(dataset: "Dataset", run: "RunFolder") -> None:
+    """Keep the ids of named meshes at the first run that takes them, so that adding a mesh renumbers nothing."""
+    from selfpose6d.datasets.model_files import write_ids
+
+    write_ids(dataset.models, run.files.folder)
+
+
 def report_counts(run: "RunFolder", finds: bool = False) -> int:
     """Say for `--json` what a finished run holds; its exit code: 1 where a tenth or more could not be read or used.
 

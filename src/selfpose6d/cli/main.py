@@ -79,13 +79,18 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     return exit_code
 
 
+def command_module(name: str) -> Any:
+    """The module of a command; `import`'s is `import_`, since Python has that word."""
+    return importlib.import_module(f"selfpose6d.cli.{name}{'_' * keyword.iskeyword(name)}")
+
+
 def _outcome(name: str, common: "Common") -> tuple[int, str]:
     """Run the command; its exit code and the error that was printed, "" for none."""
     from selfpose6d.cli.arguments import require_known_options, with_config
     from selfpose6d.errors import SelfPose6DError
 
     try:
-        module = importlib.import_module(f"selfpose6d.cli.{name}{'_' * keyword.iskeyword(name)}")
+        module = command_module(name)
         rewrite = getattr(module, "rewrite_arguments", list)  # few commands have forms that tyro cannot parse
         words = rewrite(common.rest)
         if common.config is not None:

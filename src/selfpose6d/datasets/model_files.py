@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.files import write_json
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import UNITS, Unit, unit_of_file
 
@@ -122,6 +123,17 @@ def ids_to_keep(models: ModelFiles) -> dict[str, int]:
     if numbered_meshes(models.folder) or named.items() <= stated_ids(models.folder).items():
         return {}
     return dict(models.names)
+
+
+def write_ids(models: ModelFiles, run_folder: Path) -> None:
+    """Write `models.json` at the first run that takes named meshes, so that adding one renumbers nothing: beside the
+    models, or into the run's folder where these cannot be written. Nothing where ids stay by themselves.
+    """
+    if ids := ids_to_keep(models):
+        try:
+            write_json(models.folder / IDS_FILE, ids)
+        except OSError:
+            write_json(run_folder / IDS_FILE, ids)
 
 
 def _with_new_names(stated: Mapping[str, int], found: Iterable[str]) -> dict[str, int]:

@@ -13,6 +13,7 @@ import torch
 
 from selfpose6d.datasets.model_files import ModelFiles, find_model_files, require_models
 from selfpose6d.errors import CheckpointError, UsageError
+from selfpose6d.extras import missing_extra
 from selfpose6d.files import write_whole
 from selfpose6d.geometry.rigid_fit import best_rotation
 from selfpose6d.geometry.symmetric_poses import Symmetries
@@ -129,9 +130,7 @@ def _require_packages() -> None:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise UsageError(
-            f"exporting a network needs the package {error.name}: pip install 'selfpose6d[export]' adds it."
-        ) from None
+        raise missing_extra("export", str(error.name), needed_by="the export of a network") from None
 
 
 def _known(network: PoseNetwork, files: ModelFiles | None) -> _Known:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from selfpose6d.errors import MeshError, UsageError
+from selfpose6d.extras import install_command
 
 DEVIATION_MM = 0.1
 """Of the triangles from the surface, at most: below any depth camera's noise."""
@@ -25,7 +26,7 @@ def as_glb(path: Path) -> Iterator[Path]:
         import cascadio
     except ImportError:
         raise UsageError(
-            f"{path}: STEP files need cascadio. Install it with pip install 'selfpose6d[step]', "
+            f"{path}: STEP files need cascadio. Install the step extra: {install_command('step', 'cascadio')}, "
             "or export the model as STL, OBJ or GLB."
         ) from None
     with TemporaryDirectory() as folder:
