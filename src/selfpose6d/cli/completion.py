@@ -80,7 +80,7 @@ def _mended(command: dict[str, Any]) -> dict[str, Any]:
 
 def _fish_lines(specification: dict[str, Any]) -> Iterator[str]:
     """tyro's script for fish starts Python at every key; fish takes the same as lines of its own."""
-    from selfpose6d.cli.main import COMMANDS, command_module
+    from selfpose6d.cli.main import COMMANDS
 
     for name, command in specification["subcommands"].items():
         title = COMMANDS[name].replace("'", "\\'")

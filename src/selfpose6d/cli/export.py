@@ -89,12 +89,10 @@ class Command:
         source = self.run_folder
         trained = RunFiles(source).config.is_file() and read_config(source).command == "train"
         if (source.is_file() or trained) != (self.to.suffix == ".onnx"):
-            kind, wanted = (
-                ("network", "a file that ends in .onnx")
-                if trained or source.is_file()
-                else ("run", "a folder")
-            )
-            raise UsageError(f"{source} is a {kind}: --to must be {wanted}, got {self.to}.")
+            is_network = trained or source.is_file()
+            kind = "a network" if is_network else "no network"
+            wanted = "a file that ends in .onnx" if is_network else "a folder"
+            raise UsageError(f"{source} is {kind}: --to must be {wanted}, got {self.to}.")
         return self.to.suffix == ".onnx"
 
     def options(self) -> "ExportOptions":
