@@ -298,8 +298,9 @@ def voted(network: Network, given: dict[str, Array], entry: dict[str, Any]) -> t
     kept = max(1, round(metadata["kept_fraction"] * len(T)))
     weight = confidence * (confidence >= np.sort(confidence)[-kept])
     places = places_m(T, entry)
-    distance_m = np.linalg.norm(places[:, None] - places[None], axis=-1)
-    near = distance_m < metadata["same_pose_diameters"] * entry["diameter_m"]
+    squared = (places**2).sum(1)
+    squared_m2 = squared[:, None] + squared - 2 * places @ places.T
+    near = squared_m2 < (metadata["same_pose_diameters"] * entry["diameter_m"]) ** 2
     member = near[np.argmax((near @ weight) * (weight > 0))] & (weight > 0)
     relative = member * weight / max(member @ weight, 1e-12)  # a network may be sure of nothing
     found = np.eye(4)

@@ -126,11 +126,10 @@ def test_steps_one_by_one_are_those_of_the_networks_own_refinement(exported, mod
         assert np.abs(np.stack([one for one, _ in rated], -1) - sharpness).max() <= TOLERANCE
 
 
+@pytest.mark.parametrize("exported", ["coordinates"], indirect=True)
 def test_starts_are_as_many_as_one_likes(exported, models, monkeypatch):
     network, path, _ = exported
     _, graph, _ = graphs_of(network, models, monkeypatch)
-    if not isinstance(graph, ComparisonGraph):
-        pytest.skip("the paper's refinement network takes one pose of an instance")
     session, given = OnnxNetwork(refiner_path(path).read_bytes()), random_inputs(graph, network, 1)
     T, sharpness, _ = session(given)
     for count in (1, 5):
@@ -157,10 +156,9 @@ def test_the_files_say_what_a_program_needs(exported):
     assert printed.count("off torch") == 2
 
 
+@pytest.mark.parametrize("exported", ["dense-fusion"], indirect=True)
 def test_a_refiner_that_has_learnt_nothing_is_left_out(exported, models, tmp_path, monkeypatch):
     network, path, _ = exported
-    if network.compares:
-        pytest.skip("the comparison network rates poses, whether it has learnt to correct them or not")
     untrained = copy.deepcopy(network)
     with torch.no_grad():
         for head in (untrained.refiner.rotation, untrained.refiner.translation):

@@ -91,11 +91,14 @@ class DenseFusion(nn.Module):
         self, colour: Float[Tensor, "batch points c"], points: Float[Tensor, "batch points p"]
     ) -> FusedFeatures:
         """Fuse; `points` are centred and scaled to about the unit sphere (and whatever else is known of each)."""
-        levels, geometry = [], points
+        # all points in one list: layers of matrices with two axes are faster in an exported graph
+        sizes = points.shape[:2]
+        levels, colour, geometry = [], colour.flatten(0, 1), points.flatten(0, 1)
         for to_colour, to_geometry, fusion in zip(
             self.colour_layers, self.geometry_layers, self.fusions, strict=True
         ):
             colour = functional.relu(to_colour(colour))
             geometry = functional.relu(to_geometry(geometry))
             levels.append(fusion(colour, geometry))
-        return FusedFeatures(torch.cat(levels, -1), self.shared(levels[-1]).mean(1))
+        whole = self.shared(levels[-1]).unflatten(0, sizes).mean(1)
+        return FusedFeatures(torch.cat(levels, -1).unflatten(0, sizes), whole)
