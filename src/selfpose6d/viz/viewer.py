@@ -87,7 +87,7 @@ class Viewer:
             raise missing_extra("viewer", "viser", needed_by="the 3-D view") from None
         with contextlib.redirect_stdout(io.StringIO()):  # it would print an address that is not the page's
             self._server: Any = viser.ViserServer(host=host, port=port, verbose=False)
-        self._client_files = Path(viser.__file__).parent / "client" / "build"
+        self._client_files = Path(str(viser.__file__)).parent / "client" / "build"
         self._scene = self._server.scene
         self._scene.set_up_direction("-y")
         # viser 0.2.23's page fails without its logo or share button: they are hidden by the page around it
