@@ -3,7 +3,8 @@
     python benchmarks/recording_to_dataset.py ROOT [--split test] [--frames 100] [--masks] [--workers 2]
 
 ROOT is a BOP root of one camera, such as `synth --models DIR --objects 2 5 14 15 19` makes it; its frames are written
-into a bag first, all its models may be in every frame. `--masks`: with the masks of ROOT, by `annotate` in place of `find`.
+into a bag first, all its models may be in every frame. `--masks`: with the masks of ROOT, by `annotate` in place of
+`find`.
 """
 
 import argparse

@@ -25,9 +25,9 @@ SHARED = """Wrong use is one line and exit code 2. Exit codes: 0 done; 1 done, b
 `validate` found, or a tenth or more of the instances or frames that could not be read or used); 2 wrong use or input;
 130 interrupted, and the same command goes on.
 
-Every command also takes `--config FILE` (its options from a YAML file, by name, the positional ones too; or the `config.yaml` of a run;
-what is on the command line goes before it), `--json` (one object on standard output: `command`, `exit_code`, `error`, what came of it,
-and the printed lines under `text`) and `--quiet` (errors and warnings only)."""
+Every command also takes `--config FILE` (its options from a YAML file, by name, the positional ones too; or the
+`config.yaml` of a run; what is on the command line goes before it), `--json` (one object on standard output: `command`,
+`exit_code`, `error`, what came of it, and the printed lines under `text`) and `--quiet` (errors and warnings only)."""
 COMPLETION = """## Tab completion { #tab-completion }
 
 `selfpose6d completion SHELL` prints a script that completes commands, options, their values and file names:
