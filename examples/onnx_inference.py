@@ -365,11 +365,17 @@ def main() -> None:
     network = load_network(options.model)
     fx, fy, cx, cy = options.camera
     K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    rgb = np.ascontiguousarray(read_image(options.rgb, cv2.IMREAD_COLOR)[..., ::-1])
+    rgb = np.ascontiguousarray(
+        read_image(options.rgb, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)[..., ::-1]
+    )
     depth_m = read_image(options.depth, cv2.IMREAD_UNCHANGED).astype(np.float32) * (
         options.depth_scale / 1000
     )
     mask = read_image(options.mask, cv2.IMREAD_GRAYSCALE) > 0
+    if not rgb.shape[:2] == depth_m.shape == mask.shape:
+        sys.exit(
+            f"rgb is {rgb.shape[:2]}, depth {depth_m.shape}, mask {mask.shape}: expected images of one size"
+        )
     try:
         pose = estimate_pose(network, rgb, depth_m, K, mask, options.object)
     except NoPoseError as reason:

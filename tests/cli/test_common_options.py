@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 from small_roots import write_bop
 
 from selfpose6d.cli.arguments import split_common, with_config
-from selfpose6d.cli.main import COMMANDS, main
+from selfpose6d.cli.main import COMMANDS, command_module, main
 from selfpose6d.reporting import console
 from selfpose6d.reporting.console import progress_bar
 
@@ -25,9 +25,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def command_type(name: str) -> type:
-    import importlib
-
-    return importlib.import_module(f"selfpose6d.cli.{name}").Command
+    return command_module(name).Command
 
 
 def run(*arguments: object) -> int:
@@ -90,7 +88,7 @@ def test_a_tenth_that_cannot_be_read_is_exit_code_1(root: Path, tmp_path: Path, 
     ("arguments", "message"),
     [
         (["anotate"], "unknown command 'anotate': did you mean annotate? See selfpose6d --help"),
-        (["xyz"], "unknown command 'xyz': expected one of synth, annotate"),
+        (["xyz"], "unknown command 'xyz': expected one of import, synth"),
         (["annotate", "X", "--riks", "0.1"], "annotate has no option --riks; did you mean --risk? See"),
         (["train", "X", "--max-step=3"], "train has no option --max-step; did you mean --max-steps? See"),
         (["validate", "X", "--zzzz"], "validate has no option --zzzz. See selfpose6d validate --help"),
@@ -105,7 +103,7 @@ def test_guesses(arguments: list[str], message: str, capsys) -> None:
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "cache"])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("cache", "completion")])
 def test_every_option_of_every_command_is_known(name: str) -> None:
     """What the parser takes and what the guesses know are the same."""
     import re

@@ -147,11 +147,16 @@ def test_ctrl_c_before_the_first_frame(camera, tmp_path):
 
 
 def test_a_camera_that_stops(camera, tmp_path):
+    """What it gave is kept; one that gives nothing is an error."""
     camera.num_frames, camera.ending = 35, RuntimeError("Frame didn't arrive within 5000")
-    with pytest.raises(DataError, match="gives no frames any more"):
+    with pytest.warns(UserWarning, match="gives no frames any more .* what was recorded before is kept"):
         run(tmp_path / "out", max_frames=10)
     assert not camera.is_open
-    assert list(tmp_path.iterdir()) == []
+    assert len(list((tmp_path / "out" / "rgb").iterdir())) == 5
+    camera.taken = camera.num_frames = 0
+    with pytest.raises(DataError, match="gives no frames any more"):
+        run(tmp_path / "other", max_frames=10)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_no_camera_and_no_package(camera, tmp_path, monkeypatch):

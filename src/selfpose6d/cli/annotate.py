@@ -85,7 +85,7 @@ class Command:
         models = object_store(dataset, device)
         warn_about_objects(dataset, models)
         run = self._open_run(dataset)
-        keep_ids(dataset, run)
+        keep_ids(dataset, run.files.folder)
         work_on_frames(run, dataset, partial(frame_labeler, self, device), models, self.workers, device)
         run.finalise(names=dataset.object_names())
         run.write_frame_names(dataset.frame_names())

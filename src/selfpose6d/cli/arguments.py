@@ -1,7 +1,7 @@
 """What every command takes beside its own options: `--config FILE`, `--json`, `--quiet`; guesses for mistyped ones."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +11,8 @@ import yaml
 
 from selfpose6d.errors import UsageError
 
+HASHED = ("prompts", "segmenter")
+"""Options of which a run keeps the content's hash."""
 RUN_OPTIONS = {"certificate.risk": "risk", "search.refinement": "refinement"}
 """Options that a run's `config.yaml` keeps inside a group, by their names on the command line."""
 
@@ -61,19 +63,16 @@ def with_config(path: Path, command: str, command_type: type, arguments: Sequenc
     options = _options(command_type)
     positional = [name for name, is_positional in options.items() if is_positional]
     content = _read(path)
+    words = (word[2:].split("=")[0] for word in arguments if word.startswith("--"))
+    given = {word.replace("-", "_").removeprefix("no_") for word in words}
     if "format" in content and "command" in content:
-        content = {k: v for k, v in _of_run(path, content, command).items() if k in options}
+        content = {k: v for k, v in _of_run(path, content, command, given).items() if k in options}
     values = {str(name).replace("-", "_"): value for name, value in content.items()}
     if unknown := [name for name in values if name not in options]:
         guess = _guess(unknown[0], options)
         raise UsageError(
             f"{path}: {command} has no option {unknown[0]!r}{guess} See selfpose6d {command} --help"
         )
-    given = {
-        word[2:].split("=")[0].replace("-", "_").removeprefix("no_")
-        for word in arguments
-        if word.startswith("--")
-    }
     leading = [] if arguments and not arguments[0].startswith("-") else positional
     front = [str(values[name]) for name in leading if values.get(name) is not None]
     named = [name for name in values if name not in positional and name not in given]
@@ -139,8 +138,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _of_run(path: Path, content: Mapping[str, Any], command: str) -> dict[str, Any]:
-    """The command line's options of a run's `config.yaml`, those that are set."""
+def _of_run(path: Path, content: Mapping[str, Any], command: str, given: Collection[str]) -> dict[str, Any]:
+    """The command line's options of a run's `config.yaml`, those that are set; `given` are on the command line."""
     if content["command"] != command:
         raise UsageError(
             f"{path} is of a run of {content['command']}, got command {command}. Pass one of {command}."
@@ -148,17 +147,41 @@ def _of_run(path: Path, content: Mapping[str, Any], command: str) -> dict[str, A
     data, context, options = (dict(content.get(name) or {}) for name in ("data", "context", "options"))
     found = {name: data.get(name) for name in ("split", "models", "model_unit", "detections")}
     found |= dict(data.get("selection") or {})
-    found |= {name: context.get(name) for name in ("dataset", "device", "precision", "model")}
+    options |= dict(options.get("annotate") or {})  # what estimate --verify certifies by
     found |= {name: value for name, value in options.items() if not isinstance(value, dict)}
+    found |= {name: context.get(name) for name in ("dataset", "device", "precision", "model")}
     if options.get("depth_noise_m") is not None:
-        found["depth_noise_mm"] = 1e3 * options["depth_noise_m"]
+        found["depth_noise_mm"] = round(1e3 * options["depth_noise_m"], 9)
     if "proposals" in options:  # the run keeps its content's hash, and where it was
         found["proposals"] = context.get("model")
+    if command == "estimate" and "annotate" in options:
+        found["verify"] = True
+    _require_places(path, options, given)
     for name, option in RUN_OPTIONS.items():
         group, _, key = name.partition(".")
         if isinstance(options.get(group), dict):
             found[option] = options[group].get(key)
     return {name: value for name, value in found.items() if value not in (None, [], "")}
+
+
+def _require_places(path: Path, options: Mapping[str, Any], given: Collection[str]) -> None:
+    """Refuse a run made with files of which it keeps the content's hash only, unless they are on the command line.
+
+    Raises:
+        UsageError: names the option.
+    """
+    made_with = [name for name in HASHED if options.get(name) is not None]
+    certificate = options.get("certificate")
+    if isinstance(certificate, Mapping) and "calibration" in certificate:
+        from selfpose6d.labeling.calibration import load_calibration
+
+        if certificate["calibration"] != load_calibration(None).content_hash:
+            made_with.append("calibration")
+    if missing := [name for name in made_with if name not in given]:
+        flags = ", ".join(f"--{name}" for name in missing)
+        raise UsageError(
+            f"{path}: the run was made with {flags}, of which it keeps the content's hash, not the place. Add {flags}."
+        )
 
 
 def _words(name: str, value: Any) -> list[str]:

@@ -71,7 +71,7 @@ class Command:
         predictor = self._load_predictor(dataset)
         work = self._work(dataset, predictor)
         run = self._open_run(dataset)
-        keep_ids(dataset, run)
+        keep_ids(dataset, run.files.folder)
         left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
         keep_records(run, map(work, left), len(left), "estimate")
         run.finalise(
@@ -85,7 +85,7 @@ class Command:
         times_s, count = predictor.times_s, predictor.num_instances
         print_estimates(run.files, dataset.root, times_s, count, dataset.object_names())
         print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
-        return report_counts(run)
+        return report_counts(run, finds=self.segmenter is not None)
 
     def _open_data(self) -> "Dataset":
         if self.segmenter is None:

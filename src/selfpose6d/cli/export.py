@@ -1,11 +1,12 @@
 """`selfpose6d export RUN --to DIR`: a run's labels as a data set that other tools read; `export MODEL --to X.onnx`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from selfpose6d.cli.frames import UNUSABLE_SHARE
 from selfpose6d.cli.output import add_result
 from selfpose6d.errors import UsageError
 from selfpose6d.meshes.units import Unit
@@ -44,6 +45,8 @@ class Command:
     """Copy the images (this is what happens by itself)."""
     link: bool = False
     """Link to the data set's images instead (symbolic links)."""
+    overwrite: bool = False
+    """Export a split anew that is there, made from other labels (after more review) or with other options."""
     dataset: Unset[Path] = None
     """The data set (default: as the run's config.yaml says)."""
     models: Unset[Path] = None
@@ -64,6 +67,7 @@ class Command:
         if self._is_network():
             from selfpose6d.cli.export_network import run as export_network
 
+            self._require_network_options()
             return export_network(self.run_folder, self.to, self.models, self.model_unit)
         options = self.options()
         sources = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit)
@@ -80,7 +84,15 @@ class Command:
             warn(f"frame left out: {reason}")
         print(summary(exported, self.to, options))
         add_result(to=self.to, split=exported.split, **exported.counts())
-        return 0
+        frames = exported.frames + len(exported.unreadable)
+        return 1 if len(exported.unreadable) >= UNUSABLE_SHARE * max(frames, 1) else 0
+
+    def _require_network_options(self) -> None:
+        only_data = ("format", "status", "complete_frames", "copy", "link", "overwrite", "dataset")
+        defaults = {field.name: field.default for field in fields(self)}
+        if given := [name for name in only_data if getattr(self, name) != defaults[name]]:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise UsageError(f"{flags}: a network is exported without. Leave them out.")
 
     def _is_network(self) -> bool:
         from selfpose6d.runs.config import read_config
@@ -105,7 +117,9 @@ class Command:
 
         if self.link and self.copy:
             raise UsageError("--link and --copy exclude each other. Leave one of them out.")
-        return ExportOptions(self.format, parse_statuses(self.status), self.complete_frames, self.link)
+        return ExportOptions(
+            self.format, parse_statuses(self.status), self.complete_frames, self.link, self.overwrite
+        )
 
 
 def parse_statuses(text: str) -> "tuple[ExportedStatus, ...]":

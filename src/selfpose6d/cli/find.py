@@ -83,7 +83,8 @@ class Command:
         self.load_promptable()
         models = object_store(dataset, device)
         run = self._open_run(dataset)
-        keep_ids(dataset, run)
+        keep_ids(dataset, run.files.folder)
+        require_same_numbers(run, dataset)
         work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
         names = dataset.object_names()
         run.finalise(names=names)
@@ -176,6 +177,20 @@ class Command:
         data = replace(data, selection=replace(data.selection, objects=()))
         context = RunContext(dataset.root.resolve(), self.device)
         return RunFolder.open(self.out, new_config("find", data, self.resolved(dataset), context))
+
+
+def require_same_numbers(run: "RunFolder", dataset: "Dataset") -> None:
+    """Refuse to work on further frames of a run that a person reviewed: found objects would get other numbers.
+
+    Raises:
+        UsageError: some frames are left, and the run has a review.
+    """
+    left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
+    if left and run.files.review.is_file():
+        raise UsageError(
+            f"{run.files.folder} was reviewed, and {len(left)} frames are left to do: what is found in them would "
+            f"renumber the objects that {run.files.review.name} speaks of. Choose another --out."
+        )
 
 
 def frame_finder(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def work_on_frames(
     keep_records(run, records, len(left), run.config.command)
 
 
-def keep_ids(dataset: "Dataset", run: "RunFolder") -> None:
+def keep_ids(dataset: "Dataset", run_folder: Path) -> None:
     """Keep the ids of named meshes at the first run that takes them, so that adding a mesh renumbers nothing."""
     from selfpose6d.datasets.model_files import write_ids
 
-    write_ids(dataset.models, run.files.folder)
+    write_ids(dataset.models, run_folder)
 
 
 def report_counts(run: "RunFolder", finds: bool = False) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from selfpose6d.cli.output import add_result
 from selfpose6d.recordings.options import RecordingOptions
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ class Command:
                 lambda total: progress.update(bar, total=total, advance=1),
             )
         self._print(summary)
+        add_result(
+            out=self.out,
+            frames=summary.num_frames,
+            size=summary.size,
+            alignment=summary.alignment,
+            without_partner=summary.num_alone,
+            skipped=summary.skipped,
+        )
         return 1 if summary.much_is_unreadable else 0
 
     def _print(self, summary: "ImportSummary") -> None:

@@ -72,6 +72,8 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         common = split_common(arguments)
     except UsageError as error:
         return _fail(str(error))
+    if {"-h", "--help"} & set(common.rest):
+        return _outcome(name, common)[0]  # whose help is asked for, reads it
     with printed(common.as_json, common.quiet) as text:
         exit_code, error = _outcome(name, common)
     if common.as_json and text is not None:
@@ -108,7 +110,8 @@ def _outcome(name: str, common: "Common") -> tuple[int, str]:
         message = f"{error.strerror}: {error.filename}. Check the path, the permissions and the free space."
         return _fail(message), message
     except KeyboardInterrupt:
-        message = "interrupted; the same command continues where it stopped"
+        goes_on = "nothing was written" if name == "import" else "the same command continues where it stopped"
+        message = f"interrupted; {goes_on}"
         print(message, file=sys.stderr)
         return 130, message
 

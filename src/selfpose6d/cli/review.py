@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from selfpose6d.cli.output import add_result
 from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Several, Unset
 
@@ -63,4 +64,6 @@ class Command:
             server.stop()
             viewer.stop()
         print(f"{session.queue.num_decided} of {len(session.queue.labels)} decided: {sources.files.review}")
+        decided, asked = session.queue.num_decided, len(session.queue.labels)
+        add_result(review=sources.files.review, decided=decided, instances=asked)
         return 0

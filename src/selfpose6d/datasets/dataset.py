@@ -4,6 +4,7 @@ import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -223,7 +224,10 @@ def process_frame(
     try:
         frame = dataset.load_frame(frame_id)
     except DataError as error:
-        return unreadable_record(frame_id, dataset.instance_keys(frame_id), str(error))
+        keys: tuple[InstanceKey, ...] = ()
+        with suppress(DataError):  # what lists the instances may be what cannot be read
+            keys = dataset.instance_keys(frame_id)
+        return unreadable_record(frame_id, keys, str(error))
     start_s = time.perf_counter()
     poses = find_poses(frame)
     return finished_record(frame_id, poses, frame.skipped, time.perf_counter() - start_s)

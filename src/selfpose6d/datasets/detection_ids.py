@@ -140,8 +140,8 @@ class DetectionIds:
         if not match:
             return None
         numbered_folders = [folder for folder in folders if folder.isdecimal()]
-        scene = match[1] or scene_id or (numbered_folders[-1] if numbered_folders else None)
-        return self._numbered(scene, match[2])
+        said = (match[1], scene_id, *numbered_folders[-1:])
+        return self._numbered(next((scene for scene in said if scene is not None), None), match[2])
 
     def _is_selected(self, frame_id: FrameId) -> bool:
         selection = self._dataset.selection

@@ -112,11 +112,11 @@ class DetectionMasks(MaskSource):
     def _read_coco(self) -> Iterator[_Found]:
         """The annotations of a COCO file, each with its image and its category's name."""
         content = _coco_content(self.path)
-        images = {image.get("id"): image for image in content["images"]}
-        names = {row.get("id"): row.get("name") for row in content["categories"]}
+        images = {str(image.get("id")): image for image in content["images"]}
+        names = {str(row.get("id")): row.get("name") for row in content["categories"]}
         self._kept = content["annotations"]
         for number, row in enumerate(self._kept):
-            image, category = row.get("image_id"), row.get("category_id")
+            image, category = str(row.get("image_id")), str(row.get("category_id"))
             if image not in images or (names and category not in names):
                 listed = f"image_id {image}, category_id {category}"
                 reason = f"annotation {number} has {listed}, which the file does not list"
@@ -232,7 +232,16 @@ def _decoded_lengths(encoded: bytes) -> list[int]:
 
 
 def _result_rows(path: Path) -> Iterator[_Found]:
-    return (_Found(row.value, None, None, row.offset, row.length) for row in iterate_rows(path))
+    for row in iterate_rows(path):
+        named = {key: _as_utf8(value) for key, value in row.value.items() if key in _KEYS}
+        yield _Found(row.value | named, None, None, row.offset, row.length)
+
+
+def _as_utf8(value: Any) -> Any:
+    """Names as they are meant: the rows are read byte by byte."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _coco_content(path: Path) -> dict[str, list[dict[str, Any]]]:

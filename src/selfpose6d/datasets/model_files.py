@@ -201,7 +201,7 @@ def _named_paths(folder: Path) -> Iterable[tuple[str, Path]]:
         if found := _mesh_paths(inner):
             by_stem = {path.stem: path for path in found}
             preferred = [by_stem[stem] for stem in (*_INNER_NAMES, inner.name) if stem in by_stem]
-            yield inner.name, (preferred or found)[0]
+            yield inner.name, (preferred or sorted(by_stem.values()))[0]
 
 
 def _bop_names(folder: Path, files: Mapping[int, Path]) -> dict[str, int]:

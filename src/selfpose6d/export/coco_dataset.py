@@ -13,7 +13,7 @@ from selfpose6d.selection import FrameId
 
 def write_frame(root: Path, split: str, frame: ExportedFrame, place: ImagePlacer) -> dict[str, Any]:
     """Write a frame's colour image; returns its entries. Labels also have their `pose` and their camera's `cam_K`."""
-    folder = root / "images" / split
+    folder, _ = outputs(root, split)
     folder.mkdir(parents=True, exist_ok=True)
     scene_id, im_id = frame.frame_id
     name = f"{scene_id:06d}_{im_id:06d}{frame.rgb.suffix}"
@@ -34,7 +34,12 @@ def write_annotations(
     for image_id, (_, row) in enumerate(rows, start=1):
         images.append(row["image"] | {"id": image_id})
         annotations += [entry | {"image_id": image_id} for entry in row["annotations"]]
-    folder = root / "annotations"
-    folder.mkdir(parents=True, exist_ok=True)
+    _, path = outputs(root, split)
+    path.parent.mkdir(parents=True, exist_ok=True)
     content = dataset_of(categories(names), images, annotations)
-    write_json(folder / f"instances_{split}.json", content)
+    write_json(path, content)
+
+
+def outputs(root: Path, split: str) -> tuple[Path, Path]:
+    """The folder of a split's images, and the file of its annotations."""
+    return root / "images" / split, root / "annotations" / f"instances_{split}.json"

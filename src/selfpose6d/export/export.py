@@ -12,8 +12,17 @@ from selfpose6d.export.files import copy_image, link_image
 from selfpose6d.export.formats import FORMATS, Format, FormatName, Row, Target
 from selfpose6d.export.frames import ExportedObjects, exported_frame, object_categories
 from selfpose6d.export.labels import ExportedStatus, FrameLabels, LeftOut, read_frame_labels
-from selfpose6d.export.progress import FrameRow, close_progress, labels_hash, open_progress, read_records
+from selfpose6d.export.progress import (
+    FrameRow,
+    close_progress,
+    forget_split,
+    labels_hash,
+    open_progress,
+    read_records,
+)
 from selfpose6d.files import write_json
+from selfpose6d.runs.config import read_config
+from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.frame_lines import FrameLines
 from selfpose6d.selection import FrameId, Selection
 
@@ -31,6 +40,8 @@ class ExportOptions:
     """Leave out frames that show an instance without an accepted label."""
     link: bool = False
     """Link images instead of copying them."""
+    overwrite: bool = False
+    """Export a split anew that was exported from other labels or with other options."""
 
     def __post_init__(self) -> None:
         if not self.statuses:
@@ -81,7 +92,7 @@ def export_labels(
         advance: called with the number of frames there are, then with 0 after each.
 
     Raises:
-        UsageError: the run is unfinished, or the folder holds something else.
+        UsageError: the run is unfinished or of another data set, or the folder holds something else.
         DataError: a file of the run is broken.
         MeshError: a mesh is unreadable.
     """
@@ -95,12 +106,16 @@ def export_labels(
         "complete_frames": options.complete_frames,
         "images": "linked" if options.link else "copied",
     }
+    require_data_of(run, dataset)
     labels = frame_labels(run, dataset, options)  # an unfinished run is refused before anything is written
     first = next(labels, None)
+    target = Target(to, split, object_categories(dataset))
+    if options.overwrite:
+        forget_split(to, split, record, form.outputs(target))
     progress = open_progress(to, split, record)
     if progress is None:
+        form.tidy(target)
         return Exported.of_record(split, read_records(to)[split])
-    target = Target(to, split, object_categories(dataset))
     if form.write_models is not None:
         form.write_models(dataset, dataset.models.object_ids, to / "models")
     objects = ExportedObjects(dataset)
@@ -113,8 +128,25 @@ def export_labels(
     form.finish(target, _rows(progress))
     _write_incomplete(to, split, progress)
     exported = _summary(split, progress)
-    close_progress(to, split, record | exported.counts(), progress)
+    if not exported.unreadable:  # else the same command tries those frames again
+        close_progress(to, split, record | exported.counts(), progress)
+        form.tidy(target)
     return exported
+
+
+def require_data_of(run: Path, dataset: Dataset) -> None:
+    """Refuse images and meshes that are not those the run was made on: its poses would be another mesh's.
+
+    Raises:
+        UsageError: it is another data set, or the run does not say its own.
+    """
+    made_on, files = read_config(run).data.fingerprint, RunFiles(run)
+    got = dataset.fingerprint(with_masks=not files.detections.is_file())
+    if got != made_on:
+        raise UsageError(
+            f"{run} was made on another data set than {dataset.root} is now (fingerprint {made_on}, got {got}): "
+            "images, names or sizes of meshes, or masks differ. Restore it, or annotate it again."
+        )
 
 
 def split_name(dataset: Dataset) -> str:
@@ -133,15 +165,21 @@ def frame_labels(run: Path, dataset: Dataset, options: ExportOptions) -> Iterato
     following = next(labelled, None)
     for frame_id in dataset.frame_ids():
         if following is not None and following.frame_id < frame_id:
-            raise UsageError(
-                f"{run} labels scene {following.frame_id.scene_id}, image {following.frame_id.im_id}, which "
-                f"{dataset.root} does not have. Pass the data set that the run was made on with --dataset."
-            )
+            raise _unknown_frame(run, dataset, following)
         if following is not None and following.frame_id == frame_id:
             yield following
             following = next(labelled, None)
         else:
             yield FrameLabels(frame_id)
+    if following is not None:
+        raise _unknown_frame(run, dataset, following)
+
+
+def _unknown_frame(run: Path, dataset: Dataset, labels: FrameLabels) -> UsageError:
+    return UsageError(
+        f"{run} labels scene {labels.frame_id.scene_id}, image {labels.frame_id.im_id}, which {dataset.root} does "
+        "not have. Pass the data set that the run was made on with --dataset."
+    )
 
 
 def without_objects(selection: Selection) -> Selection:

@@ -1,7 +1,7 @@
 """The forms that labels are exported in. A new one is a file that writes it, and a line in `FORMATS`."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -42,11 +42,10 @@ class Format:
     """Writes the closing files; `rows` come sorted by frame."""
     write_models: Callable[[Dataset, Iterable[int], Path], None] | None
     """Writes the meshes of these objects into `models/`; None: the form has none."""
-
-
-def _finish_shards(target: Target, rows: Rows) -> None:
-    webdataset.write_shards(target.split_folder, rows)
-    shutil.rmtree(target.split_folder / webdataset.PARTS, ignore_errors=True)
+    outputs: Callable[[Target], Sequence[Path]] = lambda target: (target.split_folder,)
+    """What a split consists of, models and what it shares with other splits apart."""
+    tidy: Callable[[Target], None] = lambda target: None
+    """Removes what only an unfinished export needs."""
 
 
 FORMATS: Mapping[FormatName, Format] = {
@@ -57,13 +56,15 @@ FORMATS: Mapping[FormatName, Format] = {
     ),
     "bop-webdataset": Format(
         lambda target, frame, place: webdataset.write_frame(target.split_folder, frame, place),
-        _finish_shards,
+        lambda target, rows: webdataset.write_shards(target.split_folder, rows),
         write_bop_models,
+        tidy=lambda target: shutil.rmtree(target.split_folder / webdataset.PARTS, ignore_errors=True),
     ),
     "coco": Format(
         lambda target, frame, place: coco_dataset.write_frame(target.root, target.split, frame, place),
         lambda target, rows: coco_dataset.write_annotations(target.root, target.split, rows, target.names),
         None,
+        outputs=lambda target: coco_dataset.outputs(target.root, target.split),
     ),
     "foundationpose": Format(
         lambda target, frame, place: foundationpose.write_frame(

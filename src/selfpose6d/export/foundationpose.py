@@ -16,6 +16,7 @@ import numpy as np
 from selfpose6d.datasets.images import data_error
 from selfpose6d.export.files import ImagePlacer
 from selfpose6d.export.frames import ExportedFrame, ImageFile
+from selfpose6d.files import replacing
 from selfpose6d.image_files import to_png
 from selfpose6d.selection import FrameId
 
@@ -37,7 +38,7 @@ def write_frame(
         obj_id = instance.label.key.obj_id
         if shown[obj_id] > 1:
             continue
-        folder = _camera_folder(split_folder, frame, names[obj_id])
+        folder = _camera_folder(split_folder, frame, f"{obj_id:06d}_{_plain(names[obj_id])}".rstrip("_"))
         for name in ("rgb", "depth", "masks", "annotated_poses"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         stem = f"{frame.frame_id.im_id:06d}"
@@ -45,7 +46,9 @@ def write_frame(
         place(_in_millimetres(frame), folder / "depth" / f"{stem}.png")
         (folder / "masks" / f"{stem}.png").write_bytes(to_png(np.uint8(255) * instance.visible))
         np.savetxt(folder / "annotated_poses" / f"{stem}.txt", instance.label.T_cam_obj)
-        np.savetxt(folder / K_NAME, frame.K)
+        if not (folder / K_NAME).is_file():
+            with replacing(folder / K_NAME) as file:
+                np.savetxt(file, frame.K)
         folders.append(folder.name)
     return {"folders": folders, "repeated": sorted(i for i, times in shown.items() if times > 1)}
 
@@ -57,14 +60,18 @@ def repeated_objects(rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> int:
 
 def _camera_folder(split_folder: Path, frame: ExportedFrame, name: str) -> Path:
     """The object's folder in this scene; another one for each further camera, whose `cam_K.txt` differs."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".") or "object"
     for number in count(1):
         camera = "" if number == 1 else f"_camera{number}"
-        folder = split_folder / f"{frame.frame_id.scene_id:06d}_{plain}{camera}"
+        folder = split_folder / f"{frame.frame_id.scene_id:06d}_{name}{camera}"
         K_file = folder / K_NAME
         if not K_file.is_file() or np.allclose(np.loadtxt(K_file), frame.K, atol=K_TOLERANCE_PX):
             return folder
     raise AssertionError("numbers do not end")
+
+
+def _plain(name: str) -> str:
+    """A name that any file system takes; the id before it tells objects apart."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")
 
 
 def _as_png(image: ImageFile) -> ImageFile:

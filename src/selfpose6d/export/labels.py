@@ -11,7 +11,7 @@ from selfpose6d.errors import UsageError
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.predictions import read_skipped
-from selfpose6d.runs.review import read_review, reviewed
+from selfpose6d.runs.review import read_review, require_known, reviewed
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey, LabeledPose, PoseEstimate
 
@@ -44,7 +44,7 @@ def read_frame_labels(run: Path, statuses: Collection[ExportedStatus]) -> Iterat
 
     Raises:
         UsageError: the run is not finished, or has no certificates.
-        DataError: a file of it is broken.
+        DataError: a file of it is broken, or its review says something of an instance that it does not have.
     """
     files = RunFiles(run)
     if not (files.certificates.is_file() and files.skipped.is_file()):
@@ -53,6 +53,9 @@ def read_frame_labels(run: Path, statuses: Collection[ExportedStatus]) -> Iterat
             "--verify. Run its command again until it ends."
         )
     review = read_review(files.review)
+    if review:
+        labelled = (label.key for label in read_certificates(files.certificates))
+        require_known(review, {key for key in labelled if key in review})
     labels = (
         (label.key, label if label.key not in review else reviewed(label, review), label.key in review)
         for label in read_certificates(files.certificates)

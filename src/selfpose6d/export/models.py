@@ -51,9 +51,12 @@ def _copy_ply(file: ModelFile, target: Path) -> bool:
     textures = {name: file.path.parent / name for name in _texture_names(file.path)}
     if any(Path(name).name != name or not path.is_file() for name, path in textures.items()):
         return False
+    places = {path: target.parent / name for name, path in textures.items()}
+    if any(place.is_file() and place.read_bytes() != path.read_bytes() for path, place in places.items()):
+        return False  # another object's texture has that name
+    for path, place in places.items():
+        shutil.copyfile(path, place)
     shutil.copyfile(file.path, target)
-    for name, path in textures.items():
-        shutil.copyfile(path, target.parent / name)
     return True
 
 

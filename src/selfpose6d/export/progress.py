@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,14 +64,33 @@ def open_progress(root: Path, split: str, record: dict[str, Any]) -> FrameLines[
         )
     if there is not None and (different := _differences(there, record)):
         raise UsageError(
-            f"{root} has a split {split} that was made otherwise: {different}. Choose another --to, or remove "
-            f"{root / split} and {RECORD_NAME}."
+            f"{root} has a split {split} that was made otherwise: {different}. Choose another --to, or export the "
+            "split anew with --overwrite."
         )
     if split in done:
         return None
     root.mkdir(parents=True, exist_ok=True)
     write_json(started, record)
-    return FrameLines(root / f".export-{split}.jsonl", FrameRow.of_json)
+    return FrameLines(_lines(root, split), FrameRow.of_json)
+
+
+def forget_split(root: Path, split: str, record: dict[str, Any], outputs: Iterable[Path]) -> None:
+    """Remove a split that was made from another record, finished or not; anything else in the folder stays.
+
+    Raises:
+        UsageError: the record of what was exported is broken.
+    """
+    done, started = read_records(root), _started(root, split)
+    there = done.get(split) or (json.loads(started.read_text()) if started.is_file() else None)
+    if there is None or (there["format"] == record["format"] and not _differences(there, record)):
+        return
+    for path in outputs:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    _lines(root, split).unlink(missing_ok=True)
+    started.unlink(missing_ok=True)
+    if split in done:
+        write_json(started, record)  # so that the folder is known to be an export's
+        write_json(root / RECORD_NAME, {name: entry for name, entry in done.items() if name != split})
 
 
 def close_progress(root: Path, split: str, record: dict[str, Any], progress: FrameLines[FrameRow]) -> None:
@@ -102,6 +123,10 @@ def labels_hash(run: Path) -> str:
         digest.update(path.read_bytes() if path.is_file() else b"")
         digest.update(b"\0")
     return digest.hexdigest()[:16]
+
+
+def _lines(root: Path, split: str) -> Path:
+    return root / f".export-{split}.jsonl"
 
 
 def _started(root: Path, split: str) -> Path:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterable
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Any
 from selfpose6d.export.coco import run_lengths
 from selfpose6d.export.files import ImagePlacer
 from selfpose6d.export.frames import ExportedFrame
-from selfpose6d.files import write_json, write_whole
+from selfpose6d.files import write_json
 from selfpose6d.selection import FrameId
 
 IMAGES_PER_SHARD = 1_000
@@ -44,22 +45,23 @@ def write_shards(split_folder: Path, rows: Iterable[tuple[FrameId, dict[str, Any
     """Pack the images into `shard-NNNNNN.tar`, in order, and write `key_to_shard.json`."""
     shard_of, rows, number = {}, iter(rows), 0
     while chunk := list(islice(rows, IMAGES_PER_SHARD)):
-        write_whole(split_folder / f"shard-{number:06d}.tar", _packed(split_folder / PARTS, chunk))
+        _pack(split_folder / f"shard-{number:06d}.tar", split_folder / PARTS, chunk)
         shard_of |= {_key(frame_id): number for frame_id, _ in chunk}
         number += 1
     write_json(split_folder / "key_to_shard.json", shard_of)
 
 
-def _packed(parts: Path, rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
+def _pack(shard: Path, parts: Path, rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> None:
+    """Write the shard, which appears whole; only one file of it is in memory."""
+    aside = parts / shard.name
+    with tarfile.open(aside, mode="w") as tar:
         for frame_id, row in rows:
             for name in row["parts"]:
                 content = (parts / f"{_key(frame_id)}.{name}").read_bytes()
                 entry = tarfile.TarInfo(f"{_key(frame_id)}.{name}")
                 entry.size = len(content)
                 tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
+    os.replace(aside, shard)
 
 
 def _key(frame_id: FrameId) -> str:

@@ -114,7 +114,9 @@ def export_network(
         _checked(path, content, graph, network)
         for path, content, graph in zip(paths, contents, graphs, strict=True)
     ]
-    for path, content in zip(paths, contents, strict=True):
+    for path, content in reversed(
+        list(zip(paths, contents, strict=True))
+    ):  # the refiner first: no network without
         write_whole(path, content)
     return ExportedNetwork(found[0], found[1] if with_refiner else None, metadata)
 

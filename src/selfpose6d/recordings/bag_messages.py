@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from selfpose6d.errors import DataError
 from selfpose6d.extras import missing_extra
 
+DAMAGED = "the file is damaged from here on"
+"""How the reason begins where nothing behind a place could be read."""
+
 if TYPE_CHECKING:
     from rosbags.highlevel import AnyReader
 
@@ -57,7 +60,7 @@ class Bag:
             except StopIteration:
                 return
             except Exception as error:  # the file ends early or is damaged: what came before counts
-                self.unreadable[f"the file is damaged from here on ({_reason(error)})"] += 1
+                self.unreadable[f"{DAMAGED} ({_reason(error)})"] += 1
                 return
             yield connection.topic, self._stamp_ns(raw) or recorded_ns, raw, connection.msgtype
 

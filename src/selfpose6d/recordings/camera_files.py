@@ -33,6 +33,15 @@ _MODEL = ("distortion_model", "model", "camera_model")
 _WIDTH, _HEIGHT = ("width", "image_width", "w"), ("height", "image_height", "h")
 MAX_METRES_PER_UNIT = 0.001
 """Of RealSense's cameras; BOP's data sets have 0.1 to 1 mm per unit."""
+_REALSENSE_MODELS = (
+    "none",
+    "modified_brown_conrady",
+    "inverse_brown_conrady",
+    "ftheta",
+    "brown_conrady",
+    "kannala_brandt4",
+)
+"""In the order of librealsense's numbers (`rs2_distortion`)."""
 _DEFAULT_MODELS = {4: "plumb_bob", 5: "plumb_bob", 8: "rational_polynomial"}
 
 
@@ -87,6 +96,8 @@ def read_extrinsics(path: Path) -> Float[np.ndarray, "4 4"]:
         T = np.vstack([values[:12].reshape(3, 4), [0, 0, 0, 1]])
         if len(values) not in (12, 16):
             raise ValueError(f"{len(values)} numbers")
+        if len(values) == 16 and not np.allclose(values[12:], (0, 0, 0, 1)):
+            raise ValueError("a last row that is not 0 0 0 1: write the matrix row by row")
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path}: expected T_colour_depth as 4x4 numbers in metres, or RealSense's "
@@ -167,10 +178,21 @@ def _camera_of(content: Mapping[str, Any], part: Part, name: str) -> CameraFile:
     size = None if width is None or height is None else (int(width), int(height))
     coefficients = _values(_first(content, _COEFFICIENTS))
     model = _first(content, _MODEL[:1]) or _first(content, _MODEL[1:])
+    if isinstance(model, int) and not isinstance(model, bool):
+        model = _model_of_number(model, name)
     if not isinstance(model, str) or model.lower() == "pinhole":
         model = _DEFAULT_MODELS.get(np.size(coefficients) if coefficients is not None else 0, "none")
     camera = make_camera(_matrix(content, name), size, model, coefficients, name)
     return CameraFile(camera, _metres_per_unit(content, name) or scale)
+
+
+def _model_of_number(number: int, name: str) -> str:
+    if number not in range(len(_REALSENSE_MODELS)):
+        known = ", ".join(f"{i} {model}" for i, model in enumerate(_REALSENSE_MODELS))
+        raise DataError(
+            f"{name}: distortion model {number} is none of librealsense's ({known}). Correct the file."
+        )
+    return _REALSENSE_MODELS[number]
 
 
 def _only_part(content: Mapping[str, Any], part: Part, name: str) -> Mapping[str, Any]:

@@ -24,10 +24,14 @@ def new_folder(out: Path) -> Iterator[Path]:
     """A folder to write into that becomes `out` when the block ends well; else nothing is left.
 
     Raises:
-        UsageError: `out` is there and not empty.
+        UsageError: `out` is there and not empty, or a mount point.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty. Choose another OUT, or remove it first.")
+    if os.path.ismount(out):
+        raise UsageError(
+            f"{out} is a mount point, which no finished folder can replace. Choose a folder inside it."
+        )
     out = out.resolve()  # the folder beside it is on the same disk, also where `out` is a link or "."
     aside = out.with_name(f".{out.name}.part")
     shutil.rmtree(aside, ignore_errors=True)

@@ -79,9 +79,9 @@ def _loader(file: Path, stream: Stream, unit_m: float) -> Callable[[], ColourIma
 
 
 def _key(file: Path) -> str:
-    """`frame_0001` of `frame_0001_color.png` and `frame_0001_depth.png`, `0001` of `color_0001.png`."""
+    """`frame_1` of `frame_0001_color.png` and `frame_01_depth.png`, `1` of `color_0001.png`."""
     words = [w for w in re.split(r"[-_.]", file.stem.lower()) if w not in _NO_PART_OF_A_NAME]
-    return "_".join(words)
+    return re.sub(r"\d+", lambda digits: digits[0].lstrip("0") or "0", "_".join(words))
 
 
 def _stamped(images: list[RecordedImage], files: list[Path]) -> list[RecordedImage]:

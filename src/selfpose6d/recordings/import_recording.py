@@ -15,7 +15,7 @@ from selfpose6d.image_files import to_png
 from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.processes import available_cores
 from selfpose6d.recordings.bag import open_bag_recording
-from selfpose6d.recordings.bag_messages import BAG_SUFFIXES
+from selfpose6d.recordings.bag_messages import BAG_SUFFIXES, DAMAGED
 from selfpose6d.recordings.capture_writer import new_folder, write_camera, write_image, write_record
 from selfpose6d.recordings.choice import ChosenFrame, FrameChoice
 from selfpose6d.recordings.files import is_image_folder, open_files
@@ -50,8 +50,9 @@ class ImportSummary:
 
     @property
     def much_is_unreadable(self) -> bool:
-        """Whether a tenth of the pairs or more could not be read."""
-        return 10 * sum(self.skipped.values()) >= max(1, self.num_pairs)
+        """Whether a tenth of the pairs or more could not be read, or the recording is damaged from some place on."""
+        damaged = any(reason.startswith(DAMAGED) for reason in self.skipped)
+        return damaged or 10 * sum(self.skipped.values()) >= max(1, self.num_pairs)
 
 
 def open_recording(source: Path, options: RecordingOptions) -> contextlib.AbstractContextManager[Recording]:
@@ -61,11 +62,13 @@ def open_recording(source: Path, options: RecordingOptions) -> contextlib.Abstra
         UsageError: there is no such file, or it is none that can be read.
     """
     if str(source) == LIVE and not source.exists():
+        _require_fitting("live", options)
         return open_live(options)
     if not source.exists():
         raise UsageError(f"{source} does not exist. Pass a recording, or {LIVE} for a live camera.")
     if source.is_dir() and not (source / "metadata.yaml").is_file():
         if is_image_folder(source):
+            _require_fitting("files", options)
             return open_files(source, options)
         bags = sorted(path.name for path in source.iterdir() if path.suffix in BAG_SUFFIXES)
         raise UsageError(
@@ -77,13 +80,28 @@ def open_recording(source: Path, options: RecordingOptions) -> contextlib.Abstra
             )
         )
     if source.is_dir() or source.suffix.lower() in BAG_SUFFIXES:
+        _require_fitting("bag", options)
         return open_bag_recording(source, options)
     if source.suffix.lower() in VIDEO_SUFFIXES:
+        _require_fitting("files", options)
         return open_files(source, options)
     raise UsageError(
         f"{source}: expected a bag ({', '.join(BAG_SUFFIXES)} or a rosbag2 folder), a video "
         f"({', '.join(VIDEO_SUFFIXES)}), a folder with rgb/ and depth/, or {LIVE}."
     )
+
+
+def _require_fitting(kind: str, options: RecordingOptions) -> None:
+    """Refuse an option that is of another kind of recording: it would be without effect."""
+    topics = ("colour_topic", "depth_topic", "colour_info_topic", "depth_info_topic")
+    of_kind = {"bag": topics, "live": ("serial", "size", "fps"), "files": ("depth",)}
+    defaults = RecordingOptions()
+    for other, names in of_kind.items():
+        given = [name for name in names if getattr(options, name) != getattr(defaults, name)]
+        if other != kind and given:
+            what = {"bag": "a bag", "live": "a live camera", "files": "a video or an image folder"}
+            flag = f"--{given[0].replace('_', '-')}"
+            raise UsageError(f"{flag} is for {what[other]}, got {what[kind]}. Leave it out.")
 
 
 def import_recording(

@@ -4,6 +4,7 @@ import importlib
 import itertools
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -108,7 +109,11 @@ def _pairs(
         try:
             frames = pipeline.wait_for_frames(_TIMEOUT_MS)
         except RuntimeError as error:
-            raise DataError(f"the camera gives no frames any more ({error}). Check the cable.") from None
+            reason = f"the camera gives no frames any more ({error})"
+            if not counts.paired:
+                raise DataError(f"{reason}. Check the cable.") from None
+            warnings.warn(f"{reason}: what was recorded before is kept.", stacklevel=2)
+            return
         colour, depth = frames.get_color_frame(), frames.get_depth_frame()
         if index < WARM_UP_FRAMES or not colour or not depth:
             continue

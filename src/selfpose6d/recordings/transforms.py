@@ -24,6 +24,8 @@ class FrameTree:
     def find(self, to: str, from_: str) -> Float[np.ndarray, "4 4"] | None:
         """`T_<to>_<from>` by the shortest chain; None where there is none."""
         to, from_ = to.lstrip("/"), from_.lstrip("/")
+        if not {to, from_} <= self._neighbours.keys():
+            return None  # also for frames without a name, of which nothing says that they are one
         found = {to: np.eye(4)}
         queue = deque([to])
         while queue and from_ not in found:

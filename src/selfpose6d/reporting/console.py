@@ -69,17 +69,19 @@ class ProgressLines(Progress):
         if not self._lines:
             return
         task, now_s = self._tasks[task_id], time.monotonic()
-        done = task.completed / task.total if task.total else 0.0
+        done = task.completed / task.total if task.total else None
         last_done, last_s = self._said.setdefault(task_id, (0.0, now_s))
-        if done - last_done >= 0.1 and (now_s - last_s >= self.SECONDS_A_LINE) and done < 1:
+        is_far = done is None or (done - last_done >= 0.1 and done < 1)
+        if is_far and now_s - last_s >= self.SECONDS_A_LINE:
             left_s = f", {task.time_remaining:.0f} s left" if task.time_remaining else ""
+            total = f" of {task.total:.0f}" if task.total else ""
             ERRORS.print(
-                f"{task.description}: {task.completed:.0f} of {task.total:.0f} {self._unit}{left_s}",
+                f"{task.description}: {task.completed:.0f}{total} {self._unit}{left_s}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
-            self._said[task_id] = done, now_s
+            self._said[task_id] = done or 0.0, now_s
 
 
 def progress_bar(unit: str = "frames", **options: Any) -> Progress:

@@ -5,6 +5,7 @@ origin. Requests by a host name that is not this machine's are refused: a foreig
 """
 
 import json
+import os
 import secrets
 import signal
 import socket
@@ -23,8 +24,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from selfpose6d.errors import SelfPose6DError, UsageError
+from selfpose6d.options import QUIET_VARIABLE
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost")
+MOST_PORT = 65_535
 PORTS_TRIED = 50
 """From the asked one upwards, where another program listens."""
 TOKEN_HEADER = "X-Selfpose6d-Token"
@@ -117,7 +120,9 @@ class LocalServer:
     def refusal(self, headers: Message, changes: bool) -> str:
         """Why a request is not answered; "" where it is."""
         host = headers.get("Host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        name = ""
+        with suppress(ValueError):  # not even an address
+            name = urlsplit(f"//{host}").hostname or ""
         if not self._is_own_name(name):
             return f"asked for host {name!r}, expected one of {', '.join(LOOPBACK)} or this machine's name or address"
         if not changes:
@@ -144,12 +149,20 @@ def require_address(host: str, port: int) -> None:
     Raises:
         UsageError: says which.
     """
+    if not 0 < port < MOST_PORT:
+        raise UsageError(
+            f"--port must be from 1 to {MOST_PORT - 1} (the 3-D view takes the next one), got {port}."
+        )
     _listen(BaseHTTPRequestHandler, host, port).server_close()
 
 
 def announce(server: LocalServer, *more_ports: int) -> None:
     """Say where to look, and who else can; `more_ports`: of the data that the page fetches besides."""
-    print(f"open {server.url} in a browser; Ctrl-C ends", flush=True)
+    # with --json and --quiet as well: without the address there is nothing to do
+    quiet = QUIET_VARIABLE in os.environ
+    print(
+        f"open {server.url} in a browser; Ctrl-C ends", file=sys.stderr if quiet else sys.stdout, flush=True
+    )
     ports = " and ".join(map(str, (server.port, *more_ports)))
     if server.is_loopback:
         print(f"from another machine: forward ports {ports} (ssh -L), or pass --host", flush=True)
@@ -219,7 +232,7 @@ def _handler_of(site: Site, server: LocalServer) -> type[BaseHTTPRequestHandler]
 
         def do_POST(self) -> None:
             path, length = urlsplit(self.path).path, self.headers.get("Content-Length", "")
-            if not length.isdigit() or int(length) > MOST_BYTES:
+            if not (length.isascii() and length.isdigit()) or int(length) > MOST_BYTES:
                 self.close_connection = True
                 self._send(Answer.of_error("a request of another size", HTTPStatus.BAD_REQUEST))
                 return

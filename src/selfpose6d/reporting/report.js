@@ -4,7 +4,7 @@ const number = text => /^[-+]?\d+(\.\d+)?(\s|$)/.test(text) ? parseFloat(text) :
 const order = (a, b) => number(a) - number(b) || a.localeCompare(b, [], {numeric: true});
 
 for (const th of all("th")) {
-  const body = th.closest("table").tBodies[0], text = row => row.cells[th.cellIndex].textContent;
+  const body = th.closest("table").tBodies[0], text = row => row.cells[th.cellIndex].textContent.replace(/^-$/, "");
   if (th.textContent) th.innerHTML = `<button>${th.innerHTML}</button>`;
   th.onclick = () => {
     const sort = th.ariaSort == "ascending" ? "descending" : "ascending", sign = sort == "ascending" ? 1 : -1;

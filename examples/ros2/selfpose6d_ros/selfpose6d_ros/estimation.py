@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,14 +33,39 @@ class Objects:
 
     @classmethod
     def load(cls, files: Sequence[str], unit: str) -> "Objects":
-        """Of mesh files; `id=path` says an object's id, else ids count from 1. Names are the files' own."""
-        meshes, names = {}, {}
+        """Of mesh files; `id=path` says an object's id, else ids count from 1.
+
+        Names are the files' own; where an object before has that one, the folder's, or the file's with the id. `unit`:
+        mm, cm, m or inch; glTF is in metres whatever it says.
+
+        Raises:
+            UsageError: an id is no number or there twice, or the unit is unknown.
+            MeshError: a mesh cannot be read.
+        """
+        paths: dict[int, Path] = {}
         for index, entry in enumerate(files, start=1):
             given, separator, path = entry.rpartition("=")
+            if separator and not given.isdecimal():
+                raise UsageError(f"meshes: expected PATH or ID=PATH with a number as ID, got {entry!r}.")
             obj_id = int(given) if separator else index
-            meshes[obj_id] = load_mesh(Path(path), "m" if unit == "m" else "mm")
-            names[obj_id] = Path(path).stem
-        return cls(meshes, names)
+            if obj_id in paths:
+                raise UsageError(
+                    f"meshes: {paths[obj_id]} and {path} both have the id {obj_id}. Give each its own."
+                )
+            paths[obj_id] = Path(path)
+        names: dict[int, str] = {}
+        for obj_id, path in paths.items():
+            free = (
+                name
+                for name in (path.stem, path.parent.name, f"{path.stem}_{obj_id}")
+                if name not in names.values()
+            )
+            names[obj_id] = next(free)
+        own_unit = (".glb", ".gltf", ".step", ".stp")
+        units: dict[int, Any] = {
+            i: None if path.suffix.lower() in own_unit else unit for i, path in paths.items()
+        }
+        return cls({i: load_mesh(path, units[i]) for i, path in paths.items()}, names)
 
     @property
     def ids_by_name(self) -> dict[str, int]:

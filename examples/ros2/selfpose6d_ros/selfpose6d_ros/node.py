@@ -24,7 +24,7 @@ PARAMETERS = {
     "verify": True,
     "masks": "labels",
     "rectified": False,
-    "queue_size": 3,
+    "queue_size": 30,  # of each topic: masks of a detector come late
     "slop_s": 0.03,
 }
 """With their defaults; the README says what they mean."""
