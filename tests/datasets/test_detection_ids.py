@@ -182,3 +182,22 @@ def test_commands_say_it_in_one_line(capture: Path, tmp_path: Path, capsys) -> N
         assert "images that are not in split all: 7" in lines[0]
         assert lines[0].startswith("error: ")
     assert not (tmp_path / "run").exists()
+
+
+def test_names_that_are_not_ascii(tmp_path: Path) -> None:
+    root = write_capture(tmp_path / "capture", ("größe", "b"))
+    write_models(tmp_path / "models")
+    info = json.loads((tmp_path / "models" / "models_info.json").read_text())
+    info["1"]["name"] = "杯子"
+    (tmp_path / "models" / "models_info.json").write_text(json.dumps(info))
+    path = tmp_path / "detections.json"
+    row = {"image_id": "größe.png", "category_id": "杯子", "bbox": [1, 1, 9, 9]}
+    path.write_text(json.dumps([row], ensure_ascii=False), encoding="utf-8")
+    dataset = DataOptions(root, detections=path, models=tmp_path / "models").open()
+    assert found(dataset) == {(0, 1): [1]}
+
+
+def test_scene_0_is_a_scene(tmp_path: Path) -> None:
+    root = write_bop(tmp_path / "bop", {0: 1, 1: 1})
+    row = {"scene_id": 0, "image_id": "rgb/000001.png", "category_id": 1, "bbox": [1, 1, 9, 9]}
+    assert found(opened(root, [row], tmp_path)) == {(0, 1): [1]}
