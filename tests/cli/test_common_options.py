@@ -11,6 +11,8 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
 
+import itertools
+
 from small_roots import write_bop
 
 from selfpose6d.cli.arguments import split_common, with_config
@@ -212,3 +214,45 @@ def test_cache_says_its_size_and_clears_it(tmp_path: Path, monkeypatch, capsys) 
     assert run("cache", "--clear") == 0
     assert "3.0 MB removed" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def config_of_run(path: Path, command: str, options: dict) -> Path:
+    data = {"split": "test", "selection": {"scenes": [], "limit": None}, "models": None}
+    context = {"dataset": "data", "device": "auto", "model": "runs/model.safetensors"}
+    content = {"format": 2, "command": command, "data": data, "options": options, "context": context}
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_what_estimate_certified_by_comes_back(tmp_path: Path) -> None:
+    certifying = {"certificate": {"risk": 0.05}, "mask_quality": "box", "depth_noise_m": 0.0009, "seed": 3}
+    options = {"model": "c0ffee", "refine": "icp", "annotate": certifying}
+    words = with_config(
+        config_of_run(tmp_path / "c.yaml", "estimate", options), "estimate", command_type("estimate"), []
+    )
+    assert words[:2] == ["runs/model.safetensors", "data"], "the place, not the content's hash"
+    assert "--verify" in words
+    pairs = dict(itertools.pairwise(words))
+    assert pairs["--risk"] == "0.05"
+    assert pairs["--mask-quality"] == "box"
+    assert pairs["--depth-noise-mm"] == "0.9"
+
+
+def test_files_of_which_a_run_keeps_the_hash_only_must_be_named(tmp_path: Path) -> None:
+    from selfpose6d.errors import UsageError
+
+    path = config_of_run(tmp_path / "c.yaml", "find", {"counts": "known", "segmenter": "c0ffee"})
+    with pytest.raises(
+        UsageError, match="the run was made with --segmenter, of which it keeps the content's hash"
+    ):
+        with_config(path, "find", command_type("find"), ["--out", "x"])
+    words = with_config(path, "find", command_type("find"), ["--out", "x", "--segmenter", "runs/s"])
+    assert words.count("--segmenter") == 1
+    assert words[words.index("--segmenter") + 1] == "runs/s"
+
+
+def test_help_is_shown_with_json_as_well(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run("validate", "--help", "--json")
+    assert not stop.value.code
+    assert "Check a data set" in capsys.readouterr().out
