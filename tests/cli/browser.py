@@ -23,7 +23,15 @@ def served(log: Path, *arguments: str) -> Iterator[str]:
     """The address that the command says; it is ended by Ctrl-C afterwards."""
     with log.open("w") as output:
         command = [sys.executable, "-m", "selfpose6d", *arguments]
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=dict(os.environ))
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ),
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # tests may run where it is ignored
+        )
         try:
             yield _address(process, log)
         finally:

@@ -130,7 +130,7 @@ def test_an_unreadable_frame_is_reported_and_the_rest_is_labelled(rendered, fini
     victim = sorted((root / "test").glob("*/depth/*.png"))[1]
     victim.write_bytes(b"no image")
     run = tmp_path / "run"
-    assert main(["annotate", str(root), "--out", str(run), "--overlays", "0"]) == 0
+    assert main(["annotate", str(root), "--out", str(run), "--overlays", "0"]) == 1
     assert victim.name in capsys.readouterr().err
     im_id = str(int(victim.stem))
     skipped = [json.loads(line) for line in (run / "skipped.jsonl").read_text().splitlines()]

@@ -102,7 +102,9 @@ def test_rows_are_numbered_and_joined(found):
         assert x - 3 <= xs.min() <= xs.max() <= x + width + 3
         assert y - 3 <= ys.min() <= ys.max() <= y + height + 3
     for one in lines(found / "turned_away.jsonl"):
-        assert set(one) == {"scene_id", "im_id", "obj_id", "status", "confidence", "reason", "piece", "bbox"}
+        assert set(one) == {
+            *["scene_id", "im_id", "obj_id", "status", "confidence", "reason", "piece", "bbox", "name"]
+        }
         assert one["reason"]
 
 

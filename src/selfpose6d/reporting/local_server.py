@@ -189,10 +189,10 @@ def wait_for_interrupt() -> None:
 
 
 def _listen(handler: type[BaseHTTPRequestHandler], host: str, port: int) -> ThreadingHTTPServer:
-    if not 0 <= port < 65536:
-        raise UsageError(f"--port must be between 0 and 65535, got {port}.")
+    if not 0 <= port <= MOST_PORT:
+        raise UsageError(f"--port must be between 0 and {MOST_PORT}, got {port}.")
     reason: str | None = ""
-    for tried in range(port, min(port + PORTS_TRIED, 65536)):
+    for tried in range(port, min(port + PORTS_TRIED, MOST_PORT + 1)):
         try:
             return _Server((host, tried), handler)
         except OSError as error:

@@ -78,7 +78,7 @@ def test_single_keys_decide_and_a_second_start_goes_on(run, models, tmp_path):
         press(page, "2", "1 of 4 decided")
         assert [row["verdict"] for row in lines(run)] == ["alternative"]
         assert lines(run)[0]["alternative"] == 1
-        assert page.inner_text("#status") == "rejected"
+        page.wait_for_function("document.getElementById('status').innerText === 'rejected'", timeout=WAIT_MS)
         press(page, "a", "2 of 4 decided")
         press(page, "r", "3 of 4 decided")
         press(page, "u", "2 of 4 decided")
@@ -267,7 +267,7 @@ def test_a_query_gives_a_filter():
     [
         (["--objects", "mugg"], "no object 'mugg' in this run: expected one of"),
         (["--confidence", "0.9", "0.1"], "the confidence range must rise"),
-        (["--port", "99999"], "--port must be between"),
+        (["--port", "99999"], "--port must be from 1 to 65534"),
         (["--host", "192.0.2.1"], "cannot listen at 192.0.2.1"),
     ],
 )
