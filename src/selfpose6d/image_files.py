@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 
 from selfpose6d.files import write_whole
 
@@ -16,6 +16,11 @@ WEBP_QUALITY = 78
 def to_png(image: Shaped[np.ndarray, "height width *channels"]) -> bytes:
     """Lossless: RGB, or one channel of 8 or 16 bits."""
     return _encode(".png", image, [])
+
+
+def mask_to_png(mask: Bool[np.ndarray, "height width"]) -> bytes:
+    """One channel, 255 in the mask."""
+    return to_png(np.uint8(255) * mask)
 
 
 def to_jpeg(rgb: UInt8[np.ndarray, "height width 3"]) -> bytes:

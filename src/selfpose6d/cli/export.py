@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg
 
@@ -32,10 +32,11 @@ class Command:
     file, with --to FILE.onnx."""
     to: Path
     """Folder to write; it may hold other splits of the same format. For a network: the file, which must end in .onnx;
-    a JSON file beside it says what a program needs to use it."""
+    its refiner is written beside it."""
     format: Literal["bop", "bop-webdataset", "coco", "foundationpose"] = "bop"
     """bop: scenes of images, masks, scene_gt.json and models. bop-webdataset: the same in tar shards. coco: images and
-    one instances_<split>.json. foundationpose: a folder of RGB, depth, masks and poses for each scene and object."""
+    one instances_<split>.json. foundationpose: a folder of RGB, depth, masks and poses for each scene and object, of
+    the frames that show the object once."""
     status: str = "certified,reviewed"
     """Which poses, with commas: certified (by the run), reviewed (accepted or corrected in review.jsonl), ambiguous
     (the first of several), rejected. What a review rejected is never exported."""
@@ -74,12 +75,8 @@ class Command:
         selection = without_objects(sources.config.data.selection) if sources.config else None
         dataset = sources.open_dataset(selection)
         with progress_bar() as bar:
-            task = bar.add_task("export", total=None)
-
-            def advance(frames: int) -> None:
-                bar.update(task, total=frames) if frames else bar.advance(task)
-
-            exported = export_labels(sources.run, dataset, self.to, options, advance)
+            task = bar.add_task("export", total=len(dataset.frame_ids()))
+            exported = export_labels(sources.run, dataset, self.to, options, lambda: bar.advance(task))
         for reason in exported.unreadable:
             warn(f"frame left out: {reason}")
         print(summary(exported, self.to, options))
@@ -128,7 +125,9 @@ def parse_statuses(text: str) -> "tuple[ExportedStatus, ...]":
     Raises:
         UsageError: one is unknown, or there is none.
     """
-    known: tuple[ExportedStatus, ...] = ("certified", "reviewed", "ambiguous", "rejected")
+    from selfpose6d.export.labels import ExportedStatus
+
+    known: tuple[ExportedStatus, ...] = get_args(ExportedStatus)
     given = [word.strip() for word in text.split(",") if word.strip()]
     wrong = [word for word in given if word not in known]
     if wrong or not given:

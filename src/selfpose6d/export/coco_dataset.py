@@ -36,8 +36,7 @@ def write_annotations(
         annotations += [entry | {"image_id": image_id} for entry in row["annotations"]]
     _, path = outputs(root, split)
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = dataset_of(categories(names), images, annotations)
-    write_json(path, content)
+    write_json(path, dataset_of(categories(names), images, annotations))
 
 
 def outputs(root: Path, split: str) -> tuple[Path, Path]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def export_labels(
     dataset: Dataset,
     to: Path,
     options: ExportOptions,
-    advance: Callable[[int], None] = lambda frames: None,
+    advance: Callable[[], None] = lambda: None,
 ) -> Exported:
     """Write the data set of a run's labels, or what is missing of it after an interruption.
 
@@ -89,7 +90,7 @@ def export_labels(
         dataset: what it was made on, with its masks and selection, of all objects.
         to: the folder to write; may hold other splits of the same format.
         options: what is exported.
-        advance: called with the number of frames there are, then with 0 after each.
+        advance: called after each frame.
 
     Raises:
         UsageError: the run is unfinished or of another data set, or the folder holds something else.
@@ -101,14 +102,13 @@ def export_labels(
         "format": options.form,
         "run": run.resolve().name,
         "labels": labels_hash(run),
-        "data": dataset.fingerprint(),
+        "data": require_data_of(run, dataset),
         "status": sorted(options.statuses),
         "complete_frames": options.complete_frames,
         "images": "linked" if options.link else "copied",
     }
-    require_data_of(run, dataset)
-    labels = frame_labels(run, dataset, options)  # an unfinished run is refused before anything is written
-    first = next(labels, None)
+    labels = frame_labels(run, dataset, options)
+    first = list(islice(labels, 1))  # an unfinished run is refused before anything is written
     target = Target(to, split, object_categories(dataset))
     if options.overwrite:
         forget_split(to, split, record, form.outputs(target))
@@ -119,12 +119,10 @@ def export_labels(
     if form.write_models is not None:
         form.write_models(dataset, dataset.models.object_ids, to / "models")
     objects = ExportedObjects(dataset)
-    advance(len(dataset.frame_ids()))
-    while first is not None:
-        if first.frame_id not in progress:
-            progress.append(_exported_row(dataset, objects, form, target, first, options))
-        advance(0)
-        first = next(labels, None)
+    for frame in chain(first, labels):
+        if frame.frame_id not in progress:
+            progress.append(_exported_row(dataset, objects, form, target, frame, options))
+        advance()
     form.finish(target, _rows(progress))
     _write_incomplete(to, split, progress)
     exported = _summary(split, progress)
@@ -134,8 +132,10 @@ def export_labels(
     return exported
 
 
-def require_data_of(run: Path, dataset: Dataset) -> None:
-    """Refuse images and meshes that are not those the run was made on: its poses would be another mesh's.
+def require_data_of(run: Path, dataset: Dataset) -> str:
+    """The fingerprint of the run's data.
+
+    Images and meshes that are not those the run was made on are refused: its poses would be another mesh's.
 
     Raises:
         UsageError: it is another data set, or the run does not say its own.
@@ -147,6 +147,7 @@ def require_data_of(run: Path, dataset: Dataset) -> None:
             f"{run} was made on another data set than {dataset.root} is now (fingerprint {made_on}, got {got}): "
             "images, names or sizes of meshes, or masks differ. Restore it, or annotate it again."
         )
+    return made_on
 
 
 def split_name(dataset: Dataset) -> str:

@@ -1,6 +1,5 @@
 """Images at their place: copied, or linked to the data set that they come from."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,6 @@ def link_image(image: ImageFile, path: Path) -> None:
     """Link to its file, by a path that holds wherever the command is called from; one without a file is written."""
     if image.source is None:
         copy_image(image, path)
-        return
-    path.unlink(missing_ok=True)
-    os.symlink(image.source.resolve(), path)
+    else:
+        path.unlink(missing_ok=True)
+        path.symlink_to(image.source.resolve())

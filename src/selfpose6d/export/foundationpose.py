@@ -5,7 +5,7 @@ Its reader takes the k-th image, mask and pose by sorted names for the same fram
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ from selfpose6d.datasets.images import data_error
 from selfpose6d.export.files import ImagePlacer
 from selfpose6d.export.frames import ExportedFrame, ImageFile
 from selfpose6d.files import replacing
-from selfpose6d.image_files import to_png
-from selfpose6d.selection import FrameId
+from selfpose6d.image_files import mask_to_png, to_png
 
 K_NAME = "cam_K.txt"
 MM_DEPTH_SCALE = 1.0
@@ -29,33 +28,27 @@ K_TOLERANCE_PX = 1e-3
 def write_frame(
     split_folder: Path, frame: ExportedFrame, place: ImagePlacer, names: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Write a frame into the folder of every object that it shows once; returns these folders' names and what was
-    left out since it shows the object more than once: nothing says which of them is which in the next frame.
+    """Write a frame into the folder of every object that it shows once: of several nothing says which of them is which
+    in the next frame. There is nothing to close, so its row is empty.
     """
     shown = Counter(instance.label.key.obj_id for instance in frame.instances)
-    folders = []
-    for instance in frame.instances:
+    alone = [instance for instance in frame.instances if shown[instance.label.key.obj_id] == 1]
+    if not alone:
+        return {}
+    rgb, depth, stem = _as_png(frame.rgb), _in_millimetres(frame), f"{frame.frame_id.im_id:06d}"
+    for instance in alone:
         obj_id = instance.label.key.obj_id
-        if shown[obj_id] > 1:
-            continue
         folder = _camera_folder(split_folder, frame, f"{obj_id:06d}_{_plain(names[obj_id])}".rstrip("_"))
         for name in ("rgb", "depth", "masks", "annotated_poses"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        stem = f"{frame.frame_id.im_id:06d}"
-        place(_as_png(frame.rgb), folder / "rgb" / f"{stem}.png")
-        place(_in_millimetres(frame), folder / "depth" / f"{stem}.png")
-        (folder / "masks" / f"{stem}.png").write_bytes(to_png(np.uint8(255) * instance.visible))
+        place(rgb, folder / "rgb" / f"{stem}.png")
+        place(depth, folder / "depth" / f"{stem}.png")
+        (folder / "masks" / f"{stem}.png").write_bytes(mask_to_png(instance.visible))
         np.savetxt(folder / "annotated_poses" / f"{stem}.txt", instance.label.T_cam_obj)
         if not (folder / K_NAME).is_file():
             with replacing(folder / K_NAME) as file:
                 np.savetxt(file, frame.K)
-        folders.append(folder.name)
-    return {"folders": folders, "repeated": sorted(i for i, times in shown.items() if times > 1)}
-
-
-def repeated_objects(rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> int:
-    """How many frames have an object that was left out because they show it more than once."""
-    return sum(bool(row["repeated"]) for _, row in rows)
+    return {}
 
 
 def _camera_folder(split_folder: Path, frame: ExportedFrame, name: str) -> Path:

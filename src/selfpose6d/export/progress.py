@@ -3,13 +3,13 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from selfpose6d.errors import UsageError
-from selfpose6d.files import write_json
+from selfpose6d.files import content_hash, write_json
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.frame_lines import FrameLines
 from selfpose6d.selection import FrameId
@@ -53,11 +53,10 @@ def open_progress(root: Path, split: str, record: dict[str, Any]) -> FrameLines[
     if root.exists() and not root.is_dir():
         raise UsageError(f"--to {root} is a file, expected a folder. Choose another --to.")
     done = read_records(root)
-    started = _started(root, split)
     if root.is_dir() and any(root.iterdir()) and not (done or any(root.glob(".export-*.json"))):
         raise UsageError(f"--to {root} is not empty and was not made by export. Choose another --to.")
     others = [entry["format"] for entry in done.values()]
-    there = done.get(split) or (json.loads(started.read_text()) if started.is_file() else None)
+    there = _record_there(root, split, done)
     if there is None and any(name != record["format"] for name in others):
         raise UsageError(
             f"{root} holds an export of format {others[0]}, got {record['format']}. Choose another --to."
@@ -70,7 +69,7 @@ def open_progress(root: Path, split: str, record: dict[str, Any]) -> FrameLines[
     if split in done:
         return None
     root.mkdir(parents=True, exist_ok=True)
-    write_json(started, record)
+    write_json(_started(root, split), record)
     return FrameLines(_lines(root, split), FrameRow.of_json)
 
 
@@ -81,8 +80,8 @@ def forget_split(root: Path, split: str, record: dict[str, Any], outputs: Iterab
         UsageError: the record of what was exported is broken.
     """
     done, started = read_records(root), _started(root, split)
-    there = done.get(split) or (json.loads(started.read_text()) if started.is_file() else None)
-    if there is None or (there["format"] == record["format"] and not _differences(there, record)):
+    there = _record_there(root, split, done)
+    if there is None or not _differences(there, record):
         return
     for path in outputs:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -118,11 +117,18 @@ def read_records(root: Path) -> dict[str, Any]:
 
 def labels_hash(run: Path) -> str:
     """What tells a run's labels and their review from others."""
-    files, digest = RunFiles(run), hashlib.sha256()
-    for path in (files.certificates, files.skipped, files.review):
-        digest.update(path.read_bytes() if path.is_file() else b"")
-        digest.update(b"\0")
-    return digest.hexdigest()[:16]
+    files = RunFiles(run)
+    paths = (files.certificates, files.skipped, files.review)
+    hashes = " ".join(content_hash(path) if path.is_file() else "-" for path in paths)
+    return hashlib.sha256(hashes.encode()).hexdigest()[:16]
+
+
+def _record_there(root: Path, split: str, done: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the split is made of, finished or not; None where nothing of it is there."""
+    started = _started(root, split)
+    if split not in done and started.is_file():
+        return json.loads(started.read_text(encoding="utf-8"))
+    return done.get(split)
 
 
 def _lines(root: Path, split: str) -> Path:

@@ -5,20 +5,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from selfpose6d.datasets.bop.entries import info_entry, pose_entry, target_rows, transform_entry
+from selfpose6d.datasets.bop.entries import (
+    SCENE_FOLDERS,
+    info_entry,
+    instance_file,
+    pose_entry,
+    target_rows,
+    transform_entry,
+)
 from selfpose6d.files import write_json
-from selfpose6d.image_files import to_png
+from selfpose6d.image_files import mask_to_png, to_png
 from selfpose6d.runs.predictions import MM_PER_M
 from selfpose6d.synthetic.frame import RenderedFrame, TrueInstance
-
-FOLDERS = ("rgb", "depth", "mask", "mask_visib")
 
 
 def write_scene(folder: Path, frames: Iterable[RenderedFrame]) -> None:
     """Write one scene folder, image ids counted from 0; `mask_visib` holds the masks that a detector would give."""
-    for name in FOLDERS:
+    for name in SCENE_FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     cameras, poses, infos = {}, {}, {}
     for im_id, frame in enumerate(frames):
@@ -26,10 +29,10 @@ def write_scene(folder: Path, frames: Iterable[RenderedFrame]) -> None:
         (folder / "depth" / f"{im_id:06d}.png").write_bytes(to_png(frame.depth))
         infos[str(im_id)] = []
         for inst_id, instance in enumerate(frame.instances):
-            name = f"{im_id:06d}_{inst_id:06d}.png"
+            name = instance_file(im_id, inst_id)
             whole = instance.silhouette.in_image(frame.depth.shape)
-            (folder / "mask_visib" / name).write_bytes(to_png(np.uint8(255) * instance.mask))
-            (folder / "mask" / name).write_bytes(to_png(np.uint8(255) * whole))
+            (folder / "mask_visib" / name).write_bytes(mask_to_png(instance.mask))
+            (folder / "mask" / name).write_bytes(mask_to_png(whole))
             infos[str(im_id)].append(_info(instance, frame))
         camera = {"cam_K": frame.K.ravel().tolist(), **transform_entry(frame.T_cam_world, "w2c")}
         cameras[str(im_id)] = {**camera, "depth_scale": MM_PER_M / frame.depth_units_per_m}

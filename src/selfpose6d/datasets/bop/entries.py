@@ -13,9 +13,16 @@ from jaxtyping import Bool, Float, Shaped
 from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.metrics.bop import ray_lengths, visible_surface
 
+SCENE_FOLDERS = ("rgb", "depth", "mask", "mask_visib")
+"""Of the images of a scene."""
 TARGET_VISIBLE_FRACTION = 0.1
 """BOP 2019: an object is a target where at least a tenth of it is visible."""
 _NO_BOX = [-1, -1, -1, -1]
+
+
+def instance_file(im_id: int, index: int) -> str:
+    """Name of an instance's mask; `index` is its position in the image's list in `scene_gt.json`."""
+    return f"{im_id:06d}_{index:06d}.png"
 
 
 @dataclass(frozen=True)
