@@ -4,6 +4,7 @@ Reference: Hodan et al., BOP: Benchmark for 6D Object Pose Estimation (2018), an
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -114,9 +115,18 @@ def visible_surface(
 
 
 def ray_lengths(shape: tuple[int, ...], K: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "height width"]:
-    """Distance from the camera per unit of z, for every pixel of an image of `shape`."""
+    """Distance from the camera per unit of z, for every pixel of an image of `shape`; not to be written to."""
+    return _ray_lengths((shape[0], shape[1]), *K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist())
+
+
+@lru_cache(maxsize=4)  # the instances of a frame, and most frames of a data set, have one camera
+def _ray_lengths(
+    shape: tuple[int, int], fx: float, fy: float, cx: float, cy: float
+) -> Float[np.ndarray, "height width"]:
     v, u = np.mgrid[: shape[0], : shape[1]]
-    return np.sqrt(((u - K[0, 2]) / K[0, 0]) ** 2 + ((v - K[1, 2]) / K[1, 1]) ** 2 + 1.0)
+    lengths = np.sqrt(((u - cx) / fx) ** 2 + ((v - cy) / fy) ** 2 + 1.0)
+    lengths.flags.writeable = False
+    return lengths
 
 
 def _moved(T_cam_obj: np.ndarray, points_m: np.ndarray) -> np.ndarray:
