@@ -1,12 +1,16 @@
+import json
+
 import pytest
 from small_roots import cube, write_json, write_models
 
+from selfpose6d.datasets import model_files
 from selfpose6d.datasets.model_files import (
     describe_folder,
     find_model_files,
     ids_to_keep,
     read_models_info,
     require_models,
+    write_ids,
 )
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.meshes.io import save_mesh_ply
@@ -135,3 +139,25 @@ def test_ids_that_contradict_each_other(tmp_path, ids, info, expected):
 def test_ids_of_numbered_meshes_need_no_file(tmp_path):
     write_models(tmp_path / "models", (3, 12))
     assert ids_to_keep(find_model_files(tmp_path / "models")) == {}
+
+
+def test_the_first_run_keeps_the_ids_beside_the_models_or_in_its_own_folder(tmp_path, monkeypatch):
+    for name in ("mug", "box"):
+        save_mesh_ply(cube(), tmp_path / "models" / f"{name}.ply")
+    models, run = tmp_path / "models", tmp_path / "run"
+    run.mkdir()
+    write_ids(find_model_files(models, "mm"), run)
+    assert json.loads((models / "models.json").read_text()) == {"box": 1, "mug": 2}
+    assert not any(run.iterdir())
+    save_mesh_ply(cube(), models / "apple.ply")
+    assert find_model_files(models, "mm").names == {"box": 1, "mug": 2, "apple": 3}
+    (models / "models.json").unlink()
+
+    def read_only(path, content):
+        if path.parent == models:
+            raise PermissionError
+        write_json(path, content)
+
+    monkeypatch.setattr(model_files, "write_json", read_only)
+    write_ids(find_model_files(models, "mm"), run)
+    assert json.loads((run / "models.json").read_text()) == {"apple": 1, "box": 2, "mug": 3}

@@ -63,7 +63,8 @@ class Command:
     def run(self) -> int:
         """Label what the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import keep_ids, report_counts, work_on_frames
+        from selfpose6d.cli.frames import report_counts, work_on_frames
+        from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.objects.of_dataset import object_store
         from selfpose6d.reporting.overlays import draw_overlays
         from selfpose6d.reporting.run_summary import print_summary
@@ -85,7 +86,7 @@ class Command:
         models = object_store(dataset, device)
         warn_about_objects(dataset, models)
         run = self._open_run(dataset)
-        keep_ids(dataset, run.files.folder)
+        write_ids(dataset.models, run.files.folder)
         work_on_frames(run, dataset, partial(frame_labeler, self, device), models, self.workers, device)
         run.finalise(names=dataset.object_names())
         run.write_frame_names(dataset.frame_names())

@@ -63,7 +63,8 @@ class Command:
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
-        from selfpose6d.cli.frames import keep_ids, report_counts
+        from selfpose6d.cli.frames import report_counts
+        from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.reporting.console import keep_records
         from selfpose6d.reporting.run_summary import print_estimates
 
@@ -71,7 +72,7 @@ class Command:
         predictor = self._load_predictor(dataset)
         work = self._work(dataset, predictor)
         run = self._open_run(dataset)
-        keep_ids(dataset, run.files.folder)
+        write_ids(dataset.models, run.files.folder)
         left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
         keep_records(run, map(work, left), len(left), "estimate")
         run.finalise(

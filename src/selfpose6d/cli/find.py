@@ -62,7 +62,8 @@ class Command:
     def run(self) -> int:
         """Work on the frames that the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import keep_ids, report_counts, work_on_frames
+        from selfpose6d.cli.frames import report_counts, work_on_frames
+        from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.objects.of_dataset import object_store
         from selfpose6d.reporting.found import draw_found
         from selfpose6d.reporting.overlays import draw_overlays
@@ -83,7 +84,7 @@ class Command:
         self.load_promptable()
         models = object_store(dataset, device)
         run = self._open_run(dataset)
-        keep_ids(dataset, run.files.folder)
+        write_ids(dataset.models, run.files.folder)
         require_same_numbers(run, dataset)
         work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
         names = dataset.object_names()

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,13 +41,6 @@ def work_on_frames(
     alone = workers == 1
     records = map(make_work(models), left) if alone else map_in_processes(make_work, left, workers)
     keep_records(run, records, len(left), run.config.command)
-
-
-def keep_ids(dataset: "Dataset", run_folder: Path) -> None:
-    """Keep the ids of named meshes at the first run that takes them, so that adding a mesh renumbers nothing."""
-    from selfpose6d.datasets.model_files import write_ids
-
-    write_ids(dataset.models, run_folder)
 
 
 def report_counts(run: "RunFolder", finds: bool = False) -> int:

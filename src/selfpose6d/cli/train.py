@@ -166,6 +166,7 @@ class Command:
         import torch
 
         from selfpose6d.backend import resolve_device
+        from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.reporting.console import decoding_bar
         from selfpose6d.training.schedule import Limit
         from selfpose6d.training.segmentation.session import SegmentOptions, train_segmentation
@@ -199,6 +200,7 @@ class Command:
         )  # fmt: skip
         with decoding_bar(len(dataset.frame_ids())) as advance:
             result = train_segmentation(dataset, options, out, device, self.resume, advance)
+        write_ids(dataset.models, out)
         print(
             f"{out}: {result.steps} steps, {result.frames_per_s:.1f} frames/s, mean IoU of held-out frames "
             f"{result.mean_iou:.3f}"
@@ -209,17 +211,17 @@ class Command:
 
     def _train(self, options: "TrainOptions") -> int:
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import keep_ids
+        from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.reporting.console import decoding_bar
         from selfpose6d.training.session import make_fabric, train
 
         assert self.out is not None
         dataset = options.data.open("train")
-        keep_ids(dataset, self.out)
         fabric = make_fabric(resolve_device(self.device), self.precision)
         with decoding_bar(len(dataset.frame_ids())) as advance:
             result = train(dataset, options, self.out, fabric, self.resume, advance)
         if fabric.is_global_zero:
+            write_ids(dataset.models, self.out)
             print(
                 f"{self.out}: {result.steps} steps, {result.samples_per_s:.0f} samples/s, "
                 f"validation {result.best:.4f}"
