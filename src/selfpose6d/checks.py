@@ -91,7 +91,7 @@ def require_focal_length_in_pixels(K: np.ndarray, shape: tuple[int, int], name: 
     if min(K[0, 0], K[1, 1]) < MIN_FOCAL_RATIO * max(shape):
         raise DataError(
             f"{name} must be in pixels: focal lengths {K[0, 0]:.4g}, {K[1, 1]:.4g} of an image of "
-            f"{shape[1]}x{shape[0]} pixels. Multiply normalised intrinsics by the image's size."
+            f"{size_text(shape)}. Multiply normalised intrinsics by the image's size."
         )
 
 
@@ -136,6 +136,11 @@ def require_equal_lengths(**entries: Sized) -> None:
         raise UsageError(
             f"{', '.join(lengths)} must have the same length, got {got}. Expand the shorter ones."
         )
+
+
+def size_text(shape: tuple[int, ...]) -> str:
+    """Of an image, as width x height, for messages."""
+    return f"{shape[1]}x{shape[0]} pixels"
 
 
 def require_existing(path: Path, what: str, remedy: str) -> Path:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from selfpose6d import arrays
-from selfpose6d.checks import require_focal_length_in_pixels
+from selfpose6d.checks import require_focal_length_in_pixels, size_text
 from selfpose6d.errors import UsageError
 
 Direction = Literal["observed-to-model", "model-to-observed"]
@@ -38,11 +38,6 @@ def _set(frozen: object, **fields: object) -> None:
     """Set fields of a frozen dataclass while it is being made."""
     for name, value in fields.items():
         object.__setattr__(frozen, name, value)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    """Of an image, as width x height."""
-    return f"{shape[1]}x{shape[0]} pixels"
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class Frame:
         K, shape = arrays.camera_matrix(self.K), depth_m.shape
         if rgb.shape[:2] != shape:
             raise UsageError(
-                f"depth_m must have the {_size(rgb.shape)} of rgb, got {_size(shape)}. "
+                f"depth_m must have the {size_text(rgb.shape)} of rgb, got {size_text(shape)}. "
                 "Align depth to colour, and scale both with K."
             )
         require_focal_length_in_pixels(K, (shape[0], shape[1]))
@@ -108,8 +103,8 @@ class Frame:
         for instance in instances:
             if instance.mask.shape != shape:
                 raise UsageError(
-                    f"mask of object {instance.key.obj_id} must have the {_size(shape)} of the image, "
-                    f"got {_size(instance.mask.shape)}. Resize it by nearest pixels."
+                    f"mask of object {instance.key.obj_id} must have the {size_text(shape)} of the image, "
+                    f"got {size_text(instance.mask.shape)}. Resize it by nearest pixels."
                 )
         if len({instance.key for instance in instances}) < len(instances):
             raise UsageError(

@@ -10,6 +10,7 @@ from labeling.conftest import rendered_frame, tilted_pose
 from selfpose6d.labeling.annotate import annotate
 from selfpose6d.labeling.channel_order import seems_swapped
 from selfpose6d.objects import store
+from selfpose6d.recent import Recent
 from selfpose6d.types import Certificate, LabeledPose
 
 
@@ -53,7 +54,7 @@ def test_nothing_is_said_without_evidence(box, change):
 
 def test_a_mesh_is_prepared_once_however_often_it_is_made(box, monkeypatch):
     built = []
-    monkeypatch.setattr(store, "_PREPARED", store._RecentModels())
+    monkeypatch.setattr(store, "_PREPARED", Recent(store.MAX_MODELS))
     monkeypatch.setattr(store, "build_object_model", lambda mesh, cache_dir: built.append(mesh) or box)
     frame = rendered_frame(box, tilted_pose())
     for mesh in (box.mesh, box.mesh, replace(box.mesh, vertices_m=box.mesh.vertices_m.copy())):

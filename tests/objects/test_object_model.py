@@ -20,6 +20,7 @@ from selfpose6d.objects.mesh_cache import cached_arrays, default_cache_dir
 from selfpose6d.objects.object_model import build_object_model
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.store import prepared
+from selfpose6d.recent import Recent
 from selfpose6d.resolver.icp import ResolverOptions
 
 
@@ -153,7 +154,7 @@ def test_threads_share_one_model(monkeypatch):
     monkeypatch.setattr(
         store, "build_object_model", lambda mesh, cache_dir: made.append(mesh) or replace(model)
     )
-    monkeypatch.setattr(store, "_PREPARED", store._RecentModels())
+    monkeypatch.setattr(store, "_PREPARED", Recent(store.MAX_MODELS))
     with ThreadPoolExecutor(8) as pool:
         models = set(map(id, pool.map(lambda _: prepared(mesh), range(40))))
     assert len(made) == len(models) == 1

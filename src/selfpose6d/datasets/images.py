@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 
+from selfpose6d.checks import size_text
 from selfpose6d.errors import DataError
 from selfpose6d.meshes.units import METRES_PER_MM
 
@@ -102,7 +103,7 @@ def require_shape(image: np.ndarray, shape: tuple[int, int], path: Path | str) -
         DataError: another size.
     """
     if image.shape[:2] != shape:
-        reason = f"{_size(image.shape[:2])}, but the colour image is {_size(shape)}"
+        reason = f"{size_text(image.shape[:2])}, but the colour image is {size_text(shape)}"
         raise data_error(path, reason, "Export it again at the colour image's size, without crop.")
     return image
 
@@ -143,7 +144,3 @@ def _decode(path: Path, flags: int) -> np.ndarray:
         reason = f"unreadable image ({len(encoded)} bytes{', cut off' if cut_off else ''})"
         raise data_error(path, reason, "Copy or export the file again.")
     return image
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]}x{shape[0]} pixels"

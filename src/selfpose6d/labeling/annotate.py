@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.arrays import describe
-from selfpose6d.checks import other_resolution
+from selfpose6d.checks import other_resolution, size_text
 from selfpose6d.datasets.model_files import list_some
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.so3 import random_rotation
@@ -148,7 +148,7 @@ def _require_frame_and_meshes(frame: object, meshes: object) -> None:
     shape = frame.rgb.shape[:2]
     if (ratio := other_resolution(frame.K, shape)) is not None:
         warnings.warn(
-            f"K seems to belong to images {ratio:.2g} times as large as {shape[1]}x{shape[0]} pixels: its principal "
+            f"K seems to belong to images {ratio:.2g} times as large as {size_text(shape)}: its principal "
             "point says so. Scale fx, fy, cx, cy along with the images.",
             stacklevel=3,
         )

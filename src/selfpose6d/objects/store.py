@@ -1,9 +1,7 @@
 """Object models made when first needed and kept within a memory budget: by id for a data set, by content for meshes."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
@@ -12,30 +10,13 @@ from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh, require_mesh
 from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
+from selfpose6d.recent import Recent
 
 MAX_MODELS = 48
 """About 20 MB each: a gigabyte."""
 
 
-class _RecentModels:
-    """The models used last, at most `MAX_MODELS`. Safe among threads, which make one model at a time."""
-
-    def __init__(self) -> None:
-        self._models: OrderedDict[Hashable, ObjectModel] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Hashable, make: Callable[[], ObjectModel]) -> ObjectModel:
-        """The model of this key, made if it is not there."""
-        with self._lock:
-            if key not in self._models:
-                self._models[key] = make()
-                if len(self._models) > MAX_MODELS:
-                    self._models.popitem(last=False)
-            self._models.move_to_end(key)
-            return self._models[key]
-
-
-_PREPARED = _RecentModels()
+_PREPARED: Recent[ObjectModel] = Recent(MAX_MODELS)
 
 
 def prepared(mesh: Mesh | ObjectModel, name: str = "mesh") -> ObjectModel:
@@ -74,7 +55,7 @@ class ObjectStore(Mapping[int, ObjectModel]):
         self._symmetries = symmetries
         self._cache_dir = cache_dir
         self._device = device
-        self._models = _RecentModels()
+        self._models: Recent[ObjectModel] = Recent(MAX_MODELS)
 
     def __getitem__(self, obj_id: int) -> ObjectModel:
         if obj_id not in self._object_ids:

@@ -1,10 +1,9 @@
 """What the review page asks for: instances in their order, pictures, the 3-D view, corrected poses, verdicts."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.image_files import to_jpeg
 from selfpose6d.meshes.mesh import Mesh
+from selfpose6d.recent import Recent
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.reporting.local_server import MEDIA_TYPES, Answer
 from selfpose6d.reporting.pose_corrections import PoseCorrections, moved_by
@@ -43,7 +43,6 @@ VIEW_DISTANCE_RADII = 3.0
 """From where the 3-D view starts to look at an object: it fills about half of it."""
 SURROUNDINGS_RADII = 4.0
 """How far around an object measured points are shown: what is farther away says nothing of its pose, and costs time."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,11 @@ class ReviewSession:
         self._first, self._run, self._files = first, sources.run, self.dataset.frame_names()
         self._corrections = PoseCorrections(self.dataset, sources.config)
         self._showing = threading.RLock()
-        self._meshes: _Recent[Mesh] = _Recent(64)
-        self._packed: _Recent[PackedMeshes] = _Recent(64)
-        self._frames: _Recent[Frame] = _Recent(FRAMES_KEPT)
-        self._crops: _Recent[PoseCrop] = _Recent(CROPS_KEPT)
-        self._pictures: _Recent[bytes] = _Recent(PICTURES_KEPT)
+        self._meshes: Recent[Mesh] = Recent(64)
+        self._packed: Recent[PackedMeshes] = Recent(64)
+        self._frames: Recent[Frame] = Recent(FRAMES_KEPT)
+        self._crops: Recent[PoseCrop] = Recent(CROPS_KEPT)
+        self._pictures: Recent[bytes] = Recent(PICTURES_KEPT)
         self._shown: tuple[int, bool] | None = None
 
     def start(self, _: Mapping[str, str]) -> Answer:
@@ -299,23 +298,6 @@ class ReviewSession:
 
     def _progress(self) -> dict[str, int]:
         return {"decided": self.queue.num_decided, "total": len(self.queue.labels)}
-
-
-class _Recent(OrderedDict[Hashable, T]):
-    """The values used last, made when they are first asked for; one is made at a time."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most, self._lock = most, threading.RLock()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:  # pyright: ignore[reportIncompatibleMethodOverride]
-        with self._lock:
-            if key not in self:
-                self[key] = make()
-            self.move_to_end(key)
-            while len(self) > self._most:
-                self.popitem(last=False)
-            return self[key]
 
 
 def filter_of(query: Mapping[str, str]) -> ReviewFilter:
