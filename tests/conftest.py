@@ -1,8 +1,11 @@
 """Shape checks on (jaxtyping + beartype), one thread per worker, and where the real data lives."""
 
+import importlib.util
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -28,6 +31,26 @@ def own_user_cache(tmp_path_factory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Iterator[Callable[[Path], ModuleType]]:
+    """Imports a script that lies in no package, under its file's name, until the tests end."""
+    loaded = []
+
+    def load(path: Path) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        loaded.append(spec.name)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in loaded:
+        del sys.modules[name]
 
 
 SHARED_DATA = Path(os.environ.get("SELFPOSE6D_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -1,8 +1,6 @@
 """Pages that describe the code name files that exist, and leave out no room."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,16 +16,9 @@ FILES = (".py", ".csv", ".json", ".toml")
 
 
 @pytest.fixture(scope="module")
-def architecture():
+def architecture(load_script):
     """The script that draws docs/architecture.svg."""
-    spec = importlib.util.spec_from_file_location("architecture", ROOT / "docs" / "architecture.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    return load_script(ROOT / "docs" / "architecture.py")
 
 
 def paths_named_in(text: str) -> set[str]:

@@ -34,16 +34,9 @@ on it.
 
 
 @pytest.fixture(scope="module")
-def pages():
+def pages(load_script):
     """The hook that makes pages from the code."""
-    spec = importlib.util.spec_from_file_location("generated_pages", ROOT / "docs" / "generated_pages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    return load_script(ROOT / "docs" / "generated_pages.py")
 
 
 @pytest.fixture(scope="module")
