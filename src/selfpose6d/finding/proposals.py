@@ -41,7 +41,7 @@ GAP_BORDER = 0.5
 MAX_PROPOSALS = 80
 """Of a frame, and of each cut: clutter in a hundred pieces is looked at in the largest of them."""
 MAX_COMPARED = 240
-"""Pieces of all cuts that are compared with each other: 74 MB."""
+"""Pieces of all cuts that are compared with each other, the largest."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,7 @@ def unite(proposals: list[Proposal]) -> list[Proposal]:
     proposals = sorted(proposals, key=lambda one: (one.says is None, -one.pixels))
     if not proposals:
         return []
-    flat = np.stack([one.mask.ravel() for one in proposals]).astype(np.float32)
-    common = flat @ flat.T
-    area = np.diag(common)
-    same = common / (area[:, None] + area - common) > SAME_PIECE
+    same = _overlaps(np.stack([one.mask.ravel() for one in proposals])) > SAME_PIECE
     says = np.array([one.says or 0 for one in proposals])
     same &= (says[:, None] == says) | (says == 0) | (says[:, None] == 0)
     kept: list[int] = []
@@ -154,6 +151,18 @@ def unite(proposals: list[Proposal]) -> list[Proposal]:
         if not same[index, kept].any():
             kept.append(index)
     return [proposals[index] for index in kept]
+
+
+def _overlaps(masks: Bool[np.ndarray, "pieces pixels"]) -> Float[np.ndarray, "pieces pieces"]:
+    """Intersection over union of pieces; 0 without a look where their sizes alone keep it from `SAME_PIECE`."""
+    bits = np.packbits(masks, axis=1)
+    area = masks.sum(1)
+    near = np.minimum(area[:, None], area) > SAME_PIECE * np.maximum(area[:, None], area)
+    one, other = np.nonzero(np.triu(near))
+    common = np.bitwise_count(bits[one] & bits[other]).sum(1, dtype=np.int64)
+    overlaps = np.zeros(near.shape)
+    overlaps[one, other] = overlaps[other, one] = common / np.maximum(area[one] + area[other] - common, 1)
+    return overlaps
 
 
 def _components(
