@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from selfpose6d.finding.surface import Surface
+from selfpose6d.finding.surface_kernels import grow_labels, reach_about_median
 
 FOLDS_RAD: tuple[float, ...] = (np.inf, 0.6, 0.35)
 """The surface is cut at steps of depth alone, then at sharp folds too, then at gentle ones (34 and 20 degrees)."""
@@ -57,7 +59,7 @@ class Proposal:
     says: int | None = None
     """Which object it is, as its source says."""
 
-    @property
+    @cached_property
     def pixels(self) -> int:
         """Of the grid."""
         return int(self.mask.sum())
@@ -134,8 +136,7 @@ def reach_m(surface: Surface, mask: Bool[np.ndarray, "rows columns"]) -> float:
     """See `Proposal`; of points spread over the mask."""
     index = np.flatnonzero(mask)
     points_m = surface.filled_cam_m.reshape(-1, 3)[index[:: max(1, len(index) // REACH_POINTS)]]
-    middle = np.median(points_m, axis=0)
-    return float(np.quantile(np.linalg.norm(points_m - middle, axis=1), REACH_SHARE))
+    return float(reach_about_median(points_m, REACH_SHARE))
 
 
 def unite(proposals: list[Proposal]) -> list[Proposal]:
@@ -143,7 +144,7 @@ def unite(proposals: list[Proposal]) -> list[Proposal]:
     proposals = sorted(proposals, key=lambda one: (one.says is None, -one.pixels))
     if not proposals:
         return []
-    same = _overlaps(np.stack([one.mask.ravel() for one in proposals])) > SAME_PIECE
+    same = _overlaps(proposals) > SAME_PIECE
     says = np.array([one.says or 0 for one in proposals])
     same &= (says[:, None] == says) | (says == 0) | (says[:, None] == 0)
     kept: list[int] = []
@@ -153,13 +154,14 @@ def unite(proposals: list[Proposal]) -> list[Proposal]:
     return [proposals[index] for index in kept]
 
 
-def _overlaps(masks: Bool[np.ndarray, "pieces pixels"]) -> Float[np.ndarray, "pieces pieces"]:
+def _overlaps(proposals: list[Proposal]) -> Float[np.ndarray, "pieces pieces"]:
     """Intersection over union of pieces; 0 without a look where their sizes alone keep it from `SAME_PIECE`."""
-    bits = np.packbits(masks, axis=1)
-    area = masks.sum(1)
+    area = np.array([one.pixels for one in proposals])
     near = np.minimum(area[:, None], area) > SAME_PIECE * np.maximum(area[:, None], area)
     one, other = np.nonzero(np.triu(near))
-    common = np.bitwise_count(bits[one] & bits[other]).sum(1, dtype=np.int64)
+    bits = np.stack([np.packbits(one.mask) for one in proposals])
+    words = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+    common = np.bitwise_count(words[one] & words[other]).sum(1, dtype=np.int64)
     overlaps = np.zeros(near.shape)
     overlaps[one, other] = overlaps[other, one] = common / np.maximum(area[one] + area[other] - common, 1)
     return overlaps
@@ -179,21 +181,8 @@ def _components(
     z = surface.points_cam_m[..., 2]
     reach = GROW_SIGMA * surface.noise_m + GROW_RATIO * z
     for _ in range(GROW_PX):
-        labels = _grown(labels, free, z, reach)
+        labels = grow_labels(labels, free, z, reach)
     return labels
-
-
-def _grown(labels: np.ndarray, free: np.ndarray, z: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Labels one pixel further, where a neighbour's depth is near."""
-    padded, depth = np.pad(labels, 1), np.pad(z, 1)
-    height, width = labels.shape
-    best, gap = labels.copy(), np.full(labels.shape, np.inf, np.float32)
-    for dv, du in ((0, 1), (1, 0), (1, 2), (2, 1)):
-        label = padded[dv : dv + height, du : du + width]
-        off = np.abs(depth[dv : dv + height, du : du + width] - z)
-        better = (labels == 0) & free & (label > 0) & (off < reach) & (off < gap)
-        best[better], gap[better] = label[better], off[better]
-    return best
 
 
 def _with_gaps(

@@ -65,7 +65,7 @@ class Surface:
         mark_edges(points, normal, jump, FOLD_DISTANCE_PX, torn, fold)
         return cls(step, points, noise, normal, torn, fold, rays, (height, width))
 
-    @property
+    @cached_property
     def known(self) -> Bool[np.ndarray, "rows columns"]:
         """Where depth was measured."""
         return self.points_cam_m[..., 2] > 0

@@ -97,3 +97,31 @@ def mark_edges(points, normals, jump_m, distance, depth_step, concave_rad):
                     dot += first[k] * second[k]
                 if lean < 0:
                     concave_rad[v, u] = max(concave_rad[v, u], np.arccos(min(1.0, max(-1.0, dot))))
+
+
+@numba.njit(cache=True)
+def grow_labels(labels, free, z, reach_m):
+    """Labels one pixel further, into what is `free`: to the neighbour whose depth is nearest, and near enough."""
+    grown = labels.copy()
+    height, width = labels.shape
+    for v in range(height):
+        for u in range(width):
+            if labels[v, u] != 0 or not free[v, u]:
+                continue
+            gap = np.inf
+            for j, i in ((v - 1, u), (v, u - 1), (v, u + 1), (v + 1, u)):
+                if 0 <= j < height and 0 <= i < width and labels[j, i] > 0:
+                    off = abs(z[j, i] - z[v, u])
+                    if off < reach_m[v, u] and off < gap:
+                        grown[v, u], gap = labels[j, i], off
+    return grown
+
+
+@numba.njit(cache=True)
+def reach_about_median(points, share):
+    """Distance from the points' median within which a share of them lies."""
+    middle = np.array([np.median(points[:, k]) for k in range(3)])
+    squared = np.zeros(len(points))
+    for k in range(3):
+        squared += (points[:, k] - middle[k]) ** 2
+    return np.quantile(np.sqrt(squared), share)
