@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from finding.conftest import SHAPE, TABLE, frame_of, nearest, plane_depth, standing_pose, table_frame
-from selfpose6d.finding.finder import FRAME_FAILS, MAX_ROUNDS, Finder, Finding
+from selfpose6d.finding.finder import FRAME_FAILS, MAX_ROUNDS, Finder
+from selfpose6d.finding.found import Finding
 from selfpose6d.finding.frame_finder import _untried_rows
 from selfpose6d.finding.proposals import MAX_PROPOSALS
 from selfpose6d.meshes.primitives.boxes import label_box

@@ -7,15 +7,16 @@ frame -> scene (surface, planes, colours) -> pieces -> sorted by size and colour
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from selfpose6d.errors import UsageError
 from selfpose6d.finding.attempts import certify_piece
 from selfpose6d.finding.consistency import MAX_INSIDE, MAX_THROUGH_PLANE, inside_of, through_support
+from selfpose6d.finding.found import Attempt, Finding, shared
 from selfpose6d.finding.glance import Glance, glance
 from selfpose6d.finding.identity import colour_likeness, doubt
 from selfpose6d.finding.looks import Looks
@@ -35,12 +36,12 @@ MAX_ROUNDS = 4
 GLANCES = 6
 """Pieces that are glanced at for each object and round, and objects for each piece."""
 FIRST_GLANCES, CLEAR_RANK = 3, 1.5
-"""Of them, those that come before the rest, and from which rank on they are searched at once: of certified poses nine in
-ten came of an object's three likeliest pieces, and then the object, or the piece, need not be glanced at again."""
+"""Of them, those that come before the rest, and from which rank on they are searched at once: of certified poses nine
+in ten came of an object's three likeliest pieces, and then the object, or the piece, need not be glanced at again."""
 OBJECT_FAILS, PIECE_FAILS = 3, 2
 """Searches in a round that lead to nothing certified, for each object and at each place: each costs half a second, and
-pairs come by falling rank. In later rounds an object that has failed as often gets one more: of 35 such searches one led
-to a certified pose."""
+pairs come by falling rank. In later rounds an object that has failed as often gets one more: of 35 such searches one
+led to a certified pose."""
 FRAME_FAILS = {False: 4, True: 10}
 """The same in all, of objects of which nobody says that they are there, and of those of which somebody does."""
 OBJECT_GAP, PIECE_GAP = 0.5, 0.4
@@ -66,49 +67,6 @@ WORTH_LISTING = 0.1
 
 Counts = Mapping[int, int | None]
 """Of each object that may be there how many there are; None where that is unknown."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """An object searched for on a piece of the surface, and what came of it."""
-
-    pose: LabeledPose
-    proposal: Proposal
-    visible: Bool[np.ndarray, "height width"]
-    """The pixels of the image that show the object at this pose; none without a pose."""
-    on_grid: Bool[np.ndarray, "rows columns"]
-    """The same on the surface's grid, where depth is known."""
-    rank: float
-    """Of the glance that it began with."""
-    turned_away: str = ""
-    """Why it is not among what was found, although it has a pose."""
-    cut_off: bool = False
-    """Only the image's border keeps it from its certificate: no other piece changes that."""
-
-    @property
-    def obj_id(self) -> int:
-        """The object."""
-        return self.pose.key.obj_id
-
-    @property
-    def certified(self) -> bool:
-        """Whether its certificate passes."""
-        return self.pose.certificate.status == "certified"
-
-    def without(self, reason: str) -> "Attempt":
-        """Turned away, because."""
-        return replace(self, turned_away=reason)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a frame holds: the found objects, certified ones first, and all that was tried and turned away."""
-
-    found: list[Attempt]
-    turned_away: list[Attempt]
-    proposals: list[Proposal]
-    """Every piece that was looked at, of every round."""
-    scene: Scene
 
 
 class Finder:
@@ -207,7 +165,7 @@ class _FrameSearch:
                 visible = [self.scene.surface.from_image(one.visible) for one in self.accepted]
                 self.taken = np.logical_or.reduce(visible)
                 continue
-            if attempt.cut_off and not any(_share(attempt, one) > SHARED for one in self.cut_off):
+            if attempt.cut_off and not any(shared(attempt, one) > SHARED for one in self.cut_off):
                 self.cut_off.append(attempt)
             failed[obj_id] += 1
             failed_at[piece] += 1
@@ -227,7 +185,7 @@ class _FrameSearch:
     def _is_owned(self, pair: Pair) -> bool:
         """Whether an accepted object explains the piece, and it was not looked at for this one."""
         piece = pair.proposal.mask
-        return pair.key not in self.glances and (piece & self.taken).sum() > SHARED * piece.sum()
+        return pair.key not in self.glances and bool((piece & self.taken).sum() > SHARED * piece.sum())
 
     def _is_free(self, pair: Pair, rank: float) -> bool:
         """Whether the piece is not explained yet, or by other objects that looked hardly better than this one."""
@@ -358,9 +316,9 @@ class _FrameSearch:
 
     def _why_not_both(self, one: Attempt, other: Attempt) -> str:
         """Why two poses cannot be together; nothing where they can."""
-        shared = _share(one, other)
-        if shared > SHARED:
-            return f"shares {shared:.0%} of its pixels with object {other.obj_id}"
+        common = shared(one, other)
+        if common > SHARED:
+            return f"shares {common:.0%} of its pixels with object {other.obj_id}"
         (model, T), (other_model, T_other) = ((self.models[a.obj_id], self._T(a.pose)) for a in (one, other))
         # the smaller object's tolerance, whichever comes first
         lengths = Lengths(
@@ -389,9 +347,3 @@ class _FrameSearch:
             taken |= one.on_grid
             count[one.obj_id] += 1
             yield one
-
-
-def _share(one: Attempt, other: Attempt) -> float:
-    """Of the smaller one's pixels, those that both explain."""
-    smaller = max(min(one.on_grid.sum(), other.on_grid.sum()), 1)
-    return float((one.on_grid & other.on_grid).sum() / smaller)

@@ -14,7 +14,8 @@ from selfpose6d.datasets.bop.targets import TargetCounts
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.errors import DataError
-from selfpose6d.finding.finder import Attempt, Counts, Finder, Finding
+from selfpose6d.finding.finder import Counts, Finder
+from selfpose6d.finding.found import Attempt, Finding
 from selfpose6d.finding.promptable import PromptableModel
 from selfpose6d.finding.prompts import Prompt, Prompts
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
