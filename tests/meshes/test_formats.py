@@ -85,23 +85,6 @@ def test_compressed_geometry_is_named(tmp_path, extension, name):
     assert np.allclose(size_m(path), SIZE_M, rtol=1e-5)
 
 
-def test_quantised_positions_are_named(tmp_path):
-    def quantise(content):
-        index = content["meshes"][0]["primitives"][0]["attributes"]["POSITION"]
-        content["accessors"][index].update(componentType=5122, normalized=True)
-
-    with pytest.raises(MeshError, match="its positions are quantised"):
-        load_mesh(write_glb(tmp_path / "box.glb", quantise))
-
-
-def test_a_ktx2_texture_is_named_and_its_colour_counts_as_unknown(tmp_path):
-    path = write_glb(tmp_path / "box.glb", lambda c: c.update(extensionsUsed=["KHR_texture_basisu"]))
-    with pytest.warns(UserWarning, match=r"its texture is compressed as KTX2 \(KHR_texture_basisu\)"):
-        mesh = load_mesh(path)
-    assert mesh.lacks_texture
-    assert not mesh.has_known_colour
-
-
 def test_the_draco_file_of_google(tmp_path):
     path = CASES / "google-draco_Box_Draco.glb"
     if not path.is_file():

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_meshes import BLUE, FOUR_COLOURS, GREEN, RED, SQUARE_FACES, SQUARE_UV, WHITE
 
-from selfpose6d.meshes.merge import unwrap_tiles
 from selfpose6d.meshes.sampling import corner_to_vertex_rgb, sample_texture
+from selfpose6d.meshes.tiles import unwrap_tiles
 
 
 def test_texel_centres_and_the_middle() -> None:

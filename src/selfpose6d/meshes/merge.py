@@ -4,23 +4,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
+from selfpose6d.meshes.bake import bake_faces
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.sampling import corner_to_vertex_rgb
+from selfpose6d.meshes.tiles import MAX_TEXELS, reduce_texture, unwrap_tiles
 
 # bilinear lookup reaches half a texel beyond a border, each mip level twice as far
 GUTTER_PX = 2
-# limits the memory: 64 times the texture at most
-MAX_TILES = 8
+# of the cells that hold a part's vertex colours
+BAKED_TEXELS = 1_000_000
 # of what has no colour: halfway, so that it is wrong by little either way
 GREY = np.full(3, 128, np.uint8)
 
 
 def merge_meshes(parts: Sequence[Mesh], source: str = "mesh") -> Mesh:
-    """Join meshes of one frame. Textures are stacked; vertex colours stay unless another part is textured.
-
-    Where textured parts meet parts with varying vertex colours, texture is baked into the vertices.
+    """Join meshes of one frame. Textures are stacked; vertex colours stay unless another part is textured: then they
+    become texture, too.
     """
     if len(parts) == 1:
         return replace(_normalised(parts[0]), source=source)
@@ -29,8 +30,8 @@ def merge_meshes(parts: Sequence[Mesh], source: str = "mesh") -> Mesh:
     faces = np.concatenate([part.faces + offset for part, offset in zip(parts, offsets, strict=True)])
     if not any(part.has_colour for part in parts):
         return Mesh(vertices_m, faces, source=source)
-    if any(_is_textured(part) for part in parts) and all(_fits_atlas(part) for part in parts):
-        texture, corner_uv = _stack_textures([_normalised(_with_patch(part)) for part in parts])
+    if any(_is_textured(part) for part in parts):
+        texture, corner_uv = _stack_textures([_normalised(_as_textured(part)) for part in parts])
         return Mesh(vertices_m, faces, corner_uv=corner_uv, texture=texture, source=source)
     vertex_rgb = np.concatenate([vertex_colours(part) for part in parts])
     return Mesh(vertices_m, faces, vertex_rgb=vertex_rgb, source=source)
@@ -62,38 +63,28 @@ def vertex_colours(mesh: Mesh) -> UInt8[np.ndarray, "vertices 3"]:
     return mesh.vertex_rgb if mesh.vertex_rgb is not None else np.tile(GREY, (len(mesh.vertices_m), 1))
 
 
-def unwrap_tiles(
-    texture: UInt8[np.ndarray, "rows columns 3"], corner_uv: Float[np.ndarray, "faces 3 2"]
-) -> tuple[UInt8[np.ndarray, "rows2 columns2 3"], Float[np.ndarray, "faces 3 2"]]:
-    """Repeat a wrapping texture as often as its faces need, so that every coordinate lies in 0-1.
-
-    A face that spans more than `MAX_TILES` repetitions is clamped: no camera resolves such detail.
-    """
-    eps = 1e-4
-    if corner_uv.size == 0 or (corner_uv.min() >= -eps and corner_uv.max() <= 1 + eps):
-        return texture, np.clip(corner_uv, 0, 1).astype(np.float32)
-    local_uv = corner_uv - np.floor(corner_uv.min(axis=1, keepdims=True) + eps)
-    across, up = np.clip(np.ceil(local_uv.max(axis=(0, 1)) - eps), 1, MAX_TILES).astype(int)
-    tiled_uv = np.clip(local_uv / np.array([across, up]), 0, 1)
-    return np.tile(texture, (up, across, 1)), tiled_uv.astype(np.float32)
-
-
 def _is_textured(mesh: Mesh) -> bool:
     return mesh.texture is not None and mesh.corner_uv is not None
 
 
-def _fits_atlas(mesh: Mesh) -> bool:
-    rgb = mesh.vertex_rgb
-    return _is_textured(mesh) or rgb is None or bool((rgb == rgb[0]).all())
-
-
-def _with_patch(mesh: Mesh) -> Mesh:
-    """A uniformly coloured mesh gets a small texture of that colour."""
+def _as_textured(mesh: Mesh) -> Mesh:
+    """A mesh of one colour gets a small texture of it, one of many a texture with a cell for each face."""
     if _is_textured(mesh):
         return mesh
-    rgb = mesh.vertex_rgb[0] if mesh.vertex_rgb is not None else GREY
-    centre_uv = np.full((len(mesh.faces), 3, 2), 0.5, np.float32)
-    return replace(mesh, texture=np.tile(rgb, (4, 4, 1)), corner_uv=centre_uv, vertex_rgb=None)
+    rgb = mesh.vertex_rgb
+    if rgb is None or (rgb == rgb[0]).all():
+        centre_uv = np.full((len(mesh.faces), 3, 2), 0.5, np.float32)
+        patch = np.tile(GREY if rgb is None else rgb[0], (4, 4, 1))
+        return replace(mesh, texture=patch, corner_uv=centre_uv, vertex_rgb=None)
+
+    def colour_at(
+        face: Int[np.ndarray, "texels"], barycentric: Float[np.ndarray, "texels 3"]
+    ) -> UInt8[np.ndarray, "texels 3"]:
+        mixed = np.einsum("tk,tkd->td", barycentric, rgb[mesh.faces[face]].astype(np.float64))
+        return np.rint(mixed.clip(0, 255)).astype(np.uint8)
+
+    texture, corner_uv = bake_faces(len(mesh.faces), BAKED_TEXELS, colour_at, max_cell_px=32)
+    return replace(mesh, texture=texture, corner_uv=corner_uv, vertex_rgb=None)
 
 
 def _normalised(mesh: Mesh) -> Mesh:
@@ -108,6 +99,10 @@ def _stack_textures(
 ) -> tuple[UInt8[np.ndarray, "rows columns 3"], Float[np.ndarray, "faces 3 2"]]:
     """Textures one below the other, borders repeated so that interpolation does not mix neighbours."""
     textures = [part.texture for part in parts if part.texture is not None]
+    most = max(texture.shape[0] * texture.shape[1] for texture in textures)
+    total = sum(texture.shape[0] for texture in textures) * max(texture.shape[1] for texture in textures)
+    if total > MAX_TEXELS:
+        textures = [reduce_texture(texture, most * MAX_TEXELS // total) for texture in textures]
     width = max(texture.shape[1] for texture in textures) + 2 * GUTTER_PX
     height = sum(texture.shape[0] + 2 * GUTTER_PX for texture in textures)
     blocks, corner_uv, top = [], [], 0
