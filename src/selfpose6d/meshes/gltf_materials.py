@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from selfpose6d.meshes.gltf_file import GltfFile
-from selfpose6d.meshes.tiles import REPEAT, Wrap
+from selfpose6d.meshes.tiles import Wrap
 
-_WRAPS: dict[int, Wrap] = {10497: "repeat", 33071: "clamp", 33648: "mirror"}
+_REPEAT = 10497
+_WRAPS: dict[int, Wrap] = {_REPEAT: "repeat", 33071: "clamp", 33648: "mirror"}
 _TEXTURE_SOURCES = ("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds")
 """Extensions whose image is tried before the plain one."""
 _UNREAD_TEXTURES = {"KHR_texture_basisu": "KTX2"}
@@ -70,7 +71,7 @@ def read_material(file: GltfFile, index: int | None) -> GltfMaterial:
     return GltfMaterial(rgb, texture, lacks_texture=texture is None, is_stated=True)
 
 
-def _base_colour(material: dict[str, Any]) -> tuple[list[float] | None, dict[str, Any] | None]:
+def _base_colour(material: dict[str, Any]) -> tuple[Any, dict[str, Any] | None]:
     """Factor and texture reference of a material's colour; what glows where all else is black."""
     if (specular := material.get("extensions", {}).get(_SPECULAR)) is not None:
         return specular.get("diffuseFactor"), specular.get("diffuseTexture")
@@ -87,14 +88,17 @@ def _texture_use(file: GltfFile, info: dict[str, Any]) -> TextureUse | None:
     if (rgb := _texture_image(file, texture)) is None:
         return None
     sampler = file.entry("samplers", texture["sampler"]) if "sampler" in texture else {}
-    wrap = tuple(_WRAPS.get(sampler.get(key, 10497)) for key in ("wrapS", "wrapT"))
-    if None in wrap:
-        raise ValueError(f"a sampler wraps as {sampler}, expected 10497, 33071 or 33648")
     transform = info.get("extensions", {}).get("KHR_texture_transform", {})
     coordinates = transform.get("texCoord", info.get("texCoord", 0))
-    return TextureUse(
-        rgb, int(coordinates), _transform(transform), (wrap[0] or REPEAT[0], wrap[1] or REPEAT[1])
-    )
+    wrap = (_wrap(sampler, "wrapS"), _wrap(sampler, "wrapT"))
+    return TextureUse(rgb, int(coordinates), _transform(transform), wrap)
+
+
+def _wrap(sampler: dict[str, Any], axis: str) -> Wrap:
+    mode = sampler.get(axis, _REPEAT)
+    if mode not in _WRAPS:
+        raise ValueError(f"a sampler has {axis} {mode}, expected one of {', '.join(map(str, _WRAPS))}")
+    return _WRAPS[mode]
 
 
 def _texture_image(file: GltfFile, texture: dict[str, Any]) -> UInt8[np.ndarray, "rows columns 3"] | None:

@@ -264,12 +264,11 @@ def _fill_from_bytes(elements: list[Element], body: bytes, order: str) -> None:
     position = 0
     for element in elements:
         if element.is_plain:
-            names = [column.name for column in element.properties]
             dtype = np.dtype([(c.name, order + c.kind) for c in element.properties])
             end = position + element.rows * dtype.itemsize
             if end > len(body):
                 raise ValueError("it ends early")
-            table = np.frombuffer(body, dtype, element.rows, position) if names else np.zeros(element.rows)
+            table = np.ndarray((element.rows,), dtype, body, position)
             for column in element.properties:
                 element.columns[column.name] = _as_type(table[column.name], column.kind)
             position = end

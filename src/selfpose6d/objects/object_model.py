@@ -70,8 +70,8 @@ class ObjectModel:
 
     @property
     def has_colour(self) -> bool:
-        """Whether the colour term can be used."""
-        return self.mesh.has_colour
+        """Whether the colour term can be used: not where an exporter's white or grey stands for unknown colours."""
+        return self.mesh.has_known_colour
 
     @property
     def device(self) -> torch.device:

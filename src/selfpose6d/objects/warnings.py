@@ -58,7 +58,9 @@ def _ruled_out(model: ObjectModel) -> torch.Tensor:
 def _symmetry_warning(model: ObjectModel) -> str:
     is_open = bool(open_similarities(model).any())
     if not model.mesh.has_known_colour:
-        missing = "the mesh has no texture" if not model.has_colour else "the mesh has a default colour only"
+        missing = (
+            "the mesh has no texture" if not model.mesh.has_colour else "the mesh has a default colour only"
+        )
         if not is_open:
             return "" if len(model.symmetries) > 1 else f"{missing}: only its shape can decide its poses"
         return (

@@ -52,7 +52,10 @@ class PackedMeshes:
 
 
 def pack_meshes(meshes: Sequence[Mesh], device: torch.device | str = "cpu") -> PackedMeshes:
-    """Lay meshes end to end; mesh without colour are rendered mid-grey (`has_colour` says so)."""
+    """Lay meshes end to end; those without colour are rendered mid-grey.
+
+    `has_colour` is False for them and for those of one white or grey, whose colours are not known.
+    """
     vertex_start = np.cumsum([0] + [len(m.vertices_m) for m in meshes])
     face_start = np.cumsum([0] + [len(m.faces) for m in meshes])
     pyramids = [_mip_pyramid(m) for m in meshes]
@@ -72,7 +75,7 @@ def pack_meshes(meshes: Sequence[Mesh], device: torch.device | str = "cpu") -> P
         texture_start=torch.from_numpy(starts).reshape(len(meshes), MIP_LEVELS),
         texture_size=sizes,
         texels_per_m=torch.tensor([_texels_per_m(m) for m in meshes], dtype=torch.float32),
-        has_colour=tuple(m.has_colour for m in meshes),
+        has_colour=tuple(m.has_known_colour for m in meshes),
     )
     return packed.to(device)
 
