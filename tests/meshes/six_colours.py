@@ -43,7 +43,8 @@ def atlas() -> np.ndarray:
 def atlas_uv() -> np.ndarray:
     """Of every corner, v upwards: 6 x 4 x 2, well inside the cells."""
     square = np.array([(0.2, 0.8), (0.8, 0.8), (0.8, 0.2), (0.2, 0.2)])
-    uv = np.array([(square + (k % 3, k // 3)) / (3, 2) for k in range(6)])
+    cells = np.array([(k % 3, k // 3) for k in range(6)])
+    uv = (cells[:, None] + square) / (3, 2)
     uv[..., 1] = 1 - uv[..., 1]
     return uv
 
