@@ -17,6 +17,8 @@ from selfpose6d.meshes.part import Part, Texture, are_known
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _MAX_NODES = 100_000
+_MAX_FACES = 20_000_000
+"""Of all instances of all meshes, 1 GB: a few bytes can repeat a mesh without end."""
 _READ = {
     *("KHR_mesh_quantization", "KHR_texture_transform", "KHR_texture_basisu", "KHR_node_visibility"),
     *("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds", "EXT_mesh_gpu_instancing"),
@@ -40,7 +42,7 @@ def read_gltf(content: bytes, assets: Assets) -> list[Part]:
             raise MeshError(
                 f"{assets.path}: it requires the glTF extension {extension}, which is not read. Export it without."
             )
-    parts = []
+    parts, num_faces = [], 0
     materials: dict[int | None, GltfMaterial] = {}
     for node, T_scene_node in _placed_nodes(file):
         mesh = file.entry("meshes", node["mesh"])
@@ -53,6 +55,9 @@ def read_gltf(content: bytes, assets: Assets) -> list[Part]:
             if index not in materials:
                 materials[index] = read_material(file, index)
             if (part := _read_primitive(file, primitive, materials[index])) is not None:
+                num_faces += len(part.faces) * len(T_scene_node)
+                if num_faces > _MAX_FACES:
+                    raise ValueError(f"its nodes show more than {_MAX_FACES} triangles")
                 parts += [_moved(part, T) for T in T_scene_node]
     return parts
 
@@ -61,12 +66,14 @@ def _placed_nodes(file: GltfFile) -> list[tuple[dict[str, Any], list[Float[np.nd
     """The scene's nodes that have a mesh, and where each of their instances is."""
     nodes = file.content.get("nodes", [])
     placed, visited = [], 0
-    stack = [(index, np.eye(4)) for index in reversed(_root_nodes(file))]
+    stack = [(index, 1, np.eye(4)) for index in reversed(_root_nodes(file))]
     while stack:
-        index, T_scene_parent = stack.pop()
+        index, depth, T_scene_parent = stack.pop()
         visited += 1
-        if visited > max(len(nodes), _MAX_NODES):
-            raise ValueError("its nodes go round in a circle")
+        if depth > len(nodes) or visited > _MAX_NODES:
+            raise ValueError(
+                "its nodes go round in a circle" if depth > len(nodes) else "it has too many nodes"
+            )
         node = file.entry("nodes", index)
         extensions = node.get("extensions", {})
         if not extensions.get("KHR_node_visibility", {}).get("visible", True):
@@ -75,7 +82,7 @@ def _placed_nodes(file: GltfFile) -> list[tuple[dict[str, Any], list[Float[np.nd
         if "mesh" in node:
             instances = _instances(file, extensions.get("EXT_mesh_gpu_instancing"))
             placed.append((node, [T_scene_node @ T for T in instances]))
-        stack += [(child, T_scene_node) for child in reversed(node.get("children", []))]
+        stack += [(child, depth + 1, T_scene_node) for child in reversed(node.get("children", []))]
     return placed
 
 
