@@ -174,7 +174,10 @@ def _of_vertices(
     values = file.array(attributes[name])
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} entries for {count} vertices")
-    if name == "COLOR_0" and values.dtype.kind in "iu":  # not marked as fractions, which they can only be
+    is_quantised = name != "COLOR_0" and "KHR_mesh_quantization" in file.content.get(
+        "extensionsUsed", file.required
+    )
+    if values.dtype.kind in "iu" and not is_quantised:  # not marked as fractions, which they can only be
         values = values / float(np.iinfo(values.dtype).max)
     return values[used].astype(np.float64)
 

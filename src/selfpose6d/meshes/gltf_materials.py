@@ -73,7 +73,8 @@ def read_material(file: GltfFile, index: int | None) -> GltfMaterial:
 
 def _base_colour(material: dict[str, Any]) -> tuple[Any, dict[str, Any] | None]:
     """Factor and texture reference of a material's colour; what glows where all else is black."""
-    if (specular := material.get("extensions", {}).get(_SPECULAR)) is not None:
+    specular = material.get("extensions", {}).get(_SPECULAR, {})
+    if "diffuseFactor" in specular or "diffuseTexture" in specular:
         return specular.get("diffuseFactor"), specular.get("diffuseTexture")
     standard = material.get("pbrMetallicRoughness", {})
     factor, info = standard.get("baseColorFactor"), standard.get("baseColorTexture")

@@ -3,7 +3,9 @@
 Reference: Alias/Wavefront, MTL material format 4.2; `-o` and `-s` as Blender and three.js read them: uv * s + o.
 """
 
+import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from selfpose6d.meshes.tiles import REPEAT, Wrap
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _ONE_WORD = ("blendu", "blendv", "boost", "cc", "clamp", "imfchan", "bm", "type", "colorspace", "texres")
 _UP_TO_THREE_NUMBERS = ("o", "s", "t")
-_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def decode_text(content: bytes) -> str:
     return re.sub(r"\\[ \t]*(?:\r\n|\n|\r)", " ", text)
 
 
-def lines_of(text: str) -> list[str]:
+def lines_of(text: str) -> Iterator[str]:
     """Its lines, whatever ends them."""
-    return _LINE_END.split(text)
+    return io.StringIO(text, newline=None)
 
 
 def read_mtl(content: bytes, folder: Path) -> dict[str, Material]:

@@ -5,10 +5,13 @@ have no colour.
 """
 
 import re
+import warnings
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from selfpose6d.meshes.assets import Assets
 from selfpose6d.meshes.mtl import Map, Material, decode_text, lines_of, read_mtl
@@ -17,17 +20,19 @@ from selfpose6d.meshes.part import Part, Texture, fan_triangles, levels_to_unit,
 
 @dataclass
 class _Statements:
-    """What the lines of a file say; indices in faces count from 0, -1 is none."""
+    """What the lines of a file say.
 
-    positions: list[list[str]] = field(default_factory=list)
-    coordinates: list[list[str]] = field(default_factory=list)
+    `before` has for each face how many positions and how many texture coordinates stood before it, one after the other.
+    """
+
+    positions: list[str] = field(default_factory=list)
+    coordinates: list[str] = field(default_factory=list)
+    faces: list[str] = field(default_factory=list)
+    material: array = field(default_factory=lambda: array("q"))
+    before: array = field(default_factory=lambda: array("q"))
     painted: list[str] = field(default_factory=list)
     libraries: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=lambda: [""])
-    counts: list[int] = field(default_factory=list)
-    material: list[int] = field(default_factory=list)
-    vertex: list[int] = field(default_factory=list)
-    coordinate: list[int] = field(default_factory=list)
 
 
 def read_obj(content: bytes, assets: Assets) -> list[Part]:
@@ -38,13 +43,14 @@ def read_obj(content: bytes, assets: Assets) -> list[Part]:
     """
     said = _read_statements(decode_text(content))
     vertices, vertex_rgb = _positions(said)
-    if not said.counts:
+    counts, vertex, coordinate = _face_indices(said)
+    polygon, corners = fan_triangles(counts)
+    if not len(corners):
         return []
-    polygon, corners = fan_triangles(np.array(said.counts, np.int64))
-    faces = np.array(said.vertex, np.int64)[corners]
+    faces = vertex[corners]
     if faces.size and not 0 <= faces.min() <= faces.max() < len(vertices):
         raise ValueError(f"a face names vertex {faces.max() + 1} of {len(vertices)}")
-    uv_index = np.array(said.coordinate, np.int64)[corners]
+    uv_index = coordinate[corners]
     uv = _coordinates(said)
     if uv_index.size and uv_index.max() >= len(uv):
         raise ValueError(f"a face names texture coordinate {uv_index.max() + 1} of {len(uv)}")
@@ -71,71 +77,107 @@ def read_obj(content: bytes, assets: Assets) -> list[Part]:
 def _read_statements(text: str) -> _Statements:
     said = _Statements()
     for line in lines_of(text):
-        words = line.split()
-        if not words:
+        words = line.split(None, 1)
+        if len(words) < 2:
+            if words == ["usemtl"]:
+                said.used.append("")
             continue
-        key = words[0]
+        key, rest = words
         if key == "v":
-            said.positions.append(words[1:])
+            said.positions.append(_before_comment(rest))
         elif key == "vt":
-            said.coordinates.append(words[1:3])
+            said.coordinates.append(_before_comment(rest))
         elif key in ("f", "fo"):
-            _add_face(said, words[1:])
+            said.faces.append(_before_comment(rest))
+            said.material.append(len(said.used) - 1)
+            said.before.extend((len(said.positions), len(said.coordinates)))
         elif key == "usemtl":
-            said.used.append(line.split(None, 1)[1].strip() if len(words) > 1 else "")
-        elif key == "mtllib" and len(words) > 1:
-            said.libraries.append(line.split(None, 1)[1].strip())
-        elif key == "#MRGB" and len(words) > 1:
-            said.painted.append(words[1])
+            said.used.append(rest.strip())
+        elif key == "mtllib":
+            said.libraries.append(rest.strip())
+        elif key == "#MRGB":
+            said.painted.append(rest.strip())
     return said
 
 
-def _add_face(said: _Statements, words: list[str]) -> None:
-    if any(word.startswith("#") for word in words):
-        words = words[: next(i for i, word in enumerate(words) if word.startswith("#"))]
-    if len(words) < 3:
-        return
-    for word in words:
-        index, _, rest = word.partition("/")
-        coordinate = rest.partition("/")[0]
-        said.vertex.append(_from_zero(index, len(said.positions)))
-        said.coordinate.append(_from_zero(coordinate, len(said.coordinates)) if coordinate else -1)
-    said.counts.append(len(words))
-    said.material.append(len(said.used) - 1)
+def _before_comment(text: str) -> str:
+    return text.split("#", 1)[0] if "#" in text else text
 
 
-def _from_zero(text: str, count: int) -> int:
-    """An index that counts from 1, or from the end where it is negative."""
-    index = int(text)
-    if index == 0 or index < -count:
-        raise ValueError(f"a face has the index {index} where {count} are there")
-    return index - 1 if index > 0 else count + index
+def _numbers(lines: Sequence[str], dtype: type) -> np.ndarray:
+    """All numbers of some lines.
+
+    Raises:
+        ValueError: one of the words is none.
+    """
+    text = " ".join(lines)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return np.fromstring(text, dtype, sep=" ")
+        except DeprecationWarning:
+            return np.array(text.split(), dtype)  # says which word is no number
+
+
+def _face_indices(
+    said: _Statements,
+) -> tuple[Int[np.ndarray, "polygons"], Int[np.ndarray, "corners"], Int[np.ndarray, "corners"]]:
+    """How many corners each polygon has, and of all corners the vertex and the texture coordinate, from 0; -1: none."""
+    # what is left out between slashes is 0
+    lines = re.sub(r"/(?=[/ \t\n]|$)", "/0", "\n".join(said.faces)).split("\n") if said.faces else []
+    counts = np.array([len(line.split()) for line in lines], np.int64)
+    slashes = np.array([line.count("/") for line in lines], np.int64)
+    if (slashes % np.maximum(counts, 1) != 0).any():
+        raise ValueError("a face has texture coordinates at some of its corners only")
+    start, per_corner = np.cumsum(counts) - counts, slashes // np.maximum(counts, 1)
+    index = np.zeros((int(counts.sum()), 2), np.int64)
+    for width in np.unique(per_corner):
+        chosen = np.flatnonzero(per_corner == width)
+        numbers = _numbers([lines[i].replace("/", " ") for i in chosen], np.int64).reshape(-1, 1 + width)
+        corner = np.repeat(start[chosen], counts[chosen]) + _positions_within(counts[chosen])
+        index[corner, : min(width, 1) + 1] = numbers[:, :2]
+    before = np.repeat(np.array(said.before, np.int64).reshape(-1, 2), counts, axis=0)
+    is_wrong = (index[:, 0] == 0) | (index < -before).any(axis=1)
+    if is_wrong.any():
+        worst = int(index[is_wrong][0].min())
+        raise ValueError(f"a face has the index {worst} where {before[is_wrong][0, 0]} are there")
+    vertex, coordinate = np.where(index > 0, index - 1, before + index).T
+    return counts, vertex, np.where(index[:, 1] == 0, -1, coordinate)
+
+
+def _positions_within(counts: Int[np.ndarray, "polygons"]) -> Int[np.ndarray, "corners"]:
+    """0, 1, 2 ... for the corners of each polygon."""
+    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _positions(
     said: _Statements,
 ) -> tuple[Float[np.ndarray, "vertices 3"], Float[np.ndarray, "vertices 3"] | None]:
     """Positions, and the colours behind them: `v x y z r g b`, NaN where only some have them; or ZBrush's `#MRGB`."""
-    rows = [[float(word) for word in _before_comment(row)] for row in said.positions]
-    vertices = np.array([row[:3] for row in rows], np.float64).reshape(-1, 3)
-    coloured = [len(row) >= 6 for row in rows]
-    if any(coloured):
-        rgb = np.array([row[3:6] if has else [np.nan] * 3 for row, has in zip(rows, coloured, strict=True)])
+    widths = np.array([len(line.split()) for line in said.positions], np.int64)
+    numbers = _numbers(said.positions, np.float64)
+    if widths.size and widths.min() < 3:
+        raise ValueError("a position has fewer than three numbers")
+    first = np.cumsum(widths) - widths
+    vertices = numbers[first[:, None] + np.arange(3)].reshape(-1, 3)
+    if (coloured := widths >= 6).any():
+        rgb = np.full(vertices.shape, np.nan)
+        rgb[coloured] = numbers[first[coloured, None] + np.arange(3, 6)]
         return vertices, levels_to_unit(rgb)
     hexadecimal = "".join(said.painted)
-    if len(hexadecimal) == 8 * len(rows) and re.fullmatch(r"[0-9a-fA-F]+", hexadecimal):
+    if len(hexadecimal) == 8 * len(vertices) and re.fullmatch(r"[0-9a-fA-F]+", hexadecimal):
         packed = np.frombuffer(bytes.fromhex(hexadecimal), np.uint8).reshape(-1, 4)
         return vertices, packed[:, 1:] / 255
     return vertices, None
 
 
-def _before_comment(words: list[str]) -> list[str]:
-    return words[: next((i for i, word in enumerate(words) if word.startswith("#")), len(words))]
-
-
 def _coordinates(said: _Statements) -> Float[np.ndarray, "coordinates 2"]:
-    rows = [[*map(float, _before_comment(row)), 0.0, 0.0][:2] for row in said.coordinates]
-    return np.array(rows, np.float64).reshape(-1, 2)
+    """u and v; v is 0 where a line has u alone."""
+    widths = np.array([len(line.split()) for line in said.coordinates], np.int64)
+    numbers = np.append(_numbers(said.coordinates, np.float64), 0.0)
+    first = np.cumsum(widths) - widths
+    v = np.where(widths > 1, first + 1, len(numbers) - 1)
+    return numbers[np.stack([first, v], axis=1)].reshape(-1, 2)
 
 
 def _materials(said: _Statements, assets: Assets) -> list[Material | str | None]:
