@@ -65,8 +65,8 @@ def decode_text(content: bytes) -> str:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """Its lines, whatever ends them."""
-    return io.StringIO(text, newline=None)
+    """Its lines, whatever ends them, without their ends."""
+    return (line.rstrip("\n") for line in io.StringIO(text, newline=None))
 
 
 def read_mtl(content: bytes, folder: Path) -> dict[str, Material]:
