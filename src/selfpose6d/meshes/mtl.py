@@ -3,7 +3,6 @@
 Reference: Alias/Wavefront, MTL material format 4.2; `-o` and `-s` as Blender and three.js read them: uv * s + o.
 """
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,8 +64,8 @@ def decode_text(content: bytes) -> str:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """Its lines, whatever ends them, without their ends."""
-    return (line.rstrip("\n") for line in io.StringIO(text, newline=None))
+    """Its lines that are not empty, whatever ends them."""
+    return (match.group() for match in re.finditer(r"[^\r\n]+", text))
 
 
 def read_mtl(content: bytes, folder: Path) -> dict[str, Material]:
