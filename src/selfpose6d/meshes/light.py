@@ -32,6 +32,10 @@ def multiply(
     levels: UInt8[np.ndarray, "*shape 3"], factor: Float[np.ndarray, "*#shape 3"], is_linear: bool
 ) -> UInt8[np.ndarray, "*shape 3"]:
     """Display levels of an image, each times a factor: of linear light, or of the levels themselves."""
+    if factor.ndim == 1:  # the same for all: one product for each level
+        every_level = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+        table = multiply(every_level, factor[None], is_linear)
+        return np.stack([table[levels[..., channel], channel] for channel in range(3)], axis=-1)
     if is_linear:
         return to_levels(srgb_to_linear(np.arange(256) / 255)[levels] * factor, is_linear)
     return to_levels(levels / 255 * factor, is_linear)
