@@ -311,8 +311,9 @@ def test_plain_materials(tmp_path, mtl, rgb):
         ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1/1 2/1 3/1\n", "texture coordinate 1 of 0"),
         ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 0 1 2\n", "index 0 where 3 are there"),
         ("v 0 0 0\nv 1 0 0\nv 0 1 0\nf -9 1 2\n", "index -9 where 3 are there"),
-        ("v 0 0 zero\nf 1 1 1\n", "unreadable mesh"),
-        ("v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n", "unreadable mesh"),
+        ("v 0 0 zero\nf 1 1 1\n", "could not convert string to float: 'zero'"),
+        ("v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n", "a position has fewer than three numbers"),
+        ("v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nf 1/1 2 3\n", "texture coordinates at some of its corners only"),
         ("v 0 0 0\n", "no faces"),
     ],
 )

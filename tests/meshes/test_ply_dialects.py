@@ -281,6 +281,7 @@ def test_other_elements_are_passed_over(tmp_path):
     ("content", "message"),
     [
         (b"plx\n", "does not begin with a PLY header"),
+        (b"ply\nformat ascii 1.0\nelement vertex\nend_header\n", "'element vertex', which says too little"),
         (b"ply\nformat ascii 1.0\n", "its header has no end"),
         (b"ply\nformat other 1.0\nend_header\n", "names no known format"),
         (

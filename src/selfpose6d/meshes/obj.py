@@ -115,7 +115,7 @@ def _numbers(lines: Sequence[str], dtype: type) -> np.ndarray:
         warnings.simplefilter("error")
         try:
             return np.fromstring(text, dtype, sep=" ")
-        except DeprecationWarning:
+        except (DeprecationWarning, ValueError):  # by the version of numpy
             return np.array(text.split(), dtype)  # says which word is no number
 
 

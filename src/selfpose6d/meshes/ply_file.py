@@ -107,6 +107,9 @@ def _parse_header(lines: list[str]) -> tuple[str, list[Element], list[str]]:
     order, elements, textures = None, [], []
     for line in lines:
         words = line.split()
+        needed = {"format": 2, "element": 3, "property": 5 if words[1:2] == ["list"] else 3}
+        if words and len(words) < needed.get(words[0], 0):
+            raise ValueError(f"its header has the line {line.strip()!r}, which says too little")
         if texture := _TEXTURE_FILE.match(line.strip()):
             textures.append(texture.group(1).strip())
         elif words[:1] == ["format"]:
