@@ -130,6 +130,23 @@ def test_ply_written_and_read_is_the_same(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["obj_000001.ply", "obj_000001.png"]
 
 
+def test_another_reader_takes_what_was_written(tmp_path: Path) -> None:
+    """trimesh reads the texture at the same corners, and the vertex colours."""
+    save_mesh_ply(textured_square(), tmp_path / "a.ply")
+    read = trimesh.load_mesh(tmp_path / "a.ply", process=False)
+    found = {
+        (round(float(x), 6), round(float(y), 6)): tuple(
+            FOUR_COLOURS[min(int((1 - v) * 2), 1), min(int(u * 2), 1)].tolist()
+        )
+        for (x, y, _), (u, v) in zip(read.vertices / 1000, read.visual.uv, strict=True)
+    }
+    assert found == CORNER_COLOURS
+    assert np.array_equal(np.asarray(read.visual.material.image), FOUR_COLOURS)
+    save_mesh_ply(coloured_square(), tmp_path / "b.ply")
+    other = trimesh.load_mesh(tmp_path / "b.ply", process=False)
+    assert np.array_equal(other.visual.vertex_colors[:, :3], coloured_square().vertex_rgb)
+
+
 def test_ply_with_vertex_colours_written_and_read(tmp_path: Path) -> None:
     save_mesh_ply(coloured_square(), tmp_path / "a.ply")
     again = load_mesh(tmp_path / "a.ply", "mm")

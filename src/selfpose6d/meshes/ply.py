@@ -26,6 +26,7 @@ _COLOURS = (
 )
 _COORDINATES = (("texture_u", "texture_v"), ("u", "v"), ("s", "t"), ("texture_s", "texture_t"), ("tu", "tv"))
 _INDICES = ("vertex_indices", "vertex_index", "vertex_indexes", "vert_indices")
+_CORNER_COORDINATES = ("texcoord", "texcoords", "tex_coords", "texture_coordinates")
 _TEXTURE_NUMBERS = ("texnumber", "texture_number", "texture_index", "tex_index")
 _NOT_READ = {
     "multi_texture_vertex": "a table of texture coordinates",
@@ -106,7 +107,7 @@ def _corner_uv(
 ) -> Float[np.ndarray, "triangles 3 2"] | None:
     """Texture coordinates of every triangle's corners, NaN where a polygon has none; None where the file has none."""
     face = file.elements.get("face")
-    if face is not None and (lists := face.lists.get("texcoord")) is not None:
+    if face is not None and (lists := _texture_lists(face)) is not None:
         has_uv = lists.counts == 2 * polygons.counts
         flat = np.full((len(polygons.values), 2), np.nan)
         flat[np.repeat(has_uv, polygons.counts)] = lists.values[np.repeat(has_uv, lists.counts)].reshape(
@@ -119,6 +120,10 @@ def _corner_uv(
             uv = np.stack([vertex.columns[u], vertex.columns[v]], axis=1).astype(np.float64)
             return uv[polygons.values.astype(np.int64)[corners]]
     return None
+
+
+def _texture_lists(face: Element) -> Lists | None:
+    return next((face.lists[name] for name in _CORNER_COORDINATES if name in face.lists), None)
 
 
 def _textured(
