@@ -41,6 +41,17 @@ def test_a_plain_brick_finds_its_half_rotations(brick):
     assert len(brick.symmetries) == 4
 
 
+@pytest.mark.parametrize(
+    ("rgb", "is_known"), [((255, 255, 255), False), ((102, 102, 102), False), ((190, 60, 50), True)]
+)
+def test_a_default_colour_is_not_scored(rgb, is_known):
+    brick = foam_brick(np.random.default_rng(0))
+    plain = replace(
+        brick, texture=None, corner_uv=None, vertex_rgb=np.tile(np.uint8(rgb), (len(brick.vertices_m), 1))
+    )
+    assert build_object_model(plain).has_colour == is_known
+
+
 def test_a_can_has_many_turns_by_shape(round_can):
     assert len(round_can.similarity.T_obj_obj) > 40
 

@@ -1,5 +1,7 @@
 """Packing: where each mesh's parts lie, mip levels, texel density."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +51,13 @@ def test_colour_is_grey_where_there_is_none():
     np.testing.assert_allclose(packed.vertex_rgb[4:8].numpy(), expected / 255.0, rtol=1e-6)
     assert packed.texture_size[:2].abs().sum() == 0
     assert packed.texture_size.shape == (3, MIP_LEVELS, 2)
+
+
+def test_a_white_or_grey_all_over_is_rendered_but_is_no_colour():
+    grey = replace(sheet(1), vertex_rgb=np.full((4, 3), 204, np.uint8))
+    packed = pack_meshes([grey, textured_sheet(np.full((4, 4, 3), 255, np.uint8))])
+    assert packed.has_colour == (False, False)
+    assert (packed.vertex_rgb[:4] == np.float32(204 / 255)).all()
 
 
 def test_texels_per_metre_by_hand():

@@ -29,9 +29,9 @@ class Mesh:
     """One object's surface, in its own frame, metres.
 
     Colour comes from `texture` at `corner_uv` (OBJ convention: v upwards, image row = (1 - v) * height), else
-    from `vertex_rgb`, else there is none. `source` names the file in messages. `lacks_texture`: the file names a
-    texture that could not be read, so that a plain colour only stands in for it. The arrays are read-only: `replace`
-    makes another mesh.
+    from `vertex_rgb`, else there is none. `source` names the file in messages. `lacks_texture`: the file names
+    colours that could not be read, so that one plain colour, where there is any, proves nothing. The arrays are
+    read-only: `replace` makes another mesh.
 
     Raises:
         MeshError: an array of another kind, or that does not fit the others.
