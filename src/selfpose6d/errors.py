@@ -20,6 +20,10 @@ class NoMasksError(DataError):
     """A data set without masks: objects can be annotated in it after they were found."""
 
 
+class WorkerError(SelfPose6DError):
+    """A process that works for this one was ended from outside."""
+
+
 class MeshError(SelfPose6DError):
     """A mesh file is missing, unreadable or has an implausible size."""
 

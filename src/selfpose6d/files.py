@@ -1,14 +1,25 @@
-"""Files that appear whole or not at all, made by one process at a time: a kill or a full disk leaves what was there."""
+"""Files that appear whole or not at all, made by one process at a time: a kill, a full disk or a power cut leaves what
+was there.
+"""
 
+import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import platform
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+SAYS_IT_WAITS_S = 5.0
+"""Of waiting for another process until a line says so."""
+_ASIDE = ".part"
+"""Ending of what is written aside."""
 
 
 @contextmanager
@@ -16,6 +27,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
     """A text file to write that replaces `path` when the block ends well; else `path` stays as it is."""
     with _aside(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         yield file
+        _to_disk(file.fileno(), file.flush)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -23,8 +35,13 @@ def write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _aside(path) as temporary, temporary.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        _to_disk(file.fileno(), file.flush)
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """Replace `path` by a copy of `source`."""
+    with _aside(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
@@ -39,25 +56,102 @@ def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Other processes that want to make the same folder wait until this one has; a killed one keeps none waiting."""
+    """Other processes that want to make the same file or folder wait until this one has; a killed one keeps none
+    waiting, and what it wrote aside is removed.
+
+    On a file system without locks none waits: what is made appears whole in any case, only perhaps twice.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f".{folder.name}.lock")
-    with FileLock(lock):
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    with suppress(NotImplementedError):
+        _acquire(lock, folder)
+    try:
+        remove_stale(folder.parent, folder.name)
+        yield
+    finally:
+        if lock.is_locked:
+            with suppress(
+                OSError
+            ):  # who waits sees that it is gone and locks a new one; Windows keeps an open file
+                Path(lock.lock_file).unlink()
+            lock.release()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the system that do not say which file they are about name this one, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def aside_of(path: Path) -> Path:
+    """Where this process writes what shall become `path`; names it, so that what a killed one left is known."""
+    return path.with_name(f".{path.name}.{_host()}-{os.getpid()}{_ASIDE}")
+
+
+def remove_stale(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes of this machine have left aside in a folder: of this name, or all of it."""
+    for path in folder.glob(f".{'*' if name is None else glob.escape(name)}.{_host()}-*{_ASIDE}"):
+        number = path.name.removesuffix(_ASIDE).rpartition("-")[2]
+        if number.isdigit() and not is_running(int(number)):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process on this machine; True where the system does not say it (Windows)."""
+    if os.name == "nt":  # there, the call below would stop it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the folder's names on disk; nothing where the system has no such thing."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            yield
-        finally:  # who waits sees that the file is gone and locks a new one; Windows keeps it while it is open
-            with suppress(OSError):
-                lock.unlink()
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
 def _aside(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = aside_of(path)
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            os.replace(temporary, path)
+        sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that is gone: the error that says so is under way
+            temporary.unlink(missing_ok=True)
+
+
+def _to_disk(descriptor: int, flush: Callable[[], object]) -> None:
+    flush()
+    os.fsync(descriptor)
+
+
+def _acquire(lock: FileLock, folder: Path) -> None:
+    try:
+        lock.acquire(timeout=SAYS_IT_WAITS_S)
+    except Timeout:
+        warnings.warn(f"waiting for another process that makes {folder}", stacklevel=2)
+        lock.acquire()
+
+
+def _host() -> str:
+    """This machine's name, as it can stand in a file's name."""
+    return "".join(letter if letter.isalnum() else "_" for letter in platform.node()) or "unknown"
 
 
 def content_hash(path: Path) -> str:

@@ -6,14 +6,20 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
+
+from selfpose6d.errors import WorkerError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _WAITING = 4
 """Items under way per process: enough that none waits, few enough that results do not pile up."""
+_ENDS_WITHIN_S = 5.0
+"""Of the other processes, when one has ended."""
 _WORKER_BYTES = 800 * 10**6
 """Resident memory of one process that annotates, most of it the libraries' own: measured, 0.8 GB."""
 _CUDA_HOST_BYTES = 3 * 10**9
@@ -75,26 +81,65 @@ def _container_bytes() -> int | None:
 
 
 def map_in_processes(
-    make_work: Callable[[], Callable[[Item], Result]], items: Iterable[Item], workers: int
+    make_work: Callable[[], Callable[[Item], Result]],
+    items: Iterable[Item],
+    workers: int,
+    in_order: bool = True,
 ) -> Iterator[Result]:
-    """What the work makes of each item, in their order; each process makes its own work once.
+    """What the work makes of each item, in their order or as they are done; each process makes its own work once.
 
     `make_work`, items and results travel between processes. Few items wait at a time, however many there are.
+
+    Raises:
+        WorkerError: a process was ended from outside; what was done until then has been given before.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_start_worker, initargs=(make_work,)
     ) as pool:
         waiting: deque[Future[Any]] = deque()
+        processes: dict[int, BaseProcess] = {}
         try:
             for item in items:
                 waiting.append(pool.submit(_work_on, item))
+                processes |= pool._processes or {}
                 if len(waiting) >= _WAITING * workers:
-                    yield waiting.popleft().result()
+                    yield from _done(waiting, in_order)
             while waiting:
-                yield waiting.popleft().result()
+                yield from _done(waiting, in_order)
+        except BrokenProcessPool:
+            raise WorkerError(_why_broken(processes.values())) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(waiting: "deque[Future[Any]]", in_order: bool) -> Iterator[Any]:
+    """Wait for the first result, or for some; those of a broken pool come last."""
+    if in_order:
+        yield waiting.popleft().result()
+        return
+    done = wait(waiting, return_when=FIRST_COMPLETED).done
+    for future in done:
+        waiting.remove(future)
+    for future in sorted(done, key=lambda future: future.exception() is not None):
+        yield future.result()
+
+
+def _why_broken(processes: Iterable[BaseProcess]) -> str:
+    for process in processes:
+        process.join(_ENDS_WITHIN_S)
+    codes = {process.exitcode for process in processes} - {0, None, -signal.SIGTERM}
+    how = ", ".join(signal.Signals(-code).name if code < 0 else f"exit code {code}" for code in sorted(codes))
+    killed = -signal.SIGKILL in codes
+    why = (
+        "as the system does where memory runs out"
+        if killed
+        else "its own message stands above, if it had one"
+    )
+    return (
+        f"a worker process was ended from outside ({how or 'reason unknown'}; {why}). What was finished is kept: the "
+        "same command goes on. Pass fewer --workers where memory is short."
+    )
 
 
 _work: Callable[[Any], Any] | None = None

@@ -1,7 +1,7 @@
 """`selfpose6d annotate DATASET --out RUN`: automatic labels with certificates, resumable."""
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -85,14 +85,14 @@ class Command:
         )  # what is wrong with them is said before the slow work begins
         models = object_store(dataset, device)
         warn_about_objects(dataset, models)
-        run = self._open_run(dataset)
-        write_ids(dataset.models, run.files.folder)
-        work_on_frames(run, dataset, partial(frame_labeler, self, device), models, self.workers, device)
-        run.finalise(names=dataset.object_names())
-        run.write_frame_names(dataset.frame_names())
-        draw_overlays(run.files, dataset, self.overlays)
-        print_summary(run.files, dataset.object_names())
-        return report_counts(run)
+        with self._open_run(dataset) as run:
+            write_ids(dataset.models, run.files.folder)
+            work_on_frames(run, dataset, partial(frame_labeler, self, device), models, self.workers, device)
+            run.finalise(names=dataset.object_names())
+            run.write_frame_names(dataset.frame_names())
+            draw_overlays(run.files, dataset, self.overlays)
+            print_summary(run.files, dataset.object_names())
+            return report_counts(run)
 
     def _find_instead(self) -> int:
         """Label a data set without masks: find the objects first.
@@ -131,7 +131,7 @@ class Command:
 
         return resolved_options(self.options())
 
-    def _open_run(self, dataset: "Dataset") -> "RunFolder":
+    def _open_run(self, dataset: "Dataset") -> "AbstractContextManager[RunFolder]":
         from selfpose6d.files import content_hash
         from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.files import find_checkpoint
@@ -145,7 +145,7 @@ class Command:
             options["keep"] = str(self.keep.resolve())
         context = RunContext(dataset.root.resolve(), self.device, checkpoint)
         config = new_config("annotate", self.data.config(dataset), options, context)
-        return RunFolder.open(self.out, config)
+        return RunFolder.working(self.out, config)
 
 
 def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:

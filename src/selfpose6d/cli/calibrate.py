@@ -45,19 +45,20 @@ class Command:
         from selfpose6d.calibration.make import annotate_scenes, make_calibration
         from selfpose6d.reporting.calibration_summary import print_calibration
         from selfpose6d.reporting.console import progress_bar
+        from selfpose6d.runs.in_use import claimed, lock_beside
 
         if self.workers < 0:
             raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
         if self.out.is_dir():
             raise UsageError(f"--out {self.out} is a folder. Name a file, as in --out calibration.json.")
         options = self.options()
-        self.out.parent.mkdir(parents=True, exist_ok=True)
         journal = self.out.with_name(f"{self.out.name}.scenes.jsonl")
-        with progress_bar() as progress:
-            bar = progress.add_task("calibrating", total=self.scenes)
-            results = annotate_scenes(options, journal, self.workers, lambda: progress.advance(bar))
-        calibration = make_calibration(options, results)
-        calibration.save(self.out)
+        with claimed(lock_beside(self.out), f"calibration {self.out}"):
+            with progress_bar() as progress:
+                bar = progress.add_task("calibrating", total=self.scenes)
+                results = annotate_scenes(options, journal, self.workers, lambda: progress.advance(bar))
+            calibration = make_calibration(options, results)
+            calibration.save(self.out)
         print_calibration(calibration, results)
         print(f"written: {self.out}")
         add_result(calibration=self.out)

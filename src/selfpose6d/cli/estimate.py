@@ -1,6 +1,7 @@
 """`selfpose6d estimate MODEL DATASET --out RUN`: run a trained model on a data set."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -66,27 +67,29 @@ class Command:
         from selfpose6d.cli.frames import report_counts
         from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.reporting.console import keep_records
-        from selfpose6d.reporting.run_summary import print_estimates
 
         dataset = self._open_data()
         predictor = self._load_predictor(dataset)
         work = self._work(dataset, predictor)
-        run = self._open_run(dataset)
-        write_ids(dataset.models, run.files.folder)
-        left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-        keep_records(run, map(work, left), len(left), "estimate")
-        run.finalise(
-            with_certificates=self.verify or predictor.network.compares, names=dataset.object_names()
-        )
+        with self._open_run(dataset) as run:
+            write_ids(dataset.models, run.files.folder)
+            left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
+            keep_records(run, map(work, left), len(left), "estimate")
+            self._finish(run, dataset, predictor)
+            return report_counts(run, finds=self.segmenter is not None)
+
+    def _finish(self, run: "RunFolder", dataset: "Dataset", predictor: "Predictor") -> None:
+        from selfpose6d.reporting.run_summary import print_estimates
+
+        names = dataset.object_names()
+        run.finalise(with_certificates=self.verify or predictor.network.compares, names=names)
         if self.segmenter is not None:
-            run.write_found(dataset.object_names())
+            run.write_found(names)
         if self.refine != "none":
             run.write_steps()
         run.write_frame_names(dataset.frame_names())
-        times_s, count = predictor.times_s, predictor.num_instances
-        print_estimates(run.files, dataset.root, times_s, count, dataset.object_names())
+        print_estimates(run.files, dataset.root, predictor.times_s, predictor.num_instances, names)
         print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
-        return report_counts(run, finds=self.segmenter is not None)
 
     def _open_data(self) -> "Dataset":
         if self.segmenter is None:
@@ -150,7 +153,7 @@ class Command:
             raise UsageError("--no-search says how --verify finds poses. Add --verify, or leave it out.")
         return self.certifying.applied(AnnotateOptions(seed=self.seed))
 
-    def _open_run(self, dataset: "Dataset") -> "RunFolder":
+    def _open_run(self, dataset: "Dataset") -> "AbstractContextManager[RunFolder]":
         from selfpose6d.files import content_hash
         from selfpose6d.labeling.settings import resolved_options
         from selfpose6d.runs.config import RunContext, new_config
@@ -166,4 +169,6 @@ class Command:
             options |= {"annotate": resolved_options(self._certifying())}
             options |= {} if self.search else {"search": False}  # absent: a run of before goes on
         context = RunContext(dataset.root.resolve(), self.device, checkpoint.resolve())
-        return RunFolder.open(self.out, new_config("estimate", self.data.config(dataset), options, context))
+        return RunFolder.working(
+            self.out, new_config("estimate", self.data.config(dataset), options, context)
+        )

@@ -93,10 +93,12 @@ class Command:
             source_lines,
         )
         from selfpose6d.reporting.tables import comparison_table, detection_table, scores_by_object, to_rich
+        from selfpose6d.runs.in_use import warn_if_in_use
 
         console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
         runs = [self.run_or_csv, *self.compare]
         for run in runs:
+            warn_if_in_use(run)
             predictions_path(run)
         recalls_on = resolve_device(self.device) if self.bop else None
         reference = load_reference(self._reference_options())

@@ -64,6 +64,7 @@ class Command:
         from selfpose6d.export.export import export_labels, without_objects
         from selfpose6d.reporting.console import progress_bar, warn
         from selfpose6d.reporting.run_sources import resolve_sources
+        from selfpose6d.runs.in_use import working_in
 
         if self._is_network():
             from selfpose6d.cli.export_network import run as export_network
@@ -74,7 +75,7 @@ class Command:
         sources = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit)
         selection = without_objects(sources.config.data.selection) if sources.config else None
         dataset = sources.open_dataset(selection)
-        with progress_bar() as bar:
+        with working_in(self.to, "--to", "folder"), progress_bar() as bar:
             task = bar.add_task("export", total=len(dataset.frame_ids()))
             exported = export_labels(sources.run, dataset, self.to, options, lambda: bar.advance(task))
         for reason in exported.unreadable:

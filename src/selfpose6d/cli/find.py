@@ -83,18 +83,18 @@ class Command:
             segmenter.require_objects({obj_id: dataset.load_mesh(obj_id) for obj_id in dataset.object_ids})
         self.load_promptable()
         models = object_store(dataset, device)
-        run = self._open_run(dataset)
-        write_ids(dataset.models, run.files.folder)
-        require_same_numbers(run, dataset)
-        work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
-        names = dataset.object_names()
-        run.finalise(names=names)
-        run.write_found(names)
-        run.write_frame_names(dataset.frame_names())
-        draw_overlays(run.files, dataset, self.overlays)
-        draw_found(run.files, dataset, self.overlays)
-        print_summary(run.files, names)
-        return report_counts(run, finds=True)
+        with self._open_run(dataset) as run:
+            write_ids(dataset.models, run.files.folder)
+            require_same_numbers(run, dataset)
+            work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
+            names = dataset.object_names()
+            run.finalise(names=names)
+            run.write_found(names)
+            run.write_frame_names(dataset.frame_names())
+            draw_overlays(run.files, dataset, self.overlays)
+            draw_found(run.files, dataset, self.overlays)
+            print_summary(run.files, names)
+            return report_counts(run, finds=True)
 
     def open_data(self) -> "Dataset":
         """The data set; none of its masks is read."""
@@ -169,7 +169,7 @@ class Command:
             options["osam"] = self.osam
         return resolved_options(self.options()) | options
 
-    def _open_run(self, dataset: "Dataset") -> "RunFolder":
+    def _open_run(self, dataset: "Dataset") -> "AbstractContextManager[RunFolder]":
         from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.folder import RunFolder
 
@@ -177,7 +177,7 @@ class Command:
         data = self.data.config(dataset)
         data = replace(data, selection=replace(data.selection, objects=()))
         context = RunContext(dataset.root.resolve(), self.device)
-        return RunFolder.open(self.out, new_config("find", data, self.resolved(dataset), context))
+        return RunFolder.working(self.out, new_config("find", data, self.resolved(dataset), context))
 
 
 def require_same_numbers(run: "RunFolder", dataset: "Dataset") -> None:

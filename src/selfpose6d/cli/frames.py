@@ -39,7 +39,9 @@ def work_on_frames(
     if not workers:
         workers = default_workers(device) if len(left) >= FRAMES_WORTH_PROCESSES else 1
     alone = workers == 1
-    records = map(make_work(models), left) if alone else map_in_processes(make_work, left, workers)
+    records = (
+        map(make_work(models), left) if alone else map_in_processes(make_work, left, workers, in_order=False)
+    )
     keep_records(run, records, len(left), run.config.command)
 
 

@@ -38,6 +38,8 @@ COMMANDS = {
     "completion": "print the script that completes commands and options with the tab key",
 }
 USAGE_EXIT_CODE = 2
+RESUMABLE = ("import", "synth", "annotate", "find", "export", "train", "estimate", "calibrate")
+"""Commands that go on from what is there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,11 +109,12 @@ def _outcome(name: str, common: "Common") -> tuple[int, str]:
     except OSError as error:
         if error.errno is None:
             raise
-        message = f"{error.strerror}: {error.filename}. Check the path, the permissions and the free space."
+        where = "" if error.filename is None else f": {error.filename}"
+        goes_on = f"; then {_goes_on(name)}" if name in RESUMABLE else ""
+        message = f"{error.strerror}{where}. Check the path, the permissions and the free space{goes_on}."
         return _fail(message), message
     except KeyboardInterrupt:
-        goes_on = "nothing was written" if name == "import" else "the same command continues where it stopped"
-        message = f"interrupted; {goes_on}"
+        message = f"interrupted; {_goes_on(name)}"
         print(message, file=sys.stderr)
         return 130, message
 
@@ -147,6 +150,11 @@ def _one_line(box: str) -> str:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _goes_on(name: str) -> str:
+    again = "the same command with --resume" if name == "train" else "the same command"
+    return f"{again} continues where it stopped"
 
 
 def _fail(message: str) -> int:

@@ -49,7 +49,8 @@ class Command:
     def run(self) -> int:
         """Render with a progress bar."""
         from selfpose6d.reporting.console import progress_bar
-        from selfpose6d.synthetic.generate import prepare, render_all
+        from selfpose6d.runs.in_use import claimed, lock_beside
+        from selfpose6d.synthetic.generate import check_folder, prepare, render_all
         from selfpose6d.synthetic.options import SynthOptions
 
         options = SynthOptions(
@@ -63,11 +64,13 @@ class Command:
             self.sensor,
             self.masks,
         )
-        tasks = prepare(self.out, options)
-        with progress_bar() as progress:
-            bar = progress.add_task("rendering", total=self.frames + self.test_frames)
-            for scene in render_all(tasks, self.workers):
-                progress.advance(bar, scene.frames)
+        check_folder(self.out, options)
+        with claimed(lock_beside(self.out), f"data set {self.out}", "OUT"):
+            tasks = prepare(self.out, options)
+            with progress_bar() as progress:
+                bar = progress.add_task("rendering", total=self.frames + self.test_frames)
+                for scene in render_all(tasks, self.workers):
+                    progress.advance(bar, scene.frames)
         split = "test" if self.test_frames else "train"
         add_result(out=self.out, train_frames=self.frames, test_frames=self.test_frames)
         print(f"{self.out}: {self.frames} train and {self.test_frames} test images")

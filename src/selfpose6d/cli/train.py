@@ -1,6 +1,7 @@
 """`selfpose6d train DATASET --out RUN`: fit the pose network to a data set, with or without labels."""
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -89,6 +90,15 @@ class Command:
 
     def run(self) -> int:
         """Train, or print the summary."""
+        from selfpose6d.runs.in_use import working_in
+
+        is_first = (
+            int(os.environ.get("RANK", "0")) == 0
+        )  # of the processes of torchrun one holds the folder for all
+        with nullcontext() if self.summary or self.out is None or not is_first else working_in(self.out):
+            return self._run()
+
+    def _run(self) -> int:
         from selfpose6d.training.adapt import adapt_recipe
         from selfpose6d.training.recipe import find_recipe
 

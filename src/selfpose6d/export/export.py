@@ -127,7 +127,7 @@ def export_labels(
     _write_incomplete(to, split, progress)
     exported = _summary(split, progress)
     if not exported.unreadable:  # else the same command tries those frames again
-        close_progress(to, split, record | exported.counts(), progress)
+        close_progress(to, split, record | exported.counts())
         form.tidy(target)
     return exported
 

@@ -1,14 +1,13 @@
 """The models of an exported data set: BOP's `obj_NNNNNN.ply` in millimetres and `models_info.json`."""
 
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.model_files import ModelFile, read_models_info
 from selfpose6d.datasets.symmetries import describe_mesh
-from selfpose6d.files import write_json
+from selfpose6d.files import copy_whole, write_json
 from selfpose6d.meshes.io import save_mesh_ply
 
 MAX_HEADER_BYTES = 65_536
@@ -33,7 +32,7 @@ def write_bop_models(dataset: Dataset, obj_ids: Iterable[int], folder: Path) -> 
             save_mesh_ply(dataset.load_mesh(obj_id), target)
         points = file.path.with_suffix(".xyz")
         if points.is_file():
-            shutil.copyfile(points, target.with_suffix(".xyz"))
+            copy_whole(points, target.with_suffix(".xyz"))
         entry = declared.get(obj_id, {})
         if "diameter" not in entry:
             entry = {**describe_mesh(dataset.load_mesh(obj_id)), **entry}
@@ -55,8 +54,8 @@ def _copy_ply(file: ModelFile, target: Path) -> bool:
     if any(place.is_file() and place.read_bytes() != path.read_bytes() for path, place in places.items()):
         return False  # another object's texture has that name
     for path, place in places.items():
-        shutil.copyfile(path, place)
-    shutil.copyfile(file.path, target)
+        copy_whole(path, place)
+    copy_whole(file.path, target)
     return True
 
 

@@ -12,6 +12,7 @@ from selfpose6d.errors import UsageError
 from selfpose6d.files import content_hash, write_json
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.frame_lines import FrameLines
+from selfpose6d.runs.in_use import LOCK_NAMES
 from selfpose6d.selection import FrameId
 
 RECORD_NAME = "export.json"
@@ -53,13 +54,14 @@ def open_progress(root: Path, split: str, record: dict[str, Any]) -> FrameLines[
     if root.exists() and not root.is_dir():
         raise UsageError(f"--to {root} is a file, expected a folder. Choose another --to.")
     done = read_records(root)
-    if root.is_dir() and any(root.iterdir()) and not (done or any(root.glob(".export-*.json"))):
+    others = root.iterdir() if root.is_dir() else ()
+    if any(path.name not in LOCK_NAMES for path in others) and not (done or any(root.glob(".export-*.json"))):
         raise UsageError(f"--to {root} is not empty and was not made by export. Choose another --to.")
-    others = [entry["format"] for entry in done.values()]
+    formats = [entry["format"] for entry in done.values()]
     there = _record_there(root, split, done)
-    if there is None and any(name != record["format"] for name in others):
+    if there is None and any(name != record["format"] for name in formats):
         raise UsageError(
-            f"{root} holds an export of format {others[0]}, got {record['format']}. Choose another --to."
+            f"{root} holds an export of format {formats[0]}, got {record['format']}. Choose another --to."
         )
     if there is not None and (different := _differences(there, record)):
         raise UsageError(
@@ -67,6 +69,7 @@ def open_progress(root: Path, split: str, record: dict[str, Any]) -> FrameLines[
             "split anew with --overwrite."
         )
     if split in done:
+        _remove_notes(root, split)  # a kill came between
         return None
     root.mkdir(parents=True, exist_ok=True)
     write_json(_started(root, split), record)
@@ -92,11 +95,10 @@ def forget_split(root: Path, split: str, record: dict[str, Any], outputs: Iterab
         write_json(root / RECORD_NAME, {name: entry for name, entry in done.items() if name != split})
 
 
-def close_progress(root: Path, split: str, record: dict[str, Any], progress: FrameLines[FrameRow]) -> None:
+def close_progress(root: Path, split: str, record: dict[str, Any]) -> None:
     """Note that a split is finished."""
     write_json(root / RECORD_NAME, read_records(root) | {split: record})
-    progress.path.unlink()
-    _started(root, split).unlink()
+    _remove_notes(root, split)
 
 
 def read_records(root: Path) -> dict[str, Any]:
@@ -129,6 +131,12 @@ def _record_there(root: Path, split: str, done: Mapping[str, Any]) -> dict[str, 
     if split not in done and started.is_file():
         return json.loads(started.read_text(encoding="utf-8"))
     return done.get(split)
+
+
+def _remove_notes(root: Path, split: str) -> None:
+    """What only an unfinished export needs."""
+    _lines(root, split).unlink(missing_ok=True)
+    _started(root, split).unlink(missing_ok=True)
 
 
 def _lines(root: Path, split: str) -> Path:

@@ -12,6 +12,7 @@ from selfpose6d.evaluation.results import Results, read_results
 from selfpose6d.meshes.units import Unit
 from selfpose6d.runs.config import RunConfig, read_config
 from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.in_use import warn_if_in_use
 from selfpose6d.selection import Selection
 
 
@@ -83,6 +84,7 @@ def resolve_sources(
     """
     if not run.is_dir():
         raise UsageError(f"no run: {run} is no folder. Pass the --out of an earlier command.")
+    warn_if_in_use(run)
     files = RunFiles(run)
     config = read_config(run) if files.config.is_file() else None
     if config is not None:

@@ -1,7 +1,8 @@
 """A run's folder: made once, continued by the same options only."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from selfpose6d.files import replacing
 from selfpose6d.runs.config import RunConfig, differences, read_config, write_config
 from selfpose6d.runs.detections import write_detections
 from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.in_use import working_in
 from selfpose6d.runs.journal import Journal
 from selfpose6d.runs.outputs import write_outputs, write_steps
 
@@ -33,6 +35,18 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         write_config(path, config)
         return cls(RunFiles(path), config)
+
+    @classmethod
+    @contextmanager
+    def working(cls, path: Path, config: RunConfig) -> "Iterator[RunFolder]":
+        """As `open`; until the block ends no other process works in the folder.
+
+        Raises:
+            UsageError: what `open` says, or another process works in it.
+        """
+        require_same_run(path, config)  # refused before anything is written
+        with working_in(path):
+            yield cls.open(path, config)
 
     @cached_property
     def journal(self) -> Journal:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from selfpose6d.errors import DataError
+from selfpose6d.files import naming
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.selection import FrameId
 
@@ -62,7 +63,7 @@ class FrameLines(Generic[Record]):
     def append(self, record: Record) -> None:
         """Add a frame; once this returns, a kill does not lose it."""
         line = to_line(record.to_json()).encode()
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             offset = file.tell()
             file.write(line)
         self._note(record, offset)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selfpose6d.errors import DataError
+from selfpose6d.files import naming
 
 
 def to_line(row: dict[str, Any]) -> str:
@@ -57,7 +58,7 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
     """
     line = to_line(row).encode()
     path.touch()
-    with path.open("r+b") as file:
+    with naming(path), path.open("r+b") as file:
         content = file.read()
         end = content.rfind(b"\n") + 1
         if tail := content[end:]:

@@ -34,6 +34,8 @@ class TrainingState:
     optimiser: dict[str, Any]
     teacher: dict[str, Any] | None = None
     """The teacher's weights, where there is one."""
+    confidence: dict[str, Any] | None = None
+    """What the network's rating was worth when last measured, as JSON has it."""
 
 
 def has_state(run: Path) -> bool:

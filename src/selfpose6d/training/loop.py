@@ -39,8 +39,8 @@ from selfpose6d.training.validation import validate
 
 VALIDATIONS = 10
 """In a whole training, at even intervals: enough for the rule of patience to act within a stage."""
-_SAVE_EVERY_S = 300.0
-"""Seconds of training that a kill loses at most."""
+_SAVE_EVERY_S = 45.0
+"""A kill loses these seconds of training, and the step or the validation under way; together less than a minute."""
 
 
 def fit(plan: FitPlan, fabric: Fabric) -> FitResult:
@@ -102,7 +102,7 @@ class _Trainer:
         begun = (self.continuation.start, self.continuation.stage)
         teacher = self.plan.teacher.state() if self.plan.teacher is not None else None
         weights = (self.plan.network.state_dict(), self.optimiser.state_dict(), teacher)
-        return TrainingState(*counters, *begun, *weights)
+        return TrainingState(*counters, *begun, *weights, self.confidence.to_json())
 
     def restore(self, state: TrainingState) -> None:
         """Go on from a saved state, with more steps where more are asked for than it had."""
@@ -112,6 +112,7 @@ class _Trainer:
         self.total = state.total_steps or self.total
         self.stage_index, self.best = state.stage, state.best
         self.validations_without_improvement = state.validations_without_improvement
+        self.confidence = Confidence.from_json(state.confidence)
         self.continuation = Continuation(state.schedule_start, state.schedule_stage)
         asked = self.plan.limit.max_steps
         if self.plan.teacher is not None and state.teacher is not None:

@@ -105,8 +105,10 @@ class RunLog:
     def __init__(self, folder: Path, first_step: int) -> None:
         """Rows of a later step than `first_step`, written before a crash, are dropped: they are made again."""
         self._path = RunFiles(folder).log
-        earlier = read_lines(self._path) if self._path.is_file() else ()
+        self._notes: set[str] = set()
+        earlier = read_lines(self._path, may_be_torn=True) if self._path.is_file() and first_step else ()
         kept = [row for _, row in earlier if row["step"] <= first_step]
+        self._notes.update(row["note"] for row in kept if "note" in row)
         with replacing(self._path) as file:
             file.writelines(map(to_line, kept))
         self._board = SummaryWriter(str(RunFiles(folder).tensorboard), purge_step=first_step + 1)
@@ -119,7 +121,10 @@ class RunLog:
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def note(self, step: int, kind: str, text: str) -> None:
-        """Write one row of words."""
+        """Write one row of words, once."""
+        if text in self._notes:
+            return
+        self._notes.add(text)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(to_line({"step": step, "kind": kind, "note": text}))
 

@@ -34,7 +34,7 @@ from selfpose6d.training.segmentation.loss import (
 BATCH = 8
 """Windows a step."""
 LEARNING_RATE, WARM_UP_STEPS, MAX_GRAD_NORM = 2e-3, 100, 1.0
-VALIDATIONS, SAVE_EVERY_S, LOG_EVERY_STEPS = 10, 300.0, 10
+VALIDATIONS, SAVE_EVERY_S, LOG_EVERY_STEPS = 10, 45.0, 10
 """In a whole training, at even intervals; seconds of training that a kill loses at most; rows of the log."""
 STAGE = "segment"
 
