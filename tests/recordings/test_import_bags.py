@@ -543,13 +543,16 @@ def test_binning_and_crop_of_camera_info(tmp_path):
     assert cam_K == [150, 0, (300 - 140 + 0.5) / 2 - 0.5, 0, 151, (200 - 80 + 0.5) / 2 - 0.5, 0, 0, 1]
 
 
-def test_out_must_be_new_and_nothing_is_left_of_a_failure(tmp_path, monkeypatch):
+def test_out_must_be_new_or_of_the_same_and_a_stopped_import_goes_on(tmp_path, monkeypatch):
     bag = write_bag(tmp_path / "bag", "ros1", rgbd_messages([frame(0), frame(1)]))
     out = tmp_path / "out"
     out.mkdir()
-    import_recording(bag, out, RecordingOptions())
+    first = import_recording(bag, out, RecordingOptions())
     with pytest.raises(UsageError, match="exists and is not empty"):
-        import_recording(bag, out, RecordingOptions())
+        import_recording(bag, out, RecordingOptions(every=2))
+    images = {path: path.stat().st_mtime_ns for path in out.rglob("*.*")}
+    assert import_recording(bag, out, RecordingOptions()).num_frames == first.num_frames == 2
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.*")} == images
     from selfpose6d.recordings import import_recording as module
 
     def interrupted(*_):
@@ -558,4 +561,18 @@ def test_out_must_be_new_and_nothing_is_left_of_a_failure(tmp_path, monkeypatch)
     monkeypatch.setattr(module, "write_camera", interrupted)
     with pytest.raises(KeyboardInterrupt):
         import_recording(bag, tmp_path / "other", RecordingOptions())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.part", "bag", "out"]
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_write_frame", interrupted)  # no frame is made twice
+    import_recording(bag, tmp_path / "other", RecordingOptions())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "other", "out"]
+    for path in out.rglob("*.*"):
+        assert (tmp_path / "other" / path.relative_to(out)).read_bytes() == path.read_bytes()
+
+
+def test_nothing_is_left_of_a_recording_that_gives_no_frame(tmp_path):
+    bag = tmp_path / "empty.bag"
+    bag.write_bytes(b"#ROSBAG V2.0\n")
+    with pytest.raises(DataError):
+        import_recording(bag, tmp_path / "out", RecordingOptions())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.bag"]

@@ -16,7 +16,14 @@ from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.processes import available_cores
 from selfpose6d.recordings.bag import open_bag_recording
 from selfpose6d.recordings.bag_messages import BAG_SUFFIXES, DAMAGED
-from selfpose6d.recordings.capture_writer import new_folder, write_camera, write_image, write_record
+from selfpose6d.recordings.capture_writer import (
+    NewCapture,
+    new_capture,
+    source_hash,
+    write_camera,
+    write_image,
+    write_record,
+)
 from selfpose6d.recordings.choice import ChosenFrame, FrameChoice
 from selfpose6d.recordings.files import is_image_folder, open_files
 from selfpose6d.recordings.frames import FrameMaker, make_frame_maker
@@ -112,27 +119,34 @@ def import_recording(
 ) -> ImportSummary:
     """Write the recording as a capture folder; `out` appears when all is written.
 
+    Stopped midway, the same call goes on: it reads the recording again, but makes no frame twice. Where `out` was made
+    by the same call, nothing is written.
+
     `on_pair` is called for every pair that was read, with how many there may be.
 
     Raises:
         UsageError: `out` is not empty, or an option does not fit the recording.
         DataError: the recording gives no frame.
     """
-    with new_folder(out) as folder, open_recording(source, options) as recording:
+    made_from = source_hash(source, options) if source.exists() else None
+    with new_capture(out, made_from) as capture, open_recording(source, options) as recording:
         choice = FrameChoice(recording, options, on_pair)
-        writer = _FrameWriter(folder, recording)
+        writer = _FrameWriter(capture, recording)
         writer.write_all(choice)
         if writer.maker is None:
             raise DataError(f"{source}: {_why_nothing(recording, choice, options)}")
         size, unit_m, alignment = writer.maker.size, writer.maker.unit_m, _alignment(recording.rig)
-        write_camera(folder, recording.rig.colour.K, size, unit_m)
-        streams = {f"{stream}_from": name for stream, name in recording.streams.items()}
-        write_record(folder, {"source": recording.name, **streams, "alignment": alignment}, writer.entries)
+        if not capture.is_complete:
+            write_camera(capture.folder, recording.rig.colour.K, size, unit_m)
+            streams = {f"{stream}_from": name for stream, name in recording.streams.items()}
+            whole = {"source": recording.name, **streams, "alignment": alignment}
+            whole |= {} if made_from is None else {"made_from": made_from}
+            write_record(capture.folder, whole, writer.entries)
     return ImportSummary(
         len(writer.entries),
         size,
         unit_m / METRES_PER_MM,
-        float(np.median(writer.medians_m)),
+        float(np.median([entry["median_depth_m"] for entry in writer.entries.values()])),
         recording.rig,
         recording.streams,
         alignment,
@@ -145,25 +159,37 @@ def import_recording(
 class _FrameWriter:
     """Frames on their way to the folder; what a thread makes is written before the next but few are begun."""
 
-    def __init__(self, folder: Path, recording: Recording) -> None:
+    def __init__(self, capture: NewCapture, recording: Recording) -> None:
         self.maker: FrameMaker | None = None
         self.entries: dict[str, dict[str, Any]] = {}
-        self.medians_m: list[float] = []
-        self._folder, self._recording = folder, recording
+        self._capture, self._recording = capture, recording
 
     def write_all(self, frames: FrameChoice) -> None:
         workers = min(_MAX_WORKERS, available_cores())
-        under_way: deque[Future[float]] = deque()
+        under_way: deque[Future[None]] = deque()
         with ThreadPoolExecutor(workers) as pool:
             for frame in frames:
                 if self.maker is None:
                     self.maker = make_frame_maker(self._recording.rig, frame.colour.rgb, frame.depth)
                 stem = f"{len(self.entries):06d}"
-                self.entries[stem] = _entry(frame, self._recording.has_stamps)
-                under_way.append(pool.submit(_write_frame, self._folder, stem, self.maker, frame))
+                entry = self.entries[stem] = _entry(frame, self._recording.has_stamps)
+                if (median_m := self._known_median_m(stem, entry)) is not None:
+                    entry["median_depth_m"] = median_m
+                    continue
+                under_way.append(pool.submit(self._write, stem, self.maker, frame, entry))
                 if len(under_way) > 2 * workers:
-                    self.medians_m.append(under_way.popleft().result())
-        self.medians_m += [future.result() for future in under_way]
+                    under_way.popleft().result()
+            for future in under_way:
+                future.result()
+
+    def _known_median_m(self, stem: str, entry: dict[str, Any]) -> float | None:
+        """Of a frame that an earlier call has finished; None: it is to be made."""
+        noted = self._capture.finished.get(stem, {})
+        return noted.get("median_depth_m") if noted | entry == noted else None
+
+    def _write(self, stem: str, maker: FrameMaker, frame: ChosenFrame, entry: dict[str, Any]) -> None:
+        entry["median_depth_m"] = round(_write_frame(self._capture.folder, stem, maker, frame), 6)
+        self._capture.note(stem, entry)
 
 
 def _write_frame(folder: Path, stem: str, maker: FrameMaker, frame: ChosenFrame) -> float:
