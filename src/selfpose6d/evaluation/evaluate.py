@@ -24,7 +24,7 @@ from selfpose6d.evaluation.model_points import describe_sources
 from selfpose6d.evaluation.results import Results, Reviewed, read_results, summarise, write_results
 from selfpose6d.evaluation.score import ScoredTargets, score
 from selfpose6d.evaluation.sources import count_sources
-from selfpose6d.files import one_at_a_time
+from selfpose6d.files import one_at_a_time, remove_stale
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.review import VerdictKind
 from selfpose6d.selection import FrameId
@@ -117,6 +117,7 @@ def results_path(source: Path) -> Path:
 def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Write the results to `path` and the errors beside it: `instances.csv`, or `<stem>_instances.csv`."""
     with one_at_a_time(path):  # two evaluations: the files are of one of them
+        remove_stale(path.parent, _instances_path(path).name)
         path.unlink(missing_ok=True)  # written last: where results stand, the errors are theirs
         write_instances(evaluation.errors, _instances_path(path))
         write_results(evaluation.results, path)

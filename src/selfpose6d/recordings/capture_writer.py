@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.errors import SelfPose6DError, UsageError
-from selfpose6d.files import content_hash, naming, replacing, sync_folder, write_json
+from selfpose6d.files import content_hash, naming, remove_stale, replacing, sync_folder, write_json
 from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.recordings.options import RecordingOptions
 from selfpose6d.runs.in_use import claimed, lock_beside
@@ -129,6 +129,7 @@ def _plain(options: RecordingOptions) -> str:
 
 def _aside(aside: Path, made_from: str | None) -> NewCapture:
     """The folder aside, with what is finished in it where it was begun from the same; else a new one."""
+    remove_stale(aside)
     if _is_made_from(aside, made_from):
         return NewCapture(aside, made_from, True, _read_record(aside).get("frames", {}))
     progress = aside / _PROGRESS_NAME

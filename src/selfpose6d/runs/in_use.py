@@ -78,8 +78,8 @@ def working_in(folder: Path, option: str = "--out", what: str = "run folder") ->
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with claimed(folder / LOCK_NAME, f"{what} {folder}", option):
-            for path in (folder, *(path for path in folder.iterdir() if path.is_dir())):
-                remove_stale(path)
+            for path, _, _ in os.walk(folder):
+                remove_stale(Path(path))
             yield
     finally:
         if is_new:
