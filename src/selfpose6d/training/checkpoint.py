@@ -1,6 +1,7 @@
 """The full state of a training run: enough to go on as if it had never stopped."""
 
 import io
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,21 @@ def has_state(run: Path) -> bool:
 def save_state(run: Path, state: TrainingState) -> None:
     """Write the state; whole or not at all."""
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **vars(state)}, buffer)
+    torch.save(_canonical({"format": FORMAT, **vars(state)}), buffer)
     write_whole(RunFiles(run).training_state, buffer.getvalue())
+
+
+def _canonical(value: Any) -> Any:
+    """The same in plain containers, equal texts as one object: what is written depends on the values only, not on
+    which of them were read from a file.
+    """
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, dict):
+        return {_canonical(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_canonical(item) for item in value)
+    return value
 
 
 def load_state(run: Path) -> TrainingState:
