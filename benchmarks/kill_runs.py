@@ -32,7 +32,7 @@ import numpy as np
 
 TIMES = ("time", "time_s", "samples_per_s", "frames_per_s", "wall_time")
 """Columns, keys and TensorBoard tags whose values may differ: durations and rates."""
-KILLS_A_LIFE = 5
+KILLS_A_LIFE = 8
 """Then a run is let go to its end."""
 OBJECTS = (1, 5)
 FRAMES = 4
@@ -408,7 +408,18 @@ class Inputs:
 
 def annotate_words(root: Path, out: Path, workers: int) -> list[str]:
     """The command line of `annotate`."""
-    return ["annotate", str(root), "--out", str(out), "--workers", str(workers), "--overlays", "2"]
+    return [
+        "annotate",
+        str(root),
+        "--out",
+        str(out),
+        "--workers",
+        str(workers),
+        "--overlays",
+        "2",
+        "--limit",
+        "3",
+    ]
 
 
 def train_words(root: Path, out: Path) -> list[str]:
@@ -427,7 +438,19 @@ def annotate_tasks(inputs: Inputs) -> list[Task]:
 
 def find_tasks(inputs: Inputs) -> list[Task]:
     """Objects found without masks."""
-    words = ["find", str(inputs.root), "--counts", "known", "--workers", "1", "--overlays", "2", "--out"]
+    words = [
+        "find",
+        str(inputs.root),
+        "--counts",
+        "known",
+        "--workers",
+        "1",
+        "--overlays",
+        "1",
+        "--limit",
+        "2",
+        "--out",
+    ]
     return [Task("find", lambda out: [*words, str(out)])]
 
 

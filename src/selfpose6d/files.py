@@ -62,7 +62,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     On a file system without locks none waits: what is made appears whole in any case, only perhaps twice.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock = FileLock(_lock_of(folder))
     with suppress(NotImplementedError):
         _acquire(lock, folder)
     try:
@@ -75,6 +75,19 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
             ):  # who waits sees that it is gone and locks a new one; Windows keeps an open file
                 Path(lock.lock_file).unlink()
             lock.release()
+
+
+def is_being_made(folder: Path) -> bool:
+    """Whether another process is making a file or folder, one at a time."""
+    path = _lock_of(folder)
+    if not path.is_file():
+        return False
+    lock = FileLock(path)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except (Timeout, OSError, NotImplementedError):
+        return True
 
 
 @contextmanager
@@ -139,6 +152,10 @@ def _aside(path: Path) -> Iterator[Path]:
 def _to_disk(descriptor: int, flush: Callable[[], object]) -> None:
     flush()
     os.fsync(descriptor)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def _acquire(lock: FileLock, folder: Path) -> None:

@@ -109,7 +109,8 @@ def _outcome(name: str, common: "Common") -> tuple[int, str]:
     except OSError as error:
         if error.errno is None:
             raise
-        where = "" if error.filename is None else f": {error.filename}"
+        file = error.filename2 or error.filename  # of a copy the one that is written
+        where = "" if file is None else f": {file}"
         goes_on = f"; then {_goes_on(name)}" if name in RESUMABLE else ""
         message = f"{error.strerror}{where}. Check the path, the permissions and the free space{goes_on}."
         return _fail(message), message

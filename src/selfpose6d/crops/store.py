@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int
@@ -19,8 +20,8 @@ from platformdirs import user_cache_path
 
 from selfpose6d.crops.crop import MARGIN, NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.errors import DataError, UsageError
-from selfpose6d.files import one_at_a_time
+from selfpose6d.errors import DataError, SelfPose6DError, UsageError
+from selfpose6d.files import is_being_made, naming, one_at_a_time, sync_folder, write_whole
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import read_skipped, skipped_row
 from selfpose6d.selection import FrameId
@@ -32,6 +33,9 @@ GIB = 1 << 30
 # limits the memory: a decoded frame takes some megabytes
 _FRAMES_AT_ONCE = 16
 _RECORDS, _KEYS, _SKIPPED, _DONE = "records.bin", "keys.npy", "skipped.jsonl", "done.json"
+_RAW_KEYS, _PROGRESS = "keys.bin", "progress.txt"
+"""Of an unfinished cache: four 32-bit numbers an instance; frames, instances and bytes of skipped ones by frame."""
+_KEY_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -127,50 +131,110 @@ def _content_key(dataset: Dataset, crop_px: int) -> str:
 def _build(
     dataset: Dataset, crop_px: int, folder: Path, options: CacheOptions, on_frame: Callable[[], object]
 ) -> None:
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    part.mkdir(parents=True)
+    """Decode into a folder aside, which a later call goes on with where this one is stopped, then rename it."""
+    part = folder.with_name(f".{folder.name}.part")
+    part.mkdir(parents=True, exist_ok=True)
     try:
-        keys = _write_crops(part, _cut_all(dataset, crop_px, options.workers, on_frame), options.budget_bytes)
-        np.save(part / _KEYS, np.array(keys, np.int32).reshape(-1, 4))
-        (part / _DONE).write_text(to_line({"instances": len(keys), "data_set": str(dataset.root)}))
-        _make_room(options, _size(part))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(part, folder)
-    finally:
+        with CropWriter(part, record_dtype(crop_px).itemsize) as writer:
+            for _ in range(writer.num_frames):
+                on_frame()
+            for items in _cut_all(dataset, crop_px, options.workers, writer.num_frames):
+                writer.add(items)
+                on_frame()
+                if writer.num_bytes > options.budget_bytes:
+                    raise UsageError(
+                        f"the crops need more than the cache's {options.budget_bytes / GIB:.3g} GiB. "
+                        "Raise --cache-gb, or select fewer frames with --scenes, --frames, --objects or --limit."
+                    )
+        keys = np.fromfile(part / _RAW_KEYS, np.int32).reshape(-1, 4)
+        np.save(part / _KEYS, keys)
+        for name in (_RAW_KEYS, _PROGRESS):
+            (part / name).unlink()
+        done = {"instances": len(keys), "data_set": str(dataset.root)}
+        write_whole(part / _DONE, to_line(done).encode())
+    except SelfPose6DError:
         shutil.rmtree(part, ignore_errors=True)
+        raise
+    _make_room(options, _size(part), folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+    sync_folder(folder.parent)
 
 
-def _write_crops(
-    folder: Path, cut: Iterable[NetworkCrop | PoseEstimate], budget_bytes: int
-) -> list[tuple[int, ...]]:
-    """Write records and skipped instances; gives the keys, without the split, of the records."""
-    keys = []
-    with (folder / _RECORDS).open("wb") as records, (folder / _SKIPPED).open("w") as skipped:
-        for item in cut:
+class CropWriter:
+    """Appends the crops of one frame after the other to a folder, and goes on behind the last whole frame in it."""
+
+    def __init__(self, folder: Path, record_bytes: int) -> None:
+        self._folder, self._record_bytes = folder, record_bytes
+        self.num_frames, self._num_records, self._skipped_bytes = _last_progress(folder / _PROGRESS)
+        sizes = {
+            _RECORDS: self.num_bytes,
+            _RAW_KEYS: self._num_records * _KEY_BYTES,
+            _SKIPPED: self._skipped_bytes,
+        }
+        self._files = {name: _opened_at(folder / name, size) for name, size in sizes.items()}
+        self._progress = (folder / _PROGRESS).open("ab")
+
+    def __enter__(self) -> "CropWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in (*self._files.values(), self._progress):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all records."""
+        return self._num_records * self._record_bytes
+
+    def add(self, items: Iterable[NetworkCrop | PoseEstimate]) -> None:
+        """One frame's records, keys and skipped instances; a kill does not lose them from here on."""
+        for item in items:
             if isinstance(item, PoseEstimate):
-                skipped.write(to_line(skipped_row(item.key, item.reason)))
-                continue
-            keys.append(item.key[1:])
-            records.write(pack_crop(item).tobytes())
-            if records.tell() > budget_bytes:
-                raise UsageError(
-                    f"the crops need more than the cache's {budget_bytes / GIB:.3g} GiB. "
-                    "Raise --cache-gb, or select fewer frames with --scenes, --frames, --objects or --limit."
-                )
-    return keys
+                line = to_line(skipped_row(item.key, item.reason)).encode()
+                self._skipped_bytes += self._files[_SKIPPED].write(line)
+            else:
+                self._files[_RAW_KEYS].write(np.array(item.key[1:], np.int32).tobytes())
+                self._files[_RECORDS].write(pack_crop(item).tobytes())
+                self._num_records += 1
+        for name, file in self._files.items():
+            with naming(self._folder / name):
+                file.flush()
+        self.num_frames += 1
+        self._progress.write(f"{self.num_frames} {self._num_records} {self._skipped_bytes}\n".encode())
+        self._progress.flush()
+
+
+def _last_progress(path: Path) -> tuple[int, int, int]:
+    """Frames, records and bytes of skipped instances that were written whole; what a kill tore is cut off."""
+    if not path.is_file():
+        return 0, 0, 0
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    os.truncate(path, end)
+    if not end:
+        return 0, 0, 0
+    frames, records, skipped_bytes = content[:end].splitlines()[-1].split()
+    return int(frames), int(records), int(skipped_bytes)
+
+
+def _opened_at(path: Path, size: int) -> BinaryIO:
+    path.touch()
+    os.truncate(path, size)
+    return path.open("ab")
 
 
 def _cut_all(
-    dataset: Dataset, crop_px: int, workers: int, on_frame: Callable[[], object]
-) -> Iterator[NetworkCrop | PoseEstimate]:
-    """Crops in the frames' order; a bounded number of frames is in memory."""
+    dataset: Dataset, crop_px: int, workers: int, first_frame: int
+) -> Iterator[list[NetworkCrop | PoseEstimate]]:
+    """Each frame's crops in the frames' order; a bounded number of frames is in memory."""
     frame_ids = dataset.frame_ids()
     with ThreadPoolExecutor(workers) as pool:
-        for first in range(0, len(frame_ids), _FRAMES_AT_ONCE):
+        for first in range(first_frame, len(frame_ids), _FRAMES_AT_ONCE):
             some = frame_ids[first : first + _FRAMES_AT_ONCE]
-            for items in pool.map(lambda frame_id: _cut_frame(dataset, frame_id, crop_px), some):
-                on_frame()
-                yield from items
+            yield from pool.map(lambda frame_id: _cut_frame(dataset, frame_id, crop_px), some)
 
 
 def _cut_frame(dataset: Dataset, frame_id: FrameId, crop_px: int) -> list[NetworkCrop | PoseEstimate]:
@@ -183,11 +247,15 @@ def _cut_frame(dataset: Dataset, frame_id: FrameId, crop_px: int) -> list[Networ
     return list(chain(frame.skipped, (crop_instance(frame, item, crop_px) for item in frame.instances)))
 
 
-def _make_room(options: CacheOptions, needed_bytes: int) -> None:
-    """Remove the longest unused crops of other data sets until `needed_bytes` fit the budget."""
-    others = [path.parent for path in options.root.glob(f"[!.]*/{_DONE}")]
+def _make_room(options: CacheOptions, needed_bytes: int, own: Path) -> None:
+    """Remove the longest unused crops of other data sets, and what nobody goes on with, until `needed_bytes` fit."""
+    others = {path.parent: path.stat().st_mtime for path in options.root.glob(f"[!.]*/{_DONE}")}
+    for part in options.root.glob(".*.part"):
+        made = part.with_name(part.name[1:].removesuffix(".part"))
+        if made != own and not is_being_made(made):
+            others[part] = part.stat().st_mtime
     sizes = {folder: _size(folder) for folder in others}
-    for folder in sorted(others, key=lambda folder: (folder / _DONE).stat().st_mtime):
+    for folder in sorted(others, key=others.__getitem__):
         if sum(sizes.values()) + needed_bytes <= options.budget_bytes:
             return
         shutil.rmtree(folder, ignore_errors=True)

@@ -15,7 +15,15 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.errors import SelfPose6DError, UsageError
-from selfpose6d.files import content_hash, naming, remove_stale, replacing, sync_folder, write_json
+from selfpose6d.files import (
+    content_hash,
+    naming,
+    remove_stale,
+    replacing,
+    sync_folder,
+    write_json,
+    write_whole,
+)
 from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.recordings.options import RecordingOptions
 from selfpose6d.runs.in_use import claimed, lock_beside
@@ -139,7 +147,7 @@ def _aside(aside: Path, made_from: str | None) -> NewCapture:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     if made_from is not None:
-        progress.write_text(to_line({"made_from": made_from}), encoding="utf-8")
+        write_whole(progress, to_line({"made_from": made_from}).encode())
     return NewCapture(aside, made_from)
 
 
