@@ -217,12 +217,13 @@ class Writes:
     def _state(out: Path) -> frozenset[tuple[str, int, int]]:
         found = []
         for folder in (out, *out.parent.glob(f".{out.name}*")):
-            for path in (folder, *folder.rglob("*")):
+            walked = os.walk(folder) if folder.is_dir() else [("", [], [str(folder)])]
+            for path in (os.path.join(parent, name) for parent, _, names in walked for name in (*names, "")):
                 try:
-                    stat = path.lstat()
-                except FileNotFoundError:
+                    stat = os.lstat(path)
+                except OSError:  # renamed between
                     continue
-                found.append((str(path), stat.st_size, stat.st_mtime_ns))
+                found.append((path, stat.st_size, stat.st_mtime_ns))
         return frozenset(found)
 
 

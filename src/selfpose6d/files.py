@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +16,23 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
 
 SAYS_IT_WAITS_S = 5.0
 """Of waiting for another process until a line says so."""
 _ASIDE = ".part"
 """Ending of what is written aside."""
+
+
+def user_cache() -> Path:
+    """Folder of what is slow to compute: in the user's cache directory; without a home, in the temporary folder."""
+    try:
+        folder = user_cache_path("selfpose6d")
+    except RuntimeError:  # how platformdirs says that there is no home
+        folder = Path("~")
+    if folder.is_absolute():
+        return folder
+    return Path(tempfile.gettempdir()) / f"selfpose6d-{os.getuid()}"
 
 
 @contextmanager

@@ -21,11 +21,10 @@ class Command:
 
     def run(self) -> int:
         """Print the sizes, or remove everything."""
-        from platformdirs import user_cache_path
-
         from selfpose6d.errors import UsageError
+        from selfpose6d.files import user_cache
 
-        folder = user_cache_path("selfpose6d")
+        folder = user_cache()
         parts = cache_parts(folder)
         total = sum(size for _, size in parts.values())
         for name, (files, size) in parts.items():

@@ -16,12 +16,11 @@ from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int
-from platformdirs import user_cache_path
 
 from selfpose6d.crops.crop import MARGIN, NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, SelfPose6DError, UsageError
-from selfpose6d.files import is_being_made, naming, one_at_a_time, sync_folder, write_whole
+from selfpose6d.files import is_being_made, naming, one_at_a_time, sync_folder, user_cache, write_whole
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import read_skipped, skipped_row
 from selfpose6d.selection import FrameId
@@ -52,7 +51,7 @@ class CacheOptions:
     @property
     def root(self) -> Path:
         """The folder in use."""
-        return self.folder or user_cache_path("selfpose6d") / "crops"
+        return self.folder or user_cache() / "crops"
 
 
 class CropStore:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from torch import Tensor
 
-from selfpose6d.files import write_whole
+from selfpose6d.files import user_cache, write_whole
 from selfpose6d.meshes.mesh import Mesh
 
 VERSION = 4
@@ -20,7 +19,7 @@ VERSION = 4
 
 def default_cache_dir() -> Path:
     """Where constants of meshes are kept between runs, in the user's cache directory."""
-    return Path(platformdirs.user_cache_dir("selfpose6d")) / "objects"
+    return user_cache() / "objects"
 
 
 def cached_arrays(

@@ -5,13 +5,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
-from selfpose6d.files import one_at_a_time, write_json
+from selfpose6d.files import one_at_a_time, user_cache, write_json
 from selfpose6d.synthetic.generate import check_folder, prepare, render_all
 from selfpose6d.synthetic.options import FORMAT_VERSION, SynthOptions
 
@@ -51,7 +49,7 @@ def render_synthetic(
     per_object = per_object or INSTANCES_PER_OBJECT
     frames = rendered_frames(len(obj_ids), per_object)
     options = _options(dataset, obj_ids, frames)
-    folder = cache.folder or user_cache_path("selfpose6d")
+    folder = cache.folder or user_cache()
     root = folder / "synthetic" / _content_key(dataset, obj_ids, options)
     with one_at_a_time(root):
         if not (root / _DONE).is_file():

@@ -10,12 +10,11 @@ from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int
-from platformdirs import user_cache_path
 
 from selfpose6d.crops.store import GIB, CacheOptions
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.files import one_at_a_time
+from selfpose6d.files import one_at_a_time, user_cache
 from selfpose6d.segmentation.grid import MAX_SIDE_PX, grid_image, on_grid
 from selfpose6d.selection import FrameId
 
@@ -79,7 +78,7 @@ def open_frames(
     Raises:
         UsageError: not one frame is left.
     """
-    root = options.folder or user_cache_path("selfpose6d")
+    root = options.folder or user_cache()
     path = root / "frames" / f"{_content_key(dataset, taught)}.npy"
     with one_at_a_time(path):
         if not path.is_file():
