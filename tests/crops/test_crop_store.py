@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_roots import colour_image, write_bop, write_image
 
+from selfpose6d.crops import store as store_module
 from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.crops.store import CacheOptions, open_crop_store
 from selfpose6d.datasets.options import DataOptions
@@ -137,3 +138,50 @@ def test_a_cut_off_cache_is_named(root, cache):
     os.truncate(records, records.stat().st_size - 100)
     with pytest.raises(DataError, match=r"records\.bin is cut off\. Remove its folder"):
         store.read(np.array([9]))
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3])
+def test_decoding_that_was_stopped_goes_on_behind_the_last_whole_frame(
+    root, cache, tmp_path, monkeypatch, stopped_after
+):
+    (root / "train" / "000001" / "depth" / "000001.png").unlink()
+    whole = open_crop_store(open_train(root), 32, CacheOptions(tmp_path / "other"))
+    decoded, cut = [], store_module._cut_frame
+
+    def stop_later() -> None:
+        decoded.append(1)
+        if len(decoded) == stopped_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_crop_store(open_train(root), 32, cache, stop_later)
+    (part,) = cache.root.glob(".*.part")
+    for path in part.iterdir():  # what a kill leaves of the next frame
+        with path.open("ab") as file:
+            file.write(b"9 9")
+    cut_now = []
+    monkeypatch.setattr(store_module, "_cut_frame", lambda *args: cut_now.append(args[1]) or cut(*args))
+    shown = []
+    store = open_crop_store(open_train(root), 32, cache, lambda: shown.append(1))
+    assert len(cut_now) == 5 - stopped_after
+    assert len(shown) == 5
+    assert np.array_equal(store.keys, whole.keys)
+    assert store.read(np.arange(len(store))).tobytes() == whole.read(np.arange(len(whole))).tobytes()
+    assert [skipped.key for skipped in store.skipped] == [skipped.key for skipped in whole.skipped]
+    assert len(store.skipped) == 2
+    (folder,) = (path for path in cache.root.iterdir() if not path.name.startswith("."))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "done.json",
+        "keys.npy",
+        "records.bin",
+        "skipped.jsonl",
+    ]
+
+
+def test_what_nobody_goes_on_with_makes_room(root, tmp_path):
+    cache = CacheOptions(tmp_path / "cache", budget_bytes=12 * record_dtype(32).itemsize)
+    abandoned = tmp_path / "cache" / ".0123.part"
+    abandoned.mkdir(parents=True)
+    (abandoned / "records.bin").write_bytes(bytes(5 * record_dtype(32).itemsize))
+    open_crop_store(open_train(root), 32, cache)
+    assert not abandoned.exists()
