@@ -90,7 +90,7 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, work: Path) -> int:
-    _own_process("from provenance import print_provenance; print_provenance()")
+    print_origin()
     os.environ["XDG_CACHE_HOME"] = str(work / "cache")
     chooser = random.Random(arguments.seed)
     inputs = Inputs(work)
@@ -328,6 +328,11 @@ def _command(words: Sequence[str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return code
+
+
+def print_origin() -> None:
+    """Where the measurement comes from."""
+    _own_process("from provenance import print_provenance; print_provenance()")
 
 
 def _own_process(code: str, *words: object) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from selfpose6d.crops.store import GIB, CacheOptions
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.files import one_at_a_time, user_cache
+from selfpose6d.files import aside_of, one_at_a_time, user_cache
 from selfpose6d.segmentation.grid import MAX_SIDE_PX, grid_image, on_grid
 from selfpose6d.selection import FrameId
 
@@ -117,7 +117,7 @@ def _build(
             "Raise --cache-gb, or select fewer frames with --scenes, --frames or --limit."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = aside_of(path)
     try:
         # numpy's own header, so that the finished file is mapped and never read whole; its length is known at the end
         with part.open("wb") as file, ThreadPoolExecutor(workers) as pool:
