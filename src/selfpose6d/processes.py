@@ -128,7 +128,8 @@ def _done(waiting: "deque[Future[Any]]", in_order: bool) -> Iterator[Any]:
 def _why_broken(processes: Iterable[BaseProcess]) -> str:
     for process in processes:
         process.join(_ENDS_WITHIN_S)
-    codes = {process.exitcode for process in processes} - {0, None, -signal.SIGTERM}
+    ended = {process.exitcode for process in processes if process.exitcode is not None}
+    codes = ended - {0, -signal.SIGTERM}
     how = ", ".join(signal.Signals(-code).name if code < 0 else f"exit code {code}" for code in sorted(codes))
     killed = -signal.SIGKILL in codes
     why = (
