@@ -14,12 +14,15 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from selfpose6d.checks import MAX_DEPTH_MEDIAN_M, require_depth_in_metres, require_intrinsics
+from selfpose6d.checks import (
+    MAX_DEPTH_MEDIAN_M,
+    far_plane_m,
+    require_depth_in_metres,
+    require_intrinsics,
+    without_unknown_depth,
+)
 from selfpose6d.errors import UsageError
 
-SENTINEL = 65_535.0
-"""What 16-bit images fill unknown depth with; 65 km in metres, 65 m in millimetres: from here on it is unknown in
-either unit, also what renderers set for the background (1e10)."""
 ROUNDING = 1e-3
 """Of colours between 0 and 1: what interpolation leaves above 1."""
 LEAST_MAX = 2.0
@@ -67,7 +70,8 @@ def _to_levels(image: np.ndarray, name: str) -> UInt8[np.ndarray, "height width 
 
 
 def depth_image_m(depth_m: Any, name: str = "depth_m") -> Float[np.ndarray, "height width"]:
-    """Depth in metres, float32; 0 where it is unknown: not finite, not positive, or beyond any RGB-D camera's range.
+    """Depth in metres, float32; 0 where it is unknown: not finite, not positive, beyond any RGB-D camera's range, or on
+    a far plane.
 
     Raises:
         UsageError: no image of one floating-point channel: integers are no metres.
@@ -90,8 +94,8 @@ def depth_image_m(depth_m: Any, name: str = "depth_m") -> Float[np.ndarray, "hei
     if not depth.size:
         raise UsageError(f"{name} must be a depth image, got {describe(depth_m)}. Pass one with pixels.")
     within = depth.min() >= 0 and depth.max() <= MAX_DEPTH_MEDIAN_M  # neither where there are NaNs
-    if not within:
-        depth = np.where((depth > 0) & (depth < SENTINEL), depth, np.float32(0))
+    if not within or far_plane_m(depth) is not None:
+        depth = without_unknown_depth(depth)
     require_depth_in_metres(depth, name)
     return depth if within else np.where(depth <= MAX_DEPTH_MEDIAN_M, depth, np.float32(0))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from selfpose6d.errors import DataError, MeshError, UsageError
@@ -15,6 +15,21 @@ MAX_DEPTH_MEDIAN_M = 20.0
 """Beyond any RGB-D camera's range; millimetres read as metres are hundreds."""
 MIN_DEPTH_MEDIAN_M = 0.02
 """Nearer than the range of any depth camera: a sign of a wrong unit."""
+SENTINEL = 65_535.0
+"""What 16-bit images fill unknown depth with; 65 km in metres, 65 m in millimetres: from here on it is unknown in
+either unit, also what renderers set for the background (1e10)."""
+MIN_FAR_PLANE_M = 2.0
+"""Nearer, one depth of many pixels is rather a wall."""
+MIN_FAR_PLANE_FRACTION = 0.02
+"""Of the pixels. Noise gives no two per cent of an image one depth that is also the largest one."""
+FAR_PLANE_GAP = 0.05
+MAX_BEFORE_FAR_PLANE = 0.25
+"""Pixels in the last twentieth before a far plane, for each pixel in it. Coarse steps of a sensor at the end of its
+range have as many on the step before."""
+MIN_BEFORE_FAR_PLANE = 0.1
+"""Part of the known pixels that is nearer: where all have one depth, it is a surface."""
+MIN_INVERTED_FRACTION, MIN_INVERTED_BORDER = 0.5, 0.75
+"""Of the image, and of its border: an object that fills both would be all that is seen."""
 MAX_SKEW_PX = 1.0
 """Moves a point at the image's border by less than half a pixel; no computation here knows skew."""
 MIN_FOCAL_RATIO = 0.1
@@ -152,3 +167,58 @@ def require_existing(path: Path, what: str, remedy: str) -> Path:
     if not path.exists():
         raise UsageError(f"{what} not found: {path} does not exist. {remedy}")
     return path
+
+
+def without_unknown_depth(
+    depth: Shaped[np.ndarray, "height width"], metres_per_unit: float = 1.0
+) -> Float[np.ndarray, "height width"]:
+    """Depth in metres, float32, 0 where it is unknown: what is not finite or not positive, 16 bits' largest number in
+    whatever unit, from 65 km on in either unit (renderers' 1e10), and a far plane (`far_plane_m`).
+    """
+    unknown = depth == SENTINEL
+    if depth.dtype.kind in "iu":
+        unknown |= depth == np.iinfo(depth.dtype).max
+    with np.errstate(over="ignore", invalid="ignore"):
+        depth_m = depth.astype(np.float32) * np.float32(metres_per_unit)
+        depth_m = np.where((depth_m > 0) & (depth_m < SENTINEL) & ~unknown, depth_m, np.float32(0))
+    if (plane_m := far_plane_m(depth_m)) is not None:
+        depth_m = np.where(depth_m < plane_m, depth_m, np.float32(0))
+    return depth_m
+
+
+def far_plane_m(depth_m: Shaped[np.ndarray, "height width"]) -> float | None:
+    """The one depth that a large part of the pixels have, farther than all others, with hardly any just before it.
+
+    That is where a sensor's or renderer's range ends, not a surface. None where there is no such depth.
+    """
+    farthest_m = float(depth_m.max(initial=0))
+    if farthest_m < MIN_FAR_PLANE_M:
+        return None
+    at_end = np.count_nonzero(depth_m == np.float32(farthest_m))
+    if at_end < MIN_FAR_PLANE_FRACTION * depth_m.size:
+        return None
+    before = np.count_nonzero(depth_m >= (1 - FAR_PLANE_GAP) * farthest_m) - at_end
+    known = np.count_nonzero(depth_m)
+    is_plane = before < MAX_BEFORE_FAR_PLANE * at_end and known - at_end > MIN_BEFORE_FAR_PLANE * known
+    return farthest_m if is_plane else None
+
+
+def require_outline(mask: Bool[np.ndarray, "height width"], name: str) -> None:
+    """Refuse a mask that outlines no object: one of the whole image, or one that holds what is around an object.
+
+    Raises:
+        DataError: says which.
+    """
+    fraction = float(mask.mean())
+    if fraction == 1:
+        raise DataError(
+            f"{name}: the mask covers the whole image. Correct it; 0 or black is what is not the object."
+        )
+    if fraction < MIN_INVERTED_FRACTION:
+        return
+    border = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
+    if border.mean() > MIN_INVERTED_BORDER:
+        raise DataError(
+            f"{name}: the mask looks inverted: it holds {fraction:.0%} of the image and {border.mean():.0%} of its "
+            "border. Export it with 0 or black where the object is not."
+        )

@@ -223,10 +223,10 @@ def test_the_same_data_set_elsewhere_has_the_same_crops(make, tmp_path):
 def test_the_key_opens_no_image(make, tmp_path, monkeypatch):
     dataset = make(tmp_path / "set").open()
 
-    def refuse(path: Path, flags: int) -> None:
+    def refuse(path: Path) -> None:
         raise AssertionError(f"{path} was opened")
 
-    monkeypatch.setattr(images, "_decode", refuse)
+    monkeypatch.setattr(images, "_read_bytes", refuse)
     assert len(set(dataset.frame_stamps())) == len(dataset.frame_ids())
 
 

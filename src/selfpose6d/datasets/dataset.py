@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from selfpose6d.checks import require_depth_in_metres, require_intrinsics
+from selfpose6d.checks import require_depth_in_metres, require_intrinsics, require_outline
 from selfpose6d.datasets.images import data_error, read_rgb, require_shape
 from selfpose6d.datasets.inputs import FrameInput, frame_stamps
 from selfpose6d.datasets.masks import MaskEntry, MaskSource, NoMasks
@@ -211,6 +211,8 @@ class Dataset(ABC):
                 f"empty mask of object {entry.obj_id}",
                 "Remove the instance, or correct its mask.",
             )
+        if not self.masks.is_region(frame_id, entry):
+            require_outline(mask, f"mask of instance {entry.inst_id} in {self.rgb_path(frame_id)}")
         return mask
 
 

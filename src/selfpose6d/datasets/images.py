@@ -1,20 +1,31 @@
 """Image files to arrays, and the camera fields that they need. Every failure names path, reason and remedy."""
 
+import io
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 
-from selfpose6d.checks import size_text
+from selfpose6d.checks import size_text, without_unknown_depth
+from selfpose6d.datasets.image_values import StoredImage, object_ids_of, object_pixels_of, rgb_of
+from selfpose6d.datasets.missing_files import why_missing
 from selfpose6d.errors import DataError
 from selfpose6d.meshes.units import METRES_PER_MM
 
+Content = TypeVar("Content")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-_RGB_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-_RAW_FLAGS = cv2.IMREAD_UNCHANGED
+DEPTH_SUFFIXES = (*SUFFIXES, ".npy")
+_PNG_GREY, _PNG_PALETTE = 0, 3
+"""Colour types in a PNG's header."""
+_TIFF = (b"II*\0", b"MM\0*")
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = (0, 1)
+"""EXIF orientations that turn nothing."""
 
 
 def data_error(path: Path | str, reason: str, remedy: str) -> DataError:
@@ -23,29 +34,43 @@ def data_error(path: Path | str, reason: str, remedy: str) -> DataError:
 
 
 def read_rgb(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """A colour or grey image as 8-bit RGB. EXIF orientation is ignored: the intrinsics fit the stored pixels.
+    """A colour or grey image as 8-bit RGB (`rgb_of`). EXIF orientation is ignored, and a warning says so: intrinsics,
+    depth and masks fit the stored pixels.
 
     Raises:
-        DataError: the file is missing or cannot be decoded.
+        DataError: the file is missing, cannot be decoded, or holds no colours.
     """
-    return _decode(path, _RGB_FLAGS)
+    encoded = _read_bytes(path)
+    if (orientation := _exif_orientation(encoded)) not in _UPRIGHT:
+        warnings.warn(
+            f"images of {path.parent} have EXIF orientation {orientation}, which is ignored: depth, masks and camera "
+            "are taken to fit the pixels as they are stored. Store them upright where they do not.",
+            stacklevel=2,
+        )
+    return _meaning(path, rgb_of, _decode_stored(path, encoded), "Export it as 8-bit RGB.")
 
 
 def read_depth(path: Path, metres_per_unit: float) -> np.ndarray:
-    """A depth image in metres, float32 (height, width); 0 where the depth is unknown.
+    """A depth image in metres, float32 (height, width); 0 where the depth is unknown (`without_unknown_depth`).
+
+    Images with one channel, of integers of more than 8 bits or of floats, also as `.npy`; three equal channels count
+    as one.
 
     Raises:
         DataError: the file is missing, cannot be decoded, or holds a picture instead of depth.
     """
-    raw = _decode(path, _RAW_FLAGS)
-    if raw.ndim != 2 or raw.dtype == np.uint8:
+    raw = (
+        _read_array(path) if path.suffix.lower() == ".npy" else _decode_stored(path, _read_bytes(path)).values
+    )
+    if raw.ndim == 3 and (raw == raw[..., :1]).all():
+        raw = raw[..., 0]
+    if raw.ndim != 2 or raw.dtype.kind not in "iuf" or raw.dtype.itemsize == 1:
         reason = (
             f"expected one channel of 16 bits or float, got {raw.shape[2:] or (1,)} channels of {raw.dtype}"
         )
         remedy = "Save the depth as a 16-bit single-channel PNG, not as a coloured or 8-bit picture."
         raise data_error(path, reason, remedy)
-    depth_m = raw.astype(np.float32) * np.float32(metres_per_unit)
-    return np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, np.float32(0))
+    return without_unknown_depth(raw, metres_per_unit)
 
 
 def intrinsics_of(cam_K: object, name: str) -> Float[np.ndarray, "3 3"]:
@@ -76,24 +101,22 @@ def metres_per_depth_unit(depth_scale: object, name: str) -> float:
 
 
 def read_labels(path: Path) -> Integer[np.ndarray, "height width"]:
-    """An image of integer labels (0 is background), first channel.
+    """An image of integer labels, 0 is background (`object_ids_of`): of a palette image the index.
 
     Raises:
-        DataError: the file is missing, cannot be decoded, or is not of integers.
+        DataError: the file is missing, cannot be decoded, or holds no labels.
     """
-    raw = _decode(path, _RAW_FLAGS)
-    if not np.issubdtype(raw.dtype, np.integer):
-        raise data_error(path, f"expected integer labels, got {raw.dtype}", "Save it as an 8- or 16-bit PNG.")
-    return raw if raw.ndim == 2 else np.ascontiguousarray(raw[..., 0])
+    remedy = "Save it losslessly (PNG) with the object's id as grey value or palette index."
+    return _meaning(path, object_ids_of, _decode_stored(path, _read_bytes(path)), remedy)
 
 
 def read_mask(path: Path, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    """A mask file: every pixel that is not 0.
+    """The pixels of the object that a mask file shows (`object_pixels_of`).
 
     Raises:
         DataError: the file is missing, cannot be decoded, or is not of the image's `shape` (height, width).
     """
-    return require_shape(read_labels(path), shape, path) > 0
+    return require_shape(object_pixels_of(_decode_stored(path, _read_bytes(path))), shape, path)
 
 
 def require_shape(image: np.ndarray, shape: tuple[int, int], path: Path | str) -> np.ndarray:
@@ -118,29 +141,110 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     return dict(sorted(by_stem.items()))
 
 
-def find_image(folder: Path, stem: str) -> Path:
-    """The first existing file of this name among `SUFFIXES`; `<stem>.png` where there is none."""
-    candidates = (folder / f"{stem}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in candidates if path.is_file()), folder / f"{stem}{SUFFIXES[0]}")
+def find_image(folder: Path, stem: str, suffixes: tuple[str, ...] = SUFFIXES) -> Path:
+    """The first existing file of this name among the suffixes, in any case; `<stem>.png` where there is none."""
+    candidates = (folder / f"{stem}{suffix}" for suffix in cased(suffixes))
+    return next((path for path in candidates if path.is_file()), folder / f"{stem}{suffixes[0]}")
 
 
-def list_images(folder: Path) -> Iterator[Path]:
+def cased(suffixes: tuple[str, ...]) -> Iterator[str]:
+    """The suffixes in the cases that programs write, the usual one first: `.png`, `.PNG`, `.Png`."""
+    for change in (str.lower, str.upper, str.title):
+        yield from map(change, suffixes)
+
+
+def list_images(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[Path]:
     """The image files of a folder, in no order; none when there is no such folder."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.suffix.lower() in SUFFIXES and path.stem[0] != ".":
+        if path.suffix.lower() in suffixes and path.stem[0] != ".":
             yield path
 
 
-def _decode(path: Path, flags: int) -> np.ndarray:
+def _meaning(path: Path, read: Callable[[StoredImage], Content], image: StoredImage, remedy: str) -> Content:
     try:
-        encoded = np.fromfile(path, np.uint8)
+        return read(image)
+    except ValueError as error:
+        raise data_error(path, str(error), remedy) from None
+
+
+def _read_bytes(path: Path) -> np.ndarray:
+    try:
+        return np.fromfile(path, np.uint8)
     except FileNotFoundError:
-        raise data_error(path, "missing file", "Restore it, or leave the frame out with --frames.") from None
+        raise data_error(path, *why_missing(path)) from None
     except OSError as error:
         raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
+
+
+def _decode_stored(path: Path, encoded: np.ndarray) -> StoredImage:
+    """The file's own values: a palette's indices and small greys are not turned into colours."""
+    head = encoded[:26].tobytes()
+    is_png = head.startswith(b"\x89PNG")
+    may_be_indexed = (is_png and len(head) == 26 and head[25] == _PNG_PALETTE) or head[:4] in _TIFF
+    if may_be_indexed and (indexed := _palette_image(encoded)) is not None:
+        return indexed
     cut_off = path.suffix.lower() == ".png" and b"IEND" not in encoded[-64:].tobytes()
-    image = None if cut_off or not len(encoded) else cv2.imdecode(encoded, flags)
-    if image is None:
-        reason = f"unreadable image ({len(encoded)} bytes{', cut off' if cut_off else ''})"
-        raise data_error(path, reason, "Copy or export the file again.")
-    return image
+    values = None if cut_off or not len(encoded) else cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise data_error(path, *_why_undecodable(encoded, cut_off))
+    if values.ndim == 3:
+        values = cv2.cvtColor(values, cv2.COLOR_BGRA2RGBA if values.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    elif is_png and head[25] == _PNG_GREY and head[24] < 8:
+        values //= 255 // (2 ** head[24] - 1)  # decoded to the full range
+    return StoredImage(values, lossy=head.startswith(b"\xff\xd8"))
+
+
+def _palette_image(encoded: np.ndarray) -> StoredImage | None:
+    """Indices and colours of an image with a palette; None for other images and for broken ones."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded.tobytes())) as image:
+            if image.mode != "P":
+                return None
+            index = np.asarray(image)
+            palette = np.zeros((256, 4), np.uint8)
+            colours = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+            palette[: len(colours), :3], palette[: len(colours), 3] = colours, 255
+            alpha = image.info.get("transparency")
+            if isinstance(alpha, bytes):
+                palette[: len(alpha), 3] = np.frombuffer(alpha, np.uint8)
+            elif isinstance(alpha, int):
+                palette[alpha, 3] = 0
+    except (OSError, ValueError, SyntaxError, EOFError):
+        return None
+    return StoredImage(index, palette)
+
+
+def _why_undecodable(encoded: np.ndarray, cut_off: bool) -> tuple[str, str]:
+    """Reason and remedy."""
+    if encoded[:40].tobytes().startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the image itself", "Fetch it with git lfs pull."
+    reason = f"unreadable image ({len(encoded)} bytes{', cut off' if cut_off else ''})"
+    return reason, "Copy or export the file again."
+
+
+def _read_array(path: Path) -> np.ndarray:
+    """The array of a `.npy` file, mapped: a header that claims more than the file holds takes no memory."""
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except FileNotFoundError:
+        raise data_error(path, *why_missing(path)) from None
+    except PermissionError as error:
+        raise data_error(path, str(error.strerror), "Check the path and its permissions.") from error
+    except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
+        raise data_error(path, f"unreadable .npy file ({error})", "Save it again with numpy.save.") from None
+
+
+def _exif_orientation(encoded: np.ndarray) -> int:
+    """EXIF's orientation of a JPEG or PNG, 1 where it says none."""
+    from PIL import Image
+
+    head = encoded[:65536].tobytes()
+    if b"Exif\0\0" not in head and b"eXIf" not in head:
+        return 1
+    try:
+        with Image.open(io.BytesIO(encoded.tobytes())) as image:
+            return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except (OSError, ValueError, SyntaxError, TypeError):
+        return 1

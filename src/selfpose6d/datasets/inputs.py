@@ -2,34 +2,53 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from selfpose6d.datasets.images import SUFFIXES
+from selfpose6d.datasets.images import SUFFIXES, cased
 from selfpose6d.selection import FrameId
+
+
+@dataclass(frozen=True)
+class ImageNames:
+    """The names that an image may have: its stems, each with every suffix in every case; made when asked for."""
+
+    stems: tuple[str, ...]
+    suffixes: tuple[str, ...] = SUFFIXES
+
+    def __iter__(self) -> Iterator[str]:
+        return (stem + suffix for stem in self.stems for suffix in cased(self.suffixes))
 
 
 class InputFile(NamedTuple):
     """A file of a frame: the first of `names` that is in the folder is read."""
 
     folder: Path
-    names: tuple[str, ...]
+    names: Iterable[str]
 
 
 FrameInput = InputFile | str
 """A file of the frame's own, or a value that it has from a file of many frames (its camera, an object id)."""
 
 
-def image_input(folder: Path, stem: str) -> InputFile:
-    """An image by its name without suffix, as `find_image` finds it."""
-    return InputFile(folder, tuple(stem + suffix for suffix in SUFFIXES))
+def image_input(folder: Path, *stems: str, suffixes: tuple[str, ...] = SUFFIXES) -> InputFile:
+    """An image by its name without suffix, as `find_image` finds it; of several stems the first that is there."""
+    return InputFile(folder, ImageNames(stems, suffixes))
 
 
 def image_path(image: InputFile) -> Path:
     """The file that is read; the first of the names where there is none."""
-    paths = [image.folder / name for name in image.names]
-    return next((path for path in paths if path.is_file()), paths[0])
+    paths = (image.folder / name for name in image.names)
+    return next((path for path in paths if _is_file(path)), image.folder / next(iter(image.names)))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that may not be entered: opening the file says so
+        return False
 
 
 def frame_stamps(root: Path, inputs: Iterable[tuple[FrameId, Iterable[FrameInput]]]) -> Iterator[str]:
@@ -65,7 +84,7 @@ class _Folders:
             if (entry := entries.get(name)) is not None and entry.is_file():
                 found = entry.stat()
                 return f"{folder}/{name}:{found.st_size}:{found.st_mtime_ns}"
-        return f"{folder}/{file.names[0]}:missing"
+        return f"{folder}/{next(iter(file.names))}:missing"
 
     def _name(self, folder: Path) -> str:
         return str(folder.relative_to(self._root) if folder.is_relative_to(self._root) else folder)

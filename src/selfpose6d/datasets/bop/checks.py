@@ -68,7 +68,14 @@ def _check_masks(scene: Path, im_ids: list[int]) -> Iterator[Problem]:
     if unnamed := [im_id for im_id in im_ids if im_id not in object_ids]:
         reason = f"no entry for images {list_some(unnamed, 5, ', ')}"
         yield warning(scene / "scene_gt.json", reason, "Add their obj_id entries.")
-    named = {f"{im_id:06d}_{i:06d}" for im_id, ids in object_ids.items() for i in range(len(ids))}
-    if orphans := sorted({path.stem for path in list_images(scene / "mask_visib")} - named):
+    named = {(im_id, i) for im_id, ids in object_ids.items() for i in range(len(ids))}
+    stems = (path.stem for path in list_images(scene / "mask_visib"))
+    if orphans := sorted(stem for stem in stems if _place(stem) not in named):
         reason = f"masks {list_some(orphans, 5, ', ')} have no entry in scene_gt.json"
         yield warning(scene / "mask_visib", reason, "Add their entries (obj_id), or remove the masks.")
+
+
+def _place(stem: str) -> tuple[int, ...] | None:
+    """Image id and index of a mask's name, None of other names."""
+    parts = stem.split("_")
+    return tuple(map(int, parts)) if len(parts) == 2 and all(part.isdecimal() for part in parts) else None

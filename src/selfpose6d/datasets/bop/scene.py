@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from selfpose6d.datasets.images import data_error, list_images
+from selfpose6d.datasets.images import DEPTH_SUFFIXES, data_error, list_images
 from selfpose6d.datasets.inputs import InputFile, image_input, image_path
 from selfpose6d.errors import DataError
 
 MAX_CACHED_FRAMES = 200_000
 """Frames whose entries stay parsed, over all scenes: about 40 MB."""
+DIGITS = (6, 4, 5, 8, 3, 1)
+"""Of an image's number in file names: BOP's first."""
 JsonPairs = list[tuple[str, Any]]
 
 
@@ -41,7 +43,7 @@ def rgb_path(scene: Path, im_id: int) -> Path:
 def rgb_image(scene: Path, im_id: int) -> InputFile:
     """What `rgb_path` looks for."""
     folder = "gray" if (scene / "gray").is_dir() and not (scene / "rgb").is_dir() else "rgb"
-    return image_input(scene / folder, f"{im_id:06d}")
+    return image_input(scene / folder, *_numbered(im_id))
 
 
 def depth_path(scene: Path, im_id: int) -> Path:
@@ -51,7 +53,7 @@ def depth_path(scene: Path, im_id: int) -> Path:
 
 def depth_image(scene: Path, im_id: int) -> InputFile:
     """What `depth_path` looks for."""
-    return image_input(scene / "depth", f"{im_id:06d}")
+    return image_input(scene / "depth", *_numbered(im_id), suffixes=DEPTH_SUFFIXES)
 
 
 def mask_path(scene: Path, im_id: int, inst_id: int) -> Path:
@@ -61,7 +63,13 @@ def mask_path(scene: Path, im_id: int, inst_id: int) -> Path:
 
 def mask_image(scene: Path, im_id: int, inst_id: int) -> InputFile:
     """What `mask_path` looks for."""
-    return image_input(scene / "mask_visib", f"{im_id:06d}_{inst_id:06d}")
+    stems = (f"{im}_{inst}" for im, inst in zip(_numbered(im_id), _numbered(inst_id), strict=True))
+    return image_input(scene / "mask_visib", *stems)
+
+
+def _numbered(number: int) -> tuple[str, ...]:
+    """The names that a number may have in files: six digits as BOP has it, then those of other tools."""
+    return tuple(f"{number:0{digits}d}" for digits in DIGITS)
 
 
 def list_frames(scene: Path) -> list[int]:
@@ -73,7 +81,8 @@ def list_frames(scene: Path) -> list[int]:
         DataError: no image names a frame, and the JSON file is unreadable.
     """
     folders = (scene / name for name in ("rgb", "gray", "depth"))
-    im_ids = {int(p.stem) for folder in folders for p in list_images(folder) if p.stem.isdecimal()}
+    found = (path.stem for folder in folders for path in list_images(folder, DEPTH_SUFFIXES))
+    im_ids = {int(stem) for stem in found if stem.isdecimal()}
     for name, read in (("scene_camera.json", read_cameras), ("scene_gt.json", read_object_ids)):
         if (scene / name).is_file():
             try:

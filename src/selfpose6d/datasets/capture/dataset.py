@@ -11,14 +11,14 @@ from jaxtyping import Float
 from selfpose6d.datasets.capture.masks import find_masks
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.images import (
+    DEPTH_SUFFIXES,
     data_error,
-    find_image,
     images_by_stem,
     intrinsics_of,
     metres_per_depth_unit,
     read_depth,
 )
-from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input
+from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input, image_path
 from selfpose6d.datasets.masks import MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, UsageError
@@ -75,7 +75,7 @@ class CaptureDataset(Dataset):
     def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
         """The two images and the camera's values."""
         rgb = self.rgb_path(frame_id)
-        images = InputFile(rgb.parent, (rgb.name,)), image_input(self.root / "depth", rgb.stem)
+        images = InputFile(rgb.parent, (rgb.name,)), self._depth_image(frame_id)
         return *images, f"{self._K.tolist()} {self._metres_per_unit!r}"
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
@@ -84,11 +84,14 @@ class CaptureDataset(Dataset):
 
     def depth_source(self, frame_id: FrameId) -> tuple[Path, float]:
         """The depth image of the same name, and the camera's `depth_scale`."""
-        return find_image(self.root / "depth", self.rgb_path(frame_id).stem), self._metres_per_unit
+        return image_path(self._depth_image(frame_id)), self._metres_per_unit
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The camera's matrix, the same for all frames."""
         return self._K.copy()
+
+    def _depth_image(self, frame_id: FrameId) -> InputFile:
+        return image_input(self.root / "depth", self.rgb_path(frame_id).stem, suffixes=DEPTH_SUFFIXES)
 
 
 def number_frames(root: Path) -> dict[int, str]:

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.images import data_error, find_image, read_depth
-from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input
+from selfpose6d.datasets.images import DEPTH_SUFFIXES, data_error, find_image, read_depth
+from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input, image_path
 from selfpose6d.datasets.masks import LabelImageMasks, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.datasets.ycb_video.files import YcbVideoFrames
@@ -47,8 +47,8 @@ class YcbVideoDataset(Dataset):
     def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
         """The two images and `-meta.mat`."""
         meta = self.frames.meta_path(frame_id)
-        images = (image_input(*self.frames.file(frame_id, kind)) for kind in ("-color", "-depth"))
-        return *images, InputFile(meta.parent, (meta.name,))
+        rgb = image_input(*self.frames.file(frame_id, "-color"))
+        return rgb, self._depth_image(frame_id), InputFile(meta.parent, (meta.name,))
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image in metres, by the frame's `factor_depth`."""
@@ -60,8 +60,11 @@ class YcbVideoDataset(Dataset):
         if not factor > 0:
             reason = f"factor_depth must be positive, got {factor}"
             raise data_error(self.frames.meta_path(frame_id), reason, "Restore it from the data set.")
-        return find_image(*self.frames.file(frame_id, "-depth")), 1.0 / factor
+        return image_path(self._depth_image(frame_id)), 1.0 / factor
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The frame's `intrinsic_matrix`; scenes from 60 on have another camera."""
         return self.frames.meta(frame_id)["intrinsic_matrix"].astype(np.float64)
+
+    def _depth_image(self, frame_id: FrameId) -> InputFile:
+        return image_input(*self.frames.file(frame_id, "-depth"), suffixes=DEPTH_SUFFIXES)
