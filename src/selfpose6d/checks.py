@@ -1,7 +1,7 @@
 """Sanity checks at the door: units and shapes, with a remedy in every message."""
 
 import math
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,16 @@ MAX_SKEW_PX = 1.0
 MIN_FOCAL_RATIO = 0.1
 """Of the image's longer side: an angle of view of 157 degrees. Normalised focal lengths are about 1."""
 OTHER_RESOLUTION = 0.2
-"""Relative distance of the principal point from the image centre that a real camera stays below."""
+"""Relative distance of the principal point from the image centre that a real camera stays below: a tenth of the
+size."""
+UNEVEN = 0.08
+"""Relative difference of the ratios along x and y that one camera at two resolutions stays below."""
+USUAL_SIZE_RATIO = 0.85
+"""Of a mask's size at its depth to its model's diameter, where little is hidden (0.75 to 1)."""
+SIZE_RATIO_BOUNDS = (0.55, 1.25)
+"""Outside, sizes say by themselves that something is wrong. Choices: a wrong unit is far outside."""
+MAX_DISTORTION_PX = 1.0
+"""How far lens distortion may move a point of the image: beyond, poses near its border are off by more than noise."""
 MIN_OBJECT_M, MAX_OBJECT_M = 1e-3, 5.0
 """Outside, the unit is wrong by a factor of 1,000 rather than the object that small or large."""
 
@@ -115,11 +124,87 @@ def other_resolution(K: np.ndarray, shape: tuple[int, int]) -> float | None:
 
     None where its principal point is near the centre, or off it in another way, as in a cropped image.
     """
-    ratio_x, ratio_y = 2 * float(K[0, 2]) / shape[1], 2 * float(K[1, 2]) / shape[0]
+    ratio_x, ratio_y = _centre_ratios(K, shape)
+    if min(ratio_x, ratio_y) <= OTHER_RESOLUTION / 2 or abs(ratio_x / ratio_y - 1) > UNEVEN:
+        return None
     ratio = (ratio_x + ratio_y) / 2
-    is_central = max(abs(ratio_x - 1), abs(ratio_y - 1)) <= 2 * OTHER_RESOLUTION
-    is_even = abs(ratio_x - ratio_y) <= 2 * OTHER_RESOLUTION and min(ratio_x, ratio_y) > OTHER_RESOLUTION / 2
-    return None if is_central or not is_even else ratio
+    return None if abs(ratio - 1) <= OTHER_RESOLUTION else ratio
+
+
+def require_own_resolution(
+    K: np.ndarray, shape: tuple[int, int], size_ratios: Sequence[float], name: str = "K"
+) -> None:
+    """Refuse intrinsics of larger or smaller images than this one (`shape`: height, width).
+
+    `size_ratios`: sizes of masks at their depth over their models' diameters. They tell a crop, whose principal point
+    may lie anywhere, from a wrong resolution.
+
+    Raises:
+        DataError: the principal point says so, and sizes do not say otherwise.
+    """
+    ratio = other_resolution(K, shape)
+    size = float(np.median(size_ratios)) if len(size_ratios) else None
+    if ratio is None:
+        ratio_x, ratio_y = _centre_ratios(K, shape)
+        off_centre = max(abs(ratio_x - 1), abs(ratio_y - 1)) > 2 * OTHER_RESOLUTION
+        if not off_centre or min(ratio_x, ratio_y) <= OTHER_RESOLUTION / 2 or size is None:
+            return
+        ratio, (low, high) = math.sqrt(ratio_x * ratio_y), SIZE_RATIO_BOUNDS
+        is_wrong = not low <= size <= high and low <= size * ratio <= high
+    else:
+        is_wrong = size is None or _is_nearer_usual(size * ratio, size)
+    if is_wrong:
+        raise DataError(
+            f"{name}: intrinsics of another resolution: about {ratio:.2g} times {size_text(shape)}. Scale cam_K to the "
+            "images' resolution; of a crop, state its width and height in the camera file, too."
+        )
+
+
+def _centre_ratios(K: np.ndarray, shape: tuple[int, int]) -> tuple[float, float]:
+    return 2 * float(K[0, 2]) / shape[1], 2 * float(K[1, 2]) / shape[0]
+
+
+def _is_nearer_usual(size_ratio: float, other: float) -> bool:
+    gap, other_gap = (abs(math.log(max(size, 1e-9) / USUAL_SIZE_RATIO)) for size in (size_ratio, other))
+    return gap < other_gap
+
+
+def distortion_px(K: np.ndarray, shape: tuple[int, int], coefficients: Sequence[float]) -> float | None:
+    """How far OpenCV's lens model (k1, k2, p1, p2, k3 ...) moves points of an image at most; None: another count.
+
+    Seen along the image's border (`shape`: height, width).
+    """
+    import cv2
+
+    if len(coefficients) not in (4, 5, 8, 12, 14):
+        return None
+    height, width = shape
+    u, v = np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9)
+    border = [(x, y) for x in u for y in (0, height - 1)] + [(x, y) for x in (0, width - 1) for y in v]
+    uv_px = np.array(border, np.float64)
+    rays = (uv_px - K[:2, 2]) / (K[0, 0], K[1, 1])
+    points = np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
+    moved_px, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), K, np.array(coefficients, np.float64))
+    return float(np.linalg.norm(moved_px.reshape(-1, 2) - uv_px, axis=1).max())
+
+
+def require_undistorted(
+    K: np.ndarray, shape: tuple[int, int], coefficients: Sequence[float], name: str = "K"
+) -> None:
+    """Refuse a camera that states lens distortion: everything here takes images of a pinhole camera.
+
+    Raises:
+        DataError: it moves points by more than a pixel, or in a way that is not known.
+    """
+    if not any(coefficients):
+        return
+    shift_px = distortion_px(K, shape, coefficients)
+    if shift_px is None or not shift_px <= MAX_DISTORTION_PX:
+        how_far = "" if shift_px is None else f", which moves points by up to {shift_px:.0f} pixels"
+        raise DataError(
+            f"{name}: the camera states lens distortion {list(coefficients)}{how_far}. Undistort colour, depth and "
+            "masks (selfpose6d import does), or remove the coefficients where the images are undistorted already."
+        )
 
 
 def require_indices(index: Int[Tensor, "n"], count: int, name: str) -> None:

@@ -13,6 +13,7 @@ from small_roots import CAM_K, change_json, masks, scene_gt_entry, write_bop, wr
 
 from selfpose6d.datasets.bop.dataset import BopDataset
 from selfpose6d.datasets.bop.scene import list_frames, read_cameras, read_object_ids
+from selfpose6d.datasets.camera_entry import StatedCamera
 from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
@@ -310,7 +311,8 @@ def test_file_cache_tries_a_file_again_that_could_not_be_read(tmp_path):
 def test_parsing_keeps_object_ids_alone(root):
     scene = root / "test/000002"
     assert read_object_ids(scene / "scene_gt.json") == {1: (1, 2), 2: (1, 2), 3: (1, 2)}
-    assert read_cameras(scene / "scene_camera.json")[1] == (CAM_K, 1.0)
+    camera = read_cameras(scene / "scene_camera.json")[1]
+    assert camera == ({"cam_K": CAM_K}, 1.0, StatedCamera())
 
 
 def test_data_sets_can_be_sent_to_other_processes(root):

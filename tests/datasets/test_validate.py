@@ -140,9 +140,13 @@ FAULTS = {
         lambda r: change_cameras(r, cam_K=[100, 0, 0, 0, 100, 0, 31.5, 23.5, 1]),
         r"must have rows .* it is transposed\. Pass its transpose, row by row",
     ),
-    "principal point outside": (
-        lambda r: change_cameras(r, cam_K=[100, 0, 31.5, 0, 100, 99, 0, 0, 1]),
-        "principal point 32, 99 is not within 64x48 pixels",
+    "a size that the images do not have": (
+        lambda r: change_cameras(r, width=128, height=96),
+        r"intrinsics of another resolution: the camera is of 128x96 pixels, the image has 64x48 pixels",
+    ),
+    "lens distortion": (
+        lambda r: change_cameras(r, dist_coeffs=[-0.35, 0.15, 0, 0, 0]),
+        r"states lens distortion \[-0\.35, .* by up to \d+ pixels\. Undistort colour, depth and masks",
     ),
     "no focal length": (
         lambda r: change_cameras(r, cam_K=[0, 0, 31.5, 0, 0, 23.5, 0, 0, 1]),
@@ -249,7 +253,13 @@ def warn_no_depth_in_mask(root):
     write_depth(root, depth)
 
 
+def warn_principal_point_outside(root):
+    """Right for a crop whose camera was moved along."""
+    change_cameras(root, cam_K=[100, 0, 31.5, 0, 100, 99, 0, 0, 1])
+
+
 WARNINGS = {
+    warn_principal_point_outside: r"camera of .*: principal point 32, 99 is far off the centre of 64x48 pixels",
     warn_origin: "the origin is 1.73 m off the object's centre",
     warn_colour: "object 1: the mesh has no texture; its shape looks the same 24 ways round",
     warn_listed_without_file: r".*models_info\.json: it names objects without mesh file: 7 8",

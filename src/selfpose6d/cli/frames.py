@@ -46,15 +46,18 @@ def work_on_frames(
 
 
 def report_counts(run: "RunFolder", finds: bool = False) -> int:
-    """Say for `--json` what a finished run holds; its exit code: 1 where a tenth or more could not be read or used.
+    """Say for `--json` what a finished run holds; its exit code: 1 where a tenth or more could not be read or
+    used, or there was no instance at all.
 
     `finds`: the run looks for its objects itself; those that it does not find are no unusable input, unreadable frames
     are.
     """
     from selfpose6d.cli.output import add_result
+    from selfpose6d.datasets.masks import REMEDY_NO_INSTANCE, no_instance
     from selfpose6d.reporting.console import warn
 
     counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     for record in run.journal.records():
         counts["frames"] += 1
         counts["unreadable_frames"] += bool(record.error)
@@ -62,6 +65,7 @@ def report_counts(run: "RunFolder", finds: bool = False) -> int:
         counts["skipped"] += len(record.skipped)
         counts["unusable"] += len(record.skipped) if record.error or not finds else 0
         counts.update(row["status"] for row in record.labels if "status" in row)
+        reasons.update([record.error] if record.error else (row["reason"] for row in record.skipped))
     names = ("frames", "unreadable_frames", "instances", "certified", "ambiguous", "rejected", "skipped")
     add_result(run=run.files.folder, **{name: counts[name] for name in names})
     for unusable, asked, what in (
@@ -70,7 +74,11 @@ def report_counts(run: "RunFolder", finds: bool = False) -> int:
     ):
         if asked and unusable >= UNUSABLE_SHARE * asked:
             warn(
-                f"{unusable} of {asked} {what} could not be read or used; {run.files.skipped.name} says why."
+                f"{unusable} of {asked} {what} could not be read or used; {run.files.skipped.name} says why. "
+                f"Most often: {reasons.most_common(1)[0][0]}"
             )
             return 1
+    if counts["frames"] and not counts["instances"] and not finds:
+        warn(f"{no_instance(counts['frames'])}. {REMEDY_NO_INSTANCE}")
+        return 1
     return 0

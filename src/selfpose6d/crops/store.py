@@ -26,7 +26,7 @@ from selfpose6d.runs.predictions import read_skipped, skipped_row
 from selfpose6d.selection import FrameId
 from selfpose6d.types import MIN_POINTS, InstanceKey, PoseEstimate
 
-VERSION = 1
+VERSION = 2
 """Of the records; another one decodes the frames anew."""
 GIB = 1 << 30
 # limits the memory: a decoded frame takes some megabytes
@@ -109,8 +109,8 @@ def open_crop_store(
     if not len(store):
         reasons = sorted({skipped.reason for skipped in store.skipped})
         raise UsageError(
-            f"no usable instance in split {dataset.split} of {dataset.root}: all {len(store.skipped)} were "
-            f"skipped ({'; '.join(reasons[:3])}). Run selfpose6d validate {dataset.root}."
+            f"no usable instance in split {dataset.split} of {dataset.root}: {len(store.skipped)} were "
+            f"skipped ({'; '.join(reasons[:3]) or 'none is there'}). Run selfpose6d validate {dataset.root}."
         )
     return store
 

@@ -12,12 +12,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from selfpose6d.checks import require_depth_in_metres, require_intrinsics, require_outline
+from selfpose6d.checks import (
+    require_depth_in_metres,
+    require_focal_length_in_pixels,
+    require_intrinsics,
+    require_outline,
+)
+from selfpose6d.datasets.camera_entry import StatedCamera
 from selfpose6d.datasets.images import data_error, read_rgb, require_shape
 from selfpose6d.datasets.inputs import FrameInput, frame_stamps
+from selfpose6d.datasets.mask_sizes import require_resolution_by_sizes, size_ratios
 from selfpose6d.datasets.masks import MaskEntry, MaskSource, NoMasks
 from selfpose6d.datasets.model_files import ModelFiles, object_names
-from selfpose6d.errors import DataError
+from selfpose6d.errors import DataError, SelfPose6DError
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
 from selfpose6d.selection import FrameId, Selection
@@ -37,6 +44,7 @@ class Dataset(ABC):
         self.selection = selection
         self.models = models
         self.masks = masks
+        self._diameters_m: dict[int, float | None] = {}
 
     @abstractmethod
     def scene_ids(self) -> Sequence[int]:
@@ -77,6 +85,14 @@ class Dataset(ABC):
         Raises:
             DataError: missing, unreadable or not a camera matrix.
         """
+
+    def stated_camera(self, frame_id: FrameId) -> StatedCamera:
+        """What the camera's file says beside its matrix; nothing, where it can say nothing.
+
+        Raises:
+            DataError: missing or unreadable.
+        """
+        return StatedCamera()
 
     @abstractmethod
     def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
@@ -130,12 +146,58 @@ class Dataset(ABC):
         """
         rgb, depth_m = self.read_rgb(frame_id), self.read_depth(frame_id)
         shape = rgb.shape[:2]
-        require_shape(depth_m, shape, f"depth of {self.rgb_path(frame_id)}")
-        require_depth_in_metres(depth_m, f"{self.rgb_path(frame_id)}: depth")
+        self.require_depth(frame_id, depth_m, shape)
         K = self.read_intrinsics(frame_id)
-        require_intrinsics(K, f"{self.rgb_path(frame_id)}: camera matrix")
         instances, skipped = self.read_instances(frame_id, shape)
+        self.require_camera(frame_id, K, shape, depth_m, instances)
         return Frame(self.split, *frame_id, rgb, depth_m, K, instances, skipped)
+
+    def require_depth(self, frame_id: FrameId, depth_m: np.ndarray, shape: tuple[int, int]) -> None:
+        """Refuse a depth image that does not fit a colour image of `shape` (height, width), or is in another unit.
+
+        Raises:
+            DataError: says which.
+        """
+        name = self.rgb_path(frame_id)
+        require_shape(depth_m, shape, f"depth of {name}")
+        if not depth_m.any():
+            raise data_error(name, "the depth image has no known depth", "Record the depth again.")
+        require_depth_in_metres(depth_m, f"{name}: depth")
+
+    def require_camera(
+        self,
+        frame_id: FrameId,
+        K: Float[np.ndarray, "3 3"],
+        shape: tuple[int, int],
+        depth_m: Float[np.ndarray, "height width"] | None,
+        instances: Sequence[Instance] = (),
+    ) -> None:
+        """Refuse a camera that is none, or not that of images of `shape` (height, width).
+
+        The sizes that `instances` have at their depth tell a crop from another resolution; `depth_m` None: unknown.
+
+        Raises:
+            DataError: no pinhole camera in pixels, one of another resolution, or stated lens distortion.
+        """
+        name, stated = f"{self.rgb_path(frame_id)}: camera matrix", self.stated_camera(frame_id)
+        require_intrinsics(K, name)
+        require_focal_length_in_pixels(K, shape, name)
+        stated.require_fits(K, shape, name)
+        if stated.size_px is None:
+
+            def ratios() -> list[float]:
+                return [] if depth_m is None else size_ratios(instances, depth_m, K, self._diameter_m)
+
+            require_resolution_by_sizes(K, shape, ratios, name, without_sizes=True)
+
+    def _diameter_m(self, obj_id: int) -> float | None:
+        """Of an object's mesh, None where it cannot be read; kept."""
+        if obj_id not in self._diameters_m:
+            try:
+                self._diameters_m[obj_id] = self.load_mesh(obj_id).diameter_m
+            except SelfPose6DError:  # whoever needs the mesh says why
+                self._diameters_m[obj_id] = None
+        return self._diameters_m[obj_id]
 
     def read_instances(
         self, frame_id: FrameId, shape: tuple[int, int]

@@ -1,7 +1,6 @@
-"""Image files to arrays, and the camera fields that they need. Every failure names path, reason and remedy."""
+"""Image files to arrays. Every failure names path, reason and remedy."""
 
 import io
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Integer, UInt8
+from jaxtyping import Bool, Integer, UInt8
 
 from selfpose6d.checks import size_text, without_unknown_depth
 from selfpose6d.datasets.image_values import StoredImage, object_ids_of, object_pixels_of, rgb_of
 from selfpose6d.datasets.missing_files import why_missing
 from selfpose6d.errors import DataError
-from selfpose6d.meshes.units import METRES_PER_MM
 
 Content = TypeVar("Content")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -71,33 +69,6 @@ def read_depth(path: Path, metres_per_unit: float) -> np.ndarray:
         remedy = "Save the depth as a 16-bit single-channel PNG, not as a coloured or 8-bit picture."
         raise data_error(path, reason, remedy)
     return without_unknown_depth(raw, metres_per_unit)
-
-
-def intrinsics_of(cam_K: object, name: str) -> Float[np.ndarray, "3 3"]:
-    """BOP's `cam_K` (9 numbers, row-major, or 3 rows) as a matrix.
-
-    Raises:
-        DataError: it is anything else.
-    """
-    try:
-        return np.asarray(cam_K, np.float64).reshape(3, 3)
-    except (ValueError, TypeError):
-        raise data_error(name, f"cam_K must be 9 numbers, got {cam_K}", "Correct the camera file.") from None
-
-
-def metres_per_depth_unit(depth_scale: object, name: str) -> float:
-    """What one unit of a depth image is in metres; `depth_scale` is in millimetres.
-
-    Raises:
-        DataError: it is no positive number.
-    """
-    if not isinstance(depth_scale, int | float) or not math.isfinite(depth_scale) or depth_scale <= 0:
-        raise data_error(
-            name,
-            f"depth_scale must be positive, in mm per depth unit, got {depth_scale}",
-            "Correct it: 1.0 for millimetre images, 0.1 for YCB-Video's.",
-        )
-    return float(depth_scale) * METRES_PER_MM
 
 
 def read_labels(path: Path) -> Integer[np.ndarray, "height width"]:

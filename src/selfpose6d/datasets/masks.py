@@ -13,6 +13,13 @@ from selfpose6d.datasets.images import read_labels, require_shape
 from selfpose6d.datasets.inputs import FrameInput, InputFile, image_path
 from selfpose6d.selection import FrameId
 
+REMEDY_NO_INSTANCE = "Correct the masks, their names and object ids, or the options that select objects."
+
+
+def no_instance(num_frames: int) -> str:
+    """What is said of frames in which not one instance can be used."""
+    return f"not one usable instance in {num_frames} frame{'' if num_frames == 1 else 's'}"
+
 
 class MaskEntry(NamedTuple):
     """An instance that a mask source lists, before its mask is read."""

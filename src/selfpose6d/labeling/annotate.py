@@ -16,6 +16,7 @@ from torch import Tensor
 
 from selfpose6d.arrays import describe
 from selfpose6d.checks import other_resolution, size_text
+from selfpose6d.datasets.mask_sizes import require_resolution_by_sizes, size_ratios
 from selfpose6d.datasets.model_files import list_some
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.so3 import random_rotation
@@ -117,6 +118,7 @@ def annotate(
 
     Raises:
         UsageError: the frame or a mesh is something else.
+        DataError: K belongs to images of another resolution.
     """
     options, proposals = options or AnnotateOptions(), proposals or {}
     _require_frame_and_meshes(frame, meshes)
@@ -135,7 +137,7 @@ def annotate(
 
 
 def _require_frame_and_meshes(frame: object, meshes: object) -> None:
-    """Refuse what is neither, and warn of intrinsics that belong to larger or smaller images."""
+    """Refuse what is neither, and intrinsics that belong to larger or smaller images, as sizes say."""
     if not isinstance(frame, Frame):
         raise UsageError(f"frame must be a Frame, got {describe(frame)}. Make one of its images and masks.")
     if not isinstance(meshes, Mapping):
@@ -145,8 +147,17 @@ def _require_frame_and_meshes(frame: object, meshes: object) -> None:
         )
     if other := [obj_id for obj_id in meshes if not isinstance(obj_id, int | np.integer)]:
         raise UsageError(f"meshes must have object ids as keys, got {other[0]!r}. Pass whole numbers.")
-    shape = frame.rgb.shape[:2]
-    if (ratio := other_resolution(frame.K, shape)) is not None:
+
+    def diameter_m(obj_id: int) -> float | None:
+        known = meshes.get(obj_id)
+        return known.diameter_m if isinstance(known, Mesh | ObjectModel) else None
+
+    shape = frame.depth_m.shape[0], frame.depth_m.shape[1]
+    require_resolution_by_sizes(
+        frame.K, shape, lambda: size_ratios(frame.instances, frame.depth_m, frame.K, diameter_m)
+    )
+    is_sized = any(instance.key.obj_id in meshes and not instance.region for instance in frame.instances)
+    if not is_sized and (ratio := other_resolution(frame.K, shape)) is not None:
         warnings.warn(
             f"K seems to belong to images {ratio:.2g} times as large as {size_text(shape)}: its principal "
             "point says so. Scale fx, fy, cx, cy along with the images.",

@@ -23,9 +23,10 @@ from selfpose6d.datasets.bop.scene import (
     rgb_path,
     scene_folders,
 )
+from selfpose6d.datasets.camera_entry import StatedCamera, intrinsics_of, metres_per_depth_unit
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.file_cache import FileCache
-from selfpose6d.datasets.images import data_error, intrinsics_of, metres_per_depth_unit, read_depth, read_mask
+from selfpose6d.datasets.images import data_error, read_depth, read_mask
 from selfpose6d.datasets.inputs import FrameInput
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
@@ -82,7 +83,11 @@ class BopDataset(Dataset):
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The frame's `cam_K`."""
         camera, name = self._camera(frame_id)
-        return intrinsics_of(camera.cam_K, name)
+        return intrinsics_of(camera.intrinsics, name)
+
+    def stated_camera(self, frame_id: FrameId) -> StatedCamera:
+        """What the frame's entry says beside it."""
+        return self._camera(frame_id)[0].stated
 
     def _camera_value(self, frame_id: FrameId) -> str:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from selfpose6d.datasets.camera_entry import StatedCamera, stated_camera
 from selfpose6d.datasets.images import DEPTH_SUFFIXES, data_error, list_images
 from selfpose6d.datasets.inputs import InputFile, image_input, image_path
 from selfpose6d.errors import DataError
@@ -16,14 +17,17 @@ MAX_CACHED_FRAMES = 200_000
 """Frames whose entries stay parsed, over all scenes: about 40 MB."""
 DIGITS = (6, 4, 5, 8, 3, 1)
 """Of an image's number in file names: BOP's first."""
+_INTRINSICS = ("cam_K", "fx", "fy", "cx", "cy", "intrinsic_matrix")
 JsonPairs = list[tuple[str, Any]]
 
 
 class BopCamera(NamedTuple):
     """A frame's entry of `scene_camera.json`, unchecked; `depth_scale` in millimetres per depth unit."""
 
-    cam_K: Any
+    intrinsics: dict[str, Any]
+    """`cam_K`, or what stands there instead."""
     depth_scale: Any
+    stated: StatedCamera = StatedCamera()
 
 
 def scene_folders(split_folder: Path) -> dict[int, Path]:
@@ -103,7 +107,7 @@ def read_cameras(path: Path) -> dict[int, BopCamera]:
     """
     shared: dict[str, BopCamera] = {}  # most frames have the same camera: one object for all of them
     entries = _read_by_image(path, _only_camera).items()
-    cameras = ((i, entry if isinstance(entry, BopCamera) else BopCamera(None, None)) for i, entry in entries)
+    cameras = ((i, entry if isinstance(entry, BopCamera) else BopCamera({}, None)) for i, entry in entries)
     return {im_id: shared.setdefault(repr(camera), camera) for im_id, camera in cameras}
 
 
@@ -125,8 +129,10 @@ def read_object_ids(path: Path) -> dict[int, tuple[int, ...]]:
 
 def _only_camera(pairs: JsonPairs) -> Any:
     entry = dict(pairs)
-    is_camera = "cam_K" in entry or "depth_scale" in entry
-    return BopCamera(entry.get("cam_K"), entry.get("depth_scale")) if is_camera else entry
+    if not ("cam_K" in entry or "depth_scale" in entry or "fx" in entry):
+        return entry
+    intrinsics = {key: entry[key] for key in _INTRINSICS if key in entry}
+    return BopCamera(intrinsics, entry.get("depth_scale"), stated_camera(entry))
 
 
 def _only_obj_id(pairs: JsonPairs) -> Any:

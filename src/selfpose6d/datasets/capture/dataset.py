@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from selfpose6d.datasets.camera_entry import (
+    StatedCamera,
+    intrinsics_of,
+    metres_per_depth_unit,
+    stated_camera,
+)
 from selfpose6d.datasets.capture.masks import find_masks
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.images import (
     DEPTH_SUFFIXES,
     data_error,
     images_by_stem,
-    intrinsics_of,
-    metres_per_depth_unit,
     read_depth,
 )
 from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input, image_path
@@ -50,8 +54,9 @@ class CaptureDataset(Dataset):
             )
         self.names = number_frames(root)
         camera, name = _read_json(root / "camera.json"), str(root / "camera.json")
-        self._K = intrinsics_of(camera.get("cam_K"), name)
+        self._K = intrinsics_of(camera, name)
         self._metres_per_unit = metres_per_depth_unit(camera.get("depth_scale"), name)
+        self._stated = stated_camera(camera)
         stems = {im_id: Path(name).stem for im_id, name in self.names.items()}
         masks = find_masks(root / "masks", stems, models) if masks is None else masks
         super().__init__(root, SPLIT, selection, models, masks)
@@ -76,7 +81,7 @@ class CaptureDataset(Dataset):
         """The two images and the camera's values."""
         rgb = self.rgb_path(frame_id)
         images = InputFile(rgb.parent, (rgb.name,)), self._depth_image(frame_id)
-        return *images, f"{self._K.tolist()} {self._metres_per_unit!r}"
+        return *images, f"{self._K.tolist()} {self._metres_per_unit!r} {self._stated}"
 
     def read_depth(self, frame_id: FrameId) -> Float[np.ndarray, "height width"]:
         """The depth image of the same name, in metres."""
@@ -89,6 +94,10 @@ class CaptureDataset(Dataset):
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The camera's matrix, the same for all frames."""
         return self._K.copy()
+
+    def stated_camera(self, frame_id: FrameId) -> StatedCamera:
+        """What `camera.json` says beside it."""
+        return self._stated
 
     def _depth_image(self, frame_id: FrameId) -> InputFile:
         return image_input(self.root / "depth", self.rgb_path(frame_id).stem, suffixes=DEPTH_SUFFIXES)

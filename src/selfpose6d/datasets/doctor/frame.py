@@ -4,19 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 
-from selfpose6d.checks import (
-    OTHER_RESOLUTION,
-    other_resolution,
-    require_depth_in_metres,
-    require_intrinsics,
-)
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.datasets.doctor.problems import Problem, error, warning
-from selfpose6d.datasets.images import require_shape
+from selfpose6d.datasets.mask_sizes import SizeEvidence, mask_size
 from selfpose6d.errors import DataError
 from selfpose6d.selection import FrameId
 from selfpose6d.types import MIN_POINTS, Instance
@@ -25,24 +18,18 @@ Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
-class SizeEvidence:
-    """How large a mask says an object is, without any pose: its diameter in metres at its median depth."""
-
-    obj_id: int
-    diameter_m: float
-
-
-@dataclass(frozen=True)
 class FrameReport:
-    """A frame's problems, and what is checked over many frames: cameras, missing models, sizes."""
+    """A frame's problems, and what is checked over many frames: missing models, sizes."""
 
     problems: tuple[Problem, ...]
     instances: int = 0
-    camera: tuple[np.ndarray, tuple[int, int]] | None = None
-    """Camera matrix and image shape (height, width)."""
     without_model: tuple[int, ...] = ()
     """Object ids that masks name and no mesh file has."""
     sizes: tuple[SizeEvidence, ...] = ()
+    camera: tuple[bytes, tuple[int, int]] | None = None
+    """The camera matrix's bytes and the image's shape (height, width)."""
+    of_camera: tuple[Problem, ...] = ()
+    """Problems that all frames of this camera have."""
 
 
 def check_frame(dataset: Dataset, frame_id: FrameId) -> FrameReport:
@@ -52,54 +39,35 @@ def check_frame(dataset: Dataset, frame_id: FrameId) -> FrameReport:
     depth_m = _try(problems, lambda: dataset.read_depth(frame_id))
     K = _try(problems, lambda: dataset.read_intrinsics(frame_id))
     name = str(dataset.rgb_path(frame_id))
-    if depth_m is not None:
-        problems += check_depth(depth_m, name)
-        if rgb is not None:
-            _try(problems, lambda: require_shape(depth_m, rgb.shape[:2], f"depth of {name}"))
     image = rgb if rgb is not None else depth_m
     if image is None:
         return FrameReport(tuple(problems))
     shape = image.shape[:2]
+    if depth_m is not None:
+        _try(problems, lambda: dataset.require_depth(frame_id, depth_m, shape))
     instances, without_model = _read_instances(problems, dataset, frame_id, shape)
     problems += _check_detections(dataset, frame_id, shape)
-    sizes = []
-    if depth_m is not None and K is not None and depth_m.shape == shape:
-        problems += [p for instance in instances for p in check_mask_depth(instance, depth_m, name)]
+    usable_m = depth_m if depth_m is not None and depth_m.shape == shape else None
+    if usable_m is not None:
+        problems += [p for instance in instances for p in check_mask_depth(instance, usable_m, name)]
+    sizes, of_camera = [], []
+    if K is not None:
+        _try(of_camera, lambda: dataset.require_camera(frame_id, K, shape, usable_m, instances))
+        of_camera += [] if of_camera else check_principal_point(K, shape, f"camera of {name}")
+    if usable_m is not None and K is not None:
         outlined = [instance for instance in instances if not instance.region]
-        sizes = [size for i in outlined if (size := mask_size(i, depth_m, K)) is not None]
-    camera = (K, shape) if K is not None else None
-    return FrameReport(tuple(problems), len(instances), camera, without_model, tuple(sizes))
+        sizes = [size for i in outlined if (size := mask_size(i, usable_m, K)) is not None]
+    camera = None if K is None else (K.tobytes(), shape)
+    return FrameReport(tuple(problems), len(instances), without_model, tuple(sizes), camera, tuple(of_camera))
 
 
-def check_depth(depth_m: np.ndarray, name: str) -> Iterator[Problem]:
-    """A depth image without any depth, or in another unit."""
-    known = depth_m[depth_m > 0]
-    if not known.size:
-        yield error(name, "the depth image has no known depth", "Record the depth again.")
-        return
-    try:
-        require_depth_in_metres(depth_m, f"{name}: depth")
-    except DataError as fault:
-        yield Problem("error", str(fault))
-
-
-def check_intrinsics(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterator[Problem]:
-    """A camera matrix that is none, or that belongs to images of another resolution."""
-    try:
-        require_intrinsics(K, name)
-    except DataError as fault:
-        yield Problem("error", str(fault))
-        return
+def check_principal_point(K: np.ndarray, shape: tuple[int, int], name: str) -> Iterator[Problem]:
+    """A principal point far off the centre: right for a crop whose camera was moved along."""
     size = np.array([shape[1], shape[0]])
-    size_px, centre = f"{size[0]}x{size[1]} pixels", f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f}"
-    if (ratio := other_resolution(K, shape)) is not None:
-        reason = f"intrinsics of another resolution: about {ratio:.2g} times {size_px}"
-        yield error(name, reason, "Scale cam_K to the images' resolution.")
-    elif ((K[:2, 2] <= 0) | (K[:2, 2] >= size)).any():
-        yield error(name, f"{centre} is not within {size_px}", "Correct cam_K; it is row-major.")
-    elif np.abs(2 * K[:2, 2] / size - 1).max() > 2 * OTHER_RESOLUTION:
-        remedy = "If the images are cropped, move cx and cy along."
-        yield warning(name, f"{centre} is far off the centre of {size_px}", remedy)
+    if K.shape == (3, 3) and np.isfinite(K).all() and np.abs(2 * K[:2, 2] / size - 1).max() > 0.4:
+        centre = f"principal point {K[0, 2]:.0f}, {K[1, 2]:.0f}"
+        where = f"far off the centre of {size[0]}x{size[1]} pixels"
+        yield warning(name, f"{centre} is {where}", "If the images are cropped, move cx and cy along.")
 
 
 def check_mask_depth(instance: Instance, depth_m: np.ndarray, name: str) -> Iterator[Problem]:
@@ -111,15 +79,6 @@ def check_mask_depth(instance: Instance, depth_m: np.ndarray, name: str) -> Iter
             f"{num_points} mask pixels have depth, {MIN_POINTS} are needed",
             "It will be skipped; correct the mask or the depth if it should not be.",
         )
-
-
-def mask_size(instance: Instance, depth_m: np.ndarray, K: np.ndarray) -> SizeEvidence | None:
-    """The diameter of the circle about the mask, at the mask's median depth; None without it."""
-    known = depth_m[instance.mask & (depth_m > 0)]
-    if not known.size or not K[0, 0] > 0:
-        return None
-    _, radius_px = cv2.minEnclosingCircle(np.asarray(cv2.findNonZero(instance.mask.astype(np.uint8))))
-    return SizeEvidence(instance.key.obj_id, 2 * radius_px * float(np.median(known)) / K[0, 0])
 
 
 def check_detection(row: dict[str, Any], shape: tuple[int, int], name: str) -> Iterator[Problem]:

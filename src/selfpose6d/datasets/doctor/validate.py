@@ -6,17 +6,18 @@ from itertools import groupby
 
 import numpy as np
 
+from selfpose6d.checks import SIZE_RATIO_BOUNDS
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.doctor.frame import check_frame, check_intrinsics
+from selfpose6d.datasets.doctor.frame import check_frame
 from selfpose6d.datasets.doctor.models import ObjectWarnings, check_models
 from selfpose6d.datasets.doctor.problems import Problem, error, warning
 from selfpose6d.datasets.layouts import detect_layout
+from selfpose6d.datasets.masks import REMEDY_NO_INSTANCE, NoMasks, no_instance
 from selfpose6d.selection import FrameId
 
-POOLED_SIZE_RATIO = (0.55, 1.25)
 OBJECT_SIZE_RATIO = (0.3, 1.4)
-"""Bounds of the median mask size over the model's diameter: 0.75 to 1 where little is hidden. Choices: a wrong unit is
-far outside; of one object more may be hidden than of all."""
+"""Bounds of the median mask size over one model's diameter: more of it may be hidden than of all
+(`SIZE_RATIO_BOUNDS`)."""
 MAX_SIZES_AN_OBJECT = 2000
 """For its median; bounds the memory."""
 
@@ -29,7 +30,7 @@ class Validation:
         self._object_warnings = object_warnings
         self.frames = self.instances = self.errors = self.warnings = 0
         self._reported: set[int] = set()
-        self._cameras: set[tuple[int, bytes, tuple[int, int]]] = set()
+        self._cameras: set[tuple[int, tuple[bytes, tuple[int, int]] | None]] = set()
         self._size_ratios: defaultdict[int, list[float]] = defaultdict(list)
         self._diameters_m: dict[int, float] = {}
 
@@ -43,7 +44,7 @@ class Validation:
             for index, frame_id in enumerate(frame_ids):
                 found = self._layout.checks(self.dataset, frame_id.scene_id) if index == 0 else ()
                 yield self._new([*found, *self._check_frame(frame_id)])
-        yield self._new(check_sizes(self._size_ratios))
+        yield self._new([*self._check_instances(), *check_sizes(self._size_ratios)])
 
     def summary(self) -> str:
         """One line: what was checked and what was found."""
@@ -63,17 +64,20 @@ class Validation:
     def _check_split(self) -> Iterator[Problem]:
         yield from self._layout.checks(self.dataset, None)
 
+    def _check_instances(self) -> Iterator[Problem]:
+        """A data set in which nothing can be labelled passes no check."""
+        if not self.instances and not isinstance(self.dataset.masks, NoMasks):
+            yield error(self.dataset.root, no_instance(self.frames), REMEDY_NO_INSTANCE)
+
     def _check_frame(self, frame_id: FrameId) -> Iterator[Problem]:
         report = check_frame(self.dataset, frame_id)
         self.frames += 1
         self.instances += report.instances
         yield from report.problems
-        if report.camera is not None:
-            K, shape = report.camera
-            camera = (frame_id.scene_id, K.tobytes(), shape)
-            if camera not in self._cameras:  # once a scene, not once a frame
-                self._cameras.add(camera)
-                yield from check_intrinsics(K, shape, f"camera of {self.dataset.rgb_path(frame_id)}")
+        camera = (frame_id.scene_id, report.camera)
+        if camera not in self._cameras:  # once a scene, not once a frame
+            self._cameras.add(camera)
+            yield from report.of_camera
         for obj_id in report.without_model:
             yield error(
                 self.dataset.models.folder,
@@ -94,7 +98,7 @@ def check_sizes(size_ratios: dict[int, list[float]]) -> Iterator[Problem]:
     pooled = [ratio for ratios in size_ratios.values() for ratio in ratios]
     if not pooled:
         return
-    if not POOLED_SIZE_RATIO[0] <= (median := float(np.median(pooled))) <= POOLED_SIZE_RATIO[1]:
+    if not SIZE_RATIO_BOUNDS[0] <= (median := float(np.median(pooled))) <= SIZE_RATIO_BOUNDS[1]:
         yield warning(
             "masks",
             f"at their depth they are {median:.3g} times as large as the models (median of {len(pooled)})",
