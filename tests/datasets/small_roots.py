@@ -88,8 +88,8 @@ def write_ycb(root: Path, frames: tuple[tuple[int, int], ...] = ((1, 1), (60, 3)
 
 def write_ycb_meta(stem: Path, scene: int, **changes: object) -> None:
     """`<stem>-meta.mat`; scenes from 60 on have another camera."""
-    K = np.array(CAM_K).reshape(3, 3) * (2 if scene >= 60 else 1)
-    K[2, 2] = 1
+    K = np.array(CAM_K).reshape(3, 3)
+    K[[0, 1], [0, 1]] *= 2 if scene >= 60 else 1
     content = {
         "cls_indexes": np.array([[2], [5]], np.uint8),
         "intrinsic_matrix": K,

@@ -184,3 +184,20 @@ def test_rows_are_found_wherever_chunks_end(tmp_path_factory, rows, indent, chun
         patch.setattr(json_rows, "CHUNK_BYTES", chunk)
         found = list(iterate_rows(path))
     assert [read_row(path, r.offset, r.length) for r in found] == rows
+
+
+def test_one_row_without_its_keys_is_named_and_loses_no_other(tmp_path):
+    mask = np.zeros((4, 5), bool)
+    mask[1:3, 1:3] = True
+    row = {"scene_id": 1, "image_id": 1, "category_id": 2, "segmentation": encode_mask(mask)}
+    bad = {key: value for key, value in row.items() if key != "category_id"}
+    path = tmp_path / "detections.json"
+    path.write_text(json.dumps([row, bad, {**row, "category_id": 3}, {**row, "image_id": [1]}]))
+    with pytest.warns(
+        UserWarning, match=r"detections\.json: row 1 needs .*The row is left out.* So are 1 others"
+    ):
+        masks = DetectionMasks(path)
+    assert [(entry.obj_id, entry.inst_id) for entry in masks.entries(FrameId(1, 1))] == [(2, 0), (3, 2)]
+    path.write_text(json.dumps([bad]))
+    with pytest.raises(DataError, match="row 0 needs"):
+        DetectionMasks(path)

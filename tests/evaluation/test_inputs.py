@@ -60,10 +60,32 @@ def test_a_prediction_without_certificate_has_no_status(tmp_path):
 
 
 def test_a_bare_file_has_no_certificates(tmp_path):
-    write_predictions(tmp_path / "other.csv", [Prediction(0, 1, 5, 0.5, np.eye(4))])
+    write_predictions(tmp_path / "other.csv", [Prediction(0, 1, 5, 0.5, random_poses(1)[0])])
     estimates, has_certificates = read_estimates(tmp_path / "other.csv")
     assert not has_certificates
     assert estimates.status.tolist() == [""]
+
+
+def test_a_row_that_cannot_be_read_is_a_miss_and_the_others_count(tmp_path):
+    path = tmp_path / "other.csv"
+    write_predictions(path, [Prediction(0, image, 5, 0.5, T) for image, T in enumerate(random_poses(3))])
+    header, first, second, third = path.read_text().splitlines()
+    fields = second.split(",")
+    path.write_text("\n".join([header, first, ",".join([*fields[:4], "0 " * 9, *fields[5:]]), third]))
+    with pytest.warns(UserWarning, match=r"other\.csv, line 3, column R: R is no rotation"):
+        estimates, _ = read_estimates(path)
+    assert estimates.im_id.tolist() == [0, 2]
+    assert estimates.row.tolist() == [0, 2]
+
+
+def test_metres_in_a_file_of_millimetres_are_named(tmp_path):
+    path = tmp_path / "other.csv"
+    poses = [T * [[1], [1], [1], [1]] for T in random_poses(3)]
+    for T in poses:
+        T[:3, 3] /= 1000
+    write_predictions(path, [Prediction(0, 1, 5, 0.5, T) for T in poses])
+    with pytest.raises(DataError, match=r"t must be in millimetres: .* It seems to be in metres: convert it"):
+        read_estimates(path)
 
 
 def test_missing_predictions(tmp_path):

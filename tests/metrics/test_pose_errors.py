@@ -124,3 +124,17 @@ def test_least_add_is_between_adds_and_add_and_add_for_the_identity_alone():
     np.testing.assert_array_equal(
         least_add(T_est, T_true, CORNERS_M, np.eye(4)[None]), add(T_est, T_true, CORNERS_M)
     )
+
+
+@pytest.mark.parametrize("defect", [0.0, 1e-9, 1e-4, 5e-3, 0.05])
+def test_adds_never_exceeds_add_whatever_the_matrices_are(defect):
+    """Also of pure rounding: estimates equal to the truth, and matrices that are no rotations."""
+    generator = np.random.default_rng(3)
+    points_m = generator.uniform(-0.1, 0.1, (200, 3))
+    true = np.tile(np.eye(4), (300, 1, 1))
+    true[:, :3, :3] = Rotation.random(300, random_state=4).as_matrix()
+    true[:, :3, 3] = (0.1, 0.2, 1.0)
+    estimate = true.copy()
+    estimate[:, :3, :3] += defect * generator.uniform(-1, 1, (300, 3, 3))
+    estimate[:100, :3, 3] += 1e-9
+    assert (adds(estimate, true, points_m) <= add(estimate, true, points_m)).all()

@@ -12,6 +12,7 @@ from selfpose6d.runs.predictions import (
     Prediction,
     read_predictions,
     read_skipped,
+    require_millimetres,
     skipped_row,
 )
 from selfpose6d.types import InstanceKey
@@ -59,20 +60,55 @@ def test_other_programs_files_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (f"1,2,x,1,{IDENTITY},0 0 1,1", "invalid literal"),
-        (f"1,2,3,1,{IDENTITY}", "out of range"),
-        (f"1,2,3,1,{IDENTITY},0 0,1", "R has 9 numbers, t 2; expected 9 and 3"),
-        ("1,2,3,1,1 0 0 0,0 0 1,1", "R has 4 numbers, t 3"),
-        (f"1,2,3,nan,{IDENTITY},0 0 1,1", "not finite"),
-        (f"1,2,3,1,{IDENTITY},0 0 inf,1", "not finite"),
-        ("1,2,3,1,0 0 0 0 0 0 0 0 0,0 0 1,1", "R is no rotation"),
-        ("1,2,3,1,1 0 0 0 1 0 0 0 -1,0 0 1,1", r"R is no rotation \(off by 2\)"),
+        (f"1,2,x,1,{IDENTITY},0 0 1,1", ", column obj_id: invalid literal"),
+        (f"1,2,3,1,{IDENTITY}", ": it has 5 fields"),
+        (f"1,2,3,1,{IDENTITY},0 0,1", ", column t: expected 3 numbers, got 2"),
+        (f"1,2,3,1,{IDENTITY},0 0 one,1", ", column t: could not convert"),
+        ("1,2,3,1,1 0 0 0,0 0 1,1", ", column R: expected 9 numbers, got 4"),
+        (f"1,2,3,nan,{IDENTITY},0 0 1,1", ", column score: a number is not finite"),
+        (f"1,2,3,1,{IDENTITY},0 0 inf,1", ", column t: a number is not finite"),
+        (f"1,2,3,1,{IDENTITY},0 0 1,soon", ", column time: could not convert"),
+        ("1,2,3,1,nan 0 0 0 1 0 0 0 1,0 0 1,1", ", column R: a number is not finite"),
+        ("1,2,3,1,0 0 0 0 0 0 0 0 0,0 0 1,1", ", column R: R is no rotation"),
+        ("1,2,3,1,1 0 0 0 1 0 0 0 -1,0 0 1,1", r", column R: R is no rotation \(off by 2\)"),
+        ("1,2,3,1,1.1 0 0 0 1.1 0 0 0 1.1,0 0 1,1", r", column R: R is no rotation \(off by 0\.21\)"),
     ],
 )
-def test_errors_name_the_line(tmp_path, line, reason):
-    (tmp_path / "p.csv").write_text(f"{HEADER}1,2,3,1,{IDENTITY},0 0 1,1\n{line}\n")
-    with pytest.raises(DataError, match=rf"p\.csv, line 3: .*{reason}"):
+def test_a_row_that_cannot_be_read_is_named_and_loses_no_other(tmp_path, line, reason):
+    good = f"1,2,{{}},1,{IDENTITY},0 0 1,1\n"
+    (tmp_path / "p.csv").write_text(f"{HEADER}{good.format(3)}{line}\n{good.format(4)}")
+    with pytest.warns(UserWarning, match=rf"p\.csv, line 3{reason}.*The row is left out"):
+        read = read_predictions(tmp_path / "p.csv")
+    assert [(one.obj_id, one.row) for one in read] == [(3, 0), (4, 2)]
+    (tmp_path / "p.csv").write_text(f"{HEADER}{line}\n")
+    with pytest.raises(DataError, match=rf"p\.csv, line 2{reason}"):
         read_predictions(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4, 6])
+def test_rounded_rotations_are_read_as_the_nearest_ones(tmp_path, digits):
+    """Two digits and more; the nearest rotation is nearer to the true one than the rounded matrix."""
+    for seed in range(50):
+        T = pose(seed)
+        rounded = np.round(T[:3, :3], digits)
+        numbers = " ".join(map(str, rounded.ravel()))
+        (tmp_path / "p.csv").write_text(f"{HEADER}1,2,3,1,{numbers},100 -200 700,1\n")
+        [read] = read_predictions(tmp_path / "p.csv")
+        R = read.T_cam_obj[:3, :3]
+        np.testing.assert_allclose(R @ R.T, np.eye(3), atol=3e-6)
+        assert np.linalg.det(R) == pytest.approx(1)
+        assert np.abs(R - T[:3, :3]).max() < 10.0**-digits
+
+
+@pytest.mark.parametrize(("scale", "guess"), [(1e-3, "metres"), (1e3, "micrometres")])
+def test_translations_in_another_unit_are_named(scale, guess):
+    positions_m = np.array([[0.1, 0.0, 0.8], [0.0, 0.2, 1.2]])
+    require_millimetres(positions_m, "p.csv")
+    require_millimetres(np.empty((0, 3)), "p.csv")
+    with pytest.raises(
+        DataError, match=rf"p\.csv: t must be in millimetres: .* seems to be in {guess}: convert"
+    ):
+        require_millimetres(positions_m * scale, "p.csv")
 
 
 def test_files_that_are_no_predictions(tmp_path):

@@ -131,7 +131,7 @@ class Command:
         console.print(_closing_line(reference, results[str(runs[0])]), highlight=False)
         print(f"written: {written}")
         add_result(results=written, runs={run: result.to_json() for run, result in results.items()})
-        return 0
+        return 1 if _many_rows_unreadable(runs) else 0
 
     def _with_detections(self, evaluation: "Evaluation", reference: "Reference") -> "Evaluation":
         """With the scores of the detections, where there are any, and true masks.
@@ -193,6 +193,16 @@ class Command:
                 model_unit=data.model_unit or of_run.model_unit,
             )
         return ReferenceOptions(data, self.targets, self.points, self.symmetric_ids, self.seed, self.right)
+
+
+def _many_rows_unreadable(runs: Iterable[Path]) -> bool:
+    """Whether a tenth or more of the rows of a predictions file were left out; the warnings have said which."""
+    from selfpose6d.cli.frames import UNUSABLE_SHARE
+    from selfpose6d.evaluation.inputs import predictions_path
+    from selfpose6d.runs.predictions import read_rows
+
+    counts = (tuple(map(len, read_rows(predictions_path(run)))) for run in runs)
+    return any(faults and faults >= UNUSABLE_SHARE * (rows + faults) for rows, faults in counts)
 
 
 def rewrite_arguments(arguments: Sequence[str]) -> list[str]:

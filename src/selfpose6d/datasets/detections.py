@@ -20,6 +20,7 @@ from selfpose6d.datasets.images import data_error, require_shape
 from selfpose6d.datasets.inputs import FrameInput
 from selfpose6d.datasets.json_rows import first_character, iterate_rows, read_row
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
+from selfpose6d.errors import DataError
 from selfpose6d.selection import FrameId
 
 _KEYS = ("scene_id", "image_id", "category_id")
@@ -48,15 +49,20 @@ class DetectionMasks(MaskSource):
         """Index the file. `ids` resolves images and categories against a data set; None takes BOP's numbers as given.
 
         Raises:
-            DataError: unreadable, a row lacks `image_id` or `category_id` (or `scene_id`, where it is needed), or
-                some match nothing in the data set.
+            DataError: unreadable, every row lacks `image_id` or `category_id` (or `scene_id`, where it is needed), or
+                some match nothing in the data set. Single rows that lack them are left out with a warning.
         """
         self.path = path
         self._kept: list[dict[str, Any]] | None = None
         found = self._read_coco() if first_character(path) == "{" else _result_rows(path)
-        indexed = (_index_row(path, number, row, ids) for number, row in enumerate(found))
-        flat = chain.from_iterable(row for row in indexed if row is not None)
-        rows = np.fromiter(flat, np.int64).reshape(-1, _COLUMNS)
+        faults: list[DataError] = []
+        indexed = _index_rows(path, found, ids, faults)
+        rows = np.fromiter(chain.from_iterable(indexed), np.int64).reshape(-1, _COLUMNS)
+        if faults and not len(rows):
+            raise faults[0]
+        if faults:
+            more = f" So are {len(faults) - 1} others." if len(faults) > 1 else ""
+            warnings.warn(f"{faults[0]} The row is left out: nothing is labelled there.{more}", stacklevel=2)
         if ids is not None:
             ids.require_known(path, len(rows))
             if absent := ids.absent_scenes:
@@ -263,6 +269,20 @@ def _coco_content(path: Path) -> dict[str, list[dict[str, Any]]]:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise data_error(path, f"{name} is no list of objects", "Export it as COCO.")
     return lists
+
+
+def _index_rows(
+    path: Path, found: Iterable[_Found], ids: DetectionIds | None, faults: list[DataError]
+) -> Iterator[tuple[int, ...]]:
+    """The index's rows; what is wrong with single rows goes to `faults`."""
+    for number, row in enumerate(found):
+        try:
+            indexed = _index_row(path, number, row, ids)
+        except DataError as fault:
+            faults.append(fault)
+            continue
+        if indexed is not None:
+            yield indexed
 
 
 def _index_row(path: Path, number: int, found: _Found, ids: DetectionIds | None) -> tuple[int, ...] | None:

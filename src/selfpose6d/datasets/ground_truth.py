@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from selfpose6d.datasets.images import data_error, read_labels
 from selfpose6d.errors import DataError
-from selfpose6d.runs.predictions import MAX_ROTATION_DEFECT, rotation_defect
+from selfpose6d.geometry.nearest_rotation import nearest_rotation
 from selfpose6d.types import InstanceKey
 
 Targets = Literal["all", "bop19", "annotated"]
@@ -35,12 +35,19 @@ def count_or_one(path: Path, value: int | None = None) -> int:
     return int(np.count_nonzero(labels if value is None else labels == value))
 
 
-def require_rigid(T_cam_obj: Float[np.ndarray, "4 4"], name: str) -> Float[np.ndarray, "4 4"]:
-    """Return the pose, or say that it is none.
+def rigid(T_cam_obj: Float[np.ndarray, "4 4"], name: str) -> Float[np.ndarray, "4 4"]:
+    """The pose with the rotation nearest to the one that is written.
 
     Raises:
-        DataError: not finite, or no rotation.
+        DataError: not finite, or no rotation (`nearest_rotation`).
     """
-    if not np.isfinite(T_cam_obj).all() or rotation_defect(T_cam_obj[:3, :3]) > MAX_ROTATION_DEFECT:
-        raise data_error(name, "the pose is no rigid transform", "Restore it from the data set.")
-    return T_cam_obj
+    if not np.isfinite(T_cam_obj).all():
+        raise data_error(name, "the pose is no rigid transform: not finite", "Restore it from the data set.")
+    nearest = T_cam_obj.copy()
+    try:
+        nearest[:3, :3] = nearest_rotation(T_cam_obj[:3, :3])
+    except ValueError as error:
+        raise data_error(
+            name, f"the pose is no rigid transform: {error}", "Restore it from the data set."
+        ) from None
+    return nearest

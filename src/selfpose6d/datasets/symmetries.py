@@ -10,12 +10,11 @@ import numpy as np
 from selfpose6d.datasets.model_files import read_models_info
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.files import write_json
+from selfpose6d.geometry.nearest_rotation import nearest_rotation
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import METRES_PER_MM
 
-RIGID_TOLERANCE = 1e-3
-"""Of a rotation's products: files have four digits and more."""
 KEYS = ("symmetries_discrete", "symmetries_continuous")
 
 
@@ -48,7 +47,7 @@ def symmetries_of(entry: dict, name: str) -> SymmetryGroup:
             f"offset of 3 numbers each ({error}). Correct the entry."
         ) from None
     for index, T in enumerate(discrete):
-        _require_rigid(T, f"{name}: symmetries_discrete[{index}]")
+        discrete[index] = _rigid(T, f"{name}: symmetries_discrete[{index}]")
     return SymmetryGroup(discrete, continuous)
 
 
@@ -107,20 +106,18 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, list) else round(value, 9) + 0.0
 
 
-def _require_rigid(T: np.ndarray, name: str) -> None:
-    R = T[:3, :3]
-    is_rigid = (
-        np.isfinite(T).all()
-        and np.abs(R @ R.T - np.eye(3)).max() < RIGID_TOLERANCE
-        and np.linalg.det(R) > 0
-        and np.array_equal(T[3], (0, 0, 0, 1))
-    )
-    if not is_rigid:
+def _rigid(T: np.ndarray, name: str) -> np.ndarray:
+    """The motion with the rotation nearest to the one that is written."""
+    try:
+        if not (np.isfinite(T).all() and np.array_equal(T[3], (0, 0, 0, 1))):
+            raise ValueError
+        return np.block([[nearest_rotation(T[:3, :3]), T[:3, 3:]], [T[3:]]])
+    except ValueError:
         shown = np.array2string(T, precision=3, suppress_small=True).replace("\n", "")
         raise DataError(
             f"{name}: expected a rigid motion (a rotation, its determinant 1, a translation in mm, last row 0 0 0 1), "
             f"got {shown}. Correct the entry; mirror images are no symmetries of a pose."
-        )
+        ) from None
 
 
 def _continuous(entry: dict) -> ContinuousSymmetry:

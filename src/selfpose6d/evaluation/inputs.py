@@ -35,7 +35,7 @@ from selfpose6d.evaluation.score import SymmetriesOf
 from selfpose6d.options import SURFACE_SEED
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
-from selfpose6d.runs.predictions import read_predictions
+from selfpose6d.runs.predictions import read_predictions, require_millimetres
 from selfpose6d.runs.review import Review, VerdictKind, count_verdicts, read_review, require_known, reviewed
 from selfpose6d.types import LabeledPose
 
@@ -186,13 +186,14 @@ def read_estimates(source: Path, before_review: bool = False) -> tuple[Estimates
 
     Raises:
         UsageError: there is no predictions file.
-        DataError: a file is broken, the two are of different poses, or the review is of others.
+        DataError: a file is broken or not in millimetres, the two are of different poses, or the review is of others.
     """
     path = predictions_path(source)
     rows = read_predictions(path)
+    require_millimetres(np.array([row.T_cam_obj[:3, 3] for row in rows]).reshape(-1, 3), str(path))
     keys = np.array([(row.scene_id, row.im_id, row.obj_id) for row in rows], dtype=np.int64).reshape(-1, 3)
     estimates = Estimates(
-        np.arange(len(rows)),
+        np.array([row.row for row in rows], dtype=np.int64),
         *keys.T,
         inst_id=np.full(len(rows), UNKNOWN),
         confidence=np.array([row.score for row in rows], dtype=np.float64),
@@ -262,8 +263,9 @@ def _join_certificates(
         T, group = estimates.T_cam_obj[row], labels_at[key]
         same = [i for i, label in enumerate(group) if np.abs(label.T_cam_obj - T).max() < SAME_POSE]
         if not same:
+            line = _line_of(path, int(estimates.row[row]))
             raise DataError(
-                f"{path}, line {_line_of(path, row)}: its pose of scene {key[0]}, image {key[1]}, object {key[2]} "
+                f"{path}, line {line}: its pose of scene {key[0]}, image {key[1]}, object {key[2]} "
                 f"is not in {RunFiles(path.parent).certificates.name}. Run the command that made both again."
             )
         label = reviewed(group.pop(same[0]), review)

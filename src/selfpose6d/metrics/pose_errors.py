@@ -47,7 +47,8 @@ def adds(
     queries_m = points_m[tree.indices]  # neighbours in a row visit the same leaves: a quarter faster
     distance_m = np.full(len(present), np.inf)
     distance_m[present] = _by_chunks(T_est_true, lambda part: _adds_chunk(part, queries_m, tree, workers))
-    return distance_m
+    # never above ADD, by definition; matrices that are rounded a little are no exception
+    return np.minimum(distance_m, add(T_cam_obj_est, T_cam_obj_true, points_m))
 
 
 def least_add(

@@ -1,23 +1,27 @@
 """`predictions.csv` as BOP defines it (t in mm), and `skipped.jsonl`."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.errors import DataError
+from selfpose6d.geometry.nearest_rotation import nearest_rotation
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.types import InstanceKey, PoseEstimate
 
+Number = TypeVar("Number", int, float)
 COLUMNS = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
 HEADER_LINE = ",".join(COLUMNS) + "\n"
 MM_PER_M = 1e3
-MAX_ROTATION_DEFECT = 0.02
-"""Of `rotation_defect`: other programs write few digits, but a matrix of zeros or a reflection is off by 1 or more."""
+MIN_DISTANCE_MM, MAX_DISTANCE_MM = 20.0, 20_000.0
+"""Bounds of the median distance from the camera, as of depth images: outside, t is in another unit."""
+MAX_FAULTS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Prediction:
     score: float
     T_cam_obj: Float[np.ndarray, "4 4"]
     time_s: float = -1.0
+    row: int = -1
+    """Of the file it was read from, blank lines not counted."""
 
 
 def prediction_line(prediction: Prediction) -> str:
@@ -41,24 +47,61 @@ def prediction_line(prediction: Prediction) -> str:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Every row of the file.
+    """The rows of the file. A row that cannot be read is left out with a warning that names it: its instance is missed.
 
     Raises:
-        DataError: the file is missing, has other columns, or a row is not of BOP's form (its line is named).
+        DataError: the file is missing, has other columns, or not one of its rows can be read.
     """
+    predictions, faults = read_rows(path)
+    if faults and not predictions:
+        raise faults[0]
+    for fault in faults[:MAX_FAULTS_SHOWN]:
+        warnings.warn(f"{fault} The row is left out: its instance counts as missed.", stacklevel=2)
+    if len(faults) > MAX_FAULTS_SHOWN:
+        total = len(predictions) + len(faults)
+        warnings.warn(f"{path}: {len(faults)} of {total} rows cannot be read and are left out.", stacklevel=2)
+    return predictions
+
+
+def read_rows(path: Path) -> tuple[list[Prediction], list[DataError]]:
+    """The rows of the file, and what is wrong with the others.
+
+    Raises:
+        DataError: the file is missing or has other columns.
+    """
+    predictions, faults = [], []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             columns = _column_order(next(reader, []), path)
-            return [
-                _parse(row, columns, f"{path}, line {reader.line_num}")
-                for row in reader
-                if any(field.strip() for field in row)
-            ]
+            rows = (fields for fields in reader if any(field.strip() for field in fields))
+            for row, fields in enumerate(rows):
+                try:
+                    predictions.append(_parse(fields, columns, f"{path}, line {reader.line_num}", row))
+                except DataError as fault:
+                    faults.append(fault)
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run annotate or estimate first.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV text file ({error}). Pass a predictions.csv.") from None
+    return predictions, faults
+
+
+def require_millimetres(positions_m: Float[np.ndarray, "poses 3"], name: str) -> None:
+    """Refuse translations that were written in another unit than millimetres.
+
+    Raises:
+        DataError: the median distance from the camera is below 20 mm or above 20 m.
+    """
+    if not len(positions_m):
+        return
+    distance_mm = MM_PER_M * float(np.median(np.linalg.norm(positions_m, axis=1)))
+    if not MIN_DISTANCE_MM <= distance_mm <= MAX_DISTANCE_MM:
+        guess = "metres" if distance_mm < MIN_DISTANCE_MM else "micrometres"
+        raise DataError(
+            f"{name}: t must be in millimetres: the median distance from the camera would be {distance_mm:.3g} mm, "
+            f"expected {MIN_DISTANCE_MM:g} to {MAX_DISTANCE_MM:g}. It seems to be in {guess}: convert it."
+        )
 
 
 def skipped_row(key: InstanceKey, reason: str) -> dict[str, Any]:
@@ -100,34 +143,56 @@ def _column_order(header: Sequence[str], path: Path) -> list[int]:
     return [names.index(column) for column in COLUMNS if column in names]
 
 
-def _parse(row: Sequence[str], columns: Sequence[int], name: str) -> Prediction:
-    try:
-        fields = [row[column] for column in columns]
-        scene_id, im_id, obj_id = (int(field) for field in fields[:3])
-        score, time_s = float(fields[3]), float(fields[6]) if len(fields) > 6 else -1.0
-        R, t_mm = (np.array(field.split(), np.float64) for field in fields[4:6])
-    except (ValueError, IndexError) as error:
-        raise DataError(f"{name}: {error}; expected {','.join(COLUMNS)}. Correct the line.") from None
-    if R.size != 9 or t_mm.size != 3:
-        raise DataError(f"{name}: R has {R.size} numbers, t {t_mm.size}; expected 9 and 3. Correct the line.")
-    T_cam_obj = transform_of(R, t_mm)
-    if not np.isfinite([score, *T_cam_obj.reshape(-1)]).all():
-        raise DataError(f"{name}: a number is not finite. Leave out instances without a pose.")
-    if (defect := rotation_defect(T_cam_obj[:3, :3])) > MAX_ROTATION_DEFECT:
+def _parse(fields: Sequence[str], columns: Sequence[int], name: str, row: int) -> Prediction:
+    if len(fields) <= max(columns[:6]):
         raise DataError(
-            f"{name}: R is no rotation (off by {defect:.2g}). Leave out instances without a pose."
+            f"{name}: it has {len(fields)} fields, expected {','.join(COLUMNS)}. Correct the line."
         )
-    return Prediction(scene_id, im_id, obj_id, score, T_cam_obj, time_s)
+    named = dict(zip(COLUMNS, (fields[column] for column in columns if column < len(fields)), strict=False))
+    scene_id, im_id, obj_id = (_number(named, column, int, name) for column in COLUMNS[:3])
+    score = _number(named, "score", float, name)
+    time_s = _number(named, "time", float, name) if named.get("time", "").strip() else -1.0
+    R, t_mm = (_numbers(named, column, count, name) for column, count in (("R", 9), ("t", 3)))
+    for column, numbers in (("score", [score]), ("R", R), ("t", t_mm)):
+        if not np.isfinite(numbers).all():
+            raise DataError(
+                f"{name}, column {column}: a number is not finite. Leave out instances without a pose."
+            )
+    try:
+        T_cam_obj = transform_of(R, t_mm)
+    except ValueError as error:
+        raise DataError(f"{name}, column R: {error}. Leave out instances without a pose.") from None
+    return Prediction(scene_id, im_id, obj_id, score, T_cam_obj, time_s, row)
+
+
+def _number(named: Mapping[str, str], column: str, kind: Callable[[str], Number], name: str) -> Number:
+    try:
+        return kind(named[column])
+    except ValueError as error:
+        raise DataError(f"{name}, column {column}: {error}. Correct the line.") from None
+
+
+def _numbers(named: Mapping[str, str], column: str, count: int, name: str) -> Float[np.ndarray, "numbers"]:
+    try:
+        numbers = np.array(named[column].split(), np.float64)
+    except ValueError as error:
+        raise DataError(f"{name}, column {column}: {error}. Correct the line.") from None
+    if numbers.size != count:
+        raise DataError(
+            f"{name}, column {column}: expected {count} numbers, got {numbers.size}. Correct the line."
+        )
+    return numbers
 
 
 def transform_of(R: object, t_mm: object) -> Float[np.ndarray, "4 4"]:
-    """`T_cam_obj` in metres from 9 numbers row-major and 3 in millimetres."""
+    """`T_cam_obj` in metres from 9 numbers row-major and 3 in millimetres; the rotation nearest to the nine.
+
+    Raises:
+        ValueError: another count of numbers, not finite, or no rotation (`nearest_rotation`).
+    """
     T_cam_obj = np.eye(4)
-    T_cam_obj[:3, :3] = np.asarray(R, np.float64).reshape(3, 3)
+    T_cam_obj[:3, :3] = nearest_rotation(np.asarray(R, np.float64).reshape(3, 3))
     T_cam_obj[:3, 3] = np.asarray(t_mm, np.float64).reshape(3) / MM_PER_M
+    if not np.isfinite(T_cam_obj).all():
+        raise ValueError("t is not finite")
     return T_cam_obj
-
-
-def rotation_defect(R: Float[np.ndarray, "3 3"]) -> float:
-    """Largest entry of R R^T - I; a reflection counts as 2."""
-    return 2.0 if np.linalg.det(R) < 0 else float(np.abs(R @ R.T - np.eye(3)).max())

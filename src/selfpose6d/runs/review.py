@@ -14,10 +14,8 @@ from jaxtyping import Float
 from selfpose6d.errors import DataError
 from selfpose6d.runs.json_lines import append_line, drop_last_line, read_lines
 from selfpose6d.runs.predictions import (
-    MAX_ROTATION_DEFECT,
     MM_PER_M,
     key_of,
-    rotation_defect,
     transform_of,
 )
 from selfpose6d.types import Certificate, InstanceKey, LabeledPose
@@ -201,6 +199,4 @@ def _pose(row: dict[str, Any], place: str) -> Float[np.ndarray, "4 4"]:
         raise DataError(
             f"{place}: a corrected pose needs R (9 numbers) and t_mm (3), got {row} ({error!r}). Correct the line."
         ) from None
-    if not np.isfinite(T_cam_obj).all() or rotation_defect(T_cam_obj[:3, :3]) > MAX_ROTATION_DEFECT:
-        raise DataError(f"{place}: R is no rotation, or a number is not finite: {row}. Correct the line.")
     return T_cam_obj

@@ -9,13 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from selfpose6d.datasets.bop.dataset import find_scenes
 from selfpose6d.datasets.bop.scene import list_frames, mask_path, rgb_path
 from selfpose6d.datasets.bop.targets import TargetCounts, read_target_counts, targets_path
 from selfpose6d.datasets.file_cache import FileCache
-from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, require_rigid
+from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, rigid
 from selfpose6d.datasets.images import data_error
-from selfpose6d.runs.predictions import transform_of
+from selfpose6d.runs.predictions import MM_PER_M, require_millimetres
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
 
@@ -57,21 +59,30 @@ def true_poses(
 
 def _read_scene_gt(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        by_image = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise data_error(path, "missing file, and with it the true poses", "Restore it to score.") from None
     except ValueError as error:
         raise data_error(path, f"broken JSON ({error})", "Restore it from the data set.") from None
+    try:
+        t_mm = [entry["cam_t_m2c"] for entries in by_image.values() for entry in entries]
+        positions_m = np.array(t_mm, np.float64).reshape(-1, 3) / MM_PER_M
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return by_image  # the entry that is broken is named when it is asked for
+    require_millimetres(positions_m[np.isfinite(positions_m).all(axis=1)], f"{path}: cam_t_m2c")
+    return by_image
 
 
 def _bop_pose(scene: Path, split: str, frame_id: FrameId, index: int, entry: Any) -> GroundTruthPose:
     name = f"{scene / 'scene_gt.json'}: image {frame_id.im_id}, entry {index}"
     try:
-        T_cam_obj = transform_of(entry["cam_R_m2c"], entry["cam_t_m2c"])
+        T_cam_obj = np.eye(4)
+        T_cam_obj[:3, :3] = np.asarray(entry["cam_R_m2c"], np.float64).reshape(3, 3)
+        T_cam_obj[:3, 3] = np.asarray(entry["cam_t_m2c"], np.float64).reshape(3) / MM_PER_M
         key = InstanceKey(split, *frame_id, int(entry["obj_id"]), index)
     except (KeyError, TypeError, ValueError) as error:
         raise data_error(name, f"not BOP's form ({error!r})", "Restore it from the data set.") from None
-    return GroundTruthPose(key, require_rigid(T_cam_obj, name))
+    return GroundTruthPose(key, rigid(T_cam_obj, name))
 
 
 def _marked(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, require_rigid
+from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, rigid
 from selfpose6d.datasets.images import data_error
 from selfpose6d.datasets.inputs import image_path
 from selfpose6d.datasets.ycb_video.files import YcbVideoFrames, read_meta
@@ -45,4 +45,4 @@ def _poses_of_frame(
         T_cam_obj = np.concatenate([poses[:, :, index], [[0.0, 0.0, 0.0, 1.0]]])
         counts = not reads_masks or not label.is_file() or count_or_one(label, obj_id) > 0
         key = InstanceKey(split, *frame_id, obj_id, obj_id)
-        yield GroundTruthPose(key, require_rigid(T_cam_obj, f"{path}: object {obj_id}"), counts)
+        yield GroundTruthPose(key, rigid(T_cam_obj, f"{path}: object {obj_id}"), counts)
