@@ -1,4 +1,4 @@
-"""Which part of a data set a command works on: `--scenes --frames --objects --limit`."""
+"""Which part of a data set a command works on: `--scenes --frames --objects --limit --sensor`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ class Selection:
     """Object ids to work on; all when left out."""
     limit: Unset[int] = None
     """At most this many frames, the first ones in scene and image order."""
+    sensor: Unset[str] = None
+    """Whose images are taken where a BOP data set has several sensors (rgb_cam1/ and scene_camera_cam1.json: cam1)."""
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -56,7 +58,8 @@ class Selection:
         """The options in use, as they are typed; empty when everything is kept."""
         lists = {"--scenes": self.scenes, "--frames": self.frames, "--objects": self.objects}
         parts = [f"{flag} {' '.join(map(str, ids))}" for flag, ids in lists.items() if ids]
-        return " ".join(parts + ([f"--limit {self.limit}"] if self.limit is not None else []))
+        parts += [f"--limit {self.limit}"] if self.limit is not None else []
+        return " ".join(parts + ([f"--sensor {self.sensor}"] if self.sensor is not None else []))
 
 
 Item = TypeVar("Item")

@@ -12,7 +12,7 @@ import pytest
 from small_roots import CAM_K, change_json, masks, scene_gt_entry, write_bop, write_image, write_json
 
 from selfpose6d.datasets.bop.dataset import BopDataset
-from selfpose6d.datasets.bop.scene import list_frames, read_cameras, read_object_ids
+from selfpose6d.datasets.bop.scene import BopScene, list_frames, read_cameras, read_object_ids
 from selfpose6d.datasets.camera_entry import StatedCamera
 from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.options import DataOptions
@@ -254,11 +254,11 @@ def test_frames_without_images_are_listed_from_the_files(root):
     scene = root / "test/000002"
     for folder in ("rgb", "depth"):
         shutil.rmtree(scene / folder)
-    assert list_frames(scene) == [1, 2, 3]
+    assert list_frames(BopScene(scene)) == [1, 2, 3]
     (scene / "scene_camera.json").unlink()
-    assert list_frames(scene) == [1, 2, 3]
+    assert list_frames(BopScene(scene)) == [1, 2, 3]
     (scene / "scene_gt.json").unlink()
-    assert list_frames(scene) == []
+    assert list_frames(BopScene(scene)) == []
 
 
 def test_file_cache_is_bounded(tmp_path):

@@ -97,7 +97,9 @@ def test_without_a_usable_instance_no_command_passes(tmp_path, capsys):
     write_models(tmp_path / "models")
     data = [str(root), "--models", str(tmp_path / "models")]
     assert main(["validate", *data]) == 1
-    assert "not one usable instance in 1 frame" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "not one usable instance in 1 frame" in printed
+    assert "masks b have the name of no image of rgb/" in printed
     assert main(["annotate", *data, "--out", str(tmp_path / "run"), "--overlays", "0", "--workers", "1"]) == 1
     assert "not one usable instance in 1 frame" in capsys.readouterr().err
     assert main(["train", *data, "--recipe", "paper", "--out", str(tmp_path / "t"), "--max-steps", "1"]) == 2

@@ -9,7 +9,7 @@ from pycocotools import mask as coco
 from small_roots import masks, write_bop
 
 from selfpose6d.datasets import json_rows
-from selfpose6d.datasets.detections import DetectionMasks, decode_segmentation, fill_box
+from selfpose6d.datasets.detections import DetectionMasks, decode_segmentation, encode_mask, fill_box
 from selfpose6d.datasets.json_rows import iterate_rows, read_row
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError
@@ -156,7 +156,8 @@ def test_boxes_that_are_none(bbox, reason):
         ('[{"scene_id": 0, "image_id": ', "broken JSON near byte 1"),
         ('[{"scene_id": 0, "image_id": "a.png", "category_id": 1}]', r"row 0 needs .*'image_id': 'a.png'"),
         ("[3]", "broken JSON near byte 1"),
-        ("[{}", "row 0 needs integers"),
+        ("[{}]", "row 0 needs integers"),
+        ("[{}", "broken JSON near byte"),
     ],
 )
 def test_files_that_are_no_detections(tmp_path, text, reason):

@@ -216,7 +216,7 @@ def test_visible_fractions_of_several_scenes_list_the_scenes_once(tmp_path, monk
     (root / "test/000002/scene_gt_info.json").unlink(missing_ok=True)
     listed, find_scenes = [], true_poses.find_scenes
     monkeypatch.setattr(true_poses, "find_scenes", lambda *place: listed.append(place) or find_scenes(*place))
-    found = BOP.visible_fractions(root, "test", (2, 5))
+    found = BOP.visible_fractions(root, "test", (2, 5), None)
     assert found[5, 1, 0] == 0.25
     assert np.isnan(found[5, 1, 1])
     assert len(found) == 2

@@ -28,6 +28,8 @@ class Layout:
     """Whether a root is laid out this way."""
     open: Callable[[Path, str, Selection, ModelFiles, MaskSource | None], Dataset]
     """A split of a root; masks None takes its own. UsageError without such a split, DataError for unusable files."""
+    has_sensors: bool = False
+    """Whether a data set may have several sensors, one of which is chosen (`Selection.sensor`)."""
     only_split: str | None = None
     """The split, where there can be one only."""
     splits: Callable[[Path], Sequence[str]] = lambda root: ()
@@ -40,12 +42,13 @@ class Layout:
     """Every annotated instance of each selected frame, see `true_poses.iterate_ground_truth`; None: it has none."""
     targets: Callable[[Path, str, Targets | None], Targets] = lambda root, split, targets: targets or "all"
     """Which instances of a split count, where the options leave it open."""
-    visible_fractions: Callable[[Path, str, Iterable[int]], Mapping[tuple[int, int, int], float]] = (
-        lambda root, split, scene_ids: {}
-    )
-    """Visible part of each silhouette of these scenes by (scene, image, index in the file), where it is said."""
-    mask_kinds: Callable[[Path, str, Iterable[int]], Mapping[tuple[int, int, int], str]] = (
-        lambda root, split, scene_ids: {}
+    visible_fractions: Callable[
+        [Path, str, Iterable[int], str | None], Mapping[tuple[int, int, int], float]
+    ] = lambda root, split, scene_ids, sensor: {}
+    """Visible part of each silhouette of these scenes by (scene, image, index in the file), where it is said; of
+    several sensors that of one."""
+    mask_kinds: Callable[[Path, str, Iterable[int], str | None], Mapping[tuple[int, int, int], str]] = (
+        lambda root, split, scene_ids, sensor: {}
     )
     """What a synthetic data set did to these scenes' masks by (scene, image, index in the file), where it is said."""
     checks: Callable[[Dataset, int | None], Iterator[Problem]] = lambda dataset, scene_id: iter(())

@@ -64,6 +64,10 @@ class DataOptions:
         if self.models is not None:
             require_existing(self.models, "models folder", "Correct --models.")
         layout = detect_layout(root)
+        if self.selection.sensor is not None and not layout.has_sensors:
+            raise UsageError(
+                f"--sensor {self.selection.sensor}: layout {layout.name} has one sensor only. Leave --sensor out."
+            )
         split = self.split or layout.only_split or _present_split(layout.splits(root), default_split)
         models = layout.models(root, self.models, self.model_unit)
         dataset = layout.open(root, split, self.selection, models, masks)

@@ -124,8 +124,8 @@ def load_reference(options: ReferenceOptions) -> Reference:
             f"({data.selection.describe() or 'nothing selected'}). Correct --split or the selection."
         )
     scene_ids = sorted({pose.key.scene_id for pose in poses})
-    visible = layout.visible_fractions(data.dataset, split, scene_ids)
-    truths = truths_of(poses, visible, layout.mask_kinds(data.dataset, split, scene_ids))
+    place = data.dataset, split, scene_ids, data.selection.sensor
+    truths = truths_of(poses, layout.visible_fractions(*place), layout.mask_kinds(*place))
     points = load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed)
     resolved = replace(
         options,

@@ -185,7 +185,7 @@ def _unknown_frame(run: Path, dataset: Dataset, labels: FrameLabels) -> UsageErr
 
 def without_objects(selection: Selection) -> Selection:
     """The same frames with all of their objects: those that a run did not look at have no label, and are not absent."""
-    return Selection(selection.scenes, selection.frames, (), selection.limit)
+    return replace(selection, objects=())
 
 
 def _exported_row(

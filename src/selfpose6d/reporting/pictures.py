@@ -90,9 +90,8 @@ def open_renderer(
     frames = tuple(sorted({one.place.im_id for one in outlined}))
     T_true = {}
     with suppress(SelfPose6DError):
-        poses = (
-            iterate_ground_truth(dataset.root, dataset.split, Selection(scenes, frames)) if outlined else ()
-        )
+        here = Selection(scenes, frames, sensor=dataset.selection.sensor)
+        poses = iterate_ground_truth(dataset.root, dataset.split, here) if outlined else ()
         T_true = {Place(*pose.key[1:]): pose.T_cam_obj for pose in poses}
     return RunRenderer(dataset, meshes, mesh_index, T_true)
 

@@ -69,9 +69,8 @@ class RunSources:
         if self.data is None:
             raise UsageError(f"{self.run} does not say its data set. Pass --dataset DIR.")
         found = self.files.detections if self.files.detections.is_file() else None
-        return replace(
-            self.data, selection=selection or Selection(), detections=self.data.detections or found
-        ).open()
+        chosen = selection or Selection(sensor=self.data.selection.sensor)
+        return replace(self.data, selection=chosen, detections=self.data.detections or found).open()
 
 
 def resolve_sources(

@@ -82,7 +82,8 @@ class RunViews:
         return ViewedFrame(points_m, points_rgb, poses, rgb, K)
 
     def _true_poses(self, frame_id: FrameId) -> list[ViewedPose]:
-        dataset, here = self._dataset, Selection((frame_id.scene_id,), (frame_id.im_id,))
+        dataset = self._dataset
+        here = Selection((frame_id.scene_id,), (frame_id.im_id,), sensor=dataset.selection.sensor)
         known = iterate_ground_truth(dataset.root, dataset.split, here, targets="annotated")
         return [
             ViewedPose(

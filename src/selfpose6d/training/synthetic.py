@@ -12,7 +12,6 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.model_files import list_some
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.selection import Selection
 
 SPLITS = ("train_synt", "data_syn", "train_pbr", "train_render", "train")
 """Looked for in this order: those that are rendered by their name first, `train` (of `synth`) may be a recording's."""
@@ -84,7 +83,7 @@ def open_synthetic(found: DataOptions, dataset: Dataset, obj_ids: Sequence[int])
     require_objects(everything, obj_ids, everything.models.object_ids)
     if everything.models.folder.resolve() != dataset.models.folder.resolve():
         _require_same_meshes(everything, dataset, obj_ids)
-    return replace(found, selection=Selection(objects=tuple(obj_ids))).open()
+    return replace(found, selection=replace(found.selection, objects=tuple(obj_ids))).open()
 
 
 def require_objects(synthetic: Dataset, wanted: Sequence[int], there: Sequence[int]) -> None:

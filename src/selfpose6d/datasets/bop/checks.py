@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from selfpose6d.datasets.bop.dataset import BopDataset
-from selfpose6d.datasets.bop.scene import list_frames, read_object_ids
+from selfpose6d.datasets.bop.scene import BopScene, list_frames, read_object_ids
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.datasets.doctor.problems import (
@@ -36,15 +36,16 @@ def _check_split(folder: Path) -> Iterator[Problem]:
         yield error(folder, f"duplicate id: scenes {twins} are all {scene_id}", "Renumber them.")
 
 
-def _check_scene(scene: Path, with_masks: bool) -> Iterator[Problem]:
+def _check_scene(scene: BopScene, with_masks: bool) -> Iterator[Problem]:
     """`with_masks` False leaves out what only matters where `mask_visib/` is read."""
-    for folder in ("rgb", "gray", "depth", "mask_visib"):
-        yield from check_duplicates(scene / folder)
+    kinds = ("rgb", "gray", "depth", "mask_visib")
+    for folder in sorted({scene.colour_images(), *map(scene.images, kinds)}):
+        yield from check_duplicates(folder)
     for name in ("scene_camera.json", "scene_gt.json"):
-        yield from _check_keys(scene / name)
+        yield from _check_keys(scene.file(name))
     with suppress(DataError):  # the frames that need the file report it
         if not (im_ids := list_frames(scene)):
-            yield warning(scene, "no frames", "Remove the folder, or put its images there.")
+            yield warning(scene.folder, "no frames", "Remove the folder, or put its images there.")
         if with_masks:
             yield from _check_masks(scene, im_ids)
 
@@ -59,20 +60,20 @@ def _check_keys(path: Path) -> Iterator[Problem]:
         return
 
 
-def _check_masks(scene: Path, im_ids: list[int]) -> Iterator[Problem]:
+def _check_masks(scene: BopScene, im_ids: list[int]) -> Iterator[Problem]:
     try:
-        object_ids = read_object_ids(scene / "scene_gt.json")
+        object_ids = read_object_ids(scene.file("scene_gt.json"))
     except DataError as fault:
         yield Problem("error", str(fault))
         return
     if unnamed := [im_id for im_id in im_ids if im_id not in object_ids]:
         reason = f"no entry for images {list_some(unnamed, 5, ', ')}"
-        yield warning(scene / "scene_gt.json", reason, "Add their obj_id entries.")
+        yield warning(scene.file("scene_gt.json"), reason, "Add their obj_id entries.")
     named = {(im_id, i) for im_id, ids in object_ids.items() for i in range(len(ids))}
-    stems = (path.stem for path in list_images(scene / "mask_visib"))
+    stems = (path.stem for path in list_images(scene.images("mask_visib")))
     if orphans := sorted(stem for stem in stems if _place(stem) not in named):
         reason = f"masks {list_some(orphans, 5, ', ')} have no entry in scene_gt.json"
-        yield warning(scene / "mask_visib", reason, "Add their entries (obj_id), or remove the masks.")
+        yield warning(scene.images("mask_visib"), reason, "Add their entries (obj_id), or remove the masks.")
 
 
 def _place(stem: str) -> tuple[int, ...] | None:

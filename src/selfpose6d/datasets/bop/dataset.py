@@ -1,5 +1,7 @@
 """Any BOP root: `models/`, `<split>/<scene>/{rgb|gray,depth,mask_visib}/` and the scene files.
 
+Of data sets with several sensors (BOP 2024 and later) one sensor's files: `rgb_cam1/`, `scene_gt_cam1.json`.
+
 Never read: `scene_gt_info.json`, the amodal `mask/`, test targets, any pose.
 """
 
@@ -12,6 +14,7 @@ from jaxtyping import Bool, Float
 from selfpose6d.datasets.bop.scene import (
     MAX_CACHED_FRAMES,
     BopCamera,
+    BopScene,
     depth_image,
     depth_path,
     list_frames,
@@ -22,6 +25,7 @@ from selfpose6d.datasets.bop.scene import (
     rgb_image,
     rgb_path,
     scene_folders,
+    sensors_of,
 )
 from selfpose6d.datasets.camera_entry import StatedCamera, intrinsics_of, metres_per_depth_unit
 from selfpose6d.datasets.dataset import Dataset
@@ -48,7 +52,7 @@ class BopDataset(Dataset):
             UsageError: no such split.
             NoMasksError: no masks.
         """
-        self.scenes = find_scenes(root, split)
+        self.scenes = find_scenes(root, split, selection.sensor)
         masks = BopMasks(require_masks(self.scenes)) if masks is None else masks
         super().__init__(root, split, selection, models, masks)
         self._cameras = FileCache(read_cameras, MAX_CACHED_FRAMES)
@@ -97,7 +101,7 @@ class BopDataset(Dataset):
 
     def _camera(self, frame_id: FrameId) -> tuple[BopCamera, str]:
         """The frame's entry of `scene_camera.json`, and what messages call it."""
-        path = self.scenes[frame_id.scene_id] / "scene_camera.json"
+        path = self.scenes[frame_id.scene_id].file("scene_camera.json")
         camera = self._cameras.get(path).get(frame_id.im_id)
         if camera is None:
             raise data_error(path, f"no camera for image {frame_id.im_id}", "Add its cam_K and depth_scale.")
@@ -107,13 +111,13 @@ class BopDataset(Dataset):
 class BopMasks(MaskSource):
     """`mask_visib/NNNNNN_MMMMMM.png`, MMMMMM being the index of the entry in `scene_gt.json`."""
 
-    def __init__(self, scenes: dict[int, Path]) -> None:
+    def __init__(self, scenes: dict[int, BopScene]) -> None:
         self._scenes = scenes
         self._object_ids = FileCache(read_object_ids, MAX_CACHED_FRAMES)
 
     def entries(self, frame_id: FrameId) -> Sequence[MaskEntry]:
         """One entry for every `obj_id` of the frame in `scene_gt.json`."""
-        object_ids = self._object_ids.get(self._scenes[frame_id.scene_id] / "scene_gt.json")
+        object_ids = self._object_ids.get(self._scenes[frame_id.scene_id].file("scene_gt.json"))
         return [MaskEntry(obj_id, i) for i, obj_id in enumerate(object_ids.get(frame_id.im_id, ()))]
 
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
@@ -130,18 +134,44 @@ class BopMasks(MaskSource):
         return (*(str(entry.obj_id) for entry in entries), *images)
 
 
-def find_scenes(root: Path, split: str) -> dict[int, Path]:
-    """The scene folders of a split.
+def find_scenes(root: Path, split: str, sensor: str | None = None) -> dict[int, BopScene]:
+    """The scene folders of a split, as one sensor sees them; None: the only one that there is.
 
     Raises:
-        UsageError: there is no such split or it has no scene folder.
+        UsageError: there is no such split, it has no scene folder, or none with this sensor.
     """
-    if scenes := scene_folders(root / split):
-        return scenes
-    raise UsageError(
-        f"no scenes: looked for {root / split}/NNNNNN/, found {describe_folder(root / split)}. "
-        f"Splits with scenes: {' '.join(list_splits(root)) or 'none'}; choose one with --split."
+    folders = scene_folders(root / split)
+    if not folders:
+        raise UsageError(
+            f"no scenes: looked for {root / split}/NNNNNN/, found {describe_folder(root / split)}. "
+            f"Splits with scenes: {' '.join(list_splits(root)) or 'none'}; choose one with --split."
+        )
+    chosen = _chosen_sensor(folders, sensor)
+    return {scene_id: BopScene(folder, chosen) for scene_id, folder in folders.items()}
+
+
+def _chosen_sensor(folders: dict[int, Path], sensor: str | None) -> str:
+    """The sensor asked for, or the only one; "" where the scenes' files belong to one sensor without a name."""
+    first = next(iter(folders.values()))
+    is_plain = sensor is None and any(
+        (folder / "scene_camera.json").is_file() or (folder / "scene_gt.json").is_file()
+        for folder in folders.values()
     )
+    if is_plain:
+        return ""
+    sensors = sorted({name for folder in folders.values() for name in sensors_of(folder)})
+    if sensor is None and len(sensors) > 1:
+        raise UsageError(
+            f"{first.parent} has images of {len(sensors)} sensors: {' '.join(sensors)}. "
+            f"Choose one, as in --sensor {sensors[0]}."
+        )
+    if sensor is not None and sensor not in sensors:
+        there = f"there are {' '.join(sensors)}" if sensors else "its files are of one sensor without a name"
+        raise UsageError(
+            f"--sensor {sensor}: {first.parent} has no scene_camera_{sensor}.json; {there}. "
+            f"{'Choose among these.' if sensors else 'Leave --sensor out.'}"
+        )
+    return sensor or next(iter(sensors), "")
 
 
 def list_splits(root: Path) -> tuple[str, ...]:
@@ -149,17 +179,18 @@ def list_splits(root: Path) -> tuple[str, ...]:
     return tuple(path.name for path in sorted(root.iterdir()) if path.is_dir() and scene_folders(path))
 
 
-def require_masks(scenes: dict[int, Path]) -> dict[int, Path]:
+def require_masks(scenes: dict[int, BopScene]) -> dict[int, BopScene]:
     """Return `scenes` when at least one has masks that `scene_gt.json` names.
 
     Raises:
         NoMasksError: no scene has them.
     """
-    if any((s / "mask_visib").is_dir() and (s / "scene_gt.json").is_file() for s in scenes.values()):
+    if any(s.images("mask_visib").is_dir() and s.file("scene_gt.json").is_file() for s in scenes.values()):
         return scenes
     first = next(iter(scenes.values()))
+    masks, poses = first.images("mask_visib").name, first.file("scene_gt.json").name
     raise NoMasksError(
-        f"no masks: looked for mask_visib/ and scene_gt.json (its obj_id) in {len(scenes)} scene folders, "
-        f"found {describe_folder(first)} in {first}. Pass --detections FILE, or use selfpose6d "
+        f"no masks: looked for {masks}/ and {poses} (its obj_id) in {len(scenes)} scene folders, "
+        f"found {describe_folder(first.folder)} in {first.folder}. Pass --detections FILE, or use selfpose6d "
         "find or estimate --segmenter RUN."
     )

@@ -24,6 +24,7 @@ BOP = Layout(
     "a BOP root (models/, <split>/NNNNNN/)",
     matches=_has_scenes,
     open=BopDataset,
+    has_sensors=True,
     splits=list_splits,
     true_poses=lambda *split: _poses().true_poses(*split),
     targets=lambda *split: _poses().resolve_targets(*split),

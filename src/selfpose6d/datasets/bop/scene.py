@@ -5,6 +5,7 @@ Of `scene_gt.json` the parser keeps `obj_id` alone; poses never become Python ob
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ MAX_CACHED_FRAMES = 200_000
 """Frames whose entries stay parsed, over all scenes: about 40 MB."""
 DIGITS = (6, 4, 5, 8, 3, 1)
 """Of an image's number in file names: BOP's first."""
+_NO_SENSORS = ("info", "coco")
+"""What follows `scene_gt_` in other files of a scene."""
 _INTRINSICS = ("cam_K", "fx", "fy", "cx", "cy", "intrinsic_matrix")
 JsonPairs = list[tuple[str, Any]]
 
@@ -30,6 +33,31 @@ class BopCamera(NamedTuple):
     stated: StatedCamera = StatedCamera()
 
 
+@dataclass(frozen=True)
+class BopScene:
+    """A scene folder, of several sensors' files those of one: `rgb_cam1/`, `scene_camera_cam1.json` of `cam1`.
+
+    HOT3D names the images' folder by the sensor alone (`gray1/`).
+    """
+
+    folder: Path
+    sensor: str = ""
+
+    def file(self, name: str) -> Path:
+        """One of the scene's JSON files, by its name without sensor (`scene_gt.json`)."""
+        stem, dot, suffix = name.partition(".")
+        return self.folder / (f"{stem}_{self.sensor}{dot}{suffix}" if self.sensor else name)
+
+    def images(self, kind: str) -> Path:
+        """The folder of the images of a kind (`depth`, `mask_visib`)."""
+        return self.folder / (f"{kind}_{self.sensor}" if self.sensor else kind)
+
+    def colour_images(self) -> Path:
+        """The folder of the colour images, or of the grey ones where the scene has no others."""
+        own = (self.images("rgb"), self.images("gray"), *([self.folder / self.sensor] if self.sensor else ()))
+        return next((folder for folder in own if folder.is_dir()), own[0])
+
+
 def scene_folders(split_folder: Path) -> dict[int, Path]:
     """The scene folders of a split by scene id, sorted; of two with one id the first in name order."""
     found: dict[int, Path] = {}
@@ -39,36 +67,42 @@ def scene_folders(split_folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def rgb_path(scene: Path, im_id: int) -> Path:
-    """The colour image of a frame, or the grey one where the scene has no `rgb/`."""
+def sensors_of(folder: Path) -> tuple[str, ...]:
+    """The sensors whose files a scene folder has apart, sorted; empty in the plain layout."""
+    names = [path.stem.removeprefix("scene_camera_") for path in folder.glob("scene_camera_*.json")]
+    names += [path.stem.removeprefix("scene_gt_") for path in folder.glob("scene_gt_*.json")]
+    return tuple(sorted({name for name in names if name.split("_")[0] not in _NO_SENSORS}))
+
+
+def rgb_path(scene: BopScene, im_id: int) -> Path:
+    """The colour image of a frame, or the grey one where the scene has no colours."""
     return image_path(rgb_image(scene, im_id))
 
 
-def rgb_image(scene: Path, im_id: int) -> InputFile:
+def rgb_image(scene: BopScene, im_id: int) -> InputFile:
     """What `rgb_path` looks for."""
-    folder = "gray" if (scene / "gray").is_dir() and not (scene / "rgb").is_dir() else "rgb"
-    return image_input(scene / folder, *_numbered(im_id))
+    return image_input(scene.colour_images(), *_numbered(im_id))
 
 
-def depth_path(scene: Path, im_id: int) -> Path:
+def depth_path(scene: BopScene, im_id: int) -> Path:
     """The depth image of a frame."""
     return image_path(depth_image(scene, im_id))
 
 
-def depth_image(scene: Path, im_id: int) -> InputFile:
+def depth_image(scene: BopScene, im_id: int) -> InputFile:
     """What `depth_path` looks for."""
-    return image_input(scene / "depth", *_numbered(im_id), suffixes=DEPTH_SUFFIXES)
+    return image_input(scene.images("depth"), *_numbered(im_id), suffixes=DEPTH_SUFFIXES)
 
 
-def mask_path(scene: Path, im_id: int, inst_id: int) -> Path:
+def mask_path(scene: BopScene, im_id: int, inst_id: int) -> Path:
     """The visible mask of one instance."""
     return image_path(mask_image(scene, im_id, inst_id))
 
 
-def mask_image(scene: Path, im_id: int, inst_id: int) -> InputFile:
+def mask_image(scene: BopScene, im_id: int, inst_id: int) -> InputFile:
     """What `mask_path` looks for."""
     stems = (f"{im}_{inst}" for im, inst in zip(_numbered(im_id), _numbered(inst_id), strict=True))
-    return image_input(scene / "mask_visib", *stems)
+    return image_input(scene.images("mask_visib"), *stems)
 
 
 def _numbered(number: int) -> tuple[str, ...]:
@@ -76,7 +110,7 @@ def _numbered(number: int) -> tuple[str, ...]:
     return tuple(f"{number:0{digits}d}" for digits in DIGITS)
 
 
-def list_frames(scene: Path) -> list[int]:
+def list_frames(scene: BopScene) -> list[int]:
     """Image ids of a scene, sorted: those with an image and those that `scene_camera.json` names.
 
     A scene that has neither (poses only) is listed from `scene_gt.json`.
@@ -84,13 +118,13 @@ def list_frames(scene: Path) -> list[int]:
     Raises:
         DataError: no image names a frame, and the JSON file is unreadable.
     """
-    folders = (scene / name for name in ("rgb", "gray", "depth"))
+    folders = {scene.colour_images(), scene.images("rgb"), scene.images("gray"), scene.images("depth")}
     found = (path.stem for folder in folders for path in list_images(folder, DEPTH_SUFFIXES))
     im_ids = {int(stem) for stem in found if stem.isdecimal()}
     for name, read in (("scene_camera.json", read_cameras), ("scene_gt.json", read_object_ids)):
-        if (scene / name).is_file():
+        if (path := scene.file(name)).is_file():
             try:
-                return sorted(im_ids | set(read(scene / name)))
+                return sorted(im_ids | set(read(path)))
             except DataError:
                 if not im_ids:
                     raise

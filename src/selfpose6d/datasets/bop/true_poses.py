@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from selfpose6d.datasets.bop.dataset import find_scenes
-from selfpose6d.datasets.bop.scene import list_frames, mask_path, rgb_path
+from selfpose6d.datasets.bop.scene import BopScene, list_frames, mask_path, rgb_path
 from selfpose6d.datasets.bop.targets import TargetCounts, read_target_counts, targets_path
 from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, rigid
@@ -43,13 +43,15 @@ def true_poses(
     """
     chosen = resolve_targets(root, split, targets)
     wanted = read_target_counts(root) if chosen == "bop19" else None
-    scenes = {i: path for i, path in find_scenes(root, split).items() if selection.keeps_scene(i)}
+    scenes = {
+        i: path for i, path in find_scenes(root, split, selection.sensor).items() if selection.keeps_scene(i)
+    }
     frame_ids = (FrameId(i, im_id) for i, path in scenes.items() for im_id in list_frames(path))
     scene_gt = FileCache(_read_scene_gt, max_items=0)
-    fractions_of = cache(lambda scene_id: visible_fractions(root, split, [scene_id]))
+    fractions_of = cache(lambda scene_id: visible_fractions(root, split, [scene_id], selection.sensor))
     for frame_id in selection.select(frame_ids):
         scene = scenes[frame_id.scene_id]
-        entries = scene_gt.get(scene / "scene_gt.json").get(str(frame_id.im_id), ())
+        entries = scene_gt.get(scene.file("scene_gt.json")).get(str(frame_id.im_id), ())
         poses = [_bop_pose(scene, split, frame_id, i, entry) for i, entry in enumerate(entries)]
         if chosen == "annotated":
             yield poses
@@ -73,8 +75,8 @@ def _read_scene_gt(path: Path) -> dict[str, Any]:
     return by_image
 
 
-def _bop_pose(scene: Path, split: str, frame_id: FrameId, index: int, entry: Any) -> GroundTruthPose:
-    name = f"{scene / 'scene_gt.json'}: image {frame_id.im_id}, entry {index}"
+def _bop_pose(scene: BopScene, split: str, frame_id: FrameId, index: int, entry: Any) -> GroundTruthPose:
+    name = f"{scene.file('scene_gt.json')}: image {frame_id.im_id}, entry {index}"
     try:
         T_cam_obj = np.eye(4)
         T_cam_obj[:3, :3] = np.asarray(entry["cam_R_m2c"], np.float64).reshape(3, 3)
@@ -87,7 +89,7 @@ def _bop_pose(scene: Path, split: str, frame_id: FrameId, index: int, entry: Any
 
 def _marked(
     poses: list[GroundTruthPose],
-    scene: Path,
+    scene: BopScene,
     targets: TargetCounts | None,
     fractions: Callable[[], Mapping[Place, float]],
 ) -> list[GroundTruthPose]:
@@ -107,7 +109,7 @@ def _marked(
 
 
 def _most_visible_first(
-    keys: list[InstanceKey], scene: Path, fractions: Mapping[Place, float]
+    keys: list[InstanceKey], scene: BopScene, fractions: Mapping[Place, float]
 ) -> list[InstanceKey]:
     """By visible fraction as BOP sorts them; by mask pixels where `scene_gt_info.json` does not say it of all."""
     places = [(key.scene_id, key.im_id, key.inst_id) for key in keys]
@@ -117,44 +119,49 @@ def _most_visible_first(
     return [key for _, key in sorted(zip(visible, keys, strict=True), key=lambda pair: -pair[0])]
 
 
-def _is_visible(scene: Path, key: InstanceKey) -> bool:
+def _is_visible(scene: BopScene, key: InstanceKey) -> bool:
     """Whether the instance has a mask that is not empty, or nothing that could say so."""
-    if not (scene / "mask_visib").is_dir() or not rgb_path(scene, key.im_id).is_file():
+    if not scene.images("mask_visib").is_dir() or not rgb_path(scene, key.im_id).is_file():
         return True
     return _visible_px(scene, key) > 0
 
 
-def _visible_px(scene: Path, key: InstanceKey) -> int:
+def _visible_px(scene: BopScene, key: InstanceKey) -> int:
     path = mask_path(scene, key.im_id, key.inst_id)
     return count_or_one(path) if path.is_file() else 0
 
 
-def visible_fractions(root: Path, split: str, scene_ids: Iterable[int]) -> dict[Place, float]:
+def visible_fractions(
+    root: Path, split: str, scene_ids: Iterable[int], sensor: str | None = None
+) -> dict[Place, float]:
     """`visib_fract` of every entry of the scenes' `scene_gt_info.json`, where there is one.
 
     Raises:
         DataError: a file is not BOP's.
     """
-    fractions = _of_info(root, split, scene_ids, lambda entry: float(entry.get("visib_fract", math.nan)))
+    scenes = find_scenes(root, split, sensor)
+    fractions = _of_info(scenes, scene_ids, lambda entry: float(entry.get("visib_fract", math.nan)))
     return dict(fractions)
 
 
-def mask_kinds(root: Path, split: str, scene_ids: Iterable[int]) -> dict[Place, str]:
+def mask_kinds(
+    root: Path, split: str, scene_ids: Iterable[int], sensor: str | None = None
+) -> dict[Place, str]:
     """`mask_kind` of every entry of the scenes' `scene_gt_info.json` that has one: `synth --masks` writes it.
 
     Raises:
         DataError: a file is not BOP's.
     """
-    kinds = _of_info(root, split, scene_ids, lambda entry: str(entry.get("mask_kind") or ""))
+    scenes = find_scenes(root, split, sensor)
+    kinds = _of_info(scenes, scene_ids, lambda entry: str(entry.get("mask_kind") or ""))
     return {place: kind for place, kind in kinds if kind}
 
 
 def _of_info(
-    root: Path, split: str, scene_ids: Iterable[int], value: Callable[[dict[str, Any]], Value]
+    scenes: Mapping[int, BopScene], scene_ids: Iterable[int], value: Callable[[dict[str, Any]], Value]
 ) -> Iterator[tuple[Place, Value]]:
-    scenes = find_scenes(root, split)
     for scene_id in scene_ids:
-        path = scenes[scene_id] / "scene_gt_info.json"
+        path = scenes[scene_id].file("scene_gt_info.json")
         if not path.is_file():
             continue
         try:
