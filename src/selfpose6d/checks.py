@@ -67,7 +67,8 @@ def require_depth_in_metres(depth_m: np.ndarray, name: str = "depth_m") -> None:
     if median < MIN_DEPTH_MEDIAN_M:
         raise DataError(
             f"{name} must be in metres: median {median:.2g} < {MIN_DEPTH_MEDIAN_M:g}, nearer than any camera sees. "
-            "Divide a millimetre image by 1000 once, or correct depth_scale in the camera file."
+            "Divide a millimetre image by 1000 once, or correct depth_scale in the camera file: 1 for an image in "
+            "millimetres, 1000 for one in metres."
         )
 
 

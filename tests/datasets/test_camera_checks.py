@@ -106,6 +106,19 @@ def test_without_a_usable_instance_no_command_passes(tmp_path, capsys):
     assert "no usable instance in split all" in capsys.readouterr().err
 
 
+def test_annotate_says_before_its_work_that_sizes_do_not_fit(tmp_path, capsys):
+    """Depth of twice the scale: no single frame is refused, but the masks are twice as large as the models."""
+    root = write_bop(tmp_path / "set", {1: 2})
+    path = root / "test/000001/scene_camera.json"
+    change_json(path, lambda cameras: [camera.update(depth_scale=2.0) for camera in cameras.values()])
+    annotate = ["annotate", str(root), "--method", "icp", "--overlays", "0", "--workers", "1", "--out"]
+    main([*annotate, str(tmp_path / "wrong")])
+    assert re.search(r"at their depth they are 1\.\d+ times as large as the models", capsys.readouterr().err)
+    change_json(path, lambda cameras: [camera.update(depth_scale=1.0) for camera in cameras.values()])
+    main([*annotate, str(tmp_path / "right")])
+    assert "times as large as the models" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("size_px", "left_px", "top_px"),
     [((30, 40), 0, 0), ((30, 22), 5, 12), ((46, 35), 0, 0), ((60, 20), 2, 26)],

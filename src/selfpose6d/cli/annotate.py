@@ -63,7 +63,7 @@ class Command:
     def run(self) -> int:
         """Label what the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import report_counts, work_on_frames
+        from selfpose6d.cli.frames import report_counts, warn_about_sizes, work_on_frames
         from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.objects.of_dataset import object_store
         from selfpose6d.reporting.overlays import draw_overlays
@@ -85,6 +85,7 @@ class Command:
         )  # what is wrong with them is said before the slow work begins
         models = object_store(dataset, device)
         warn_about_objects(dataset, models)
+        warn_about_sizes(dataset)
         with self._open_run(dataset) as run:
             write_ids(dataset.models, run.files.folder)
             work_on_frames(run, dataset, partial(frame_labeler, self, device), models, self.workers, device)

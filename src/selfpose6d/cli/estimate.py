@@ -64,13 +64,14 @@ class Command:
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
-        from selfpose6d.cli.frames import report_counts
+        from selfpose6d.cli.frames import report_counts, warn_about_sizes
         from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.reporting.console import keep_records
 
         dataset = self._open_data()
         predictor = self._load_predictor(dataset)
         work = self._work(dataset, predictor)
+        warn_about_sizes(dataset)
         with self._open_run(dataset) as run:
             write_ids(dataset.models, run.files.folder)
             left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]

@@ -45,6 +45,16 @@ def work_on_frames(
     keep_records(run, records, len(left), run.config.command)
 
 
+def warn_about_sizes(dataset: "Dataset") -> None:
+    """Say before the work what a few frames show of the whole: a wrong unit, depth scale or camera."""
+    from selfpose6d.datasets.doctor.sample import check_sample
+    from selfpose6d.datasets.object_label import with_object_names
+    from selfpose6d.reporting.console import warn
+
+    for problem in check_sample(dataset):
+        warn(with_object_names(problem.message, dataset.object_names()))
+
+
 def report_counts(run: "RunFolder", finds: bool = False) -> int:
     """Say for `--json` what a finished run holds; its exit code: 1 where a tenth or more could not be read or
     used, or there was no instance at all.

@@ -221,12 +221,14 @@ class Command:
 
     def _train(self, options: "TrainOptions") -> int:
         from selfpose6d.backend import resolve_device
+        from selfpose6d.cli.frames import warn_about_sizes
         from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.reporting.console import decoding_bar
         from selfpose6d.training.session import make_fabric, train
 
         assert self.out is not None
         dataset = options.data.open("train")
+        warn_about_sizes(dataset)
         fabric = make_fabric(resolve_device(self.device), self.precision)
         with decoding_bar(len(dataset.frame_ids())) as advance:
             result = train(dataset, options, self.out, fabric, self.resume, advance)

@@ -21,7 +21,7 @@ from selfpose6d.checks import (
 from selfpose6d.datasets.camera_entry import StatedCamera
 from selfpose6d.datasets.images import data_error, read_rgb, require_shape
 from selfpose6d.datasets.inputs import FrameInput, frame_stamps
-from selfpose6d.datasets.mask_sizes import require_resolution_by_sizes, size_ratios
+from selfpose6d.datasets.mask_sizes import require_resolution_by_sizes, size_ratios, sizes_by_object
 from selfpose6d.datasets.masks import MaskEntry, MaskSource, NoMasks
 from selfpose6d.datasets.model_files import ModelFiles, object_names
 from selfpose6d.errors import DataError, SelfPose6DError
@@ -189,6 +189,10 @@ class Dataset(ABC):
                 return [] if depth_m is None else size_ratios(instances, depth_m, K, self._diameter_m)
 
             require_resolution_by_sizes(K, shape, ratios, name, without_sizes=True)
+
+    def size_ratios(self, frame: Frame) -> list[tuple[int, float]]:
+        """Object id and size over its model's diameter of the outlined instances of a frame."""
+        return sizes_by_object(frame.instances, frame.depth_m, frame.K, self._diameter_m)
 
     def _diameter_m(self, obj_id: int) -> float | None:
         """Of an object's mesh, None where it cannot be read; kept."""

@@ -34,10 +34,20 @@ def size_ratios(
     diameter_m: Callable[[int], float | None],
 ) -> list[float]:
     """Sizes of the outlined instances over their models' diameters, where both are known."""
+    return [ratio for _, ratio in sizes_by_object(instances, depth_m, K, diameter_m)]
+
+
+def sizes_by_object(
+    instances: Iterable[Instance],
+    depth_m: np.ndarray,
+    K: np.ndarray,
+    diameter_m: Callable[[int], float | None],
+) -> list[tuple[int, float]]:
+    """`size_ratios` with the objects' ids."""
     outlined = [instance for instance in instances if not instance.region]
     sizes = [size for instance in outlined if (size := mask_size(instance, depth_m, K)) is not None]
     known = ((size, diameter_m(size.obj_id)) for size in sizes)
-    return [size.diameter_m / diameter for size, diameter in known if diameter]
+    return [(size.obj_id, size.diameter_m / diameter) for size, diameter in known if diameter]
 
 
 def require_resolution_by_sizes(

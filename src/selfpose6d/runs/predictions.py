@@ -148,7 +148,8 @@ def _parse(fields: Sequence[str], columns: Sequence[int], name: str, row: int) -
         raise DataError(
             f"{name}: it has {len(fields)} fields, expected {','.join(COLUMNS)}. Correct the line."
         )
-    named = dict(zip(COLUMNS, (fields[column] for column in columns if column < len(fields)), strict=False))
+    given = (fields[column] for column in columns if column < len(fields))
+    named: dict[str, str] = dict(zip(COLUMNS, given, strict=False))
     scene_id, im_id, obj_id = (_number(named, column, int, name) for column in COLUMNS[:3])
     score = _number(named, "score", float, name)
     time_s = _number(named, "time", float, name) if named.get("time", "").strip() else -1.0

@@ -28,6 +28,8 @@ from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.selection import FrameId, Selection
 
+OTHER_CAMERA_FILES = ("cam_K.txt", "intrinsic.json", "intrinsics.json", "camera_intrinsic.json")
+"""As the folders of other tools have them."""
 SPLIT = "all"
 SCENE_ID = 0
 
@@ -134,7 +136,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise data_error(path, "missing file", 'Write {"cam_K": [9 numbers], "depth_scale": mm}.') from None
+        others = [name for name in OTHER_CAMERA_FILES if (path.parent / name).is_file()]
+        beside = f"; {others[0]} is read by selfpose6d import" if others else ""
+        remedy = 'Write {"cam_K": [9 numbers], "depth_scale": mm}.'
+        raise data_error(path, f"missing file{beside}", remedy) from None
     except (OSError, ValueError) as error:
         raise data_error(path, f"unreadable JSON ({error})", "Correct it.") from error
     if not isinstance(content, dict):

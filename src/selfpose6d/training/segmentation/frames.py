@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from selfpose6d.files import aside_of, one_at_a_time, user_cache
 from selfpose6d.segmentation.grid import MAX_SIDE_PX, grid_image, on_grid
 from selfpose6d.selection import FrameId
 
-VERSION = 1
+VERSION = 2
 """Of the records; another one decodes the frames anew."""
 IGNORED, MOST_INSTANCES = 255, 254
 """Value of pixels that teach nothing, and the most instances of a frame."""
@@ -145,7 +146,8 @@ def _write_header(file: BinaryIO, count: int) -> None:
 def _record_of(dataset: Dataset, frame_id: FrameId, taught: Taught | None) -> np.ndarray | None:
     try:
         frame = dataset.load_frame(frame_id)
-    except DataError:
+    except DataError as error:
+        warnings.warn(f"{error} The frame is left out.", stacklevel=2)
         return None
     seen = grid_image(frame)
     rows, columns = seen.depth_m.shape
