@@ -4,7 +4,17 @@ import shutil
 import numpy as np
 import pytest
 from scipy.io import savemat
-from small_roots import change_json, scene_gt_entry, write_bop, write_capture, write_image, write_json
+from scipy.spatial.transform import Rotation
+from small_roots import (
+    change_json,
+    scene_gt_entry,
+    write_bop,
+    write_capture,
+    write_image,
+    write_json,
+    write_ycb,
+    write_ycb_meta,
+)
 
 from selfpose6d.datasets.bop import true_poses
 from selfpose6d.datasets.bop.layout import BOP
@@ -221,3 +231,31 @@ def test_visible_fractions_of_several_scenes_list_the_scenes_once(tmp_path, monk
     assert np.isnan(found[5, 1, 1])
     assert len(found) == 2
     assert len(listed) == 1
+
+
+@pytest.mark.parametrize("digits", [2, 3, 5])
+def test_rounded_rotations_become_the_nearest_ones(tmp_path, digits):
+    """Of `scene_gt.json` and of `-meta.mat` alike."""
+    R = Rotation.from_euler("xyz", [0.3, -0.7, 1.1]).as_matrix()
+    root = write_bop(tmp_path / "bop", {2: 1})
+    rounded = np.round(R, digits)
+    change_json(
+        root / "test/000002/scene_gt.json", lambda gt: gt["1"][0].update(cam_R_m2c=rounded.ravel().tolist())
+    )
+    ycb = write_ycb(tmp_path / "ycb", ((1, 1),))
+    poses = np.dstack([np.c_[rounded, [0.0, 0, 1]]] * 2)
+    write_ycb_meta(ycb / "data/0001/000001", 1, poses=poses)
+    for pose in (load_ground_truth(root)[0], load_ground_truth(ycb, "all")[0]):
+        read = pose.T_cam_obj[:3, :3]
+        np.testing.assert_allclose(read @ read.T, np.eye(3), atol=3e-6)
+        assert np.abs(read - R).max() < 10.0**-digits
+
+
+def test_true_poses_in_metres_are_named(tmp_path):
+    root = write_bop(tmp_path / "bop", {2: 2})
+    path = root / "test/000002/scene_gt.json"
+    change_json(
+        path, lambda gt: [e.update(cam_t_m2c=[0, 0, 0.55]) for entries in gt.values() for e in entries]
+    )
+    with pytest.raises(DataError, match=r"scene_gt\.json: cam_t_m2c: t must be in millimetres: .* in metres"):
+        load_ground_truth(root)
