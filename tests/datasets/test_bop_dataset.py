@@ -7,10 +7,12 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import cv2
 import numpy as np
 import pytest
 from small_roots import CAM_K, change_json, masks, scene_gt_entry, write_bop, write_image, write_json
 
+from selfpose6d.cli.main import main
 from selfpose6d.datasets.bop.dataset import BopDataset
 from selfpose6d.datasets.bop.scene import BopScene, list_frames, read_cameras, read_object_ids
 from selfpose6d.datasets.camera_entry import StatedCamera
@@ -329,3 +331,37 @@ def test_the_only_split_is_taken_but_not_for_training(tmp_path):
     (root / "train").rename(root / "test")
     with pytest.raises(UsageError, match="Splits with scenes: test"):
         DataOptions(root).open("train")
+
+
+@pytest.mark.parametrize("digits", [3, 4, 5, 8, 1])
+@pytest.mark.parametrize("suffix", [".png", ".PNG", ".Png"])
+def test_numbers_of_other_widths_and_suffixes_of_any_case_are_read(tmp_path, digits, suffix):
+    """`0001.png` and `0001_0000.PNG`, as other tools write them, in place of six digits."""
+    plain, root = write_bop(tmp_path / "plain", {2: 2}), tmp_path / "renamed"
+    shutil.copytree(plain, root)
+    for path in (root / "test/000002").glob("*/*.png"):
+        numbers = "_".join(f"{int(part):0{digits}d}" for part in path.stem.split("_"))
+        path.rename(path.with_name(numbers + suffix))
+    there, here = DataOptions(root).open(), DataOptions(plain).open()
+    assert there.frame_ids() == here.frame_ids()
+    for frame_id in here.frame_ids():
+        assert_same_frames(there.load_frame(frame_id), here.load_frame(frame_id))
+    assert main(["validate", str(root)]) == 0
+    stamps = list(there.frame_stamps())
+    assert not any("missing" in stamp for stamp in stamps)
+
+
+def test_depth_as_arrays_of_metres(tmp_path):
+    plain, root = write_bop(tmp_path / "plain", {2: 2}), tmp_path / "arrays"
+    shutil.copytree(plain, root)
+    for path in (root / "test/000002/depth").glob("*.png"):
+        np.save(
+            path.with_suffix(".npy"), cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.float32) / 1000
+        )
+        path.unlink()
+    change_json(
+        root / "test/000002/scene_camera.json",
+        lambda cameras: [camera.update(depth_scale=1000) for camera in cameras.values()],
+    )
+    frames = [DataOptions(one).open().load_frame(FrameId(2, 1)) for one in (plain, root)]
+    np.testing.assert_allclose(frames[0].depth_m, frames[1].depth_m, rtol=1e-6)

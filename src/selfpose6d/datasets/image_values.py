@@ -83,10 +83,10 @@ def object_pixels_of(image: StoredImage) -> Bool[np.ndarray, "height width"]:
         image = StoredImage(image.shown())
     values, alpha = _split_alpha(image.values)
     if alpha is not None and alpha.min() < alpha.max():
-        return _bright(_as_levels(alpha), image)
+        return _bright(alpha, image)
     if values.ndim == 2 or (values == values[..., :1]).all():
         grey = values if values.ndim == 2 else values[..., 0]
-        return _bright(_as_levels(grey), image)
+        return _bright(grey if grey.dtype.kind == "u" else _as_levels(grey), image)
     levels = _as_levels(values)
     brightness = levels.max(-1)
     if _is_picture(levels, brightness):
@@ -143,7 +143,7 @@ def _as_levels(values: np.ndarray) -> Float[np.ndarray, "..."]:
 
 
 def _bright(
-    levels: Float[np.ndarray, "height width"], image: StoredImage
+    levels: Shaped[np.ndarray, "height width"], image: StoredImage
 ) -> Bool[np.ndarray, "height width"]:
     """What is bright: of two levels the higher one, of a soft edge what reaches half."""
     low, high = float(levels.min(initial=0)), float(levels.max(initial=0))
@@ -152,7 +152,7 @@ def _bright(
     if ((levels == low) | (levels == high)).all():
         return levels == high
     is_soft = image.lossy or image.values.dtype.kind == "f" or high > SOFT_FROM
-    return levels * 2 >= high if is_soft else levels > 0
+    return levels >= high / 2 if is_soft else levels > 0
 
 
 def _is_picture(

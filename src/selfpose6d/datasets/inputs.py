@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -10,16 +11,33 @@ from typing import NamedTuple
 from selfpose6d.datasets.images import SUFFIXES, cased
 from selfpose6d.selection import FrameId
 
+DIGITS = (6, 4, 5, 8, 3, 1)
+"""Of a number in file names: BOP's first."""
+
 
 @dataclass(frozen=True)
 class ImageNames:
-    """The names that an image may have: its stems, each with every suffix in every case; made when asked for."""
+    """The names that an image may have: its stem with every suffix in every case; made when asked for."""
 
-    stems: tuple[str, ...]
+    stem: str
     suffixes: tuple[str, ...] = SUFFIXES
 
     def __iter__(self) -> Iterator[str]:
-        return (stem + suffix for stem in self.stems for suffix in cased(self.suffixes))
+        return map(self.stem.__add__, _cased(self.suffixes))
+
+
+@dataclass(frozen=True)
+class NumberedNames:
+    """The names that an image may have that goes by its number, or by several (`000001_000000`)."""
+
+    numbers: tuple[int, ...]
+    suffixes: tuple[str, ...] = SUFFIXES
+
+    def __iter__(self) -> Iterator[str]:
+        for digits in DIGITS:
+            stem = "_".join([f"{number:0{digits}d}" for number in self.numbers])
+            for suffix in _cased(self.suffixes):
+                yield stem + suffix
 
 
 class InputFile(NamedTuple):
@@ -33,9 +51,19 @@ FrameInput = InputFile | str
 """A file of the frame's own, or a value that it has from a file of many frames (its camera, an object id)."""
 
 
-def image_input(folder: Path, *stems: str, suffixes: tuple[str, ...] = SUFFIXES) -> InputFile:
-    """An image by its name without suffix, as `find_image` finds it; of several stems the first that is there."""
-    return InputFile(folder, ImageNames(stems, suffixes))
+def image_input(folder: Path, stem: str, suffixes: tuple[str, ...] = SUFFIXES) -> InputFile:
+    """An image by its name without suffix, as `find_image` finds it."""
+    return InputFile(folder, ImageNames(stem, suffixes))
+
+
+def numbered_input(folder: Path, *numbers: int, suffixes: tuple[str, ...] = SUFFIXES) -> InputFile:
+    """An image by its numbers, of six digits as BOP has it, or of other widths."""
+    return InputFile(folder, NumberedNames(numbers, suffixes))
+
+
+@cache
+def _cased(suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(cased(suffixes))
 
 
 def image_path(image: InputFile) -> Path:

@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 
 from selfpose6d.datasets.camera_entry import StatedCamera, stated_camera
 from selfpose6d.datasets.images import DEPTH_SUFFIXES, data_error, list_images
-from selfpose6d.datasets.inputs import InputFile, image_input, image_path
+from selfpose6d.datasets.inputs import InputFile, image_path, numbered_input
 from selfpose6d.errors import DataError
 
 MAX_CACHED_FRAMES = 200_000
 """Frames whose entries stay parsed, over all scenes: about 40 MB."""
-DIGITS = (6, 4, 5, 8, 3, 1)
-"""Of an image's number in file names: BOP's first."""
 _NO_SENSORS = ("info", "coco")
 """What follows `scene_gt_` in other files of a scene."""
 _INTRINSICS = ("cam_K", "fx", "fy", "cx", "cy", "intrinsic_matrix")
@@ -81,7 +79,7 @@ def rgb_path(scene: BopScene, im_id: int) -> Path:
 
 def rgb_image(scene: BopScene, im_id: int) -> InputFile:
     """What `rgb_path` looks for."""
-    return image_input(scene.colour_images(), *_numbered(im_id))
+    return numbered_input(scene.colour_images(), im_id)
 
 
 def depth_path(scene: BopScene, im_id: int) -> Path:
@@ -91,7 +89,7 @@ def depth_path(scene: BopScene, im_id: int) -> Path:
 
 def depth_image(scene: BopScene, im_id: int) -> InputFile:
     """What `depth_path` looks for."""
-    return image_input(scene.images("depth"), *_numbered(im_id), suffixes=DEPTH_SUFFIXES)
+    return numbered_input(scene.images("depth"), im_id, suffixes=DEPTH_SUFFIXES)
 
 
 def mask_path(scene: BopScene, im_id: int, inst_id: int) -> Path:
@@ -101,13 +99,7 @@ def mask_path(scene: BopScene, im_id: int, inst_id: int) -> Path:
 
 def mask_image(scene: BopScene, im_id: int, inst_id: int) -> InputFile:
     """What `mask_path` looks for."""
-    stems = (f"{im}_{inst}" for im, inst in zip(_numbered(im_id), _numbered(inst_id), strict=True))
-    return image_input(scene.images("mask_visib"), *stems)
-
-
-def _numbered(number: int) -> tuple[str, ...]:
-    """The names that a number may have in files: six digits as BOP has it, then those of other tools."""
-    return tuple(f"{number:0{digits}d}" for digits in DIGITS)
+    return numbered_input(scene.images("mask_visib"), im_id, inst_id)
 
 
 def list_frames(scene: BopScene) -> list[int]:
