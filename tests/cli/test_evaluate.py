@@ -294,10 +294,17 @@ def test_wrong_use_is_one_line_and_exit_2(run, ycbv_sample, capsys, arguments, m
     assert message in error
 
 
-def test_a_broken_predictions_file_names_its_line(run, ycbv_sample, tmp_path, capsys):
+def test_a_row_that_cannot_be_read_is_named_and_the_others_are_scored(run, ycbv_sample, tmp_path, capsys):
     text = (run / "predictions.csv").read_text().splitlines()
     text[2] = "0,1,fourteen,1,1 0 0 0 1 0 0 0 1,0 0 0,1"
     (tmp_path / "broken.csv").write_text("\n".join(text))
+    assert main(["evaluate", str(tmp_path / "broken.csv"), str(ycbv_sample)]) == 1, (
+        "a tenth or more is left out"
+    )
+    assert re.search(
+        "broken.csv, line 3, column obj_id: .*its instance counts as missed", capsys.readouterr().err
+    )
+    assert (tmp_path / "results.json").exists()
+    (tmp_path / "broken.csv").write_text("\n".join([text[0], text[2]]))
     assert main(["evaluate", str(tmp_path / "broken.csv"), str(ycbv_sample)]) == 2
-    assert "line 3" in capsys.readouterr().err
-    assert not (tmp_path / "results.json").exists()
+    assert "line 2, column obj_id" in capsys.readouterr().err

@@ -255,6 +255,16 @@ def test_forms_of_the_depth_scale():
             metres_per_depth_unit(wrong, "x")
 
 
+def test_cameras_without_a_pinhole_matrix_are_named(tmp_path):
+    """HOT3D's have a fisheye `cam_model`."""
+    root = write_bop(tmp_path / "set", {1: 1})
+    model = {"projection_model_type": "CameraModelType.FISHEYE624", "projection_params": [1.0] * 15}
+    write_json(root / "test/000001/scene_camera.json", {"1": {"cam_model": model, "T_world_from_camera": {}}})
+    dataset = DataOptions(root).open()
+    with pytest.raises(DataError, match="there is none; found cam_model, T_world_from_camera"):
+        dataset.read_intrinsics(dataset.frame_ids()[0])
+
+
 def test_bop_cameras_state_size_and_distortion_too(tmp_path):
     root = write_bop(tmp_path / "set", {1: 1})
     path: Path = root / "test/000001/scene_camera.json"

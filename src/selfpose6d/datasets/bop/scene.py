@@ -133,7 +133,7 @@ def read_cameras(path: Path) -> dict[int, BopCamera]:
     """
     shared: dict[str, BopCamera] = {}  # most frames have the same camera: one object for all of them
     entries = _read_by_image(path, _only_camera).items()
-    cameras = ((i, entry if isinstance(entry, BopCamera) else BopCamera({}, None)) for i, entry in entries)
+    cameras = ((i, entry if isinstance(entry, BopCamera) else _no_camera(entry)) for i, entry in entries)
     return {im_id: shared.setdefault(repr(camera), camera) for im_id, camera in cameras}
 
 
@@ -159,6 +159,11 @@ def _only_camera(pairs: JsonPairs) -> Any:
         return entry
     intrinsics = {key: entry[key] for key in _INTRINSICS if key in entry}
     return BopCamera(intrinsics, entry.get("depth_scale"), stated_camera(entry))
+
+
+def _no_camera(entry: Any) -> BopCamera:
+    """An entry of another form, by the names of its fields: what reads it says what is there instead."""
+    return BopCamera(dict.fromkeys(entry) if isinstance(entry, dict) else {}, None)
 
 
 def _only_obj_id(pairs: JsonPairs) -> Any:
