@@ -27,7 +27,7 @@ from selfpose6d.datasets.model_files import ModelFiles, object_names
 from selfpose6d.errors import DataError, SelfPose6DError
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
-from selfpose6d.selection import FrameId, Selection
+from selfpose6d.selection import FrameId, FrameIds, Selection
 from selfpose6d.types import Frame, Instance, InstanceKey, PoseEstimate
 
 
@@ -121,7 +121,7 @@ class Dataset(ABC):
         """The frames of the split, sorted, selected or not; scenes are listed as they are reached."""
         return self._frames_of(self.scene_ids())
 
-    def frame_ids(self) -> tuple[FrameId, ...]:
+    def frame_ids(self) -> FrameIds:
         """The selected frames, sorted by scene and image."""
         return self._selected
 
@@ -253,9 +253,9 @@ class Dataset(ABC):
         return digest.hexdigest()[:32]
 
     @cached_property
-    def _selected(self) -> tuple[FrameId, ...]:
+    def _selected(self) -> FrameIds:
         scene_ids = filter(self.selection.keeps_scene, self.scene_ids())
-        return tuple(self.selection.select(self._frames_of(scene_ids)))
+        return FrameIds(self.selection.select(self._frames_of(scene_ids)))
 
     def _frames_of(self, scene_ids: Iterable[int]) -> Iterator[FrameId]:
         return (FrameId(scene_id, im_id) for scene_id in scene_ids for im_id in self.list_scene(scene_id))

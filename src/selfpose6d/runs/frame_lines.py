@@ -1,12 +1,14 @@
 """An append-only file with one line a frame, so that a long command can go on after a kill."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from selfpose6d.errors import DataError
 from selfpose6d.files import naming
+from selfpose6d.runs.frame_index import FrameIndex, leading_frame
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.selection import FrameId
 
@@ -25,23 +27,25 @@ class FrameRecord(Protocol):
 
 
 Record = TypeVar("Record", bound=FrameRecord)
+_MAY_HAVE_FAILED = re.compile(rb'"error": *[^" ]|"error": *"[^"]')
+"""In a line: only then it is parsed to know. Inside of texts the quotes are escaped."""
 
 
 class FrameLines(Generic[Record]):
-    """The file only grows; in memory are the frames' ids and where their lines begin.
+    """The file only grows; in memory is every `frame_index.BLOCK`-th frame, and which could not be worked on.
 
     A last line that a kill tore is dropped; a frame that is added again replaces its earlier record.
     """
 
     def __init__(self, path: Path, parse: Callable[[dict[str, Any]], Record]) -> None:
-        """Open or create the file; drops a torn last line.
+        """Open or create the file; drops a torn last line. Lines are parsed when their records are asked for.
 
         Raises:
-            DataError: a line before the last is broken.
+            DataError: a line before the last is no record.
         """
         self.path = path
         self._parse = parse
-        self._offsets: dict[FrameId, int] = {}
+        self._index = FrameIndex(path, self._frame_of)
         self._failed: set[FrameId] = set()
         path.touch()
         offset = 0
@@ -50,15 +54,16 @@ class FrameLines(Generic[Record]):
                 if not line.endswith(b"\n"):
                     file.truncate(offset)
                     break
-                self._note(self._read(line), offset)
+                failed = _MAY_HAVE_FAILED.search(line) is not None and bool(self._read(line).error)
+                self._note(self._frame_of(line), failed, offset)
                 offset += len(line)
 
     def __contains__(self, frame_id: FrameId) -> bool:
         """Whether the frame is finished; one that could not be worked on is not."""
-        return frame_id in self._offsets and frame_id not in self._failed
+        return frame_id not in self._failed and frame_id in self._index
 
     def __len__(self) -> int:
-        return len(self._offsets) - len(self._failed)
+        return len(self._index) - len(self._failed)
 
     def append(self, record: Record) -> None:
         """Add a frame; once this returns, a kill does not lose it."""
@@ -66,18 +71,26 @@ class FrameLines(Generic[Record]):
         with naming(self.path), self.path.open("ab") as file:
             offset = file.tell()
             file.write(line)
-        self._note(record, offset)
+        self._note(record.frame_id, bool(record.error), offset)
 
     def records(self) -> Iterator[Record]:
-        """The last record of every frame, sorted by frame, one in memory at a time."""
+        """The last record of every frame, sorted by frame, one in memory at a time.
+
+        Raises:
+            DataError: a line is no record.
+        """
         with self.path.open("rb") as file:
-            for frame_id in sorted(self._offsets):
-                file.seek(self._offsets[frame_id])
+            for _, offset in self._index.offsets():
+                if file.tell() != offset:  # a seek throws away what was read ahead
+                    file.seek(offset)
                 yield self._read(file.readline())
 
-    def _note(self, record: Record, offset: int) -> None:
-        self._offsets[record.frame_id] = offset
-        (self._failed.add if record.error else self._failed.discard)(record.frame_id)
+    def _note(self, frame_id: FrameId, failed: bool, offset: int) -> None:
+        self._index.note(frame_id, offset)
+        (self._failed.add if failed else self._failed.discard)(frame_id)
+
+    def _frame_of(self, line: bytes) -> FrameId:
+        return leading_frame(line) or self._read(line).frame_id
 
     def _read(self, line: bytes) -> Record:
         try:
