@@ -186,4 +186,5 @@ def _host() -> str:
 
 def content_hash(path: Path) -> str:
     """What tells a file's content from others', for a run's configuration."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -20,7 +20,7 @@ _WAITING = 4
 """Items under way per process: enough that none waits, few enough that results do not pile up."""
 _ENDS_WITHIN_S = 5.0
 """Of the other processes, when one has ended."""
-_WORKER_BYTES = 800 * 10**6
+WORKER_BYTES = 800 * 10**6
 """Resident memory of one process that annotates, most of it the libraries' own: measured, 0.8 GB."""
 _CUDA_HOST_BYTES = 3 * 10**9
 """Of one that annotates on a GPU: CUDA's libraries take most of it. Not measured by us: what torch's users report."""
@@ -44,7 +44,7 @@ def default_workers(device: str = "cpu") -> int:
     on_cuda = device == "cuda"
     fitting, free = [available_cores()], available_bytes()
     if free is not None:
-        fitting.append(free // (_CUDA_HOST_BYTES if on_cuda else _WORKER_BYTES))
+        fitting.append(free // (_CUDA_HOST_BYTES if on_cuda else WORKER_BYTES))
     if on_cuda:
         fitting.append(_free_on_cuda() // _CUDA_DEVICE_BYTES)
     return max(1, min(fitting))
@@ -149,16 +149,21 @@ _work: Callable[[Any], Any] | None = None
 def _start_worker(make_work: Callable[[], Callable[[Any], Any]]) -> None:
     """One thread; Ctrl-C is the parent's to handle, so that what was begun is completed; without a parent it ends."""
     global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    use_one_thread()
+    _work = make_work()
+
+
+def use_one_thread() -> None:
+    """From here on every library computes in the calling thread: other processes have the other cores."""
     import cv2
     import numba
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     numba.set_num_threads(1)
     torch.set_num_threads(1)
-    _work = make_work()
 
 
 def _end_with_parent() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import OmitArgPrefixes
 
+from selfpose6d.cli.running import RunningOptions, with_absolute_paths
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, NoMasksError, UsageError
 from selfpose6d.labeling.options import CertifyingOptions
@@ -50,9 +51,7 @@ class Command:
     refinement: Literal["gauss-newton", "joint-loss"] = "gauss-newton"
     """Last refinement of --method verified: on the score's own residuals, or on the paper's joint loss (slower)."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
-    workers: int = 0
-    """Processes that label (0: for many frames one a core, as memory allows, else one). Each takes 0.8 GB; on CUDA they
-    share the GPU, so that several instances are under way at once, and each takes about 3 GB and 2 GB of the GPU's."""
+    running: OmitArgPrefixes[RunningOptions] = field(default_factory=RunningOptions)
     overlays: int = 24
     """How many frames to draw into overlays/, spread evenly; 0 for none."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -63,14 +62,20 @@ class Command:
     def run(self) -> int:
         """Label what the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import report_counts, warn_about_sizes, work_on_frames
+        from selfpose6d.cli.frames import (
+            FrameWork,
+            finish_run,
+            report_counts,
+            warn_about_sizes,
+            work_on_frames,
+            workers_for,
+        )
         from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.objects.of_dataset import object_store
-        from selfpose6d.reporting.overlays import draw_overlays
         from selfpose6d.reporting.run_summary import print_summary
+        from selfpose6d.runs.outputs import ResultFiles
 
-        if self.workers < 0:
-            raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
+        self.running.require_valid()
         if self.proposals is not None and self.method == "icp":
             raise UsageError(
                 "--proposals: --method icp has one start and compares nothing. Leave one of the two out."
@@ -88,10 +93,12 @@ class Command:
         warn_about_sizes(dataset)
         with self._open_run(dataset) as run:
             write_ids(dataset.models, run.files.folder)
-            work_on_frames(run, dataset, partial(frame_labeler, self, device), models, self.workers, device)
-            run.finalise(names=dataset.object_names())
-            run.write_frame_names(dataset.frame_names())
-            draw_overlays(run.files, dataset, self.overlays)
+            results, elsewhere = ResultFiles(), partial(frame_labeler, with_absolute_paths(self))
+            here = partial(frame_labeler, self, models)
+            work = FrameWork(run, dataset, results, here, elsewhere, self.device)
+            if not work_on_frames(work, self.running, workers_for(work, self.running.workers, device)):
+                return 0
+            finish_run(run, dataset, results, self.overlays)
             print_summary(run.files, dataset.object_names())
             return report_counts(run)
 
@@ -111,7 +118,7 @@ class Command:
             self.data,
             self.out,
             certifying=self.certifying,
-            workers=self.workers,
+            running=self.running,
             overlays=self.overlays,
             device=self.device,
             seed=self.seed,
@@ -133,10 +140,10 @@ class Command:
         return resolved_options(self.options())
 
     def _open_run(self, dataset: "Dataset") -> "AbstractContextManager[RunFolder]":
+        from selfpose6d.cli.frames import open_run
         from selfpose6d.files import content_hash
         from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.files import find_checkpoint
-        from selfpose6d.runs.folder import RunFolder
 
         options, checkpoint = self.resolved(), None
         if self.proposals is not None:  # absent: a run of before goes on
@@ -146,7 +153,7 @@ class Command:
             options["keep"] = str(self.keep.resolve())
         context = RunContext(dataset.root.resolve(), self.device, checkpoint)
         config = new_config("annotate", self.data.config(dataset), options, context)
-        return RunFolder.working(self.out, config)
+        return open_run(self.out, config, self.running)
 
 
 def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
@@ -175,13 +182,14 @@ def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
 
 
 def frame_labeler(
-    command: Command, device: str, models: "ObjectStore | None" = None
+    command: Command, models: "ObjectStore | None" = None
 ) -> "Callable[[FrameId], JournalRecord]":
     """What labels one frame of the command's data set; made anew in every process."""
+    from selfpose6d.backend import resolve_device
     from selfpose6d.inference.labeler import FrameLabeler
     from selfpose6d.objects.of_dataset import object_store
 
-    dataset = command.data.open("test")
+    dataset, device = command.data.open("test"), resolve_device(command.device)
     network, kept = frame_labeler_inputs(command, dataset, device)
     models = models or object_store(dataset, device)
     # instances that failed once are not certified by an easier way than those that did not

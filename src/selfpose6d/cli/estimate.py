@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional
 
+from selfpose6d.cli.running import RunningOptions, with_absolute_paths
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.labeling.options import CertifyingOptions
@@ -59,40 +60,49 @@ class Command:
     to three instances of a frame are faster in fp32 on CPUs, and stay so."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs."""
+    running: OmitArgPrefixes[RunningOptions] = field(default_factory=RunningOptions)
     seed: int = 0
     """Seed of the sampled pixels, and of the points that are verified."""
 
     def run(self) -> int:
         """Estimate every frame that is not in the run yet, then write the result files."""
-        from selfpose6d.cli.frames import report_counts, warn_about_sizes
+        from selfpose6d.cli.frames import (
+            FrameWork,
+            finish_run,
+            report_counts,
+            warn_about_sizes,
+            work_on_frames,
+        )
         from selfpose6d.datasets.model_files import write_ids
-        from selfpose6d.reporting.console import keep_records
+        from selfpose6d.reporting.run_summary import print_estimates
+        from selfpose6d.runs.outputs import ResultFiles
 
-        dataset = self._open_data()
-        predictor = self._load_predictor(dataset)
-        work = self._work(dataset, predictor)
+        self.running.require_valid()
+        dataset = self.open_data()
+        predictor = self.load_predictor(dataset)
+        estimate_frame = self.work(dataset, predictor)
         warn_about_sizes(dataset)
+        results = ResultFiles(
+            self.verify or predictor.network.compares, self.segmenter is not None, self.refine != "none"
+        )
+        elsewhere = partial(frame_estimator, with_absolute_paths(self))
         with self._open_run(dataset) as run:
             write_ids(dataset.models, run.files.folder)
-            left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-            keep_records(run, map(work, left), len(left), "estimate")
-            self._finish(run, dataset, predictor)
+            work = FrameWork(run, dataset, results, lambda: estimate_frame, elsewhere, self.device)
+            if not work_on_frames(work, self.running, self.running.workers or 1):
+                return 0
+            finish_run(run, dataset, results, overlays=0)
+            times_s, count = predictor.times_s, predictor.num_instances
+            print_estimates(run.files, dataset.root, times_s, count, dataset.object_names())
+            print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
             return report_counts(run, finds=self.segmenter is not None)
 
-    def _finish(self, run: "RunFolder", dataset: "Dataset", predictor: "Predictor") -> None:
-        from selfpose6d.reporting.run_summary import print_estimates
+    def open_data(self) -> "Dataset":
+        """The data set; with a segmenter none of its masks is read.
 
-        names = dataset.object_names()
-        run.finalise(with_certificates=self.verify or predictor.network.compares, names=names)
-        if self.segmenter is not None:
-            run.write_found(names)
-        if self.refine != "none":
-            run.write_steps()
-        run.write_frame_names(dataset.frame_names())
-        print_estimates(run.files, dataset.root, predictor.times_s, predictor.num_instances, names)
-        print(f"next: selfpose6d evaluate {self.out} {dataset.root} --split {dataset.split}")
-
-    def _open_data(self) -> "Dataset":
+        Raises:
+            UsageError: options exclude each other.
+        """
         if self.segmenter is None:
             return self.data.open("test")
         if self.data.detections is not None:
@@ -104,7 +114,7 @@ class Command:
             )
         return self.data.open("test", without_masks=True)
 
-    def _work(self, dataset: "Dataset", predictor: "Predictor") -> "Callable[[FrameId], JournalRecord]":
+    def work(self, dataset: "Dataset", predictor: "Predictor") -> "Callable[[FrameId], JournalRecord]":
         """What estimates the poses of one frame."""
         from selfpose6d.datasets.dataset import process_frame
 
@@ -118,7 +128,13 @@ class Command:
         segmenter.require_objects({obj_id: dataset.load_mesh(obj_id) for obj_id in dataset.object_ids})
         return SegmentedFrames(dataset, segmenter, predictor, self.data.selection.objects)
 
-    def _load_predictor(self, dataset: "Dataset") -> "Predictor":
+    def load_predictor(self, dataset: "Dataset") -> "Predictor":
+        """The network, ready for the data set's objects.
+
+        Raises:
+            CheckpointError: there is no such network, or it is one of other models.
+            UsageError: it does not know the objects that are asked for, or options exclude each other.
+        """
         from selfpose6d.backend import resolve_device
         from selfpose6d.inference.options import PredictOptions, use_bf16
         from selfpose6d.inference.predictor import Predictor
@@ -155,11 +171,11 @@ class Command:
         return self.certifying.applied(AnnotateOptions(seed=self.seed))
 
     def _open_run(self, dataset: "Dataset") -> "AbstractContextManager[RunFolder]":
+        from selfpose6d.cli.frames import open_run
         from selfpose6d.files import content_hash
         from selfpose6d.labeling.settings import resolved_options
         from selfpose6d.runs.config import RunContext, new_config
         from selfpose6d.runs.files import find_checkpoint
-        from selfpose6d.runs.folder import RunFolder
 
         checkpoint = find_checkpoint(self.model)
         options = {"model": content_hash(checkpoint)}
@@ -170,6 +186,12 @@ class Command:
             options |= {"annotate": resolved_options(self._certifying())}
             options |= {} if self.search else {"search": False}  # absent: a run of before goes on
         context = RunContext(dataset.root.resolve(), self.device, checkpoint.resolve())
-        return RunFolder.working(
-            self.out, new_config("estimate", self.data.config(dataset), options, context)
+        return open_run(
+            self.out, new_config("estimate", self.data.config(dataset), options, context), self.running
         )
+
+
+def frame_estimator(command: Command) -> "Callable[[FrameId], JournalRecord]":
+    """What estimates the poses of one frame of the command's data set; made anew in every process."""
+    dataset = command.open_data()
+    return command.work(dataset, command.load_predictor(dataset))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import OmitArgPrefixes
 
+from selfpose6d.cli.running import RunningOptions, with_absolute_paths
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.labeling.options import CertifyingOptions
@@ -50,8 +51,7 @@ class Command:
     """A promptable model of the optional extra masks, as efficientsam:10m: another source. Takes seconds a frame, and a
     network the first time."""
     certifying: OmitArgPrefixes[CertifyingOptions] = field(default_factory=CertifyingOptions)
-    workers: int = 0
-    """Processes; 0: one a core, as memory allows."""
+    running: OmitArgPrefixes[RunningOptions] = field(default_factory=RunningOptions)
     overlays: int = 24
     """How many frames to draw into overlays/ (poses) and masks/, spread evenly; 0 for none."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -62,15 +62,13 @@ class Command:
     def run(self) -> int:
         """Work on the frames that the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import report_counts, work_on_frames
+        from selfpose6d.cli.frames import FrameWork, finish_run, report_counts, work_on_frames, workers_for
         from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.objects.of_dataset import object_store
-        from selfpose6d.reporting.found import draw_found
-        from selfpose6d.reporting.overlays import draw_overlays
         from selfpose6d.reporting.run_summary import print_summary
+        from selfpose6d.runs.outputs import ResultFiles
 
-        if self.workers < 0:
-            raise UsageError(f"--workers must be 0 or more, got {self.workers}. 0 chooses by itself.")
+        self.running.require_valid()
         if self.data.detections is not None:
             raise UsageError(
                 "--detections: find looks for the objects itself. Use selfpose6d annotate --detections FILE."
@@ -86,14 +84,13 @@ class Command:
         with self._open_run(dataset) as run:
             write_ids(dataset.models, run.files.folder)
             require_same_numbers(run, dataset)
-            work_on_frames(run, dataset, partial(frame_finder, self, device), models, self.workers, device)
-            names = dataset.object_names()
-            run.finalise(names=names)
-            run.write_found(names)
-            run.write_frame_names(dataset.frame_names())
-            draw_overlays(run.files, dataset, self.overlays)
-            draw_found(run.files, dataset, self.overlays)
-            print_summary(run.files, names)
+            results, elsewhere = ResultFiles(found=True), partial(frame_finder, with_absolute_paths(self))
+            here = partial(frame_finder, self, models)
+            work = FrameWork(run, dataset, results, here, elsewhere, self.device)
+            if not work_on_frames(work, self.running, workers_for(work, self.running.workers, device)):
+                return 0
+            finish_run(run, dataset, results, self.overlays)
+            print_summary(run.files, dataset.object_names())
             return report_counts(run, finds=True)
 
     def open_data(self) -> "Dataset":
@@ -170,14 +167,14 @@ class Command:
         return resolved_options(self.options()) | options
 
     def _open_run(self, dataset: "Dataset") -> "AbstractContextManager[RunFolder]":
+        from selfpose6d.cli.frames import open_run
         from selfpose6d.runs.config import RunContext, new_config
-        from selfpose6d.runs.folder import RunFolder
 
         # what may be there is an option of this command; what is scored is every object
         data = self.data.config(dataset)
         data = replace(data, selection=replace(data.selection, objects=()))
         context = RunContext(dataset.root.resolve(), self.device)
-        return RunFolder.working(self.out, new_config("find", data, self.resolved(dataset), context))
+        return open_run(self.out, new_config("find", data, self.resolved(dataset), context), self.running)
 
 
 def require_same_numbers(run: "RunFolder", dataset: "Dataset") -> None:
@@ -195,14 +192,15 @@ def require_same_numbers(run: "RunFolder", dataset: "Dataset") -> None:
 
 
 def frame_finder(
-    command: Command, device: str, models: "ObjectStore | None" = None
+    command: Command, models: "ObjectStore | None" = None
 ) -> "Callable[[FrameId], JournalRecord]":
     """What finds objects in one frame of the command's data set; made anew in every process."""
+    from selfpose6d.backend import resolve_device
     from selfpose6d.finding.finder import Finder
     from selfpose6d.finding.frame_finder import FrameFinder
     from selfpose6d.objects.of_dataset import object_store
 
-    dataset = command.open_data()
+    dataset, device = command.open_data(), resolve_device(command.device)
     finder = Finder(models or object_store(dataset, device), command.options())
     sources = command.read_prompts(), command.load_segmenter(device), command.load_promptable()
     return FrameFinder(dataset, finder, command.frame_counts(dataset), *sources)

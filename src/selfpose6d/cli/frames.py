@@ -1,18 +1,24 @@
-"""What commands that work on one frame after the other share: one or several processes, and a journal."""
+"""What commands that work on one frame after the other share: who does the frames, a journal or shards, exit codes."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from selfpose6d.datasets.dataset import Dataset
-    from selfpose6d.objects.store import ObjectStore
-    from selfpose6d.runs.folder import RunFolder
-    from selfpose6d.runs.journal import JournalRecord
-    from selfpose6d.selection import FrameId
+    from contextlib import AbstractContextManager
 
-    Work = Callable[[FrameId], JournalRecord]
-    """Makes the journal's record of a frame."""
+    from selfpose6d.cli.running import RunningOptions
+    from selfpose6d.datasets.dataset import Dataset
+    from selfpose6d.runners.runner import Work
+    from selfpose6d.runs.config import RunConfig
+    from selfpose6d.runs.folder import RunFolder
+    from selfpose6d.runs.manifest import Manifest
+    from selfpose6d.runs.outputs import ResultFiles
+    from selfpose6d.runs.shards import Shard, ShardFiles
+    from selfpose6d.selection import FrameId
 
 UNUSABLE_SHARE = 0.1
 """Of the instances or frames that were asked for: from here on the command ends with exit code 1."""
@@ -20,29 +26,143 @@ FRAMES_WORTH_PROCESSES = 16
 """With fewer frames it does not pay to start processes: each imports and compiles for some seconds."""
 
 
-def work_on_frames(
-    run: "RunFolder",
-    dataset: "Dataset",
-    make_work: "Callable[..., Work]",
-    models: "ObjectStore",
-    workers: int,
-    device: str,
-) -> None:
-    """Journal the frames that the run's journal does not hold yet; `workers` 0: as many processes as it pays.
+@dataclass(frozen=True)
+class FrameWork:
+    """The frames of a run, and what does one of them."""
 
-    `make_work` makes what does a frame; called anew, without objects, in every process.
+    run: "RunFolder"
+    dataset: "Dataset"
+    results: "ResultFiles"
+    here: "Callable[[], Work]"
+    """Makes what does a frame in this process."""
+    elsewhere: "Callable[[], Work]"
+    """The same in other processes, to which it travels."""
+    device: str
+    """The command's option."""
+
+    def count_left(self) -> int:
+        """Frames that the run's journal does not hold yet: the selection is part of the run."""
+        return len(self.dataset.frame_ids()) - len(self.run.journal)
+
+    def left(self) -> "Iterator[FrameId]":
+        """These frames, one by one."""
+        return (frame_id for frame_id in self.dataset.frame_ids() if frame_id not in self.run.journal)
+
+
+def open_run(
+    out: Path, config: "RunConfig", running: "RunningOptions"
+) -> "AbstractContextManager[RunFolder]":
+    """The run's folder, for this process alone; the parts of a run (`--shard`) are written beside each other."""
+    from contextlib import nullcontext
+
+    from selfpose6d.runs.folder import RunFolder
+
+    if running.shard is not None:
+        return nullcontext(RunFolder.open(out, config))
+    return RunFolder.working(out, config)
+
+
+def work_on_frames(work: FrameWork, running: "RunningOptions", workers: int) -> bool:
+    """Do what the run does not hold yet; False where other parts of it are left to others.
+
+    `workers`: processes of this machine, where the frames go into the journal one by one.
     """
-    from selfpose6d.processes import default_workers, map_in_processes
+    all_seen = work.run.journal.num_seen == len(work.dataset.frame_ids())
+    if running.shard is not None or (running.in_shards() and not all_seen):
+        return _work_on_shards(work, running)
+    from selfpose6d.processes import map_in_processes
     from selfpose6d.reporting.console import keep_records
 
-    left = [frame_id for frame_id in dataset.frame_ids() if frame_id not in run.journal]
-    if not workers:
-        workers = default_workers(device) if len(left) >= FRAMES_WORTH_PROCESSES else 1
-    alone = workers == 1
-    records = (
-        map(make_work(models), left) if alone else map_in_processes(make_work, left, workers, in_order=False)
-    )
-    keep_records(run, records, len(left), run.config.command)
+    if count := work.count_left():
+        left = work.left()
+        alone = workers == 1
+        records = (
+            map(work.here(), left)
+            if alone
+            else map_in_processes(work.elsewhere, left, workers, in_order=False)
+        )
+        keep_records(work.run, records, count, work.run.config.command)
+    return True
+
+
+def workers_for(work: FrameWork, workers: int, device: str) -> int:
+    """`--workers` as given; 0: as many processes as it pays to start."""
+    from selfpose6d.processes import default_workers
+
+    return workers or (default_workers(device) if work.count_left() >= FRAMES_WORTH_PROCESSES else 1)
+
+
+def _work_on_shards(work: FrameWork, running: "RunningOptions") -> bool:
+    """Do this machine's part of the shards, or all of them on a cluster; then the rows of all go into the journal."""
+    from selfpose6d.cli.output import add_result
+    from selfpose6d.reporting.console import progress_bar
+    from selfpose6d.runners.runner import ShardTask
+    from selfpose6d.runs.config import code_version
+    from selfpose6d.runs.manifest import share_manifest
+    from selfpose6d.runs.merge import missing_shards
+    from selfpose6d.runs.shards import ShardFiles
+
+    run, files = work.run, ShardFiles(work.run.files.shards.absolute())
+    manifest = plan_manifest(work, running.frames_per_shard)
+    share_manifest(run.files.manifest, manifest)
+    shards = _shards_left(work, running, files)
+    task = ShardTask(files.folder, work.elsewhere, code_version())
+    done = running.make_runner(run.files.folder, work.device).run(task, shards)
+    with progress_bar("shards") as progress:
+        for _ in progress.track(done, total=len(shards), description=run.config.command):
+            pass
+    if running.shard is None:
+        merge(run, manifest)
+        return True
+    missing = missing_shards(files, manifest.shards)
+    add_result(run=run.files.folder, shards_written=len(shards), shards_missing=len(missing))
+    print(f"part {running.shard}: {len(shards)} shards written, {len(missing)} of the run's are missing")
+    print(f"next, when none is missing: selfpose6d merge {run.files.folder}")
+    return False
+
+
+def plan_manifest(work: FrameWork, frames_per_shard: int) -> "Manifest":
+    """What the shards of this run are made of."""
+    from selfpose6d.datasets.model_files import meshes_hash
+    from selfpose6d.runs.manifest import Manifest
+    from selfpose6d.runs.shards import plan_shards
+
+    names = (shard.name for shard in plan_shards(work.dataset.frame_ids(), frames_per_shard))
+    meshes = meshes_hash(work.dataset.models)
+    return Manifest.of_run(work.run.config, meshes, frames_per_shard, work.results, names)
+
+
+def merge(run: "RunFolder", manifest: "Manifest") -> None:
+    """The rows of all shards into the journal, with a bar."""
+    from selfpose6d.reporting.console import progress_bar
+    from selfpose6d.runs.merge import merge_shards
+
+    with progress_bar("shards") as progress:
+        task = progress.add_task("merge", total=len(manifest.shards))
+        merge_shards(run, manifest, lambda: progress.advance(task))
+
+
+def _shards_left(work: FrameWork, running: "RunningOptions", files: "ShardFiles") -> "list[Shard]":
+    """The shards of this part that are not done, without the frames that the journal holds already."""
+    from selfpose6d.runs.shards import plan_shards
+
+    index, count = running.part() or (0, 1)
+    shards = plan_shards(work.dataset.frame_ids(), running.frames_per_shard)
+    own = islice(shards, index, None, count)
+    return [shard.without(work.run.journal) for shard in own if not files.is_done(shard.name)]
+
+
+def finish_run(run: "RunFolder", dataset: "Dataset", results: "ResultFiles", overlays: int) -> None:
+    """Write the result files of a run whose frames are done, and draw some of them."""
+    from selfpose6d.reporting.found import draw_found
+    from selfpose6d.reporting.overlays import draw_overlays
+
+    run.write_results(results, dataset.object_names())
+    run.write_frame_names(dataset.frame_names())
+    if overlays:
+        draw_overlays(run.files, dataset, overlays)
+        if results.found:
+            draw_found(run.files, dataset, overlays)
 
 
 def warn_about_sizes(dataset: "Dataset") -> None:

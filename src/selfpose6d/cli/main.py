@@ -23,6 +23,7 @@ COMMANDS = {
     "synth": "render an unannotated RGB-D data set",
     "annotate": "label every instance automatically, with a certificate; no training, no labels",
     "find": "find objects where there are no masks: masks, ids and certified poses",
+    "merge": "join what several machines did of one run",
     "export": "write a run's labels as a BOP, COCO or FoundationPose data set",
     "train": "fit the pose network",
     "estimate": "run a trained model",

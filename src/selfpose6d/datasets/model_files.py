@@ -1,5 +1,6 @@
 """Which mesh file belongs to which object id, and in which unit it is."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.files import write_json
+from selfpose6d.files import content_hash, write_json
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import UNITS, Unit, unit_of_file
 
@@ -26,6 +27,16 @@ class ModelFile:
     name: str
     path: Path
     unit: Unit | None
+
+
+def meshes_hash(models: "ModelFiles") -> str:
+    """What tells these meshes, their textures and their declared symmetries from others: all files beside them."""
+    folders = {model.path.parent for model in models.files.values()} | {models.folder}
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir()):
+        if path.is_file():
+            digest.update(f"{path.parent.name}/{path.name} {content_hash(path)}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

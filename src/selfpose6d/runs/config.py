@@ -67,6 +67,12 @@ def new_config(command: str, data: DataConfig, options: Mapping[str, Any], conte
     return RunConfig(command, data, _plain(options), context, __version__, _commit(), _versions())
 
 
+def code_version() -> str:
+    """The version of this package that runs, with its commit where it is a checkout."""
+    commit = _commit()
+    return f"{__version__} ({commit})" if commit else __version__
+
+
 def write_config(run: Path, config: RunConfig) -> None:
     """Write `config.yaml`; it appears whole or not at all."""
     with replacing(RunFiles(run).config) as file:

@@ -32,6 +32,12 @@ class RunFiles:
     """The same poses with their evidence, and their whole keys."""
     skipped = _Inside("skipped.jsonl")
     """The instances without a pose, and why."""
+    manifest = _Inside("manifest.json")
+    """Of a run in shards: what all of them are made of."""
+    shards = _Inside("shards")
+    """Folder of what workers have finished, until it is merged."""
+    slurm = _Inside("slurm")
+    """Folder of what SLURM jobs said."""
     detections = _Inside("detections.json")
     """Masks of the objects that were found, in BOP's form."""
     turned_away = _Inside("turned_away.jsonl")

@@ -14,7 +14,7 @@ from selfpose6d.runs.detections import write_detections
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.in_use import working_in
 from selfpose6d.runs.journal import Journal
-from selfpose6d.runs.outputs import write_outputs, write_steps
+from selfpose6d.runs.outputs import ResultFiles, write_outputs, write_steps
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ class RunFolder:
     def journal(self) -> Journal:
         """The record of finished frames."""
         return Journal(self.files.journal)
+
+    def write_results(self, which: ResultFiles, names: Mapping[int, str]) -> None:
+        """Write all result files from the journal; `names` are the objects' by id."""
+        self.finalise(which.certificates, names)
+        if which.found:
+            self.write_found(names)
+        if which.steps:
+            self.write_steps()
 
     def finalise(self, with_certificates: bool = True, names: Mapping[int, str] | None = None) -> None:
         """Write the result files from the journal, sorted by key; memory stays flat.

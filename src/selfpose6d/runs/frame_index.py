@@ -48,9 +48,13 @@ class FrameIndex:
     def __contains__(self, frame_id: FrameId) -> bool:
         return frame_id in self._others or self._in_sequence(frame_id)
 
+    def is_behind(self, frame_id: FrameId) -> bool:
+        """Whether the frame comes after all that were noted, and so is not among them."""
+        return self._last is None or frame_id > self._last
+
     def note(self, frame_id: FrameId, offset: int) -> None:
         """A line of the frame begins there, behind all lines noted before."""
-        if self._last is None or frame_id > self._last:
+        if self.is_behind(frame_id):
             if self._ascending % BLOCK == 0:
                 self._firsts.append(frame_id)
                 self._begins.append(offset)
@@ -74,7 +78,7 @@ class FrameIndex:
 
     def _in_sequence(self, frame_id: FrameId) -> bool:
         number = bisect_right(self._firsts, frame_id) - 1
-        return number >= 0 and frame_id <= (self._last or frame_id) and frame_id in self._lines_of(number)
+        return number >= 0 and not self.is_behind(frame_id) and frame_id in self._lines_of(number)
 
     def _lines_of(self, number: int) -> dict[FrameId, int]:
         """Frames of a block and their offsets; the block that was read last is kept."""

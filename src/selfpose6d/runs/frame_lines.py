@@ -1,8 +1,9 @@
 """An append-only file with one line a frame, so that a long command can go on after a kill."""
 
 import json
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -54,8 +55,7 @@ class FrameLines(Generic[Record]):
                 if not line.endswith(b"\n"):
                     file.truncate(offset)
                     break
-                failed = _MAY_HAVE_FAILED.search(line) is not None and bool(self._read(line).error)
-                self._note(self._frame_of(line), failed, offset)
+                self._note(self._frame_of(line), self._says_error(line), offset)
                 offset += len(line)
 
     def __contains__(self, frame_id: FrameId) -> bool:
@@ -65,6 +65,11 @@ class FrameLines(Generic[Record]):
     def __len__(self) -> int:
         return len(self._index) - len(self._failed)
 
+    @property
+    def num_seen(self) -> int:
+        """Frames that have a line, also those that could not be worked on."""
+        return len(self._index)
+
     def append(self, record: Record) -> None:
         """Add a frame; once this returns, a kill does not lose it."""
         line = to_line(record.to_json()).encode()
@@ -72,6 +77,30 @@ class FrameLines(Generic[Record]):
             offset = file.tell()
             file.write(line)
         self._note(record.frame_id, bool(record.error), offset)
+
+    def take_over(self, lines: Iterable[bytes]) -> int:
+        """Add lines of other files as they are, those of frames that are not finished here; gives their number.
+
+        They are on disk when this returns.
+
+        Raises:
+            DataError: one is no record.
+        """
+        added = 0
+        with self.path.open("ab") as file:
+            for line in lines:
+                frame_id, failed = self._frame_of(line), self._says_error(line)
+                if not self._index.is_behind(frame_id):
+                    file.flush()  # a look-up reads the file
+                    if frame_id in self or (failed and frame_id in self._index):
+                        continue
+                offset = file.tell()
+                file.write(line)
+                self._note(frame_id, failed, offset)
+                added += 1
+            file.flush()
+            os.fsync(file.fileno())
+        return added
 
     def records(self) -> Iterator[Record]:
         """The last record of every frame, sorted by frame, one in memory at a time.
@@ -88,6 +117,9 @@ class FrameLines(Generic[Record]):
     def _note(self, frame_id: FrameId, failed: bool, offset: int) -> None:
         self._index.note(frame_id, offset)
         (self._failed.add if failed else self._failed.discard)(frame_id)
+
+    def _says_error(self, line: bytes) -> bool:
+        return _MAY_HAVE_FAILED.search(line) is not None and bool(self._read(line).error)
 
     def _frame_of(self, line: bytes) -> FrameId:
         return leading_frame(line) or self._read(line).frame_id

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,17 @@ from selfpose6d.runs.journal import Journal
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import HEADER_LINE, Prediction, prediction_line, transform_of
 from selfpose6d.types import InstanceKey
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Which result files a run has beside its predictions."""
+
+    certificates: bool = True
+    found: bool = False
+    """Masks of objects that were found, and what was turned away."""
+    steps: bool = False
+    """Poses after each step of refinement."""
 
 
 def write_outputs(
