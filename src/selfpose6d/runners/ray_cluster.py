@@ -1,5 +1,6 @@
 """Shards on a Ray cluster. A worker that dies is started again, and its shard is done anew."""
 
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from selfpose6d.runs.shards import Shard
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """Of the workers: each has one core."""
+REACHABLE_WITHIN_S = 10.0
 GPU_SHARE = 0.25
 """Of a GPU, for one worker. A choice: each takes about 2 GB of it, and launches small kernels one after the other."""
 
@@ -43,7 +45,11 @@ class RayRunner:
                 max_task_retries=MAX_ATTEMPTS - 1,
             )(_Worker)
             actors = [make_actor.remote(task) for _ in range(count)]
-            yield from _done_by(ray, actors, shards)
+            try:
+                yield from _done_by(ray, actors, shards)
+            finally:
+                for actor in actors:
+                    ray.kill(actor)
 
 
 class _Worker:
@@ -87,7 +93,13 @@ def _result(ray: Any, reference: Any, shard: Shard) -> str:
         if isinstance(error.cause, SelfPose6DError):
             raise error.cause from None
         raise
-    except ray.exceptions.RayActorError:
+    except ray.exceptions.RayActorError as error:
+        said = [line for line in str(error).splitlines() if line.strip()]
+        if "creation task" in said[0]:
+            raise UsageError(
+                f"--runner ray: a worker cannot be started ({said[-1].strip()}). Install the same packages on all "
+                "machines."
+            ) from None
         raise dead_workers([shard.name]) from None
 
 
@@ -95,6 +107,17 @@ def _fitting(resources: dict[str, float]) -> int:
     """Workers that the cluster has cores and memory for, one at least."""
     in_memory = resources.get("memory", float("inf")) // WORKER_BYTES
     return int(max(1, min(resources.get("CPU", 1), in_memory)))
+
+
+def _require_reachable(address: str) -> None:
+    """Ray itself tries for many minutes to reach a machine that does not answer.
+
+    Raises:
+        OSError: nobody answers there.
+    """
+    host, separator, port = address.rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host.rpartition("/")[2], int(port)), timeout=REACHABLE_WITHIN_S).close()
 
 
 @contextmanager
@@ -110,8 +133,9 @@ def _connected(address: str, workers: int) -> Iterator[Any]:
     own = {"num_cpus": workers, "include_dashboard": False} if address == "local" and workers else {}
     quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": True}
     try:
+        _require_reachable(address)
         ray.init(address=address, runtime_env={"env_vars": ENVIRONMENT}, **own, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(
             f"--runner ray: no cluster at --address {address} ({' '.join(str(error).split())[:200]}). Start one with "
             "ray start --head, or pass --address local for one on this machine."

@@ -59,10 +59,10 @@ class Runner(Protocol):
         ...
 
 
-def dead_workers(shards: Sequence[str]) -> UsageError:
-    """The error for shards whose workers died again and again."""
+def dead_workers(shards: Sequence[str], said: str = "") -> UsageError:
+    """The error for shards whose workers died again and again; `said` is a sentence on what is known of it."""
     others = f" and {len(shards) - 1} more" if len(shards) > 1 else ""
     return UsageError(
-        f"shard {shards[0]}{others}: the worker died {MAX_ATTEMPTS} times (killed for its memory?). Look at its frames "
-        "alone with --scenes and --frames, or start fewer --workers; the same command goes on."
+        f"shard {shards[0]}{others}: the worker died {MAX_ATTEMPTS} times (killed for its memory?). {said}Look at its "
+        "frames alone with --scenes and --frames, or start fewer --workers; the same command goes on."
     )

@@ -36,11 +36,11 @@ class SlurmRunner:
             yield from self._attempt(task, left)
             left = [shard for shard in left if not files.is_done(shard.name)]
         if left:
-            raise dead_workers([shard.name for shard in left])
+            raise dead_workers([shard.name for shard in left], f"What the jobs said is in {self.folder}. ")
 
     def _attempt(self, task: ShardTask, shards: Sequence[Shard]) -> Iterator[str]:
         submitit = self._submitit()
-        executor = submitit.AutoExecutor(folder=self.folder / "%j", cluster=self.cluster)
+        executor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
         executor.update_parameters(
             **{"cpus_per_task": 1, "mem_gb": JOB_BYTES / 1e9, "timeout_min": 24 * 60, **self.parameters}
         )
