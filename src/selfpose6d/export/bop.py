@@ -1,17 +1,19 @@
 """A complete BOP data set: the i-th entry of `scene_gt.json` is the i-th mask."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from selfpose6d.datasets.bop.entries import SCENE_FOLDERS, instance_file, target_rows
 from selfpose6d.datasets.bop.targets import targets_path
-from selfpose6d.export.coco import annotation_entries, categories, dataset_of, image_entry
+from selfpose6d.export.coco import annotation_entries, categories, coco_file, image_entry
 from selfpose6d.export.files import ImagePlacer
 from selfpose6d.export.frames import ExportedFrame
 from selfpose6d.files import write_json
 from selfpose6d.image_files import mask_to_png
+from selfpose6d.json_stream import json_list, json_object
 from selfpose6d.selection import FrameId
 from selfpose6d.types import LabeledPose
 
@@ -57,24 +59,36 @@ def label_entry(label: LabeledPose) -> dict[str, Any]:
 def write_scenes(
     root: Path, split: str, rows: Iterable[tuple[FrameId, dict[str, Any]]], names: Mapping[int, str]
 ) -> None:
-    """Write the files of every scene, `camera.json`, and for a test split the targets; `rows` come sorted by frame."""
-    targets, camera = [], {}
-    for scene_id, frames in groupby(rows, key=lambda row: row[0].scene_id):
-        scene = root / split / f"{scene_id:06d}"
-        by_image = {str(frame_id.im_id): row for frame_id, row in frames}
-        parts = {part: {im_id: row[part] for im_id, row in by_image.items()} for part in SCENE_FILES}
-        for part, name in SCENE_FILES.items():
-            write_json(scene / name, parts[part])
-        images = [row["image"] for row in by_image.values()]
-        annotations = [entry for row in by_image.values() for entry in row["annotations"]]
-        write_json(scene / "scene_gt_coco.json", dataset_of(categories(names), images, annotations))
-        targets += target_rows(scene_id, parts["gt"], parts["info"])
-        first = next(iter(by_image.values()))
-        camera = camera or _camera_file(first["camera"], first["image"])
+    """Write the files of every scene, `camera.json`, and for a test split the targets; `rows` come sorted by frame.
+
+    One frame is in memory at a time.
+    """
+    camera: dict[str, Any] = {}
+    with ExitStack() as files:
+        targets = files.enter_context(json_list(targets_path(root))) if split == "test" else None
+        for scene_id, frames in groupby(rows, key=lambda row: row[0].scene_id):
+            for im_id, row in _written_scene(root / split / f"{scene_id:06d}", frames, names):
+                camera = camera or _camera_file(row["camera"], row["image"])
+                for target in target_rows(scene_id, {im_id: row["gt"]}, {im_id: row["info"]}):
+                    if targets is not None:
+                        targets.add(target)
     if camera:
         write_json(root / "camera.json", camera)
-    if split == "test":
-        write_json(targets_path(root), targets)
+
+
+def _written_scene(
+    scene: Path, frames: Iterable[tuple[FrameId, dict[str, Any]]], names: Mapping[int, str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Write the files of one scene; gives each image back when it is written."""
+    with ExitStack() as files:
+        parts = {part: files.enter_context(json_object(scene / name)) for part, name in SCENE_FILES.items()}
+        coco = files.enter_context(coco_file(scene / "scene_gt_coco.json", categories(names)))
+        for frame_id, row in frames:
+            im_id = str(frame_id.im_id)
+            for part, entries in parts.items():
+                entries.put(im_id, row[part])
+            coco.add(row["image"], row["annotations"])
+            yield im_id, row
 
 
 def _camera_file(camera: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:

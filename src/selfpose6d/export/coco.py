@@ -1,6 +1,9 @@
 """COCO's annotations of exported frames; what has no label is a region that is to be ignored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,7 @@ from jaxtyping import Bool
 
 from selfpose6d.datasets.bop.entries import bounding_box
 from selfpose6d.export.frames import ExportedFrame
+from selfpose6d.json_stream import JsonEntries, two_lists
 
 
 def run_lengths(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
@@ -52,18 +56,26 @@ def annotation_entries(frame: ExportedFrame, image_id: int, whole_boxes: bool) -
     return entries
 
 
-def dataset_of(
-    categories: list[dict[str, Any]], images: list[dict[str, Any]], annotations: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """A COCO file's content; annotations are numbered from 1 (pycocotools takes 0 for none)."""
-    numbered = [{"id": number, **entry} for number, entry in enumerate(annotations, start=1)]
-    return {
-        "info": {"description": "poses and masks labelled by selfpose6d"},
-        "licenses": [],
-        "categories": categories,
-        "images": images,
-        "annotations": numbered,
-    }
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO file that is being written; annotations are numbered from 1 (pycocotools takes 0 for none)."""
+
+    images: JsonEntries
+    annotations: JsonEntries
+
+    def add(self, image: dict[str, Any], annotations: Iterable[dict[str, Any]]) -> None:
+        """One more image with its annotations."""
+        self.images.add(image)
+        for entry in annotations:
+            self.annotations.add({"id": self.annotations.count + 1, **entry})
+
+
+@contextmanager
+def coco_file(path: Path, categories: list[dict[str, Any]]) -> Iterator[CocoFile]:
+    """A COCO file to write; it appears whole when the block ends well."""
+    head = {"info": {"description": "poses and masks labelled by selfpose6d"}, "licenses": []}
+    with two_lists(path, head | {"categories": categories}, ("images", "annotations")) as lists:
+        yield CocoFile(*lists)
 
 
 def _pixel_box(mask: Bool[np.ndarray, "height width"]) -> list[int]:

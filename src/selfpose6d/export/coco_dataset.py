@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from selfpose6d.export.coco import annotation_entries, categories, dataset_of, image_entry
+from selfpose6d.export.coco import annotation_entries, categories, coco_file, image_entry
 from selfpose6d.export.files import ImagePlacer
 from selfpose6d.export.frames import ExportedFrame
-from selfpose6d.files import write_json
 from selfpose6d.selection import FrameId
 
 
@@ -30,13 +29,12 @@ def write_annotations(
     root: Path, split: str, rows: Iterable[tuple[FrameId, dict[str, Any]]], names: Mapping[int, str]
 ) -> None:
     """Write the file of all images, which are numbered from 1 in the order of the frames."""
-    images, annotations = [], []
-    for image_id, (_, row) in enumerate(rows, start=1):
-        images.append(row["image"] | {"id": image_id})
-        annotations += [entry | {"image_id": image_id} for entry in row["annotations"]]
     _, path = outputs(root, split)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, dataset_of(categories(names), images, annotations))
+    with coco_file(path, categories(names)) as coco:
+        for image_id, (_, row) in enumerate(rows, start=1):
+            entries = (entry | {"image_id": image_id} for entry in row["annotations"])
+            coco.add(row["image"] | {"id": image_id}, entries)
 
 
 def outputs(root: Path, split: str) -> tuple[Path, Path]:

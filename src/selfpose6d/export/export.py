@@ -21,7 +21,7 @@ from selfpose6d.export.progress import (
     open_progress,
     read_records,
 )
-from selfpose6d.files import write_json
+from selfpose6d.json_stream import json_list
 from selfpose6d.runs.config import read_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.frame_lines import FrameLines
@@ -227,13 +227,15 @@ def _write_incomplete(to: Path, split: str, progress: FrameLines[FrameRow]) -> N
     """List the frames with instances that have no label, and those that could not be read, beside other splits'."""
     path = to / INCOMPLETE_NAME
     others = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    rows = []
-    for record in progress.records():
-        if record.missing or record.error:
-            row = {"split": split, "scene_id": record.frame_id.scene_id, "im_id": record.frame_id.im_id}
-            row |= {"exported": record.row is not None, "instances": list(record.missing)}
-            rows.append(row | ({"error": record.error} if record.error else {}))
-    write_json(path, [row for row in others if row["split"] != split] + rows)
+    with json_list(path) as rows:
+        for row in others:
+            if row["split"] != split:
+                rows.add(row)
+        for record in progress.records():
+            if record.missing or record.error:
+                row = {"split": split, "scene_id": record.frame_id.scene_id, "im_id": record.frame_id.im_id}
+                row |= {"exported": record.row is not None, "instances": list(record.missing)}
+                rows.add(row | ({"error": record.error} if record.error else {}))
 
 
 def _summary(split: str, progress: FrameLines[FrameRow]) -> Exported:

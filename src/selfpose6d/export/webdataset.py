@@ -12,7 +12,7 @@ from typing import Any
 from selfpose6d.export.coco import run_lengths
 from selfpose6d.export.files import ImagePlacer
 from selfpose6d.export.frames import ExportedFrame
-from selfpose6d.files import write_json
+from selfpose6d.json_stream import json_object
 from selfpose6d.selection import FrameId
 
 IMAGES_PER_SHARD = 1_000
@@ -43,12 +43,13 @@ def write_frame(split_folder: Path, frame: ExportedFrame, place: ImagePlacer) ->
 
 def write_shards(split_folder: Path, rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> None:
     """Pack the images into `shard-NNNNNN.tar`, in order, and write `key_to_shard.json`."""
-    shard_of, rows, number = {}, iter(rows), 0
-    while chunk := list(islice(rows, IMAGES_PER_SHARD)):
-        _pack(split_folder / f"shard-{number:06d}.tar", split_folder / PARTS, chunk)
-        shard_of |= {_key(frame_id): number for frame_id, _ in chunk}
-        number += 1
-    write_json(split_folder / "key_to_shard.json", shard_of)
+    rows, number = iter(rows), 0
+    with json_object(split_folder / "key_to_shard.json") as shard_of:
+        while chunk := list(islice(rows, IMAGES_PER_SHARD)):
+            _pack(split_folder / f"shard-{number:06d}.tar", split_folder / PARTS, chunk)
+            for frame_id, _ in chunk:
+                shard_of.put(_key(frame_id), number)
+            number += 1
 
 
 def _pack(shard: Path, parts: Path, rows: Iterable[tuple[FrameId, dict[str, Any]]]) -> None:
