@@ -1,5 +1,6 @@
 """Work in several processes, one thread each: for loops of many small computations, which threads do not speed up."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,6 +80,14 @@ def _container_bytes() -> int | None:
         return max(0, int(limit) - int(used) + int(cached))
     except (OSError, ValueError):  # no container, or "max": no limit
         return None
+
+
+def return_freed_memory() -> None:
+    """Give freed memory back to the system. glibc keeps it: 340 MB after 21 objects were prepared, which a worker then
+    never uses. Elsewhere nothing happens.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def map_in_processes(

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from selfpose6d.selection import FrameId
 
 
+LOOKED_AT_FRAMES = 2_000
+"""Before the work begins: seconds, however many frames there are."""
+
+
 @dataclass(frozen=True)
 class Command:
     """Label every instance of a data set from depth, colour, masks and meshes; no training, no labels.
@@ -159,6 +163,8 @@ class Command:
 def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
     """Prepare the objects that the frames show, and say once of each what leaves its poses open or in doubt.
 
+    At most `LOOKED_AT_FRAMES` are asked, spread evenly: which objects a frame shows, its label image may have to say.
+
     Raises:
         DataError: the declared symmetries of one do not map its mesh onto itself.
         MeshError: a mesh is unreadable.
@@ -168,10 +174,11 @@ def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
     from selfpose6d.meshes.units import METRES_PER_MM
     from selfpose6d.objects.warnings import object_warnings
     from selfpose6d.reporting.console import warn
+    from selfpose6d.selection import spread_evenly
 
     info, names = read_models_info(dataset.models.folder), dataset.object_names()
     shown = set()
-    for frame_id in dataset.frame_ids():
+    for frame_id in spread_evenly(dataset.frame_ids(), LOOKED_AT_FRAMES):
         with suppress(DataError):  # labelling says of the frame what is wrong
             shown |= {key.obj_id for key in dataset.instance_keys(frame_id)}
     for obj_id in sorted(shown & set(models)):

@@ -10,6 +10,7 @@ from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh, require_mesh
 from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
+from selfpose6d.processes import return_freed_memory
 from selfpose6d.recent import Recent
 
 MAX_MODELS = 48
@@ -34,7 +35,9 @@ def prepared(mesh: Mesh | ObjectModel, name: str = "mesh") -> ObjectModel:
 
     def make() -> ObjectModel:
         require_plausible_object_size(float(np.ptp(known.vertices_m, axis=0).max()), name)
-        return build_object_model(known, cache_dir=default_cache_dir())
+        model = build_object_model(known, cache_dir=default_cache_dir())
+        return_freed_memory()
+        return model
 
     return _PREPARED.get(known.content_hash, make)
 
@@ -68,7 +71,9 @@ class ObjectStore(Mapping[int, ObjectModel]):
     def _make(self, obj_id: int) -> ObjectModel:
         mesh = self._load_mesh(obj_id)
         declared = self._symmetries.get(obj_id)
-        return build_object_model(mesh, declared, self._cache_dir, f"object {obj_id}").to(self._device)
+        model = build_object_model(mesh, declared, self._cache_dir, f"object {obj_id}").to(self._device)
+        return_freed_memory()
+        return model
 
     def __iter__(self):
         return iter(self._object_ids)

@@ -21,8 +21,8 @@ class PackedMeshes:
     """Vertices, faces and colours of M meshes laid end to end; mesh m owns faces `face_start[m]:face_start[m + 1]`.
 
     `faces` index the common vertex array. `texels` holds every mip level of every texture, row by row; level l of
-    mesh m starts at `texture_start[m, l]` and is `texture_size[m, l]` = (rows, columns) large; a mesh without a
-    texture has size 0 and takes `vertex_rgb`. `texels_per_m` picks the level.
+    mesh m starts at `texture_start[m, l]` and is `texture_size[m, l]` = (rows, columns) large; meshes of one texture
+    share it. A mesh without a texture has size 0 and takes `vertex_rgb`. `texels_per_m` picks the level.
     """
 
     vertices_m: Float[Tensor, "vertices 3"]
@@ -58,9 +58,10 @@ def pack_meshes(meshes: Sequence[Mesh], device: torch.device | str = "cpu") -> P
     """
     vertex_start = np.cumsum([0] + [len(m.vertices_m) for m in meshes])
     face_start = np.cumsum([0] + [len(m.faces) for m in meshes])
-    pyramids = [_mip_pyramid(m) for m in meshes]
-    levels = [level for pyramid in pyramids for level in pyramid]
-    sizes = torch.tensor([level.shape[:2] for level in levels]).reshape(len(meshes), MIP_LEVELS, 2)
+    textured = {_texture_id(m): m for m in meshes}  # levels of detail often have one texture
+    texture_of = [list(textured).index(_texture_id(m)) for m in meshes]
+    levels = [level for m in textured.values() for level in _mip_pyramid(m)]
+    sizes = torch.tensor([level.shape[:2] for level in levels]).reshape(len(textured), MIP_LEVELS, 2)
     starts = np.cumsum([0] + [level.shape[0] * level.shape[1] for level in levels])[:-1]
     packed = PackedMeshes(
         vertices_m=torch.from_numpy(np.concatenate([m.vertices_m for m in meshes]).astype(np.float32)),
@@ -72,8 +73,8 @@ def pack_meshes(meshes: Sequence[Mesh], device: torch.device | str = "cpu") -> P
         vertex_rgb=torch.from_numpy(np.concatenate([_vertex_rgb(m) for m in meshes])),
         corner_uv=torch.from_numpy(np.concatenate([_corner_uv(m) for m in meshes])),
         texels=torch.cat([level.reshape(-1, 3) for level in levels]),
-        texture_start=torch.from_numpy(starts).reshape(len(meshes), MIP_LEVELS),
-        texture_size=sizes,
+        texture_start=torch.from_numpy(starts).reshape(len(textured), MIP_LEVELS)[texture_of],
+        texture_size=sizes[texture_of],
         texels_per_m=torch.tensor([_texels_per_m(m) for m in meshes], dtype=torch.float32),
         has_colour=tuple(m.has_known_colour for m in meshes),
     )
@@ -83,6 +84,10 @@ def pack_meshes(meshes: Sequence[Mesh], device: torch.device | str = "cpu") -> P
 def in_lab(packed: PackedMeshes) -> PackedMeshes:
     """The same meshes with LAB colours, so that renderings need no conversion."""
     return replace(packed, texels=rgb_to_lab(packed.texels), vertex_rgb=rgb_to_lab(packed.vertex_rgb))
+
+
+def _texture_id(mesh: Mesh) -> int | None:
+    return None if mesh.texture is None or mesh.corner_uv is None else id(mesh.texture)
 
 
 def _mip_pyramid(mesh: Mesh) -> list[Float[Tensor, "rows columns 3"]]:
