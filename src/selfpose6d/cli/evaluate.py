@@ -200,10 +200,10 @@ def _many_rows_unreadable(runs: Iterable[Path]) -> bool:
     """Whether a tenth or more of the rows of a predictions file were left out; the warnings have said which."""
     from selfpose6d.cli.frames import UNUSABLE_SHARE
     from selfpose6d.evaluation.inputs import predictions_path
-    from selfpose6d.runs.predictions import read_rows
+    from selfpose6d.runs.predictions import count_rows
 
-    counts = (tuple(map(len, read_rows(predictions_path(run)))) for run in runs)
-    return any(faults and faults >= UNUSABLE_SHARE * (rows + faults) for rows, faults in counts)
+    counts = (count_rows(predictions_path(run)) for run in runs)
+    return any(faults and faults >= UNUSABLE_SHARE * rows for rows, faults in counts)
 
 
 def rewrite_arguments(arguments: Sequence[str]) -> list[str]:

@@ -15,6 +15,8 @@ from selfpose6d.evaluation.score import ScoredTargets
 from selfpose6d.files import replacing
 from selfpose6d.types import InstanceKey
 
+ROWS_AT_ONCE = 10_000
+"""As Python's own numbers: ten times the memory of the columns."""
 MISSED = "missed"
 """Status of a target without an estimate."""
 
@@ -93,11 +95,12 @@ def instance_errors(
 def write_instances(errors: InstanceErrors, path: Path) -> None:
     """Write the file, empty fields where nothing is known; it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {name: column.tolist() for name, column in vars(errors).items()}
     with replacing(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(map(_text, row) for row in zip(*columns.values(), strict=True))
+        writer.writerow(vars(errors))
+        for first in range(0, len(errors), ROWS_AT_ONCE):
+            columns = [column[first : first + ROWS_AT_ONCE].tolist() for column in vars(errors).values()]
+            writer.writerows(map(_text, row) for row in zip(*columns, strict=True))
 
 
 def read_instances(path: Path) -> InstanceErrors:

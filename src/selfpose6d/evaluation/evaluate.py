@@ -70,7 +70,7 @@ def _scored(
     source: Path, reference: Reference, before_review: bool = False
 ) -> tuple[Estimates, ScoredTargets, bool]:
     """The selected estimates, their scores, and whether they have certificates."""
-    estimates, has_certificates = read_estimates(source, before_review)
+    estimates, has_certificates = read_estimates(source, before_review, with_reasons=False)
     keeps = reference.options.data.selection.keeps_object
     estimates = estimates.take(np.array([keeps(obj_id) for obj_id in estimates.obj_id.tolist()], dtype=bool))
     points_m = {obj_id: model.points_m for obj_id, model in reference.points.items()}

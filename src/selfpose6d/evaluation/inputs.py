@@ -2,9 +2,13 @@
 
 import csv
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +18,15 @@ from selfpose6d.datasets.layouts import detect_layout
 from selfpose6d.datasets.model_files import ModelFiles, object_names, read_models_info
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.symmetries import read_symmetries
-from selfpose6d.datasets.true_poses import load_ground_truth
+from selfpose6d.datasets.true_poses import iterate_ground_truth
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.evaluation.instances import (
     NO_CERTIFICATE,
     UNKNOWN,
+    Claim,
     Estimates,
     Truths,
     claim_of,
-    object_keys,
 )
 from selfpose6d.evaluation.model_points import (
     ModelPoints,
@@ -35,7 +39,7 @@ from selfpose6d.evaluation.score import SymmetriesOf
 from selfpose6d.options import SURFACE_SEED
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
-from selfpose6d.runs.predictions import read_predictions, require_millimetres
+from selfpose6d.runs.predictions import iterate_predictions, require_millimetres
 from selfpose6d.runs.review import Review, VerdictKind, count_verdicts, read_review, require_known, reviewed
 from selfpose6d.types import LabeledPose
 
@@ -75,9 +79,9 @@ class ReferenceOptions:
         if self.right == "least-add":
             digest.update(repr(read_models_info(self.model_files().folder)).encode())
         for file in (path, _certificates_path(path)):
-            digest.update(file.read_bytes() if file is not None else b"-")
+            digest.update(_file_digest(file) if file is not None else b"-")
         if (review := _review_path(path)) is not None:
-            digest.update(review.read_bytes())
+            digest.update(_file_digest(review))
         return digest.hexdigest()[:16]
 
 
@@ -117,16 +121,20 @@ def load_reference(options: ReferenceOptions) -> Reference:
     """
     data, split = options.data, options.split
     layout, models = detect_layout(data.dataset), options.model_files()
-    poses = load_ground_truth(data.dataset, split, data.selection, options.targets)
-    if not any(pose.counts for pose in poses):
+    where = data.dataset, split
+    truths = truths_of(
+        iterate_ground_truth(*where, data.selection, options.targets),
+        lambda scene_id: layout.visible_fractions(*where, [scene_id], data.selection.sensor),
+        lambda scene_id: layout.mask_kinds(*where, [scene_id], data.selection.sensor),
+    )
+    if not truths.counts.any():
         raise UsageError(
             f"no true poses to score in split {split} of {data.dataset} "
             f"({data.selection.describe() or 'nothing selected'}). Correct --split or the selection."
         )
-    scene_ids = sorted({pose.key.scene_id for pose in poses})
-    place = data.dataset, split, scene_ids, data.selection.sensor
-    truths = truths_of(poses, layout.visible_fractions(*place), layout.mask_kinds(*place))
-    points = load_model_points(models, truths.obj_id.tolist(), options.points, options.surface_seed)
+    points = load_model_points(
+        models, np.unique(truths.obj_id).tolist(), options.points, options.surface_seed
+    )
     resolved = replace(
         options,
         data=replace(data, split=split),
@@ -148,19 +156,30 @@ def _written_symmetries(models: ModelFiles) -> SymmetriesOf:
 
 
 def truths_of(
-    poses: Sequence[GroundTruthPose],
-    visible_fraction: Mapping[tuple[int, int, int], float],
-    mask_kind: Mapping[tuple[int, int, int], str],
+    poses: Iterable[GroundTruthPose],
+    visible_fractions: Callable[[int], Mapping[tuple[int, int, int], float]],
+    mask_kinds: Callable[[int], Mapping[tuple[int, int, int], str]],
 ) -> Truths:
-    """The true poses as a table; visible fractions and mask kinds by (scene, image, instance), where they are known."""
-    places = [(pose.key.scene_id, pose.key.im_id, pose.key.inst_id) for pose in poses]
-    keys = np.array([pose.key[1:] for pose in poses], dtype=np.int64).reshape(-1, 4)
+    """The true poses as a table; visible fractions and mask kinds are asked for scene by scene, and are by (scene,
+    image, instance), where they are known. One scene's are in memory at a time.
+    """
+    keys, T_cam_obj = array("q"), array("d")
+    counts, visible, kinds = array("b"), array("d"), []
+    for scene_id, of_scene in groupby(poses, key=lambda pose: pose.key.scene_id):
+        fraction_at, kind_at = visible_fractions(scene_id), mask_kinds(scene_id)
+        for pose in of_scene:
+            place = (pose.key.scene_id, pose.key.im_id, pose.key.inst_id)
+            keys.extend(pose.key[1:])
+            T_cam_obj.extend(pose.T_cam_obj.ravel())
+            counts.append(pose.counts)
+            visible.append(fraction_at.get(place, math.nan))
+            kinds.append(sys.intern(kind_at.get(place, "")))
     return Truths(
-        *keys.T,
-        T_cam_obj=np.array([pose.T_cam_obj for pose in poses], dtype=np.float64).reshape(-1, 4, 4),
-        counts=np.array([pose.counts for pose in poses], dtype=bool),
-        visible_fraction=np.array([visible_fraction.get(place, np.nan) for place in places], np.float64),
-        mask_kind=np.array([mask_kind.get(place, "") for place in places], dtype=object),
+        *np.array(keys, dtype=np.int64).reshape(-1, 4).T,
+        T_cam_obj=np.array(T_cam_obj, dtype=np.float64).reshape(-1, 4, 4),
+        counts=np.array(counts, dtype=bool),
+        visible_fraction=np.array(visible, dtype=np.float64),
+        mask_kind=np.array(kinds, dtype=object),
     )
 
 
@@ -178,38 +197,49 @@ def predictions_path(source: Path) -> Path:
     return path
 
 
-def read_estimates(source: Path, before_review: bool = False) -> tuple[Estimates, bool]:
+def read_estimates(
+    source: Path, before_review: bool = False, with_reasons: bool = True
+) -> tuple[Estimates, bool]:
     """The estimates of a run folder or a predictions file, and whether they have certificates.
 
     Of a run folder as its review corrects them: status, pose, and confidence 1 of what a person accepted;
-    `before_review`: as the run made them.
+    `before_review`: as the run made them. Both files are read once; without reasons a row takes 250 bytes.
 
     Raises:
         UsageError: there is no predictions file.
         DataError: a file is broken or not in millimetres, the two are of different poses, or the review is of others.
     """
     path = predictions_path(source)
-    rows = read_predictions(path)
-    require_millimetres(np.array([row.T_cam_obj[:3, 3] for row in rows]).reshape(-1, 3), str(path))
-    keys = np.array([(row.scene_id, row.im_id, row.obj_id) for row in rows], dtype=np.int64).reshape(-1, 3)
-    estimates = Estimates(
-        np.array([row.row for row in rows], dtype=np.int64),
-        *keys.T,
-        inst_id=np.full(len(rows), UNKNOWN),
-        confidence=np.array([row.score for row in rows], dtype=np.float64),
-        T_cam_obj=np.array([row.T_cam_obj for row in rows], dtype=np.float64).reshape(-1, 4, 4),
-        status=np.full(len(rows), NO_CERTIFICATE, dtype=object),
-        reason=np.full(len(rows), "", dtype=object),
-        mask_quality=np.full(len(rows), "", dtype=object),
-        claim=np.full(len(rows), None, dtype=object),
-        source=np.full(len(rows), "", dtype=object),
-    )
+    estimates = _read_rows(path)
+    require_millimetres(estimates.T_cam_obj[:, :3, 3], str(path))
     certificates = _certificates_path(path)
     if certificates is None:
         return estimates, False
     review = {} if before_review else _read_review(path)
-    _join_certificates(estimates, read_certificates(certificates), path, review)
+    _join_certificates(estimates, read_certificates(certificates), path, review, with_reasons)
     return estimates, True
+
+
+def _read_rows(path: Path) -> Estimates:
+    rows, keys, scores, T_cam_obj = array("q"), array("q"), array("d"), array("d")
+    for row in iterate_predictions(path):
+        rows.append(row.row)
+        keys.extend((row.scene_id, row.im_id, row.obj_id))
+        scores.append(row.score)
+        T_cam_obj.extend(row.T_cam_obj.ravel())
+    count = len(scores)
+    return Estimates(
+        np.array(rows, dtype=np.int64),
+        *np.array(keys, dtype=np.int64).reshape(-1, 3).T.copy(),
+        inst_id=np.full(count, UNKNOWN),
+        confidence=np.array(scores, dtype=np.float64),
+        T_cam_obj=np.array(T_cam_obj, dtype=np.float64).reshape(-1, 4, 4),
+        status=np.full(count, NO_CERTIFICATE, dtype=object),
+        reason=np.full(count, "", dtype=object),
+        mask_quality=np.full(count, "", dtype=object),
+        claim=np.full(count, None, dtype=object),
+        source=np.full(count, "", dtype=object),
+    )
 
 
 def verdict_counts(source: Path) -> dict[VerdictKind, int] | None:
@@ -229,6 +259,11 @@ def _review_path(predictions: Path) -> Path | None:
     return path if _certificates_path(predictions) is not None and path.is_file() else None
 
 
+def _file_digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
 def _certificates_path(predictions: Path) -> Path | None:
     """Those of a run's own predictions; another file beside them (refined poses) has none."""
     run = RunFiles(predictions.parent)
@@ -243,38 +278,81 @@ def _line_of(path: Path, row: int) -> int:
 
 
 def _join_certificates(
-    estimates: Estimates, labels: Iterable[LabeledPose], path: Path, review: Review
+    estimates: Estimates, labels: Iterable[LabeledPose], path: Path, review: Review, with_reasons: bool
 ) -> None:
     """Write each certificate's status, reason, instance, mask quality, source and claim to its estimate, then what the
     review says otherwise.
 
     BOP's form has no `inst_id`: of several instances of one object in an image, a certificate's row is the one with
-    its pose.
+    its pose. Labels are read one by one; where both files have the same order, each finds its row at once.
     """
-    labels_at: defaultdict[tuple[int, ...], list[LabeledPose]] = defaultdict(list)
-    met = set()
+    rows, met = _RowsByKey(estimates), set()
+    claims: dict[Claim | None, Claim | None] = {}
     for label in labels:
-        labels_at[label.key[1:4]].append(label)
-        met.add(label.key)
-    require_known(review, met)
-    for row, key in enumerate(object_keys(estimates)):
-        if key not in labels_at:
+        if label.key in review:
+            met.add(label.key)
+        row = rows.take(label)
+        if row is None:
             continue
-        T, group = estimates.T_cam_obj[row], labels_at[key]
-        same = [i for i, label in enumerate(group) if np.abs(label.T_cam_obj - T).max() < SAME_POSE]
-        if not same:
-            line = _line_of(path, int(estimates.row[row]))
-            raise DataError(
-                f"{path}, line {line}: its pose of scene {key[0]}, image {key[1]}, object {key[2]} "
-                f"is not in {RunFiles(path.parent).certificates.name}. Run the command that made both again."
-            )
-        label = reviewed(group.pop(same[0]), review)
-        certificate = label.certificate
+        label = reviewed(label, review)
+        certificate, claim = label.certificate, claim_of(label.certificate)
         if label.key in review:
             estimates.T_cam_obj[row], estimates.confidence[row] = label.T_cam_obj, label.confidence
-        estimates.status[row], estimates.reason[row] = certificate.status, certificate.reason
-        estimates.inst_id[row], estimates.source[row] = label.key.inst_id, certificate.source or ""
-        estimates.mask_quality[row], estimates.claim[row] = (
-            certificate.mask_quality or "",
-            claim_of(certificate),
+        estimates.status[row] = sys.intern(certificate.status)
+        estimates.reason[row] = certificate.reason if with_reasons else ""
+        estimates.inst_id[row], estimates.source[row] = (
+            label.key.inst_id,
+            sys.intern(certificate.source or ""),
         )
+        estimates.mask_quality[row] = sys.intern(certificate.mask_quality or "")
+        estimates.claim[row] = claims.setdefault(claim, claim)
+    require_known(review, met)
+    if (row := rows.first_without_label()) is not None:
+        scene_id, im_id, obj_id = (int(column[row]) for column in rows.columns)
+        line = _line_of(path, int(estimates.row[row]))
+        raise DataError(
+            f"{path}, line {line}: its pose of scene {scene_id}, image {im_id}, object {obj_id} "
+            f"is not in {RunFiles(path.parent).certificates.name}. Run the command that made both again."
+        )
+
+
+class _RowsByKey:
+    """Rows of estimates by scene, image and object; each is taken once, by a label with its pose."""
+
+    def __init__(self, estimates: Estimates) -> None:
+        self.columns = estimates.scene_id, estimates.im_id, estimates.obj_id
+        self._T_cam_obj = estimates.T_cam_obj.copy()  # a review changes those of the estimates
+        self._order = np.lexsort(self.columns[::-1])
+        self._taken, self._asked = np.zeros(len(estimates), bool), np.zeros(len(estimates), bool)
+        self._place = 0
+
+    def take(self, label: LabeledPose) -> int | None:
+        """The first free row of the label's key and pose; None where there is none."""
+        key = label.key[1:4]
+        if self._key(self._place) != key:
+            self._place = bisect_left(range(len(self._order)), key, key=self._key_at)
+        while self._place and self._key(self._place - 1) == key:
+            self._place -= 1
+        place, found = self._place, None
+        while self._key(place) == key:
+            row = int(self._order[place])
+            self._asked[row] = True
+            same = np.abs(label.T_cam_obj - self._T_cam_obj[row]).max() < SAME_POSE
+            if found is None and same and not self._taken[row]:
+                self._taken[row], found = True, row
+            place += 1
+        self._place = place if found is not None else self._place
+        return found
+
+    def first_without_label(self) -> int | None:
+        """The first row whose object has labels in its image, but none of its pose."""
+        left = np.flatnonzero(self._asked & ~self._taken)
+        return int(left[0]) if len(left) else None
+
+    def _key(self, place: int) -> tuple[int, int, int] | None:
+        return self._key_at(place) if place < len(self._order) else None
+
+    def _key_at(self, place: int) -> tuple[int, int, int]:
+        scene_id, im_id, obj_id = self.columns
+        row = self._order[place]
+        return int(scene_id[row]), int(im_id[row]), int(obj_id[row])

@@ -1,6 +1,7 @@
 """What is scored, as columns: estimates and true poses, one row an instance. Metres, camera frame."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -92,6 +93,23 @@ def image_keys(rows: Estimates | Truths) -> list[tuple[int, int]]:
     return list(zip(rows.scene_id.tolist(), rows.im_id.tolist(), strict=True))
 
 
-def object_keys(rows: Estimates | Truths) -> list[tuple[int, int, int]]:
-    """(scene_id, im_id, obj_id) of each row."""
-    return list(zip(rows.scene_id.tolist(), rows.im_id.tolist(), rows.obj_id.tolist(), strict=True))
+def image_columns(rows: Estimates | Truths) -> tuple[Int[np.ndarray, "rows"], ...]:
+    """What names the image of each row."""
+    return rows.scene_id, rows.im_id
+
+
+def object_columns(rows: Estimates | Truths) -> tuple[Int[np.ndarray, "rows"], ...]:
+    """What names the image and object of each row."""
+    return rows.scene_id, rows.im_id, rows.obj_id
+
+
+def shared_numbers(
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray]
+) -> tuple[Int[np.ndarray, "rows"], Int[np.ndarray, "others"]]:
+    """One number for each row of two tables with these columns; rows that are equal in all of them have the same."""
+    numbers = np.zeros(len(first[0]) + len(second[0]), np.int64)
+    for one, other in zip(first, second, strict=True):
+        values = np.unique(np.concatenate([one, other]), return_inverse=True)[1].reshape(-1)
+        numbers = numbers * (values.max(initial=0) + 1) + values
+        numbers = np.unique(numbers, return_inverse=True)[1].reshape(-1)  # small again: no overflow
+    return numbers[: len(first[0])], numbers[len(first[0]) :]

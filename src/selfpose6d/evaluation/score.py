@@ -5,7 +5,6 @@ least ADD(-S). All annotated instances take part, so that the estimate of one th
 another's true pose.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -20,8 +19,9 @@ from selfpose6d.evaluation.instances import (
     Columns,
     Estimates,
     Truths,
-    image_keys,
-    object_keys,
+    image_columns,
+    object_columns,
+    shared_numbers,
 )
 from selfpose6d.meshes.mesh import convex_diameter_m
 from selfpose6d.metrics.auc import CORRECT_BELOW_DIAMETERS, CORRECT_BELOW_M
@@ -155,8 +155,8 @@ def _require_points(points_m: PointsOf, truths: Truths) -> None:
 
 
 def _in_target_images(estimates: Estimates, truths: Truths) -> np.ndarray:
-    asked = set(image_keys(truths.take(truths.counts)))
-    return np.array([key in asked for key in image_keys(estimates)], dtype=bool)
+    of_estimates, of_truths = shared_numbers(image_columns(estimates), image_columns(truths))
+    return np.isin(of_estimates, of_truths[truths.counts])
 
 
 def _assignment(
@@ -174,13 +174,12 @@ def _assignment(
 
 def _candidate_pairs(estimates: Estimates, truths: Truths) -> Pairs:
     """Every estimate with every true pose of the same object in the same image."""
-    truths_at = defaultdict(list)
-    for row, key in enumerate(object_keys(truths)):
-        truths_at[key].append(row)
-    keys = enumerate(object_keys(estimates))
-    pairs = [(row, truth) for row, key in keys for truth in truths_at.get(key, ())]
-    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return Pairs(table[:, 0], table[:, 1])
+    of_estimates, of_truths = shared_numbers(object_columns(estimates), object_columns(truths))
+    order = np.argsort(of_truths, kind="stable")
+    first = np.searchsorted(of_truths[order], of_estimates, side="left")
+    count = np.searchsorted(of_truths[order], of_estimates, side="right") - first
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return Pairs(np.repeat(np.arange(len(of_estimates)), count), order[np.repeat(first, count) + within])
 
 
 def _assign(
@@ -195,11 +194,12 @@ def _assign(
     """
     order = np.lexsort((distance_m, pairs.estimate, -confidence[pairs.estimate]))
     estimate_of = np.full(num_truths, UNMATCHED)
-    served = set()
-    for estimate, truth in zip(pairs.estimate[order].tolist(), pairs.truth[order].tolist(), strict=True):
-        if estimate not in served and estimate_of[truth] == UNMATCHED:
+    served = np.zeros(len(confidence), bool)
+    for pair in order:
+        estimate, truth = pairs.estimate[pair], pairs.truth[pair]
+        if not served[estimate] and estimate_of[truth] == UNMATCHED:
             estimate_of[truth] = estimate
-            served.add(estimate)
+            served[estimate] = True
     return estimate_of
 
 

@@ -1,7 +1,8 @@
 """What a run says of itself, without any true pose: statuses by object, and why instances were rejected."""
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,7 +28,11 @@ MASK_QUALITIES = get_args(MaskQuality)
 
 def read_run_skipped(run: RunFiles) -> list[PoseEstimate]:
     """The skipped instances of a run folder; none where it has no such file."""
-    return list(read_skipped(run.skipped)) if run.skipped.is_file() else []
+    return list(_skipped(run))
+
+
+def _skipped(run: RunFiles) -> Iterator[PoseEstimate]:
+    return read_skipped(run.skipped) if run.skipped.is_file() else iter(())
 
 
 def status_table(
@@ -86,7 +91,7 @@ def print_summary(run: RunFiles, names: Mapping[int, str]) -> None:
 
     `names` are the objects', by id.
     """
-    statuses, reasons, times_s = Counter[str](), list[str](), []
+    statuses, reasons, times_s = Counter[str](), Counter[str](), array("d")
     qualities, claims = Counter[str](), Counter[Claim]()
     for label in read_certificates(run.certificates):
         statuses[label.certificate.status] += 1
@@ -95,12 +100,14 @@ def print_summary(run: RunFiles, names: Mapping[int, str]) -> None:
         if (claim := claim_of(label.certificate)) is not None:
             claims[claim] += 1
         if label.certificate.reason:
-            reasons.append(label.certificate.reason)
-    skipped = [instance.reason for instance in read_run_skipped(run)]
-    said = (with_object_names(without_details(reason), names) for reason in [*reasons, *skipped])
-    total = sum(statuses.values()) + len(skipped)
+            reasons[without_details(label.certificate.reason)] += 1
+    skipped = Counter(without_details(pose.reason) for pose in _skipped(run))
+    said = (
+        with_object_names(reason, names) for counted in (reasons, skipped) for reason in counted.elements()
+    )
+    total = statuses.total() + skipped.total()
     parts = [f"{statuses[status]} {status}" for status in STATUSES]
-    print(f"{total} instances: {', '.join(parts)}, {len(skipped)} skipped")
+    print(f"{total} instances: {', '.join(parts)}, {skipped.total()} skipped")
     for _, reason, count in count_reasons(("", reason) for reason in said)[:MOST_PRINTED]:
         print(f"  {count:5d}  {reason}")
     if known := [f"{qualities[quality]} {quality}" for quality in MASK_QUALITIES if qualities[quality]]:
@@ -129,7 +136,7 @@ def print_estimates(
     """
     with run.predictions.open(encoding="utf-8") as file:
         estimated = sum(1 for _ in file) - 1  # below its header
-    reasons = Counter(with_object_names(pose.reason, names) for pose in read_run_skipped(run))
+    reasons = Counter(with_object_names(pose.reason, names) for pose in _skipped(run))
     if not estimated:
         shown = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
         raise DataError(

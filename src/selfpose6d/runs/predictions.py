@@ -47,29 +47,41 @@ def prediction_line(prediction: Prediction) -> str:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """The rows of the file. A row that cannot be read is left out with a warning that names it: its instance is missed.
+    """The rows of the file. Warns and raises as `iterate_predictions` does."""
+    return list(iterate_predictions(path))
+
+
+def iterate_predictions(path: Path) -> Iterator[Prediction]:
+    """The rows of the file, one in memory at a time. A row that cannot be read is left out with a warning that names
+    it: its instance is missed.
 
     Raises:
         DataError: the file is missing, has other columns, or not one of its rows can be read.
     """
-    predictions, faults = read_rows(path)
-    if faults and not predictions:
+    faults: list[DataError] = []
+    total = left_out = 0
+    for row in iterate_rows(path):
+        total += 1
+        if isinstance(row, Prediction):
+            yield row
+            continue
+        left_out += 1
+        if len(faults) < MAX_FAULTS_SHOWN:
+            faults.append(row)
+    if total and left_out == total:
         raise faults[0]
-    for fault in faults[:MAX_FAULTS_SHOWN]:
+    for fault in faults:
         warnings.warn(f"{fault} The row is left out: its instance counts as missed.", stacklevel=2)
-    if len(faults) > MAX_FAULTS_SHOWN:
-        total = len(predictions) + len(faults)
-        warnings.warn(f"{path}: {len(faults)} of {total} rows cannot be read and are left out.", stacklevel=2)
-    return predictions
+    if left_out > len(faults):
+        warnings.warn(f"{path}: {left_out} of {total} rows cannot be read and are left out.", stacklevel=2)
 
 
-def read_rows(path: Path) -> tuple[list[Prediction], list[DataError]]:
-    """The rows of the file, and what is wrong with the others.
+def iterate_rows(path: Path) -> Iterator[Prediction | DataError]:
+    """Every row of the file, or what is wrong with it, one in memory at a time.
 
     Raises:
         DataError: the file is missing or has other columns.
     """
-    predictions, faults = [], []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -77,14 +89,24 @@ def read_rows(path: Path) -> tuple[list[Prediction], list[DataError]]:
             rows = (fields for fields in reader if any(field.strip() for field in fields))
             for row, fields in enumerate(rows):
                 try:
-                    predictions.append(_parse(fields, columns, f"{path}, line {reader.line_num}", row))
+                    prediction = _parse(fields, columns, f"{path}, line {reader.line_num}", row)
                 except DataError as fault:
-                    faults.append(fault)
+                    yield fault
+                else:
+                    yield prediction
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run annotate or estimate first.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV text file ({error}). Pass a predictions.csv.") from None
-    return predictions, faults
+
+
+def count_rows(path: Path) -> tuple[int, int]:
+    """Rows of the file, and those of them that cannot be read. Raises what `iterate_rows` does."""
+    total = faults = 0
+    for row in iterate_rows(path):
+        total += 1
+        faults += isinstance(row, DataError)
+    return total, faults
 
 
 def require_millimetres(positions_m: Float[np.ndarray, "poses 3"], name: str) -> None:
