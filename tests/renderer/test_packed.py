@@ -76,3 +76,15 @@ def test_moving_to_a_device_keeps_everything():
     moved = packed.to("cpu")
     assert moved.has_colour == packed.has_colour
     assert torch.equal(moved.texels, packed.texels)
+
+
+def test_levels_of_detail_with_one_texture_share_it():
+    fine, other = textured_sheet(TEXTURE), textured_sheet(TEXTURE[::-1].copy())
+    packed = pack_meshes(
+        [fine, sheet(1), other, replace(fine, faces=fine.faces[:1], corner_uv=fine.corner_uv[:1])]
+    )
+    assert packed.texels.shape == (96, 3)
+    assert packed.texture_start[0].tolist() == packed.texture_start[3].tolist()
+    assert packed.texture_size[:, 0].tolist() == [[4, 8], [0, 0], [4, 8], [4, 8]]
+    start = packed.texture_start[2, 0]
+    torch.testing.assert_close(packed.texels[start : start + 8], packed.texels[24:32])
