@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from selfpose6d.meshes.units import Unit
 from selfpose6d.options import Unset
+
+if TYPE_CHECKING:
+    from selfpose6d.datasets.dataset import Dataset
+    from selfpose6d.runs.folder import RunFolder
+    from selfpose6d.runs.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -38,23 +43,28 @@ class Command:
             UsageError: it is no run in shards, or a shard is missing.
             DataError: a shard is broken.
         """
-        import shutil
-
-        from selfpose6d.cli.frames import finish_run, merge, report_counts
         from selfpose6d.reporting.run_sources import resolve_sources
-        from selfpose6d.reporting.run_summary import print_estimates, print_summary
         from selfpose6d.runs.config import read_config
         from selfpose6d.runs.files import RunFiles
         from selfpose6d.runs.folder import RunFolder
+        from selfpose6d.runs.in_use import working_in
         from selfpose6d.runs.manifest import read_manifest
         from selfpose6d.runs.merge import require_whole
 
         data = resolve_sources(self.run_folder, self.dataset, self.models, self.model_unit).data
         run = RunFolder(RunFiles(self.run_folder), read_config(self.run_folder))
         manifest = read_manifest(run.files.manifest)
-        require_whole(run, manifest)
         assert data is not None, "read_config would have refused a run that does not say its data"
-        dataset = data.open("test", without_masks=True)
+        with working_in(self.run_folder):
+            require_whole(run, manifest)
+            return self._finish(run, manifest, data.open("test", without_masks=True))
+
+    def _finish(self, run: "RunFolder", manifest: "Manifest", dataset: "Dataset") -> int:
+        import shutil
+
+        from selfpose6d.cli.frames import finish_run, merge, report_counts
+        from selfpose6d.reporting.run_summary import print_estimates, print_summary
+
         merge(run, manifest)
         is_estimate = run.config.command == "estimate"
         finish_run(run, dataset, manifest.results, 0 if is_estimate else self.overlays)
