@@ -3,9 +3,16 @@
 The command line prints them as one line and exits with code 2; anything else is a bug and keeps its traceback.
 """
 
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+"""What is raised where a value of a file is of another kind than expected: text for a number, a number for a list, a
+number too large. Whoever reads a file turns these into one of the errors below."""
+
 
 class SelfPose6DError(Exception):
-    """Base of every error that the user can mend."""
+    """Base of every error that the user can mend; one line, also where a name in it has a line end."""
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().splitlines())
 
 
 class UsageError(SelfPose6DError):

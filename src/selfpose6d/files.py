@@ -2,12 +2,15 @@
 was there.
 """
 
+import errno
 import glob
 import hashlib
+import io
 import json
 import os
 import platform
 import shutil
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -33,6 +36,62 @@ def user_cache() -> Path:
     if folder.is_absolute():
         return folder
     return Path(tempfile.gettempdir()) / f"selfpose6d-{os.getuid()}"
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file, never of a pipe or a device, which may have no end.
+
+    Raises:
+        OSError: there is none, it is something else, or it cannot be read.
+    """
+    with open_file(path) as file:
+        return file.read()
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, a byte order mark left out.
+
+    Raises:
+        OSError: as `read_whole` does.
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    return read_whole(path).decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def open_text(path: Path) -> io.TextIOWrapper:
+    """Open a text file in UTF-8 to read, a byte order mark left out, line ends as they are.
+
+    Raises:
+        OSError: as `open_file` does.
+    """
+    return io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="")
+
+
+def open_file(path: Path) -> io.BufferedReader:
+    """Open a file to read, never a pipe or a device: opening one may wait forever.
+
+    Raises:
+        OSError: there is none, it is something else, or it cannot be read.
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - whoever asked closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a file but a pipe or a device", str(path))
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether this names a file or folder within a folder: no path, so that it leads nowhere else."""
+    return (
+        isinstance(name, str)
+        and name not in ("", ".", "..")
+        and len(os.fsencode(name)) < 256
+        and not set(name) & set("/\\\0")
+    )
 
 
 @contextmanager
@@ -186,5 +245,4 @@ def _host() -> str:
 
 def content_hash(path: Path) -> str:
     """What tells a file's content from others', for a run's configuration."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return hashlib.sha256(read_whole(path)).hexdigest()[:16]

@@ -1,16 +1,110 @@
-"""Images as bytes and files."""
+"""Images and arrays as bytes and files. What a file says of its size is looked at before memory is taken for it."""
 
+import io
+import math
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
-from selfpose6d.files import write_whole
+from selfpose6d.files import open_file, write_whole
 
+MAX_PIXELS = 1 << 26
+"""Of an image: 8192 x 8192, more than any RGB-D camera has. A few kilobytes can unpack to gigabytes."""
+MAX_ARRAY_BYTES = 8 * MAX_PIXELS
+"""Of a NumPy file: so many pixels of the widest numbers."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # of 100: keeps pages with many pictures small
 JPEG_QUALITY = 88
 WEBP_QUALITY = 78
+
+
+def decode_image(
+    encoded: UInt8[np.ndarray, "bytes"], flags: int
+) -> Shaped[np.ndarray, "height width *channels"]:
+    """An image file's pixels as OpenCV reads them by its `flags` (`cv2.IMREAD_...`).
+
+    Raises:
+        ValueError: it is none, cut off, or larger than `MAX_PIXELS`.
+    """
+    require_decodable(encoded)
+    try:
+        image = cv2.imdecode(encoded, flags)
+    except cv2.error as error:
+        raise ValueError(f"{len(encoded)} bytes, {error.err}") from None
+    if image is None:
+        raise ValueError(f"{len(encoded)} bytes")
+    return image
+
+
+def require_decodable(encoded: UInt8[np.ndarray, "bytes"]) -> None:
+    """Refuse an image file that is empty, cut off, of no known format, or larger than `MAX_PIXELS`.
+
+    Raises:
+        ValueError: says which.
+    """
+    content = encoded.tobytes()
+    if not content:
+        raise ValueError("0 bytes")
+    if _is_cut_off(content):
+        raise ValueError(f"{len(content)} bytes, cut off")
+    width, height = _stated_size(content)
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width}x{height} pixels, more than the {MAX_PIXELS} that are read")
+
+
+def _is_cut_off(content: bytes) -> bool:
+    """OpenCV decodes the beginning of a JPEG whose end is missing and fills up with grey; of a PNG with black."""
+    if content.startswith(_PNG):
+        return b"IEND" not in content[-64:]
+    return content.startswith(_JPEG) and _JPEG_END not in content[len(content) // 2 :]
+
+
+def _stated_size(content: bytes) -> tuple[int, int]:
+    """Width and height as the file's first bytes say them."""
+    if content.startswith(_PNG) and len(content) >= 24:
+        return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is compared by the caller
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content)) as image:
+                return image.size
+    except Exception:  # Pillow raises many kinds for a broken file
+        raise ValueError(f"{len(content)} bytes, of no known image format") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of a NumPy file; one of objects, which could run code, is refused.
+
+    Raises:
+        OSError: there is no such file, or it is no file.
+        ValueError: it is broken, of objects, or larger than `MAX_ARRAY_BYTES`.
+    """
+    with open_file(path) as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }
+            shape, _, dtype = read_header[version](file)
+            size = math.prod(shape) * dtype.itemsize
+            if dtype.hasobject or size < 0 or size > MAX_ARRAY_BYTES:
+                raise ValueError(f"an array of {dtype} and shape {shape}")
+            file.seek(0)
+            return np.load(file, allow_pickle=False)
+        except Exception as error:  # its header is a line of Python: NumPy raises many kinds for a broken one
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"not a NumPy file that is read: {reason}") from None
 
 
 def to_png(image: Shaped[np.ndarray, "height width *channels"]) -> bytes:

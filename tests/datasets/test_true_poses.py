@@ -174,7 +174,7 @@ def test_poses_that_are_none(root, entry, reason):
 def test_missing_and_broken_files(root):
     path = root / "test/000002/scene_gt.json"
     path.write_text("{")
-    with pytest.raises(DataError, match="broken JSON"):
+    with pytest.raises(DataError, match="not BOP's form"):
         load_ground_truth(root)
     path.unlink()
     with pytest.raises(DataError, match="missing file, and with it the true poses"):

@@ -60,7 +60,7 @@ def test_other_programs_files_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (f"1,2,x,1,{IDENTITY},0 0 1,1", ", column obj_id: invalid literal"),
+        (f"1,2,x,1,{IDENTITY},0 0 1,1", ", column obj_id: expected a whole number"),
         (f"1,2,3,1,{IDENTITY}", ": it has 5 fields"),
         (f"1,2,3,1,{IDENTITY},0 0,1", ", column t: expected 3 numbers, got 2"),
         (f"1,2,3,1,{IDENTITY},0 0 one,1", ", column t: could not convert"),

@@ -198,7 +198,7 @@ def frame_labeler(
 
     dataset, device = command.data.open("test"), resolve_device(command.device)
     network, kept = frame_labeler_inputs(command, dataset, device)
-    models = models or object_store(dataset, device)
+    models = object_store(dataset, device) if models is None else models
     # instances that failed once are not certified by an easier way than those that did not
     search_all = command.keep is not None
     return FrameLabeler(dataset, models, command.options(), network, search_all, kept)

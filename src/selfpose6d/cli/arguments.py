@@ -7,9 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-import yaml
-
 from selfpose6d.errors import UsageError
+from selfpose6d.yaml_files import read_yaml
 
 HASHED = ("prompts", "segmenter")
 """Options of which a run keeps the content's hash."""
@@ -128,11 +127,11 @@ def _options(command_type: type) -> dict[str, bool]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except FileNotFoundError:
         raise UsageError(f"no config file: {path} does not exist. Correct --config.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: not a YAML file ({' '.join(str(error).split())}). Correct it.") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not a YAML file ({error}). Correct it.") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected options by name, got {type(content).__name__}. Correct it.")
     return content

@@ -80,11 +80,10 @@ class Command:
 
     def run(self) -> int:
         """Score every run, write its results, print the tables."""
-        from rich.console import Console
-
         from selfpose6d.backend import resolve_device
         from selfpose6d.evaluation.evaluate import evaluate, results_path, write_evaluation
         from selfpose6d.evaluation.inputs import load_reference, predictions_path
+        from selfpose6d.reporting.console import plain_console
         from selfpose6d.reporting.differences import difference_table, difference_title
         from selfpose6d.reporting.reliability_tables import (
             claim_lines,
@@ -95,7 +94,7 @@ class Command:
         from selfpose6d.reporting.tables import comparison_table, detection_table, scores_by_object, to_rich
         from selfpose6d.runs.in_use import warn_if_in_use
 
-        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+        console = plain_console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
         runs = [self.run_or_csv, *self.compare]
         for run in runs:
             warn_if_in_use(run)

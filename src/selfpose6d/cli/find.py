@@ -15,6 +15,8 @@ from selfpose6d.labeling.options import CertifyingOptions
 from selfpose6d.options import Unset
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from selfpose6d.datasets.dataset import Dataset
     from selfpose6d.finding.frame_finder import FrameCounts
     from selfpose6d.finding.promptable import PromptableModel
@@ -201,6 +203,7 @@ def frame_finder(
     from selfpose6d.objects.of_dataset import object_store
 
     dataset, device = command.open_data(), resolve_device(command.device)
-    finder = Finder(models or object_store(dataset, device), command.options())
+    models = object_store(dataset, device) if models is None else models
+    finder = Finder(models, command.options())
     sources = command.read_prompts(), command.load_segmenter(device), command.load_promptable()
     return FrameFinder(dataset, finder, command.frame_counts(dataset), *sources)

@@ -76,13 +76,12 @@ class Command:
 
     def run(self) -> int:
         """Make the table, print it, write it."""
-        from rich.console import Console
-
+        from selfpose6d.reporting.console import plain_console
         from selfpose6d.reporting.tables import to_rich
         from selfpose6d.reproduction.output import write_output
         from selfpose6d.reproduction.reproduce import reproduce
 
-        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+        console = plain_console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
         request = self._request()
         if self.dry_run:
             return self._dry_run(request, console)

@@ -43,9 +43,9 @@ class Command:
 
     def run(self) -> int:
         """Study every object, print the table, draw, and write where asked to."""
-        from rich.console import Console
         from rich.progress import track
 
+        from selfpose6d.reporting.console import plain_console
         from selfpose6d.reporting.symmetries import symmetry_table
         from selfpose6d.reporting.tables import to_rich
 
@@ -54,9 +54,9 @@ class Command:
         models = self._open()
         ids = tuple(dict.fromkeys(self.objects)) or models.object_ids
         declared = self._declared(ids)
-        progress = track(ids, "symmetries", console=Console(stderr=True), transient=True)
+        progress = track(ids, "symmetries", console=plain_console(stderr=True), transient=True)
         studies = [self._study(models, obj_id, declared[obj_id]) for obj_id in progress]
-        console = Console()
+        console = plain_console()
         console.print(to_rich(symmetry_table(studies), "symmetries", console.width), highlight=False)
         print(f"written: {self.out}/obj_NNNNNN.png ({len(studies)} pictures)")
         self._write(studies)

@@ -6,6 +6,7 @@ The operating system's page cache keeps what fits in memory; the process holds t
 import hashlib
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,8 +20,18 @@ from jaxtyping import Int
 
 from selfpose6d.crops.crop import MARGIN, NetworkCrop, crop_instance, pack_crop, record_dtype
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.errors import DataError, SelfPose6DError, UsageError
-from selfpose6d.files import is_being_made, naming, one_at_a_time, sync_folder, user_cache, write_whole
+from selfpose6d.errors import MALFORMED, DataError, SelfPose6DError, UsageError
+from selfpose6d.files import (
+    content_hash,
+    is_being_made,
+    naming,
+    one_at_a_time,
+    sync_folder,
+    user_cache,
+    write_whole,
+)
+from selfpose6d.image_files import read_npy
+from selfpose6d.json_files import read_json
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import read_skipped, skipped_row
 from selfpose6d.selection import FrameId
@@ -58,12 +69,17 @@ class CropStore:
     """The crops of a data set's instances, by sample index; read with `pread`, from any thread."""
 
     def __init__(self, folder: Path, split: str, crop_px: int) -> None:
+        """Open the folder that `open_crop_store` wrote.
+
+        Raises:
+            DataError: something of it is missing or is not as it was written.
+        """
         self.split, self.crop_px = split, crop_px
         self._dtype = record_dtype(crop_px)
-        self._file = (folder / _RECORDS).open("rb", buffering=0)
-        self.keys: Int[np.ndarray, "instances 4"] = np.load(folder / _KEYS)
+        self.keys: Int[np.ndarray, "instances 4"] = _read_keys(folder, self._dtype.itemsize)
         """scene_id, im_id, obj_id, inst_id of every instance."""
         self.skipped = tuple(read_skipped(folder / _SKIPPED))
+        self._file = (folder / _RECORDS).open("rb", buffering=0)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -102,10 +118,11 @@ def open_crop_store(
     """
     folder = options.root / _content_key(dataset, crop_px)
     with one_at_a_time(folder):
-        if not (folder / _DONE).is_file():
+        store = _open_there(folder, dataset.split, crop_px)
+        if store is None:
             _build(dataset, crop_px, folder, options, on_frame)
+            store = CropStore(folder, dataset.split, crop_px)
     os.utime(folder / _DONE)
-    store = CropStore(folder, dataset.split, crop_px)
     if not len(store):
         reasons = sorted({skipped.reason for skipped in store.skipped})
         raise UsageError(
@@ -113,6 +130,29 @@ def open_crop_store(
             f"skipped ({'; '.join(reasons[:3]) or 'none is there'}). Run selfpose6d validate {dataset.root}."
         )
     return store
+
+
+def _open_there(folder: Path, split: str, crop_px: int) -> CropStore | None:
+    """The crops that are there; None where there are none, or a disk or another program has damaged them."""
+    if not (folder / _DONE).is_file():
+        return None
+    try:
+        return CropStore(folder, split, crop_px)
+    except DataError as error:
+        warnings.warn(f"{error} The crops are made again.", stacklevel=3)
+        return None
+
+
+def _read_keys(folder: Path, record_bytes: int) -> Int[np.ndarray, "instances 4"]:
+    try:
+        done = read_json(folder / _DONE)
+        keys = read_npy(folder / _KEYS)
+        size = (folder / _RECORDS).stat().st_size
+        if content_hash(folder / _KEYS) != done["keys"] or size != len(keys) * record_bytes:
+            raise ValueError("not as they were written")
+    except (OSError, *MALFORMED) as error:
+        raise DataError(f"{folder}: the crops in the cache are damaged ({error}).") from None
+    return keys
 
 
 def _content_key(dataset: Dataset, crop_px: int) -> str:
@@ -149,7 +189,7 @@ def _build(
         np.save(part / _KEYS, keys)
         for name in (_RAW_KEYS, _PROGRESS):
             (part / name).unlink()
-        done = {"instances": len(keys), "data_set": str(dataset.root)}
+        done = {"instances": len(keys), "data_set": str(dataset.root), "keys": content_hash(part / _KEYS)}
         write_whole(part / _DONE, to_line(done).encode())
     except SelfPose6DError:
         shutil.rmtree(part, ignore_errors=True)
@@ -262,4 +302,4 @@ def _make_room(options: CacheOptions, needed_bytes: int, own: Path) -> None:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
+    return sum(path.lstat().st_size for path in folder.iterdir())

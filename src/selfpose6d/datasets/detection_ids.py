@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfpose6d.datasets.images import data_error
 from selfpose6d.datasets.model_files import list_some
+from selfpose6d.json_files import whole_number
 from selfpose6d.selection import FrameId
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class DetectionIds:
             found = self._by_name.get(name.strip().lower())
             number = re.fullmatch(r"(?:obj_?)?0*(\d+)", name.strip().lower())
             if found is None and number:
-                found = int(number[1])
+                found = _whole(number[1])
             if found is None:
                 self._unknown_names[repr(name)] += 1
         if found is None:
@@ -186,9 +187,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _whole(value: Any) -> int | None:
-    """A whole number, also as text or as a float without fraction."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        return whole_number(value)
+    except ValueError:
         return None
-    return int(number) if number.is_integer() and not isinstance(value, bool) else None

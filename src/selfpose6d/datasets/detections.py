@@ -5,7 +5,6 @@ for. A COCO file of annotations is kept whole.
 """
 
 import hashlib
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -13,17 +12,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from selfpose6d.datasets.detection_ids import DetectionIds
 from selfpose6d.datasets.images import data_error, require_shape
 from selfpose6d.datasets.inputs import FrameInput
-from selfpose6d.datasets.json_rows import first_character, iterate_rows, read_row
+from selfpose6d.datasets.json_rows import is_one_object, iterate_rows, read_row
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
+from selfpose6d.files import open_file
+from selfpose6d.json_files import read_json, whole_number
 from selfpose6d.selection import FrameId
 
 _KEYS = ("scene_id", "image_id", "category_id")
+MAX_COORDINATE_PX = 1e5
+"""Of a polygon's corner: far outside of any image, and what pycocotools can draw."""
 _COLUMNS = 7
 """Of the index: scene, image, object, the row's number, its place and length in the file, whether it has a box only."""
 
@@ -54,7 +57,7 @@ class DetectionMasks(MaskSource):
         """
         self.path = path
         self._kept: list[dict[str, Any]] | None = None
-        found = self._read_coco() if first_character(path) == "{" else _result_rows(path)
+        found = self._read_coco() if is_one_object(path) else _result_rows(path)
         faults: list[DataError] = []
         indexed = _index_rows(path, found, ids, faults)
         rows = np.fromiter(chain.from_iterable(indexed), np.int64).reshape(-1, _COLUMNS)
@@ -108,7 +111,7 @@ class DetectionMasks(MaskSource):
 
     def content_key(self) -> str:
         """A hash of the file: another file has other instances."""
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _indexed(self, frame_id: FrameId, inst_id: int) -> np.ndarray:
@@ -149,9 +152,9 @@ def decode_segmentation(
     if not segmentation:
         raise data_error(name, "no segmentation and no bbox", "Use a detector that gives masks or boxes.")
     try:
-        rle = _compressed(segmentation, shape)
+        rle = _compressed(segmentation, shape, name)
         decoded = coco.decode(rle)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except MALFORMED as error:
         reason = f"segmentation is neither RLE (counts, size) nor a list of polygons ({error})"
         raise data_error(name, reason, "Export it as COCO has it.") from None
     return require_shape(decoded, shape, name).astype(bool)
@@ -180,7 +183,7 @@ def fill_box(bbox: Any, shape: tuple[int, int], name: str) -> Bool[np.ndarray, "
         last_px = np.floor([y_px + height_px, x_px + width_px])
         if not (np.isfinite([*first_px, *last_px]).all() and width_px > 0 and height_px > 0):
             raise ValueError("not finite, or without extent")
-    except (ValueError, TypeError) as error:
+    except MALFORMED as error:
         reason = f"bbox is no box [x, y, width, height] ({error}): {str(bbox)[:60]}"
         raise data_error(name, reason, "Export it as COCO has it.") from None
     (top, left), (bottom, right) = (
@@ -195,17 +198,34 @@ def fill_box(bbox: Any, shape: tuple[int, int], name: str) -> Bool[np.ndarray, "
     return mask
 
 
-def _compressed(segmentation: Any, shape: tuple[int, int]) -> Any:
+def polygons_px(segmentation: Sequence[Any]) -> list[Float[np.ndarray, "corners 2"]]:
+    """The corners of COCO's polygons, those of less than three left out; a flat list of numbers is one polygon.
+
+    Raises:
+        ValueError: they are none, or farther off than any image reaches.
+    """
+    is_flat = bool(segmentation) and not any(isinstance(polygon, list) for polygon in segmentation)
+    polygons = [np.asarray(numbers, np.float64) for numbers in ([segmentation] if is_flat else segmentation)]
+    for polygon in polygons:
+        if polygon.ndim != 1 or len(polygon) % 2 or not (np.abs(polygon) <= MAX_COORDINATE_PX).all():
+            raise ValueError(f"no polygon of corners in pixels: {str(polygon.tolist())[:60]}")
+    return [polygon.reshape(-1, 2) for polygon in polygons if len(polygon) >= 6]
+
+
+def _compressed(segmentation: Any, shape: tuple[int, int], name: str) -> Any:
     from pycocotools import mask as coco
 
     if isinstance(segmentation, list):
-        polygons = [corners for corners in segmentation if len(corners) >= 6]  # at least three corners
+        polygons = [polygon.ravel().tolist() for polygon in polygons_px(segmentation)]
         if not polygons:
             return coco.encode(np.zeros(shape, np.uint8, order="F"))
         return coco.merge(coco.frPyObjects(polygons, *shape))
-    counts, (height, width) = segmentation["counts"], segmentation["size"]
+    counts, (height, width) = segmentation["counts"], map(whole_number, segmentation["size"])
+    # before memory is taken for it
+    require_shape(np.broadcast_to(np.False_, (height, width)), shape, name)
     if isinstance(counts, list):
-        if sum(counts) != height * width:
+        counts = [whole_number(count) for count in counts]
+        if sum(counts) != height * width or min(counts, default=0) < 0:
             raise ValueError(f"counts sum to {sum(counts)}, size says {height * width}")
         run_lengths: Any = {"counts": counts, "size": [height, width]}
         return coco.frPyObjects(run_lengths, height, width)
@@ -257,8 +277,8 @@ def _coco_content(path: Path) -> dict[str, list[dict[str, Any]]]:
         DataError: it is broken, or something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
         reason = f"neither one COCO object nor a list of rows ({error})"
         raise data_error(path, reason, "Put rows into one JSON list, or export it as COCO.") from None
     if not isinstance(content.get("annotations"), list) or not isinstance(content.get("images"), list):
@@ -305,8 +325,8 @@ def _index_row(path: Path, number: int, found: _Found, ids: DetectionIds | None)
 
 def _bop_keys(path: Path, number: int, row: dict[str, Any]) -> tuple[int, ...]:
     try:
-        return tuple(int(row[key]) for key in _KEYS)
-    except (KeyError, TypeError, ValueError):
+        return tuple(whole_number(row[key]) for key in _KEYS)
+    except (KeyError, ValueError):
         given = {key: row[key] for key in _KEYS if key in row}
         got = given if len(given) == len(_KEYS) else sorted(row)
         reason = f"row {number} needs integers {', '.join(_KEYS)}, got {got}"

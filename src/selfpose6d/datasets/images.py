@@ -14,6 +14,8 @@ from selfpose6d.checks import size_text, without_unknown_depth
 from selfpose6d.datasets.image_values import StoredImage, object_ids_of, object_pixels_of, rgb_of
 from selfpose6d.datasets.missing_files import why_missing
 from selfpose6d.errors import DataError
+from selfpose6d.files import read_whole
+from selfpose6d.image_files import decode_image, read_npy, require_decodable
 
 Content = TypeVar("Content")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -139,12 +141,18 @@ def _meaning(path: Path, read: Callable[[StoredImage], Content], image: StoredIm
 
 
 def _read_bytes(path: Path) -> np.ndarray:
+    """The content of a file that is an image, as far as its first and last bytes say."""
     try:
-        return np.fromfile(path, np.uint8)
+        encoded = np.frombuffer(read_whole(path), np.uint8)
     except FileNotFoundError:
         raise data_error(path, *why_missing(path)) from None
     except OSError as error:
         raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
+    try:
+        require_decodable(encoded)
+    except ValueError as error:
+        raise data_error(path, *_why_undecodable(encoded, str(error))) from None
+    return encoded
 
 
 def _decode_stored(path: Path, encoded: np.ndarray) -> StoredImage:
@@ -154,10 +162,10 @@ def _decode_stored(path: Path, encoded: np.ndarray) -> StoredImage:
     may_be_indexed = (is_png and len(head) == 26 and head[25] == _PNG_PALETTE) or head[:4] in _TIFF
     if may_be_indexed and (indexed := _palette_image(encoded)) is not None:
         return indexed
-    cut_off = path.suffix.lower() == ".png" and b"IEND" not in encoded[-64:].tobytes()
-    values = None if cut_off or not len(encoded) else cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise data_error(path, *_why_undecodable(encoded, cut_off))
+    try:
+        values = decode_image(encoded, cv2.IMREAD_UNCHANGED)
+    except ValueError as error:
+        raise data_error(path, *_why_undecodable(encoded, str(error))) from None
     if values.ndim == 3:
         values = cv2.cvtColor(values, cv2.COLOR_BGRA2RGBA if values.shape[2] == 4 else cv2.COLOR_BGR2RGB)
     elif is_png and head[25] == _PNG_GREY and head[24] < 8:
@@ -187,23 +195,21 @@ def _palette_image(encoded: np.ndarray) -> StoredImage | None:
     return StoredImage(index, palette)
 
 
-def _why_undecodable(encoded: np.ndarray, cut_off: bool) -> tuple[str, str]:
+def _why_undecodable(encoded: np.ndarray, why: str) -> tuple[str, str]:
     """Reason and remedy."""
     if encoded[:40].tobytes().startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the image itself", "Fetch it with git lfs pull."
-    reason = f"unreadable image ({len(encoded)} bytes{', cut off' if cut_off else ''})"
-    return reason, "Copy or export the file again."
+    return f"unreadable image ({why})", "Copy or export the file again."
 
 
 def _read_array(path: Path) -> np.ndarray:
-    """The array of a `.npy` file, mapped: a header that claims more than the file holds takes no memory."""
     try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        return read_npy(path)
     except FileNotFoundError:
         raise data_error(path, *why_missing(path)) from None
-    except PermissionError as error:
-        raise data_error(path, str(error.strerror), "Check the path and its permissions.") from error
-    except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
+    except OSError as error:
+        raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
+    except ValueError as error:
         raise data_error(path, f"unreadable .npy file ({error})", "Save it again with numpy.save.") from None
 
 

@@ -109,13 +109,19 @@ class _Folders:
         folder, entries = self._listed[file.folder]
         for name in file.names:
             # `is_file` costs a look at a link only, and what it saw serves `stat`
-            if (entry := entries.get(name)) is not None and entry.is_file():
-                found = entry.stat()
+            if (entry := entries.get(name)) is not None and (found := _stat_of_file(entry)) is not None:
                 return f"{folder}/{name}:{found.st_size}:{found.st_mtime_ns}"
         return f"{folder}/{next(iter(file.names))}:missing"
 
     def _name(self, folder: Path) -> str:
         return str(folder.relative_to(self._root) if folder.is_relative_to(self._root) else folder)
+
+
+def _stat_of_file(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat() if entry.is_file() else None
+    except OSError:  # a link that leads to itself
+        return None
 
 
 def _list_files(folder: Path) -> dict[str, os.DirEntry[str]]:

@@ -1,11 +1,15 @@
-"""Reads a JSON list of objects one by one, by byte offset, so that no file is too large."""
+"""Reads the objects of a JSON list, or of lines of JSON, one by one, by byte offset, so that no file is too large."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from selfpose6d.datasets.images import data_error
+from selfpose6d.errors import MALFORMED
+from selfpose6d.files import open_file
+from selfpose6d.json_files import parse_json
 
 CHUNK_BYTES = 1 << 20
 """Read at once: some thousand rows with RLE masks, and little memory."""
@@ -29,46 +33,72 @@ def iterate_rows(path: Path) -> Iterator[JsonRow]:
     window = None
     try:
         # Latin-1 has one character a byte, so that positions are offsets; only ASCII fields are used.
-        with path.open(encoding="latin-1", newline="") as file:
+        with _open(path) as file:
             window = _Window(file)
-            if window.next_character() != "[":
-                raise data_error(path, "not a JSON list of objects", "Pass a file of rows, as BOP has it.")
-            window.position += 1
-            while (character := window.next_character()) != "]":
+            closing = {"[": "]", "{": ""}.get(window.next_character())
+            if closing is None:
+                raise data_error(path, _other_kind(path), "Pass a file of rows, as BOP has it.")
+            window.position += bool(closing)
+            while (character := window.next_character()) != closing:
                 if character != "{":
                     raise ValueError(f"expected an object, got {character!r}")
                 yield window.take_object()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         near = window.offset if window else 0
         raise data_error(path, f"broken JSON near byte {near} ({error})", "Export it again.") from None
     except OSError as error:
         raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
 
 
-def first_character(path: Path) -> str:
-    """The first character of the file's JSON, "" without any.
+def is_one_object(path: Path) -> bool:
+    """Whether the file's JSON is one object: neither a list nor rows that follow each other, one a line.
 
     Raises:
         DataError: the file is unreadable.
     """
     try:
-        with path.open(encoding="latin-1", newline="") as file:
-            return _Window(file).next_character()
+        with _open(path) as file:
+            window = _Window(file)
+            if window.next_character() != "{":
+                return False
+            line = window.rest_of_line()
     except OSError as error:
         raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
 
+    try:
+        return "image_id" not in json.loads(line)  # a whole row, which no COCO file is
+    except (ValueError, RecursionError):
+        return True
+
 
 def read_row(path: Path, offset: int, length: int) -> dict[str, Any]:
-    """One object again, by where it lies."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        return json.loads(file.read(length))
+    """One object again, by where it lies.
+
+    Raises:
+        DataError: the file has changed since.
+    """
+    try:
+        with open_file(path) as file:
+            file.seek(offset)
+            return dict(parse_json(file.read(length)))
+    except (OSError, *MALFORMED) as error:
+        raise data_error(path, f"it changed while it was read ({error})", "Start again.") from None
+
+
+def _open(path: Path) -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_file(path), encoding="latin-1", newline="")
+
+
+def _other_kind(path: Path) -> str:
+    with open_file(path) as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    return "compressed (gzip); it is read unpacked only" if is_gzip else "not a JSON list of objects"
 
 
 class _Window:
     """The part of the file that is in memory, and the position reached in it."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: io.TextIOWrapper) -> None:
         self._file = file
         self._decoder = json.JSONDecoder()
         self._text, self._start = "", 0
@@ -86,6 +116,10 @@ class _Window:
                 return character
             self.position += 1
         return ""
+
+    def rest_of_line(self) -> str:
+        """From the position to the end of its line, or as much of it as one read gives."""
+        return self._text[self.position :].partition("\n")[0]
 
     def take_object(self) -> JsonRow:
         """Decode the object at the position and step behind it.

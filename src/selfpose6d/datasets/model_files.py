@@ -1,14 +1,14 @@
 """Which mesh file belongs to which object id, and in which unit it is."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.files import content_hash, write_json
+from selfpose6d.json_files import read_json, whole_number
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import UNITS, Unit, unit_of_file
 
@@ -155,7 +155,7 @@ def _with_new_names(stated: Mapping[str, int], found: Iterable[str]) -> dict[str
 
 def _read_ids(path: Path) -> dict[str, int]:
     try:
-        ids = json.loads(path.read_text(encoding="utf-8"))
+        ids = read_json(path)
     except (ValueError, OSError) as error:
         raise DataError(f"{path}: unreadable ({error}). Correct it, or remove it.") from error
     if not isinstance(ids, dict) or any(type(i) is not int or i < 0 for i in ids.values()):
@@ -242,6 +242,6 @@ def read_models_info(folder: Path) -> dict[int, dict]:
     if not path.is_file():
         return {}
     try:
-        return {int(key): dict(entry) for key, entry in json.loads(path.read_text()).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        return {whole_number(key): dict(entry) for key, entry in read_json(path).items()}
+    except (OSError, *MALFORMED) as error:
         raise DataError(f"{path}: not BOP's models_info.json ({error}). Correct it or remove it.") from error

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.evaluation.instances import UNKNOWN, Columns, Truths
 from selfpose6d.evaluation.score import ScoredTargets
-from selfpose6d.files import replacing
+from selfpose6d.files import open_text, replacing
 from selfpose6d.types import InstanceKey
 
 ROWS_AT_ONCE = 10_000
@@ -111,12 +111,12 @@ def read_instances(path: Path) -> InstanceErrors:
     """
     names = [column.name for column in fields(InstanceErrors)]
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with open_text(path) as file:
             columns = {name: values for name, *values in zip(*csv.reader(file), strict=True)}
         return InstanceErrors(**{name: _column(name, columns[name]) for name in names})
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run evaluate first.") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except (OSError, csv.Error, *MALFORMED) as error:
         raise DataError(f"{path}: not an instances.csv ({error!r}). Run evaluate again.") from None
 
 

@@ -36,6 +36,7 @@ from selfpose6d.evaluation.model_points import (
 )
 from selfpose6d.evaluation.results import RightBy
 from selfpose6d.evaluation.score import SymmetriesOf
+from selfpose6d.files import open_text
 from selfpose6d.options import SURFACE_SEED
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
@@ -272,7 +273,7 @@ def _certificates_path(predictions: Path) -> Path | None:
 
 def _line_of(path: Path, row: int) -> int:
     """Line of a row of the predictions; blank lines are no rows."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with open_text(path) as file:
         reader = csv.reader(file)
         return [reader.line_num for fields in reader if any(map(str.strip, fields))][row + 1]
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from selfpose6d.checks import require_plausible_object_size
 from selfpose6d.datasets.model_files import ModelFiles, object_names, read_models_info
 from selfpose6d.errors import DataError
+from selfpose6d.files import is_plain_name, read_text
 from selfpose6d.meshes.sampling import sample_surface
 from selfpose6d.meshes.units import METRES_PER_UNIT
 from selfpose6d.options import SURFACE_SEED
@@ -60,15 +61,18 @@ def describe_sources(points: Mapping[int, ModelPoints]) -> str:
 
 
 def symmetric_object_ids(models: ModelFiles, requested: Iterable[int] | None = None) -> tuple[int, ...]:
-    """The symmetric set of ADD(-S): as requested, else as `models_info.json` says, else YCB-Video's five."""
+    """The symmetric set of ADD(-S): as requested, else as `models_info.json` says, else YCB-Video's five.
+
+    A file that has `symmetries_...` of some object says it of all, also where its lists are empty.
+    """
     if requested is not None:
         return tuple(sorted(set(requested)))
     info = read_models_info(models.folder)
-    declared = (
-        i for i, entry in info.items() if any(key.startswith("symmetries_") and entry[key] for key in entry)
-    )
+    stated = {i: [entry[key] for key in entry if key.startswith("symmetries_")] for i, entry in info.items()}
+    if any(stated.values()):
+        return tuple(sorted(i for i, lists in stated.items() if any(lists)))
     by_name = (obj_id for obj_id, name in object_names(models).items() if name in SYMMETRIC_YCB_NAMES)
-    return tuple(sorted(declared)) or tuple(sorted(by_name))
+    return tuple(sorted(by_name))
 
 
 def _load_one(models: ModelFiles, obj_id: int, choice: PointsChoice, seed: int) -> ModelPoints | None:
@@ -88,15 +92,15 @@ def _find_points_file(models: ModelFiles, obj_id: int) -> tuple[Path, str] | Non
     mesh_unit = models.files[obj_id].unit if obj_id in models.files else None
     candidates = [(models.folder / f"obj_{obj_id:06d}.xyz", mesh_unit or "mm")]
     names = [name for name, i in models.names.items() if i == obj_id]
-    candidates += [(models.folder / name / "points.xyz", "m") for name in names]
+    candidates += [(models.folder / name / "points.xyz", "m") for name in names if is_plain_name(name)]
     return next((candidate for candidate in candidates if candidate[0].is_file()), None)
 
 
 def _read_points(path: Path, unit: str) -> Float[np.ndarray, "points 3"]:
     try:
-        lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+        lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
         points_m = np.array(lines, dtype=np.float64) * METRES_PER_UNIT[unit]
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a table of numbers ({error}). Export `x y z` lines again.") from None
     if points_m.ndim != 2 or points_m.shape[1] != 3 or not len(points_m):
         raise DataError(f"{path}: expected lines `x y z`, got an array of {points_m.shape}. Export it again.")

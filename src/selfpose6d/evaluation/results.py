@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.evaluation.bop_recall import Recalls
 from selfpose6d.evaluation.claims import ClaimCheck
 from selfpose6d.evaluation.compare import Comparison
@@ -21,6 +21,7 @@ from selfpose6d.evaluation.score import RIGHT_BELOW, RightBelow, ScoredTargets
 from selfpose6d.evaluation.shares import number_or_nan
 from selfpose6d.evaluation.sources import Sources, sources_from_json, sources_to_json
 from selfpose6d.files import replacing
+from selfpose6d.json_files import read_json
 from selfpose6d.metrics.auc import auc_exact, auc_toolbox, fraction_below
 from selfpose6d.runs.json_lines import without_nan
 from selfpose6d.runs.review import VerdictKind
@@ -263,8 +264,8 @@ def read_results(path: Path) -> Results:
         DataError: it is missing or of another form.
     """
     try:
-        return Results.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Results.from_json(read_json(path))
+    except (OSError, *MALFORMED) as error:
         raise DataError(f"{path}: not a results file ({error!r}). Run evaluate again.") from None
 
 

@@ -1,6 +1,5 @@
 """A run's accepted poses as a data set that other tools read."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.export.files import copy_image, link_image
 from selfpose6d.export.formats import FORMATS, Format, FormatName, Row, Target
 from selfpose6d.export.frames import ExportedObjects, exported_frame, object_categories
@@ -21,6 +20,7 @@ from selfpose6d.export.progress import (
     open_progress,
     read_records,
 )
+from selfpose6d.json_files import read_json
 from selfpose6d.json_stream import json_list
 from selfpose6d.runs.config import read_config
 from selfpose6d.runs.files import RunFiles
@@ -226,7 +226,7 @@ def _rows(progress: FrameLines[FrameRow]) -> Iterator[tuple[FrameId, Row]]:
 def _write_incomplete(to: Path, split: str, progress: FrameLines[FrameRow]) -> None:
     """List the frames with instances that have no label, and those that could not be read, beside other splits'."""
     path = to / INCOMPLETE_NAME
-    others = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    others = _incomplete_there(path)
     with json_list(path) as rows:
         for row in others:
             if row["split"] != split:
@@ -236,6 +236,14 @@ def _write_incomplete(to: Path, split: str, progress: FrameLines[FrameRow]) -> N
                 row = {"split": split, "scene_id": record.frame_id.scene_id, "im_id": record.frame_id.im_id}
                 row |= {"exported": record.row is not None, "instances": list(record.missing)}
                 rows.add(row | ({"error": record.error} if record.error else {}))
+
+
+def _incomplete_there(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = read_json(path) if path.is_file() else []
+        return [{"split": row["split"], **row} for row in rows]
+    except (OSError, *MALFORMED) as error:
+        raise UsageError(f"{path} is broken ({error}). Remove it, or choose another --to.") from None
 
 
 def _summary(split: str, progress: FrameLines[FrameRow]) -> Exported:

@@ -17,7 +17,7 @@ from selfpose6d.datasets.images import data_error
 from selfpose6d.export.files import ImagePlacer
 from selfpose6d.export.frames import ExportedFrame, ImageFile
 from selfpose6d.files import replacing
-from selfpose6d.image_files import mask_to_png, to_png
+from selfpose6d.image_files import decode_image, mask_to_png, to_png
 
 K_NAME = "cam_K.txt"
 MM_DEPTH_SCALE = 1.0
@@ -82,7 +82,8 @@ def _in_millimetres(frame: ExportedFrame) -> ImageFile:
 
 
 def _decoded(image: ImageFile, flags: int) -> np.ndarray:
-    decoded = cv2.imdecode(np.frombuffer(image.read(), np.uint8), flags)
-    if decoded is None:
-        raise data_error(image.source or "image", "unreadable image", "Copy or export the file again.")
-    return decoded
+    try:
+        return decode_image(np.frombuffer(image.read(), np.uint8), flags)
+    except ValueError as error:
+        reason = f"unreadable image ({error})"
+        raise data_error(image.source or "image", reason, "Copy or export the file again.") from None

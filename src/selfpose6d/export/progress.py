@@ -1,15 +1,15 @@
 """What an export has written, so that a killed one goes on, and what a finished one was made of."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import MALFORMED, UsageError
 from selfpose6d.files import content_hash, write_json
+from selfpose6d.json_files import read_json
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.frame_lines import FrameLines
 from selfpose6d.runs.in_use import LOCK_NAMES
@@ -111,9 +111,9 @@ def read_records(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        records = read_json(path)
         return {str(split): dict(record) for split, record in records.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise UsageError(f"{path} is broken ({error}). Choose another --to.") from None
 
 
@@ -129,7 +129,10 @@ def _record_there(root: Path, split: str, done: Mapping[str, Any]) -> dict[str, 
     """What the split is made of, finished or not; None where nothing of it is there."""
     started = _started(root, split)
     if split not in done and started.is_file():
-        return json.loads(started.read_text(encoding="utf-8"))
+        try:
+            return dict(read_json(started))
+        except (OSError, *MALFORMED) as error:
+            raise UsageError(f"{started} is broken ({error}). Choose another --to.") from None
     return done.get(split)
 
 

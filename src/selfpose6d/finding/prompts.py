@@ -17,8 +17,10 @@ from jaxtyping import Bool
 from selfpose6d.datasets.detections import decode_segmentation, fill_box
 from selfpose6d.datasets.images import data_error
 from selfpose6d.datasets.json_rows import iterate_rows
+from selfpose6d.errors import MALFORMED
 from selfpose6d.finding.proposals import MIN_KNOWN, MIN_PIXELS, Proposal, pieces_at, reach_m
 from selfpose6d.finding.scene import Scene
+from selfpose6d.json_files import whole_number
 from selfpose6d.selection import FrameId
 
 POINT_PX = 5
@@ -83,8 +85,8 @@ def _by_frame(path: Path) -> Mapping[FrameId, list[tuple[int, dict[str, Any]]]]:
     rows: dict[FrameId, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
     for index, (row, _, _) in enumerate(iterate_rows(path)):
         try:
-            frame_id = FrameId(int(row.get("scene_id", 0)), int(row["image_id"]))
-        except (KeyError, TypeError, ValueError):
+            frame_id = FrameId(whole_number(row.get("scene_id", 0)), whole_number(row["image_id"]))
+        except (KeyError, ValueError):
             reason = f"row {index} needs an integer image_id (and scene_id), got {sorted(row)}"
             raise data_error(path, reason, "Add it as BOP does.") from None
         if not any(row.get(name) for name in ("segmentation", "bbox", "points")):
@@ -102,7 +104,7 @@ def _prompt(row: dict[str, Any], shape: tuple[int, int], name: str) -> Prompt:
     mask = np.zeros(shape, bool)
     try:
         points = [(float(x), float(y)) for x, y in row["points"]]
-    except (TypeError, ValueError) as error:
+    except MALFORMED as error:
         reason = f"points are no list of [x, y] in pixels ({error})"
         raise data_error(name, reason, "Correct the row.") from None
     for x, y in points:

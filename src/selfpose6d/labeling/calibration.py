@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from selfpose6d.errors import DataError, UsageError
-from selfpose6d.files import write_json
+from selfpose6d.errors import MALFORMED, DataError, UsageError
+from selfpose6d.files import read_text, write_json
+from selfpose6d.json_files import parse_json
 from selfpose6d.labeling.terms import GROUPS, TERM_NAMES, Terms
 
 FORMAT = 1
@@ -148,8 +149,8 @@ def load_calibration(path: Path | None = None) -> Calibration:
     if path is None:
         return default_calibration()
     try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
+        text = read_text(path)
+    except OSError:
         raise UsageError(
             f"--calibration {path}: no such file. Make one with selfpose6d calibrate --out {path}."
         ) from None
@@ -167,7 +168,7 @@ def default_calibration() -> Calibration:
 
 def _parse(text: str, name: Path | str) -> Calibration:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
         if content["format"] != FORMAT:
             raise DataError(
                 f"{name} has format {content['format']}, this version reads {FORMAT}. Calibrate again."
@@ -197,7 +198,7 @@ def _parse(text: str, name: Path | str) -> Calibration:
             made_from=dict(content["made_from"]),
         )
         _check(calibration)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:
         raise _broken(name, error) from None
     return calibration
 

@@ -1,6 +1,7 @@
 """The files beside a mesh file: found under the names that exporters write, images read to RGB, and what is not."""
 
 import io
+import os
 import re
 import unicodedata
 import warnings
@@ -118,22 +119,25 @@ def _grey_levels(values: np.ndarray) -> UInt8[np.ndarray, "rows columns"]:
 
 
 def _find_in(folder: Path, name: str) -> Path | None:
-    """The file as named, else by the longest end of its path that is there, in any letter case."""
+    """The file as named, else by the longest end of its path that is there, in any letter case.
+
+    Nothing is looked for above the folder beside the mesh's (`../textures/`): a file of others names no other files.
+    """
+    steps = [step for step in re.split(r"[\\/]+", name) if step not in ("", ".")]
+    tails = (steps[start:] for start in range(len(steps)))
     try:
-        if (folder / name).is_file():
-            return folder / name
-        steps = [step for step in re.split(r"[\\/]+", name) if step not in ("", ".")]
-        tails = (steps[start:] for start in range(len(steps)))
         return next((path for tail in tails if (path := _walk(folder, tail)) is not None), None)
     except (OSError, ValueError):  # names that no file system takes
         return None
 
 
 def _walk(folder: Path, steps: list[str]) -> Path | None:
+    if ".." in steps[1:]:
+        return None
     path = folder
     for step in steps:
         if step == "..":
-            path = path.parent
+            path = Path(os.path.abspath(path)).parent
         elif (path / step).exists():
             path = path / step
         elif path.is_dir():

@@ -1,18 +1,19 @@
 """Network files: weights as safetensors, with everything that is needed to build the network again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from selfpose6d.errors import CheckpointError, SelfPose6DError
-from selfpose6d.files import write_whole
+from selfpose6d.errors import MALFORMED, CheckpointError, SelfPose6DError
+from selfpose6d.files import open_file, write_whole
+from selfpose6d.json_files import parse_json
 from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
@@ -21,6 +22,8 @@ from selfpose6d.network.segmentation import SegmentationConfig, SegmentationNetw
 FORMAT = 2
 _HEADER = "selfpose6d"
 _REMEDY = "Pass another checkpoint, or train again."
+
+Network = TypeVar("Network", PoseNetwork, SegmentationNetwork)
 
 
 def save_network(path: Path, network: PoseNetwork, metadata: Mapping[str, Any]) -> None:
@@ -42,10 +45,10 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> tuple[PoseNe
     """
     tensors, header = _read(path)
     try:
-        network = PoseNetwork(NetworkConfig.from_json(header["config"]), _objects(header["objects"]))
-        network.load_state_dict(tensors)
+        config, objects = NetworkConfig.from_json(header["config"]), _objects(header["objects"])
+        network = _filled(lambda: PoseNetwork(config, objects), tensors)
         metadata = dict(header["facts"])
-    except (KeyError, TypeError, ValueError, RuntimeError, SelfPose6DError) as error:
+    except (*MALFORMED, RuntimeError, MemoryError, SelfPose6DError) as error:
         raise CheckpointError(
             f"{path} does not describe a network ({_first_line(error)}). {_REMEDY}"
         ) from None
@@ -63,10 +66,10 @@ def load_segmentation(
     tensors, header = _read(path, "segment")
     try:
         objects = tuple(map(int, header["obj_ids"])), tuple(map(float, header["diameters_m"]))
-        network = SegmentationNetwork(SegmentationConfig.from_json(header["config"]), *objects)
-        network.load_state_dict(tensors)
+        config = SegmentationConfig.from_json(header["config"])
+        network = _filled(lambda: SegmentationNetwork(config, *objects), tensors)
         metadata = dict(header["facts"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (*MALFORMED, RuntimeError, MemoryError, SelfPose6DError) as error:
         raise CheckpointError(
             f"{path} does not describe a segmentation network ({_first_line(error)}). {_REMEDY}"
         ) from None
@@ -82,7 +85,7 @@ def stored_config(path: Path) -> NetworkConfig:
     _, header = _read(path)
     try:
         return NetworkConfig.from_json(header["config"])
-    except (KeyError, TypeError, ValueError, SelfPose6DError) as error:
+    except (*MALFORMED, SelfPose6DError) as error:
         raise CheckpointError(
             f"{path} does not describe a network ({_first_line(error)}). {_REMEDY}"
         ) from None
@@ -96,23 +99,36 @@ def _write(path: Path, network: PoseNetwork | SegmentationNetwork, header: Mappi
 
 def _read(path: Path, task: str = "pose") -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
+        open_file(path).close()
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
+            header = parse_json((file.metadata() or {})[_HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, *MALFORMED) as error:
         raise CheckpointError(
             f"{path} is not a readable checkpoint ({_first_line(error)}). {_REMEDY}"
         ) from None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+    found = header.get("format") if isinstance(header, dict) else None
+    if found != FORMAT:
         raise CheckpointError(
-            f"{path}: checkpoint format {header.get('format')!r}, this version reads {FORMAT}. {_REMEDY}"
+            f"{path}: checkpoint format {str(found)[:40]}, this version reads {FORMAT}. {_REMEDY}"
         )
     if (found := header.get("task", "pose")) != task:
         raise CheckpointError(
-            f"{path} holds a network of task {found}, needed is one of task {task}. Pass another checkpoint, or train "
-            f"one with selfpose6d train --task {task}."
+            f"{path} holds a network of task {str(found)[:40]}, needed is one of task {task}. Pass another checkpoint, "
+            f"or train one with selfpose6d train --task {task}."
         )
     return tensors, header
+
+
+def _filled(build: Callable[[], Network], tensors: Mapping[str, Tensor]) -> Network:
+    """The network with these weights. Built without memory first: what is claimed must be what the file holds."""
+    with torch.device("meta"):
+        claimed = {name: tuple(value.shape) for name, value in build().state_dict().items()}
+    if claimed != {name: tuple(value.shape) for name, value in tensors.items()}:
+        raise ValueError("its weights are those of another structure")
+    network = build()
+    network.load_state_dict(dict(tensors))
+    return network
 
 
 def _objects(stored: Mapping[str, Any]) -> ObjectTable:

@@ -1,6 +1,5 @@
 """Camera files of other tools: FoundationPose, ROS, RealSense, Open3D, BOP, OpenCV, Kalibr."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,15 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-import yaml
 from jaxtyping import Float
 
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import MALFORMED, DataError, UsageError
+from selfpose6d.files import read_whole
+from selfpose6d.geometry.nearest_rotation import nearest_rotation
+from selfpose6d.json_files import parse_json, whole_number
 from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.recordings.camera import Camera, make_camera
+from selfpose6d.yaml_files import parse_yaml
 
 Part = Literal["colour", "depth"]
 FORMS = (
@@ -62,7 +64,7 @@ def read_camera(path: Path, part: Part = "colour") -> CameraFile:
     """
     if not path.is_file():
         raise UsageError(f"no camera file {path}. Expected {FORMS}.")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = _text_of(path)
     if path.suffix.lower() == ".json" or text.lstrip().startswith("{"):
         content = _parse_json(text, path)
     elif text.startswith("%YAML"):
@@ -83,13 +85,12 @@ def read_extrinsics(path: Path) -> Float[np.ndarray, "4 4"]:
     """
     if not path.is_file():
         raise UsageError(f"no extrinsics file {path}. Expected T_colour_depth, 4x4 numbers in metres.")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = _text_of(path)
     try:
-        content = json.loads(text) if text.lstrip()[:1] in ("{", "[") else text.split()
+        content = parse_json(text) if text.lstrip()[:1] in ("{", "[") else text.split()
         if isinstance(content, dict) and "rotation" in content:
-            return rigid_transform(
-                np.reshape(np.asarray(content["rotation"], np.float64), (3, 3)).T, content["translation"]
-            )
+            columns = np.reshape(np.asarray(content["rotation"], np.float64), (3, 3))
+            return _rigid(rigid_transform(columns.T, content["translation"]))
         if isinstance(content, dict):
             content = content.get("T_colour_depth", content.get("T_color_depth"))
         values = np.asarray(content, np.float64).ravel()
@@ -98,12 +99,30 @@ def read_extrinsics(path: Path) -> Float[np.ndarray, "4 4"]:
             raise ValueError(f"{len(values)} numbers")
         if len(values) == 16 and not np.allclose(values[12:], (0, 0, 0, 1)):
             raise ValueError("a last row that is not 0 0 0 1: write the matrix row by row")
-    except (ValueError, TypeError, KeyError) as error:
+        T = _rigid(T)
+    except MALFORMED as error:
         raise DataError(
             f"{path}: expected T_colour_depth as 4x4 numbers in metres, or RealSense's "
             f'{{"rotation": 9 numbers by columns, "translation": 3}}, got {error}. Correct the file.'
         ) from None
     return T
+
+
+def _rigid(T: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:
+    if not np.isfinite(T).all():
+        raise ValueError("a number that is not finite")
+    try:
+        T[:3, :3] = nearest_rotation(T[:3, :3])
+    except ValueError:
+        raise ValueError("a matrix that is no rotation and translation") from None
+    return T
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return read_whole(path).decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}. Check the path and its permissions.") from None
 
 
 def rigid_transform(R: Float[np.ndarray, "3 3"], translation_m: object) -> Float[np.ndarray, "4 4"]:
@@ -115,19 +134,16 @@ def rigid_transform(R: Float[np.ndarray, "3 3"], translation_m: object) -> Float
 
 def _parse_json(text: str, path: Path) -> Mapping[str, Any]:
     try:
-        return _mapping(json.loads(text), path)
+        return _mapping(parse_json(text), path)
     except ValueError as error:
         raise DataError(f"{path}: unreadable JSON ({error}). Expected {FORMS}.") from None
 
 
 def _parse_yaml(text: str, path: Path) -> Mapping[str, Any]:
-    """The first document: `ros2 topic echo` ends each message with `---`."""
     try:
-        return _mapping(next(iter(yaml.safe_load_all(text))), path)
-    except (yaml.YAMLError, StopIteration) as error:
-        raise DataError(
-            f"{path}: unreadable YAML ({' '.join(str(error).split())}). Expected {FORMS}."
-        ) from None
+        return _mapping(parse_yaml(text), path)
+    except ValueError as error:
+        raise DataError(f"{path}: unreadable YAML ({error}). Expected {FORMS}.") from None
 
 
 def _mapping(content: object, path: Path) -> Mapping[str, Any]:
@@ -143,8 +159,13 @@ def _read_opencv(path: Path) -> Mapping[str, Any]:
     try:
         storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
         nodes = {name: storage.getNode(name) for name in storage.root().keys()}  # noqa: SIM118 - no mapping
-    except cv2.error as error:
-        raise DataError(f"{path}: OpenCV cannot read it ({error.err}). Expected {FORMS}.") from None
+        return _opencv_values(nodes)
+    except (cv2.error, SystemError, *MALFORMED) as error:  # its bindings let their own failures through
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: OpenCV cannot read it ({reason}). Expected {FORMS}.") from None
+
+
+def _opencv_values(nodes: Mapping[str, Any]) -> Mapping[str, Any]:
     content: dict[str, Any] = {}
     for name, node in nodes.items():
         if node.isMap():
@@ -172,10 +193,7 @@ def _matrix_of_text(text: str, path: Path) -> np.ndarray:
 def _camera_of(content: Mapping[str, Any], part: Part, name: str) -> CameraFile:
     scale = _metres_per_unit(content, name)
     content = _only_part(content, part, name)
-    width, height = _first(content, _WIDTH), _first(content, _HEIGHT)
-    if width is None and isinstance(content.get("resolution"), list):
-        width, height = content["resolution"]
-    size = None if width is None or height is None else (int(width), int(height))
+    size = _size_of(content, name)
     coefficients = _values(_first(content, _COEFFICIENTS))
     model = _first(content, _MODEL[:1]) or _first(content, _MODEL[1:])
     if isinstance(model, int) and not isinstance(model, bool):
@@ -184,6 +202,18 @@ def _camera_of(content: Mapping[str, Any], part: Part, name: str) -> CameraFile:
         model = _DEFAULT_MODELS.get(np.size(coefficients) if coefficients is not None else 0, "none")
     camera = make_camera(_matrix(content, name), size, model, coefficients, name)
     return CameraFile(camera, _metres_per_unit(content, name) or scale)
+
+
+def _size_of(content: Mapping[str, Any], name: str) -> tuple[int, int] | None:
+    width, height = _first(content, _WIDTH), _first(content, _HEIGHT)
+    try:
+        if width is None and isinstance(content.get("resolution"), list):
+            width, height = content["resolution"]
+        return None if width is None or height is None else (whole_number(width), whole_number(height))
+    except MALFORMED as error:
+        raise DataError(
+            f"{name}: width and height are no numbers of pixels ({error}). Correct the file."
+        ) from None
 
 
 def _model_of_number(number: int, name: str) -> str:

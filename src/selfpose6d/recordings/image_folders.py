@@ -9,6 +9,8 @@ import numpy as np
 
 from selfpose6d.datasets.images import SUFFIXES, read_rgb
 from selfpose6d.errors import DataError
+from selfpose6d.files import read_whole
+from selfpose6d.image_files import decode_image, read_npy
 from selfpose6d.recordings.bag_messages import NS_PER_S
 from selfpose6d.recordings.depth_units import DepthImage, depth_image
 from selfpose6d.recordings.image_messages import ColourImage, jpeg_or_none
@@ -72,7 +74,7 @@ def folder_images(files: list[Path], stream: Stream, unit_m: float) -> list[Reco
 def _loader(file: Path, stream: Stream, unit_m: float) -> Callable[[], ColourImage | DepthImage]:
     def load() -> ColourImage | DepthImage:
         if stream == "colour":
-            return ColourImage(read_rgb(file), jpeg_or_none(file.read_bytes()))
+            return ColourImage(read_rgb(file), jpeg_or_none(read_whole(file)))
         return depth_image(_read_values(file), unit_m, str(file))
 
     return load
@@ -102,10 +104,7 @@ def _stamp_ns(name: str) -> int:
 def _read_values(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False)
-        values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, ValueError, EOFError, cv2.error) as error:
+            return read_npy(path)
+        return decode_image(np.frombuffer(read_whole(path), np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: unreadable ({error}). Copy or export the file again.") from None
-    if values is None:
-        raise DataError(f"{path}: unreadable image. Copy or export the file again.")
-    return values

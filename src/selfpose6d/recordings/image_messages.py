@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from selfpose6d.errors import DataError
+from selfpose6d.image_files import decode_image
 from selfpose6d.recordings.rvl_kernels import decode_rvl
 
 DEPTH_ENCODINGS = ("16uc1", "mono16", "32fc1", "64fc1", "z16")
@@ -150,22 +151,16 @@ def _pixels(message: Any, dtype: type, channels: int) -> np.ndarray:
 def _decompressed_colour(message: Any) -> np.ndarray:
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     data = np.asarray(message.data, np.uint8)
-    rgb = None if _is_cut_off(data.tobytes()) else cv2.imdecode(data, flags)
-    if rgb is None:
-        raise DataError(f"{message.format!r} image of {len(data)} bytes cannot be decoded")
+    try:
+        rgb = decode_image(data, flags)
+    except ValueError as error:
+        raise DataError(f"{message.format!r} image cannot be decoded ({error})") from None
     return np.ascontiguousarray(rgb[..., ::-1]) if _is_swapped(message) else rgb
 
 
 def _is_swapped(message: Any) -> bool:
     """Who compresses RGB values as if they were BGR says so."""
     return "compressed rgb" in message.format.lower()
-
-
-def _is_cut_off(data: bytes) -> bool:
-    """OpenCV decodes the beginning of a JPEG whose end is missing, and fills up with grey."""
-    if data.startswith(_JPEG_START):
-        return _JPEG_END not in data[len(data) // 2 :]
-    return not data
 
 
 def _decompressed_depth(message: Any) -> np.ndarray:
@@ -186,9 +181,12 @@ def _decompressed_depth(message: Any) -> np.ndarray:
 
 
 def _decoded_png(code: np.ndarray, form: str) -> np.ndarray:
-    values = cv2.imdecode(np.ascontiguousarray(code), cv2.IMREAD_UNCHANGED) if len(code) else None
-    if values is None or values.ndim != 2 or values.dtype != np.uint16:
-        got = "nothing that can be decoded" if values is None else f"{values.shape} of {values.dtype}"
+    try:
+        values = decode_image(np.ascontiguousarray(code), cv2.IMREAD_UNCHANGED)
+    except ValueError as error:
+        raise DataError(f"{form!r} depth: expected a 16-bit PNG of one channel, got {error}") from None
+    if values.ndim != 2 or values.dtype != np.uint16:
+        got = f"{values.shape} of {values.dtype}"
         raise DataError(f"{form!r} depth: expected a 16-bit PNG of one channel, got {got}")
     return values
 

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from selfpose6d.runs.folder import RunFolder
     from selfpose6d.runs.journal import JournalRecord
 
-ERRORS = Console(stderr=True)
+
+def plain_console(stderr: bool = False, width: int | None = None) -> Console:
+    """A terminal to print names and paths on, which are text whatever brackets and colons are in them."""
+    return Console(stderr=stderr, width=width, markup=False, emoji=False)
+
+
+ERRORS = plain_console(stderr=True)
 
 
 class RateColumn(ProgressColumn):

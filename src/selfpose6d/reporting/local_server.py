@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from selfpose6d.errors import SelfPose6DError, UsageError
+from selfpose6d.json_files import parse_json
 from selfpose6d.options import QUIET_VARIABLE
 
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -264,7 +265,7 @@ def _handler_of(site: Site, server: LocalServer) -> type[BaseHTTPRequestHandler]
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(content or b"{}")
+        row = parse_json(content or b"{}")
     except ValueError:
         row = None
     if not isinstance(row, dict):

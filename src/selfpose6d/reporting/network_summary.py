@@ -1,6 +1,5 @@
 """How large a network is, as a table on the terminal."""
 
-from rich.console import Console
 from rich.table import Table
 
 from selfpose6d.datasets.dataset import Dataset
@@ -8,6 +7,7 @@ from selfpose6d.network.config import NetworkConfig
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.network.summary import summarise
 from selfpose6d.objects.table import object_table
+from selfpose6d.reporting.console import plain_console
 
 
 def print_network_summary(dataset: Dataset, size: str, config: NetworkConfig) -> None:
@@ -23,4 +23,4 @@ def print_network_summary(dataset: Dataset, size: str, config: NetworkConfig) ->
         table.add_column(column, justify="left" if column == "part" else "right")
     for part in summarise(PoseNetwork(config, objects)):
         table.add_row(part.name, f"{part.parameters:,}", f"{part.flops / 1e6:,.1f}")
-    Console().print(table)
+    plain_console().print(table)

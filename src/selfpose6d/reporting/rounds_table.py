@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
+from selfpose6d.reporting.console import plain_console
 from selfpose6d.reporting.tables import ABSENT, TextTable, percent, to_rich
 from selfpose6d.training.round_folder import Round
 
@@ -32,7 +31,7 @@ def rounds_table(rounds: Sequence[Round]) -> TextTable:
 
 def print_rounds(rounds: Sequence[Round]) -> None:
     """Print the table."""
-    console = Console()
+    console = plain_console()
     console.print(to_rich(rounds_table(rounds), "Rounds", console.width))
 
 

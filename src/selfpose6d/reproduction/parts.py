@@ -1,12 +1,12 @@
 """Parts of data sets that trainings and tests work on, and how they are thinned to what a budget allows."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from selfpose6d.datasets.bop.targets import read_target_counts
 from selfpose6d.datasets.layouts import detect_layout
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
@@ -138,12 +138,8 @@ def target_frames(part: Part) -> Part:
     """
     if detect_layout(part.root).targets(part.root, part.split, None) != "bop19":
         return part
-    path, there = part.root / TARGETS_NAME, set(part.open().frame_ids())
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        listed = {FrameId(int(row["scene_id"]), int(row["im_id"])) for row in rows} & there
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a list of targets ({error!r}). Restore it from the data set.") from None
+    there = set(part.open().frame_ids())
+    listed = {FrameId(scene_id, im_id) for scene_id, im_id, _ in read_target_counts(part.root)} & there
     if not listed or listed == there:
         return part
     scenes, frames = (tuple(sorted(set(ids))) for ids in zip(*listed, strict=True))

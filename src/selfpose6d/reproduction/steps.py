@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.files import write_json
+from selfpose6d.json_files import read_json
 
 Result = dict[str, Any]
 REQUEST = "request"
@@ -25,9 +26,9 @@ class Steps:
         self._path = path
         self._started_s, self._earlier_s = time.monotonic(), 0.0
         try:
-            self._done: dict[str, Result] = json.loads(path.read_text()) if path.is_file() else {}
+            self._done: dict[str, Result] = read_json(path) if path.is_file() else {}
             self._earlier_s = sum(step["wall_s"] for step in self._done.values())
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, *MALFORMED) as error:
             raise DataError(f"{path} is broken ({error}). Remove it, or choose another --out.") from None
 
     def __contains__(self, name: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.runs.config import read_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
@@ -161,7 +161,7 @@ def label_of(row: dict[str, Any], name: str) -> LabeledPose:
             source=source,
         )
         T_cam_obj = transform_of(row["R"], row["t_mm"])
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{name}: not a certificate ({error!r}). Restore the line, or annotate again."
         ) from None

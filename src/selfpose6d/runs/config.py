@@ -12,12 +12,13 @@ from typing import Any
 
 import yaml
 
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import MALFORMED, UsageError
 from selfpose6d.files import replacing
 from selfpose6d.meshes.units import Unit
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.selection import Selection
 from selfpose6d.version import __version__
+from selfpose6d.yaml_files import read_yaml
 
 FORMAT = 2
 """Of the run folder. 1 had the data set among the options, under two names."""
@@ -87,7 +88,7 @@ def read_config(run: Path) -> RunConfig:
     """
     path = RunFiles(run).config
     try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+        stored = read_yaml(path)
         if stored.get("format") != FORMAT:
             made_by = f"selfpose6d {stored.get('version', 'of unknown version')}"
             raise UsageError(
@@ -109,7 +110,7 @@ def read_config(run: Path) -> RunConfig:
         raise UsageError(
             f"{run} is no run: {path.name} is missing. Pass the --out of an earlier run."
         ) from None
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, *MALFORMED) as error:
         raise UsageError(
             f"{path} is broken ({' '.join(str(error).split())}). Choose another --out."
         ) from None

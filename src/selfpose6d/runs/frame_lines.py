@@ -1,14 +1,14 @@
 """An append-only file with one line a frame, so that a long command can go on after a kill."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.files import naming
+from selfpose6d.json_files import parse_json
 from selfpose6d.runs.frame_index import FrameIndex, leading_frame
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.selection import FrameId
@@ -48,7 +48,11 @@ class FrameLines(Generic[Record]):
         self._parse = parse
         self._index = FrameIndex(path, self._frame_of)
         self._failed: set[FrameId] = set()
-        path.touch()
+        if path.is_symlink() or path.exists():
+            if not path.is_file():
+                raise DataError(f"{path}: not a file. Remove it, or choose another --out.")
+        else:
+            path.touch()
         offset = 0
         with path.open("r+b") as file:
             for line in file:
@@ -126,8 +130,8 @@ class FrameLines(Generic[Record]):
 
     def _read(self, line: bytes) -> Record:
         try:
-            return self._parse(json.loads(line))
-        except (ValueError, TypeError, KeyError) as error:
+            return self._parse(parse_json(line))
+        except MALFORMED as error:
             raise DataError(
                 f"{self.path}: broken line ({error!r}). Remove that line; its frame is done again."
             ) from None

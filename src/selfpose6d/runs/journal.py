@@ -5,11 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from selfpose6d.json_files import whole_number
 from selfpose6d.runs.certificates import pose_row
 from selfpose6d.runs.frame_lines import FrameLines
 from selfpose6d.runs.predictions import skipped_row
 from selfpose6d.selection import FrameId
 from selfpose6d.types import InstanceKey, PoseEstimate
+
+_ORDER = {"obj_id", "inst_id"}
+"""What found objects are sorted by."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,15 @@ def _numbered(record: JournalRecord, first: int) -> JournalRecord:
 
 
 def _parse(row: dict[str, Any]) -> JournalRecord:
+    scene_id, im_id = map(whole_number, row["frame"])
+    labels, skipped, detections, turned_away = (
+        tuple(map(dict, row.get(name, ()))) for name in ("labels", "skipped", "detections", "turned_away")
+    )
+    if detections and (len(detections) != len(labels) or not all(label.keys() >= _ORDER for label in labels)):
+        raise ValueError(f"{len(detections)} detections of {len(labels)} labels")
+    for label in labels if detections else ():
+        label.update({name: whole_number(label[name]) for name in _ORDER})
+    frame_id, time_s = FrameId(scene_id, im_id), float(row["time_s"])
     return JournalRecord(
-        FrameId(*map(int, row["frame"])),
-        tuple(row["labels"]),
-        tuple(row["skipped"]),
-        float(row["time_s"]),
-        row.get("error", ""),
-        tuple(row.get("detections", ())),
-        tuple(row.get("turned_away", ())),
+        frame_id, labels, skipped, time_s, str(row.get("error", "")), detections, turned_away
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from selfpose6d.errors import DataError
-from selfpose6d.files import naming
+from selfpose6d.files import naming, open_file
+from selfpose6d.json_files import parse_json
 
 
 def to_line(row: dict[str, Any]) -> str:
@@ -39,16 +40,19 @@ def read_lines(path: Path, may_be_torn: bool = False) -> Iterator[tuple[str, dic
         DataError: the file is missing, or a line is not a JSON object.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
+        with open_file(path) as file:
+            for number, encoded in enumerate(file, start=1):
+                if encoded.strip():
                     name = f"{path}, line {number}"
+                    line = _text_of(encoded, name)
                     if may_be_torn and _is_torn(line):
                         warnings.warn(f"{name}: was not written whole and is left out.", stacklevel=2)
                         return
                     yield name, _parse(line, name)
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run the command that writes it first.") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}. Check the path and its permissions.") from None
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
@@ -98,17 +102,24 @@ def _is_torn(line: str) -> bool:
     if line.endswith("\n"):
         return False
     try:
-        json.loads(line)
+        parse_json(line)
     except ValueError:
         return True
     return False
 
 
+def _text_of(encoded: bytes, name: str) -> str:
+    try:
+        return encoded.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: no UTF-8 text ({error}). Remove or restore the line.") from None
+
+
 def _parse(line: str, name: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError as error:
         raise DataError(f"{name}: broken JSON ({error}). Remove or restore the line.") from None
     if not isinstance(row, dict):
-        raise DataError(f"{name}: expected an object, got {row!r}. Remove or restore the line.")
+        raise DataError(f"{name}: expected an object, got {str(row)[:60]}. Remove or restore the line.")
     return row

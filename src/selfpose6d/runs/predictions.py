@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
+from selfpose6d.files import open_text
 from selfpose6d.geometry.nearest_rotation import nearest_rotation
+from selfpose6d.json_files import whole_number
 from selfpose6d.runs.json_lines import read_lines
 from selfpose6d.types import InstanceKey, PoseEstimate
 
@@ -83,7 +85,7 @@ def iterate_rows(path: Path) -> Iterator[Prediction | DataError]:
         DataError: the file is missing or has other columns.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with open_text(path) as file:
             reader = csv.reader(file)
             columns = _column_order(next(reader, []), path)
             rows = (fields for fields in reader if any(field.strip() for field in fields))
@@ -96,7 +98,7 @@ def iterate_rows(path: Path) -> Iterator[Prediction | DataError]:
                     yield prediction
     except FileNotFoundError:
         raise DataError(f"{path}: missing file. Run annotate or estimate first.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV text file ({error}). Pass a predictions.csv.") from None
 
 
@@ -148,8 +150,10 @@ def key_of(row: dict, name: str) -> InstanceKey:
         DataError: a field of the key is missing or not an integer.
     """
     try:
-        return InstanceKey(str(row["split"]), *(int(row[field]) for field in InstanceKey._fields[1:]))
-    except (KeyError, TypeError, ValueError):
+        return InstanceKey(
+            str(row["split"]), *(whole_number(row[field]) for field in InstanceKey._fields[1:])
+        )
+    except MALFORMED:
         raise DataError(
             f"{name}: expected the key {', '.join(InstanceKey._fields)}, got {sorted(row)}. Restore the line."
         ) from None
@@ -159,7 +163,7 @@ def _column_order(header: Sequence[str], path: Path) -> list[int]:
     names = [name.strip() for name in header]
     if missing := [column for column in COLUMNS[:-1] if column not in names]:
         raise DataError(
-            f"{path}, line 1: no column {', '.join(missing)}; got {','.join(names)}. "
+            f"{path}, line 1: no column {', '.join(missing)}; got {','.join(names)[:200]!r}. "
             f"Write the header {','.join(COLUMNS)}."
         )
     return [names.index(column) for column in COLUMNS if column in names]
@@ -172,7 +176,7 @@ def _parse(fields: Sequence[str], columns: Sequence[int], name: str, row: int) -
         )
     given = (fields[column] for column in columns if column < len(fields))
     named: dict[str, str] = dict(zip(COLUMNS, given, strict=False))
-    scene_id, im_id, obj_id = (_number(named, column, int, name) for column in COLUMNS[:3])
+    scene_id, im_id, obj_id = (_number(named, column, whole_number, name) for column in COLUMNS[:3])
     score = _number(named, "score", float, name)
     time_s = _number(named, "time", float, name) if named.get("time", "").strip() else -1.0
     R, t_mm = (_numbers(named, column, count, name) for column, count in (("R", 9), ("t", 3)))

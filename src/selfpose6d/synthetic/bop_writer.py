@@ -1,6 +1,5 @@
 """Scenes to disk as BOP has them: images, masks, cameras, true poses (millimetres)."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from selfpose6d.datasets.bop.entries import (
 )
 from selfpose6d.files import write_json
 from selfpose6d.image_files import mask_to_png, to_png
+from selfpose6d.json_files import read_json
 from selfpose6d.runs.predictions import MM_PER_M
 from selfpose6d.synthetic.frame import RenderedFrame, TrueInstance
 
@@ -46,9 +46,7 @@ def write_targets(root: Path, split: str) -> None:
     """`test_targets_bop19.json`: objects of which at least a tenth is visible, counted per image."""
     targets = []
     for scene in sorted((root / split).iterdir()):
-        poses, infos = (
-            json.loads((scene / name).read_text()) for name in ("scene_gt.json", "scene_gt_info.json")
-        )
+        poses, infos = (read_json(scene / name) for name in ("scene_gt.json", "scene_gt_info.json"))
         targets += target_rows(int(scene.name), poses, infos)
     write_json(root / "test_targets_bop19.json", targets)
 

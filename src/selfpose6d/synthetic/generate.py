@@ -1,6 +1,5 @@
 """A whole data set: scenes in worker processes, each written aside and put in place when it is complete."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -8,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfpose6d.datasets.model_files import read_models_info
-from selfpose6d.errors import SelfPose6DError, UsageError
+from selfpose6d.errors import MALFORMED, SelfPose6DError, UsageError
 from selfpose6d.files import write_json
+from selfpose6d.json_files import read_json
 from selfpose6d.processes import default_workers, map_in_processes
 from selfpose6d.synthetic.models import write_models
 from selfpose6d.synthetic.options import Split, SynthOptions
@@ -83,7 +83,10 @@ def check_folder(root: Path, options: SynthOptions) -> None:
     """
     record_path, record = root / RECORD_NAME, options.record()
     if record_path.is_file():
-        there = json.loads(record_path.read_text())
+        try:
+            there = dict(read_json(record_path))
+        except (OSError, *MALFORMED) as error:
+            raise UsageError(f"{record_path} is broken ({error}). Choose another OUT.") from None
         different = [
             f"{key} {there.get(key)!r} there, {record.get(key)!r} now"
             for key in sorted({*there, *record})

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from selfpose6d.errors import CheckpointError
-from selfpose6d.files import write_whole
+from selfpose6d.files import read_whole, write_whole
 from selfpose6d.runs.files import RunFiles
 
 FORMAT = 4
@@ -72,7 +72,8 @@ def load_state(run: Path) -> TrainingState:
     """
     path = RunFiles(run).training_state
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        content = io.BytesIO(read_whole(path))
+        stored = torch.load(content, map_location="cpu", weights_only=True)
         if (found := stored.pop("format")) != FORMAT:
             raise CheckpointError(
                 f"{path} was made by another version: it has format {found}, this version reads {FORMAT}. "

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.files import replacing, write_json
+from selfpose6d.json_files import read_json
 from selfpose6d.runs.certificates import pose_row
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import to_line
@@ -74,8 +75,8 @@ class RoundFolder:
         """
         path = self._note(index)
         try:
-            return Round(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-        except (ValueError, TypeError) as error:
+            return Round(**read_json(path)) if path.is_file() else None
+        except (OSError, *MALFORMED) as error:
             raise DataError(f"{path} is broken ({error}). Remove it: its round is looked at again.") from None
 
     def write(self, row: Round) -> None:

@@ -1,6 +1,5 @@
 """What can be wrong with the files of a BOP scene, beyond single frames: duplicates, orphans, gaps."""
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from selfpose6d.datasets.doctor.problems import (
 from selfpose6d.datasets.images import list_images
 from selfpose6d.datasets.model_files import list_some
 from selfpose6d.errors import DataError
+from selfpose6d.json_files import read_json, whole_number
 
 
 def check_files(dataset: Dataset, scene_id: int | None) -> Iterator[Problem]:
@@ -53,8 +53,8 @@ def _check_scene(scene: BopScene, with_masks: bool) -> Iterator[Problem]:
 def _check_keys(path: Path) -> Iterator[Problem]:
     """Repeated image ids; a missing or broken file is reported by the frames that need it."""
     try:
-        pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=lambda pairs: pairs)
-        for im_id in repeated(int(key) for key, _ in pairs):
+        pairs = read_json(path, pairs=lambda pairs: pairs)
+        for im_id in repeated(whole_number(key) for key, _ in pairs):
             yield error(path, f"duplicate id: image {im_id} is there more than once", "Keep one entry.")
     except (OSError, ValueError, TypeError):
         return

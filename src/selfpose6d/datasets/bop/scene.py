@@ -3,8 +3,6 @@
 Of `scene_gt.json` the parser keeps `obj_id` alone; poses never become Python objects that anything can reach.
 """
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +10,8 @@ from typing import Any, NamedTuple
 from selfpose6d.datasets.camera_entry import StatedCamera, stated_camera
 from selfpose6d.datasets.images import DEPTH_SUFFIXES, data_error, list_images
 from selfpose6d.datasets.inputs import InputFile, image_path, numbered_input
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
+from selfpose6d.json_files import Pairs, read_json, whole_number
 
 MAX_CACHED_FRAMES = 200_000
 """Frames whose entries stay parsed, over all scenes: about 40 MB."""
@@ -132,7 +131,7 @@ def read_cameras(path: Path) -> dict[int, BopCamera]:
         DataError: the file is missing or not BOP's form.
     """
     shared: dict[str, BopCamera] = {}  # most frames have the same camera: one object for all of them
-    entries = _read_by_image(path, _only_camera).items()
+    entries = read_by_image(path, _only_camera).items()
     cameras = ((i, entry if isinstance(entry, BopCamera) else _no_camera(entry)) for i, entry in entries)
     return {im_id: shared.setdefault(repr(camera), camera) for im_id, camera in cameras}
 
@@ -145,11 +144,13 @@ def read_object_ids(path: Path) -> dict[int, tuple[int, ...]]:
     """
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}
     by_image = {}
-    for im_id, entries in _read_by_image(path, _only_obj_id).items():
-        if not isinstance(entries, list) or not all(type(entry) is int for entry in entries):
-            reason = f"image {im_id} is not a list of entries with an integer obj_id"
-            raise data_error(path, reason, "Restore it as BOP has it.")
-        by_image[im_id] = shared.setdefault(tuple(entries), tuple(entries))
+    for im_id, entries in read_by_image(path, _only_obj_id).items():
+        try:
+            found = tuple(map(whole_number, _as_list(entries)))
+        except ValueError as error:
+            reason = f"image {im_id} is not a list of entries with an integer obj_id ({error})"
+            raise data_error(path, reason, "Restore it as BOP has it.") from None
+        by_image[im_id] = shared.setdefault(found, found)
     return by_image
 
 
@@ -171,12 +172,21 @@ def _only_obj_id(pairs: JsonPairs) -> Any:
     return entry.get("obj_id", entry)
 
 
-def _read_by_image(path: Path, keep: Callable[[JsonPairs], Any]) -> dict[int, Any]:
+def read_by_image(path: Path, keep: Pairs | None = None) -> dict[int, Any]:
+    """A scene's JSON file by image id, however the id is written; `keep` makes what stands for an object in it.
+
+    Raises:
+        DataError: the file is missing or not BOP's form.
+    """
     try:
-        with path.open(encoding="utf-8") as file:
-            by_image = json.load(file, object_pairs_hook=keep)
-        return {int(key): entry for key, entry in by_image.items()}
+        return {whole_number(key): entry for key, entry in read_json(path, keep).items()}
     except FileNotFoundError:
         raise data_error(path, "missing file", "Restore it; every BOP scene has one.") from None
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, *MALFORMED) as error:
         raise data_error(path, f"not BOP's form ({error})", "Restore it from the data set.") from error
+
+
+def _as_list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {type(value).__name__}")
+    return value

@@ -1,6 +1,5 @@
 """True poses of a BOP root: `scene_gt.json`, and which of them count. Works without images."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,11 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from selfpose6d.datasets.bop.dataset import find_scenes
-from selfpose6d.datasets.bop.scene import BopScene, list_frames, mask_path, rgb_path
+from selfpose6d.datasets.bop.scene import BopScene, list_frames, mask_path, read_by_image, rgb_path
 from selfpose6d.datasets.bop.targets import TargetCounts, read_target_counts, targets_path
 from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, rigid
 from selfpose6d.datasets.images import data_error
+from selfpose6d.errors import MALFORMED
+from selfpose6d.json_files import whole_number
 from selfpose6d.runs.predictions import MM_PER_M, require_millimetres
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
@@ -51,7 +52,8 @@ def true_poses(
     fractions_of = cache(lambda scene_id: visible_fractions(root, split, [scene_id], selection.sensor))
     for frame_id in selection.select(frame_ids):
         scene = scenes[frame_id.scene_id]
-        entries = scene_gt.get(scene.file("scene_gt.json")).get(str(frame_id.im_id), ())
+        path = scene.file("scene_gt.json")
+        entries = entries_of(scene_gt.get(path).get(frame_id.im_id, ()), path, frame_id.im_id)
         poses = [_bop_pose(scene, split, frame_id, i, entry) for i, entry in enumerate(entries)]
         if chosen == "annotated":
             yield poses
@@ -59,20 +61,26 @@ def true_poses(
             yield _marked(poses, scene, wanted, lambda scene_id=frame_id.scene_id: fractions_of(scene_id))
 
 
-def _read_scene_gt(path: Path) -> dict[str, Any]:
-    try:
-        by_image = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise data_error(path, "missing file, and with it the true poses", "Restore it to score.") from None
-    except ValueError as error:
-        raise data_error(path, f"broken JSON ({error})", "Restore it from the data set.") from None
+def _read_scene_gt(path: Path) -> dict[int, Any]:
+    by_image = read_by_image(path)
     try:
         t_mm = [entry["cam_t_m2c"] for entries in by_image.values() for entry in entries]
         positions_m = np.array(t_mm, np.float64).reshape(-1, 3) / MM_PER_M
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except MALFORMED:
         return by_image  # the entry that is broken is named when it is asked for
     require_millimetres(positions_m[np.isfinite(positions_m).all(axis=1)], f"{path}: cam_t_m2c")
     return by_image
+
+
+def entries_of(entries: Any, path: Path, im_id: int) -> list[Any] | tuple[()]:
+    """An image's entries, or that they are no list of objects.
+
+    Raises:
+        DataError: says it.
+    """
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, dict) for entry in entries):
+        raise data_error(path, f"image {im_id} is not a list of entries", "Restore it as BOP has it.")
+    return entries  # pyright: ignore[reportReturnType]
 
 
 def _bop_pose(scene: BopScene, split: str, frame_id: FrameId, index: int, entry: Any) -> GroundTruthPose:
@@ -81,8 +89,8 @@ def _bop_pose(scene: BopScene, split: str, frame_id: FrameId, index: int, entry:
         T_cam_obj = np.eye(4)
         T_cam_obj[:3, :3] = np.asarray(entry["cam_R_m2c"], np.float64).reshape(3, 3)
         T_cam_obj[:3, 3] = np.asarray(entry["cam_t_m2c"], np.float64).reshape(3) / MM_PER_M
-        key = InstanceKey(split, *frame_id, int(entry["obj_id"]), index)
-    except (KeyError, TypeError, ValueError) as error:
+        key = InstanceKey(split, *frame_id, whole_number(entry["obj_id"]), index)
+    except MALFORMED as error:
         raise data_error(name, f"not BOP's form ({error!r})", "Restore it from the data set.") from None
     return GroundTruthPose(key, rigid(T_cam_obj, name))
 
@@ -165,8 +173,8 @@ def _of_info(
         if not path.is_file():
             continue
         try:
-            for im_id, entries in json.loads(path.read_text(encoding="utf-8")).items():
+            for im_id, entries in read_by_image(path).items():
                 for index, entry in enumerate(entries):
-                    yield (scene_id, int(im_id), index), value(entry)
-        except (ValueError, TypeError, AttributeError) as error:
+                    yield (scene_id, im_id, index), value(entry)
+        except MALFORMED as error:
             raise data_error(path, f"not BOP's form ({error!r})", "Restore it, or remove it.") from None

@@ -1,6 +1,5 @@
 """A capture folder: `rgb/`, `depth/`, `masks/`, `camera.json`; what a camera and a segmenter leave behind."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input, image
 from selfpose6d.datasets.masks import MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.files import is_plain_name
+from selfpose6d.json_files import read_json, whole_number
 from selfpose6d.selection import FrameId, Selection
 
 OTHER_CAMERA_FILES = ("cam_K.txt", "intrinsic.json", "intrinsics.json", "camera_intrinsic.json")
@@ -126,7 +127,10 @@ def number_frames(root: Path) -> dict[int, str]:
 
 def _read_frame_names(path: Path) -> dict[int, str]:
     try:
-        return {int(im_id): str(name) for im_id, name in _read_json(path).items()}
+        names = {whole_number(im_id): name for im_id, name in _read_json(path).items()}
+        if wrong := [name for name in names.values() if not is_plain_name(name)]:
+            raise ValueError(f"got {str(wrong[0])[:60]!r}")
+        return names
     except ValueError as error:
         reason = f"expected file names by image id ({error})"
         raise data_error(path, reason, "Remove it or restore it.") from None
@@ -134,7 +138,7 @@ def _read_frame_names(path: Path) -> dict[int, str]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         others = [name for name in OTHER_CAMERA_FILES if (path.parent / name).is_file()]
         beside = f"; {others[0]} is read by selfpose6d import" if others else ""

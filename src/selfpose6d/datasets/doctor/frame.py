@@ -1,16 +1,17 @@
 """What can be wrong with one frame. Each check reads its own file: no fault hides another."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.detections import DetectionMasks
+from selfpose6d.datasets.detections import DetectionMasks, polygons_px
 from selfpose6d.datasets.doctor.problems import Problem, error, warning
 from selfpose6d.datasets.mask_sizes import SizeEvidence, mask_size
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.selection import FrameId
 from selfpose6d.types import MIN_POINTS, Instance
 
@@ -87,7 +88,8 @@ def check_detection(row: dict[str, Any], shape: tuple[int, int], name: str) -> I
     corners_px = [corners] if (corners := _box_corners_px(row.get("bbox"))) is not None else []
     polygons = row.get("segmentation")
     if isinstance(polygons, list):
-        corners_px += [np.reshape(polygon, (-1, 2)) for polygon in polygons if len(polygon) % 2 == 0]
+        with suppress(*MALFORMED):  # reading its mask says so
+            corners_px += polygons_px(polygons)
     if any((px < -1).any() or (px > [width + 1, height + 1]).any() for px in corners_px):
         reason = f"the mask or box reaches outside the image of {width}x{height} pixels"
         yield error(name, reason, "Export it in the image's own pixels, as [x, y, width, height].")
@@ -97,7 +99,7 @@ def _box_corners_px(bbox: Any) -> np.ndarray | None:
     """First and last corner of [x, y, width, height]; None of what is no box: reading its mask says so."""
     try:
         return np.cumsum(np.asarray(bbox, np.float64)[:4].reshape(2, 2), axis=0)
-    except (TypeError, ValueError, IndexError):
+    except MALFORMED:
         return None
 
 

@@ -1,6 +1,5 @@
 """What can be wrong with the meshes of a data set, seen from them alone."""
 
-import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,10 +8,17 @@ import numpy as np
 
 from selfpose6d.datasets.declared_symmetries import doubtful_symmetries, require_declared_symmetries
 from selfpose6d.datasets.doctor.problems import Problem, error, repeated, shared_ids, warning
-from selfpose6d.datasets.model_files import ModelFile, ModelFiles, list_some, numbered_meshes
+from selfpose6d.datasets.model_files import (
+    ModelFile,
+    ModelFiles,
+    list_some,
+    numbered_meshes,
+    read_models_info,
+)
 from selfpose6d.datasets.symmetries import symmetries_of
-from selfpose6d.errors import SelfPose6DError
+from selfpose6d.errors import DataError, SelfPose6DError
 from selfpose6d.geometry.symmetry import SymmetryGroup
+from selfpose6d.json_files import read_json, whole_number
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import METRES_PER_MM
 
@@ -59,11 +65,10 @@ def _read_info(models: ModelFiles) -> tuple[dict[int, dict[str, Any]], list[Prob
     if not path.is_file():
         return {}, []
     try:
-        text = path.read_text(encoding="utf-8")
-        ids = [int(key) for key, _ in json.loads(text, object_pairs_hook=list)]  # repeated keys, too
-        entries = {int(key): dict(entry) for key, entry in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError) as fault:
-        return {}, [error(path, f"not BOP's form ({fault})", "Correct it, or remove it.")]
+        entries = read_models_info(models.folder)
+        ids = [whole_number(key) for key, _ in read_json(path, pairs=list)]  # repeated keys, too
+    except DataError as fault:
+        return {}, [Problem("error", str(fault))]
     problems = [error(path, f"duplicate id {obj_id}", "Keep one of the entries.") for obj_id in repeated(ids)]
     if without := sorted(entries.keys() - models.files.keys()):
         reason = f"it names objects without mesh file: {list_some(without)}"

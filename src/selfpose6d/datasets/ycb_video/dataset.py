@@ -64,7 +64,7 @@ class YcbVideoDataset(Dataset):
 
     def read_intrinsics(self, frame_id: FrameId) -> Float[np.ndarray, "3 3"]:
         """The frame's `intrinsic_matrix`; scenes from 60 on have another camera."""
-        return self.frames.meta(frame_id)["intrinsic_matrix"].astype(np.float64)
+        return self.frames.meta(frame_id)["intrinsic_matrix"].reshape(3, 3).astype(np.float64)
 
     def _depth_image(self, frame_id: FrameId) -> InputFile:
         return image_input(*self.frames.file(frame_id, "-depth"), suffixes=DEPTH_SUFFIXES)

@@ -4,11 +4,10 @@ Of `-meta.mat` only `cls_indexes`, `intrinsic_matrix` and `factor_depth` are rea
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,10 @@ from selfpose6d.datasets.file_cache import FileCache
 from selfpose6d.datasets.images import data_error
 from selfpose6d.datasets.inputs import InputFile, image_input
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder, find_model_files
+from selfpose6d.datasets.ycb_video.mat_file import read_mat
 from selfpose6d.errors import UsageError
+from selfpose6d.files import read_text, read_whole
+from selfpose6d.json_files import whole_number
 from selfpose6d.meshes.units import Unit
 from selfpose6d.selection import FrameId
 
@@ -30,6 +32,8 @@ YCB_NAMES = (
     "019_pitcher_base", "021_bleach_cleanser", "024_bowl", "025_mug", "035_power_drill", "036_wood_block",
     "037_scissors", "040_large_marker", "051_large_clamp", "052_extra_large_clamp", "061_foam_brick",
 )  # fmt: skip
+_SIZES = {"intrinsic_matrix": 9, "factor_depth": 1}
+"""Numbers in a field of `-meta.mat`."""
 
 
 class YcbVideoFrames:
@@ -69,7 +73,7 @@ class YcbVideoFrames:
 
     def object_ids(self, frame_id: FrameId) -> list[int]:
         """The frame's `cls_indexes`, which are the values of its label image."""
-        return self.meta(frame_id)["cls_indexes"].reshape(-1).astype(int).tolist()
+        return class_ids(self.meta(frame_id), self.meta_path(frame_id))
 
     def meta(self, frame_id: FrameId) -> dict[str, np.ndarray]:
         """The three fields of `-meta.mat` that are no label; the last frame's stay in memory.
@@ -115,24 +119,37 @@ def read_meta(path: Path, fields: Sequence[str]) -> dict[str, np.ndarray]:
     Raises:
         DataError: the file is missing, unreadable or lacks a field.
     """
-    from scipy.io import loadmat
-
     try:
-        with path.open("rb") as file:
-            content: dict[str, Any] = loadmat(file, variable_names=list(fields))
+        content = read_mat(read_whole(path), fields)
     except FileNotFoundError:
         raise data_error(path, "missing file", "Restore it from the data set.") from None
-    except Exception as error:
+    except (OSError, ValueError) as error:
         reason = f"unreadable MATLAB file ({error})"
-        raise data_error(path, reason, "Restore it from the data set.") from error
+        raise data_error(path, reason, "Restore it from the data set.") from None
     if missing := [name for name in fields if name not in content]:
         raise data_error(path, f"lacks {', '.join(missing)}", "Restore it from the data set.")
-    return {name: np.asarray(content[name]) for name in fields}
+    for name, size in _SIZES.items():
+        if name in fields and (content[name].size != size or not np.isfinite(content[name]).all()):
+            reason = f"expected {name} of {size} numbers, got {content[name].ravel().tolist()[:12]}"
+            raise data_error(path, reason, "Restore it from the data set.")
+    return {name: content[name] for name in fields}
+
+
+def class_ids(meta: Mapping[str, np.ndarray], path: Path) -> list[int]:
+    """`cls_indexes`: the objects of a frame.
+
+    Raises:
+        DataError: one is no object id.
+    """
+    try:
+        return [whole_number(value) for value in meta["cls_indexes"].reshape(-1).tolist()]
+    except ValueError as error:
+        raise data_error(path, f"cls_indexes: {error}", "Restore it from the data set.") from None
 
 
 def read_image_set(path: Path) -> set[FrameId]:
     """The frames of an image set (`0048/000001` a line), without those of `data_syn`."""
-    pairs = (line.strip().split("/") for line in path.read_text().splitlines())
+    pairs = (line.strip().split("/") for line in _read_list(path).splitlines())
     return {
         FrameId(int(p[0]), int(p[1])) for p in pairs if len(p) == 2 and p[0].isdecimal() and p[1].isdecimal()
     }
@@ -141,8 +158,17 @@ def read_image_set(path: Path) -> set[FrameId]:
 def find_ycb_models(root: Path, models_dir: Path | None, unit: Unit | None) -> ModelFiles:
     """`models/<name>/textured.obj` in metres, ids 1-21 in the order of `image_sets/classes.txt`."""
     classes = root / "image_sets" / "classes.txt"
-    names = classes.read_text().split() if classes.is_file() else YCB_NAMES
+    names = _read_list(classes).split() if classes.is_file() else YCB_NAMES
+    if not names:
+        raise data_error(classes, "no class name in it", "Restore it from the data set, or remove it.")
     return find_model_files(models_dir or root / "models", unit, names, named_unit="m")
+
+
+def _read_list(path: Path) -> str:
+    try:
+        return read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise data_error(path, f"no text ({error})", "Restore it from the data set.") from None
 
 
 def _image_set(root: Path, split: str) -> Path | None:

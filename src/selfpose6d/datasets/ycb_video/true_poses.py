@@ -8,7 +8,7 @@ import numpy as np
 from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, rigid
 from selfpose6d.datasets.images import data_error
 from selfpose6d.datasets.inputs import image_path
-from selfpose6d.datasets.ycb_video.files import YcbVideoFrames, read_meta
+from selfpose6d.datasets.ycb_video.files import YcbVideoFrames, class_ids, read_meta
 from selfpose6d.errors import UsageError
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
@@ -37,11 +37,11 @@ def _poses_of_frame(
     path = frames.meta_path(frame_id)
     meta = read_meta(path, ("cls_indexes", "poses"))
     label = image_path(frames.label_image(frame_id))
-    obj_ids, poses = meta["cls_indexes"].reshape(-1), meta["poses"].astype(np.float64)
+    obj_ids, poses = class_ids(meta, path), meta["poses"].astype(np.float64)
     poses = poses.reshape(*poses.shape[:2], -1)
     if poses.shape != (3, 4, len(obj_ids)):
         raise data_error(path, f"poses of shape {poses.shape}, {len(obj_ids)} objects", "Restore the file.")
-    for index, obj_id in enumerate(map(int, obj_ids)):
+    for index, obj_id in enumerate(obj_ids):
         T_cam_obj = np.concatenate([poses[:, :, index], [[0.0, 0.0, 0.0, 1.0]]])
         counts = not reads_masks or not label.is_file() or count_or_one(label, obj_id) > 0
         key = InstanceKey(split, *frame_id, obj_id, obj_id)

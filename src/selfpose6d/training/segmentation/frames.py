@@ -82,15 +82,29 @@ def open_frames(
     root = options.folder or user_cache()
     path = root / "frames" / f"{_content_key(dataset, taught)}.npy"
     with one_at_a_time(path):
-        if not path.is_file():
+        records = _open_there(path)
+        if records is None:
             _build(dataset, path, options, taught, on_frame)
-    records = np.load(path, mmap_mode="r")
+            records = np.load(path, mmap_mode="r")
     if not len(records):
         raise UsageError(
             f"split {dataset.split} of {dataset.root} has no frame with a mask that can be learned from. Run "
             f"selfpose6d validate {dataset.root}."
         )
     return records
+
+
+def _open_there(path: Path) -> np.ndarray | None:
+    """The frames that are there; None where there are none, or a disk or another program has damaged them."""
+    if not path.is_file():
+        return None
+    try:
+        records = np.load(path, mmap_mode="r")
+        if records.dtype == RECORD and records.ndim == 1:
+            return records
+    except Exception as error:  # NumPy raises many kinds for a broken header
+        warnings.warn(f"{path} is damaged ({' '.join(str(error).split())}); it is made again.", stacklevel=3)
+    return None
 
 
 def _content_key(dataset: Dataset, taught: Taught | None) -> str:

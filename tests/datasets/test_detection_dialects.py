@@ -1,0 +1,116 @@
+"""Rows of detections as tools write them: `validate` and whoever reads the masks say the same."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_roots import HEIGHT, WIDTH, masks, write_bop
+
+from selfpose6d.datasets.detections import encode_mask
+from selfpose6d.datasets.doctor.validate import Validation
+from selfpose6d.datasets.options import DataOptions
+from selfpose6d.errors import DataError
+from selfpose6d.selection import FrameId
+
+SQUARE = [22, 14, 42, 14, 42, 34, 22, 34]
+MASK = masks()[0] > 0
+NUM_PX = HEIGHT * WIDTH
+
+
+def row(segmentation: object, **changes: object) -> dict:
+    return {
+        "scene_id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "score": 1.0,
+        "segmentation": segmentation,
+        **changes,
+    }
+
+
+def opened(folder: Path, text: str | bytes):
+    root = folder / "data"
+    if not root.is_dir():
+        write_bop(root, {1: 1})
+    path = folder / "detections.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return DataOptions(root, detections=path).open()
+
+
+def read(folder: Path, text: str | bytes) -> tuple[list[np.ndarray], list[str], list[str]]:
+    """Masks, why others were skipped, and what `validate` calls errors."""
+    dataset = opened(folder, text)
+    frame = dataset.load_frame(FrameId(1, 1))
+    found = [problem for problems in Validation(dataset).run() for problem in problems]
+    errors = [problem.message for problem in found if problem.level == "error"]
+    return [one.mask for one in frame.instances], [one.reason for one in frame.skipped], errors
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps([row([SQUARE])]),
+        json.dumps([row(SQUARE)]),  # one polygon without its list
+        json.dumps([row([SQUARE])], indent=1).replace("\n", "\r\n"),
+        b"\xef\xbb\xbf" + json.dumps([row([SQUARE])]).encode(),
+        json.dumps(row([SQUARE])) + "\n",  # a row a line
+        json.dumps(row([SQUARE])) + "\r\n" + json.dumps(row([SQUARE], image_id="1", scene_id=1.0)) + "\r\n",
+        json.dumps([row(encode_mask(MASK), category_id="000001", image_id="000001")]),
+        json.dumps([row({"size": [48.0, "64"], "counts": [float(NUM_PX), 0]}), row([SQUARE])]),
+    ],
+)
+def test_what_can_only_mean_one_thing_is_read(text: str | bytes, tmp_path: Path) -> None:
+    found, _, _ = read(tmp_path, text)
+    assert found
+    for mask in found:
+        assert np.count_nonzero(mask & MASK) > 0.9 * np.count_nonzero(mask | MASK)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"),
+    [
+        ([1, 2, "x", 4, 5, 6], "neither RLE"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "no polygon"),
+        ([[1, 2, 3, 4, 5, float("nan")]], "no polygon"),
+        ([[0, 0, 1e9, 0, 1e9, 1e9]], "no polygon"),
+        ([[[1, 2], [3, 4], [5, 6]]], "no polygon"),
+        ([None], "neither RLE"),
+        ({"size": [60_000, 60_000], "counts": [60_000 * 60_000]}, "60000x60000 pixels"),
+        ({"size": [WIDTH, HEIGHT], "counts": [NUM_PX]}, f"{HEIGHT}x{WIDTH} pixels"),
+        ({"size": [HEIGHT, WIDTH], "counts": [-5, NUM_PX + 5]}, "counts sum"),
+        ({"size": [HEIGHT, WIDTH], "counts": [0.5, NUM_PX - 0.5]}, "whole number"),
+        ({"size": [HEIGHT, WIDTH], "counts": "\x01"}, "neither RLE"),
+        ({"size": HEIGHT, "counts": [NUM_PX]}, "neither RLE"),
+        ("mask.png", "neither RLE"),
+    ],
+)
+def test_a_broken_row_is_one_error_for_both_and_the_others_are_read(
+    segmentation, reason, tmp_path: Path
+) -> None:
+    found, skipped, errors = read(tmp_path, json.dumps([row(segmentation), row([SQUARE])]))
+    assert len(found) == 1
+    assert [reason in text for text in skipped] == [True], skipped
+    assert [text for text in errors if "detection 0" in text and "reaches outside" not in text] == skipped
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "{}", "[[]]", "", "null", '[{"image_id": 1e400}]', b"\x1f\x8b\x08\x00", "[" * 100_000]
+)
+def test_what_is_no_file_of_rows_is_one_error(text: str | bytes, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"detections\.json") as caught:
+        opened(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_beyond_any_id_are_unknown_ones(tmp_path: Path) -> None:
+    huge = "9" * 30
+    for changes in (
+        {"category_id": huge},
+        {"category_id": f"obj_{huge}"},
+        {"image_id": huge},
+        {"image_id": 1e300},
+    ):
+        with pytest.raises(DataError, match=r"detections\.json: 1 rows are of") as caught:
+            opened(tmp_path, json.dumps([row([SQUARE], **changes)]))
+        assert "\n" not in str(caught.value)
