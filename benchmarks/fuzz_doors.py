@@ -106,6 +106,7 @@ class Sandbox:
         self.outside = root / "outside"
         self.outside.mkdir(parents=True, exist_ok=True)
         (self.outside / "secret.png").write_bytes(b"secret")
+        os.chdir(root)  # the last reader's folder, which goes now, was the current one
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.reader.write(self.folder)

@@ -4,6 +4,7 @@ import io
 import math
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,6 +18,9 @@ MAX_ARRAY_BYTES = 8 * MAX_PIXELS
 """Of a NumPy file: so many pixels of the widest numbers."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_TIFF_ORDER: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
+_TIFF_SIZE_TAGS, _TIFF_SHORT = (256, 257), 3
+"""Image width and height; and the type of number that takes two bytes (TIFF 6.0, section 2)."""
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # of 100: keeps pages with many pictures small
 JPEG_QUALITY = 88
@@ -68,6 +72,8 @@ def _stated_size(content: bytes) -> tuple[int, int]:
     """Width and height as the file's first bytes say them."""
     if content.startswith(_PNG) and len(content) >= 24:
         return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+    if content[:4] in _TIFF_ORDER:  # Pillow does not open those of several floats a pixel
+        return _tiff_size(content)
     from PIL import Image
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is compared by the caller
@@ -80,6 +86,21 @@ def _stated_size(content: bytes) -> tuple[int, int]:
         raise ValueError(f"{len(content)} bytes, of no known image format") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def _tiff_size(content: bytes) -> tuple[int, int]:
+    """As the first directory of a TIFF file says."""
+    order = _TIFF_ORDER[content[:4]]
+    directory, size = int.from_bytes(content[4:8], order), {}
+    for entry in range(int.from_bytes(content[directory : directory + 2], order)):
+        start = directory + 2 + 12 * entry
+        tag, kind = (int.from_bytes(content[start + k : start + k + 2], order) for k in (0, 2))
+        if tag in _TIFF_SIZE_TAGS:
+            num_bytes = 2 if kind == _TIFF_SHORT else 4
+            size[tag] = int.from_bytes(content[start + 8 : start + 8 + num_bytes], order)
+    if len(size) < len(_TIFF_SIZE_TAGS):
+        raise ValueError(f"{len(content)} bytes, a TIFF file that does not say its size")
+    return size[_TIFF_SIZE_TAGS[0]], size[_TIFF_SIZE_TAGS[1]]
 
 
 def read_npy(path: Path) -> np.ndarray:
