@@ -33,7 +33,7 @@ X = {
     "cli": 8.5, "reproduction": 7.25, "reporting": 5.75, "evaluation": 2.0, "viz": 4.0, "training": 6.75,
     "finding": 4.0, "calibration": 6.25, "inference": 8.75, "labeling": 11.0,
     "recordings": 1.0, "export": 2.75, "objects": 4.5, "synthetic": 6.25, "segmentation": 8.0, "crops": 9.75,
-    "datasets": 6.25, "renderer": 1.25,
+    "datasets": 6.25, "renderer": 1.25, "runners": 10.5,
     "runs": 9.75, "resolver": 2.0, "metrics": 4.0, "meshes": 6.25, "network": 8.25, "losses": 10.75,
 }  # fmt: skip
 """Where rooms stand, from the left: so that few dark arrows pass behind a box. Others stand where a row is freest."""
