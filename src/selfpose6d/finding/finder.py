@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 
 from selfpose6d.errors import UsageError
-from selfpose6d.finding.attempts import certify_piece
+from selfpose6d.finding.attempts import LEAST_LIKENESS, certify_piece
 from selfpose6d.finding.consistency import MAX_INSIDE, MAX_THROUGH_PLANE, inside_of, through_support
 from selfpose6d.finding.found import Attempt, Finding, shared
 from selfpose6d.finding.glance import Glance, glance
@@ -151,7 +151,9 @@ class _FrameSearch:
             if pair.key in self.attempts:
                 continue  # what failed in an earlier round fails again
             tried_enough = failed[obj_id] >= most_of[obj_id] or np.median(failed_at[piece]) >= PIECE_FAILS
-            if tried_enough or not self._may_be_more(obj_id):
+            # of pieces that are hardly like the object one is tried
+            unlikely = pair.likeness < LEAST_LIKENESS and failed[obj_id] + self.failed[obj_id] > 0
+            if tried_enough or unlikely or not self._may_be_more(obj_id):
                 continue
             if not self._is_free(pair, look.rank) or self._is_open_there(pair):
                 continue
