@@ -167,6 +167,8 @@ def _start_worker(make_work: Callable[[], Callable[[Any], Any]]) -> None:
 
 def use_one_thread() -> None:
     """From here on every library computes in the calling thread: other processes have the other cores."""
+    # before they are imported: threads that are there, though only one of them works, cost a tenth of the time
+    os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
     import cv2
     import numba
     import torch
