@@ -124,7 +124,7 @@ def _require_reachable(address: str) -> None:
 def _connected(address: str, workers: int) -> Iterator[Any]:
     """Ray, connected; what was connected already stays so."""
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise missing_extra("cluster", "ray", needed_by="--runner ray") from None
     if ray.is_initialized():

@@ -59,8 +59,8 @@ class SlurmRunner:
 
     def _submitit(self) -> Any:
         try:
-            import submitit
-            import submitit.helpers
+            import submitit  # pyright: ignore[reportMissingImports]
+            import submitit.helpers  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise missing_extra("cluster", "submitit", needed_by="--runner slurm") from None
         if self.cluster == "slurm" and shutil.which("sbatch") is None:
