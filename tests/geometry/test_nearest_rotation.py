@@ -15,7 +15,9 @@ def test_no_rotation_is_nearer(seed, size):
     written = Rotation.random(random_state=seed).as_matrix() + size * generator.uniform(-1, 1, (3, 3))
     nearest = nearest_rotation(written)
     np.testing.assert_allclose(nearest @ nearest.T, np.eye(3), atol=1e-6)
-    assert np.linalg.det(nearest) == pytest.approx(1)
+    assert np.linalg.det(nearest) == pytest.approx(
+        1, abs=2e-6
+    )  # as exact as `EXACT_DEFECT` leaves a matrix alone
     distance = np.linalg.norm(nearest - written)
     for turn in Rotation.from_rotvec(generator.normal(0, size, (20, 3))).as_matrix():
         assert np.linalg.norm(turn @ nearest - written) >= distance - 1e-12

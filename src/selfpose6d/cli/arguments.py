@@ -137,16 +137,23 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _section(path: Path, content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    section = content.get(name)
+    if section is not None and not isinstance(section, dict):
+        raise UsageError(f"{path}: {name} must hold options by name, got {section!r:.80}. Correct it.")
+    return dict(section or {})
+
+
 def _of_run(path: Path, content: Mapping[str, Any], command: str, given: Collection[str]) -> dict[str, Any]:
     """The command line's options of a run's `config.yaml`, those that are set; `given` are on the command line."""
     if content["command"] != command:
         raise UsageError(
             f"{path} is of a run of {content['command']}, got command {command}. Pass one of {command}."
         )
-    data, context, options = (dict(content.get(name) or {}) for name in ("data", "context", "options"))
+    data, context, options = (_section(path, content, name) for name in ("data", "context", "options"))
     found = {name: data.get(name) for name in ("split", "models", "model_unit", "detections")}
-    found |= dict(data.get("selection") or {})
-    options |= dict(options.get("annotate") or {})  # what estimate --verify certifies by
+    found |= _section(path, data, "selection")
+    options |= _section(path, options, "annotate")  # what estimate --verify certifies by
     found |= {name: value for name, value in options.items() if not isinstance(value, dict)}
     found |= {name: context.get(name) for name in ("dataset", "device", "precision", "model")}
     if options.get("depth_noise_m") is not None:

@@ -17,6 +17,9 @@ from selfpose6d.meshes.units import METRES_PER_MM
 
 KEYS = ("symmetries_discrete", "symmetries_continuous")
 
+MAX_OFFSET_MM = 1e6
+"""Of an axis or a motion: what is farther from a mesh's origin is no object's, and its square may be no number."""
+
 
 def read_symmetries(models_folder: Path) -> dict[int, SymmetryGroup]:
     """The declared symmetries of every object of `models_info.json`; empty where there is no such file.
@@ -109,7 +112,7 @@ def _rounded(value: Any) -> Any:
 def _rigid(T: np.ndarray, name: str) -> np.ndarray:
     """The motion with the rotation nearest to the one that is written."""
     try:
-        if not (np.isfinite(T).all() and np.array_equal(T[3], (0, 0, 0, 1))):
+        if not (np.abs(T).max() < MAX_OFFSET_MM and np.array_equal(T[3], (0, 0, 0, 1))):
             raise ValueError
         return np.block([[nearest_rotation(T[:3, :3]), T[:3, 3:]], [T[3:]]])
     except ValueError:
@@ -125,6 +128,6 @@ def _continuous(entry: dict) -> ContinuousSymmetry:
     if not 0 < np.linalg.norm(axis) < np.inf:
         raise ValueError("the axis has no length")
     offset = np.array(entry.get("offset", (0, 0, 0)), np.float64).reshape(3)
-    if not np.isfinite(offset).all():
-        raise ValueError("the offset is not finite")
+    if not np.abs(offset).max() < MAX_OFFSET_MM:
+        raise ValueError("the offset is not finite, or more than a kilometre")
     return ContinuousSymmetry(axis / np.linalg.norm(axis), offset * METRES_PER_MM)
