@@ -152,7 +152,7 @@ class _FrameSearch:
                 continue  # what failed in an earlier round fails again
             tried_enough = failed[obj_id] >= most_of[obj_id] or np.median(failed_at[piece]) >= PIECE_FAILS
             # of pieces that are hardly like the object one is tried
-            unlikely = pair.likeness < LEAST_LIKENESS and failed[obj_id] + self.failed[obj_id] > 0
+            unlikely = pair.alike < LEAST_LIKENESS and failed[obj_id] + self.failed[obj_id] > 0
             if tried_enough or unlikely or not self._may_be_more(obj_id):
                 continue
             if not self._is_free(pair, look.rank) or self._is_open_there(pair):
@@ -261,7 +261,7 @@ class _FrameSearch:
         start_s = time.perf_counter()
         is_there = self.counts[pair.obj_id] is not None
         model, seen = self.models[pair.obj_id], self.scene.seen
-        pose = certify_piece(seen, instance, model, look.T_cam_obj, self.options, is_there, pair.likeness)
+        pose = certify_piece(seen, instance, model, look.T_cam_obj, self.options, is_there, pair.alike)
         pose = replace(pose, time_s=time.perf_counter() - start_s)
         visible = np.zeros(instance.mask.shape, bool)
         if pose.valid:

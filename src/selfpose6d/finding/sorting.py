@@ -30,6 +30,9 @@ class Pair:
     obj_id: int
     proposal: Proposal
     likeness: float
+    """By which pairs are sorted: less where noise makes all of them vague, and on planes."""
+    alike: float = 1.0
+    """The likeness of size and colour alone; 1 where no colour could speak against it, or a source says that it is."""
 
     @cached_property
     def key(self) -> tuple[int, bytes]:
@@ -59,7 +62,12 @@ def sort_pairs(proposals: list[Proposal], looks: Mapping[int, Looks], scene: Sce
             colour[fits] = alike(seen[fits], look.colours)
         # of pieces of one colour the whole object is likelier than a part of it
         whole = np.minimum(area / np.quantile(look.area_m2, 0.25), 1.0)
-        likeness = colour * whole**0.25 * doubt / (1 + VAGUENESS * noise / look.diameter_m)
-        likeness += [one.says == obj_id for one in proposals]
-        pairs += [Pair(obj_id, proposals[k], float(likeness[k])) for k in np.flatnonzero(fits)]
+        seems = colour * whole**0.25
+        named = np.array([one.says == obj_id for one in proposals])
+        likeness = seems * doubt / (1 + VAGUENESS * noise / look.diameter_m) + named
+        unopposed = named | (look.colours is None)
+        pairs += [
+            Pair(obj_id, proposals[k], float(likeness[k]), 1.0 if unopposed[k] else float(seems[k]))
+            for k in np.flatnonzero(fits)
+        ]
     return sorted(pairs, key=lambda pair: -pair.likeness)
