@@ -80,7 +80,7 @@ def test_a_row_that_says_nothing_is_refused(row, words, tmp_path):
         ({"image_id": 0, "points": [[700, 3]]}, "outside the image"),
         ({"image_id": 0, "points": [7]}, "no list of"),
         ({"image_id": 0, "bbox": [9, 9, 0, 0]}, "no box"),
-        ({"image_id": 0, "segmentation": {"size": [4, 4], "counts": "zz"}}, "segmentation"),
+        ({"image_id": 0, "segmentation": {"size": [4, 4], "counts": "zz"}}, "row 0: 4x4 pixels"),
     ],
 )
 def test_a_prompt_that_fits_no_image_is_said_of_its_row(row, words, tmp_path):

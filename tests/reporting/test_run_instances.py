@@ -22,17 +22,20 @@ from selfpose6d.types import Alternative, Certificate, InstanceKey, LabeledPose,
 NAMES = {1: "mug"}
 SKIPPED = PoseEstimate.none(InstanceKey("test", 0, 9, 1, 0), "empty mask of object 1")
 
+AHEAD = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0, 1]])
+"""Half a metre before the camera: poses at its centre would be in another unit."""
+
 
 def label(im_id: int, status, confidence: float, reason: str = "", **fields) -> LabeledPose:
     certificate = Certificate(status, reason, confidence, 0.1, 0.001, 0.9, 0.0, 0.5, **fields)
-    return LabeledPose(InstanceKey("test", 0, im_id, 1, 0), np.eye(4), confidence, certificate=certificate)
+    return LabeledPose(InstanceKey("test", 0, im_id, 1, 0), AHEAD.copy(), confidence, certificate=certificate)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    other = np.eye(4)
+    other = AHEAD.copy()
     other[0, 3] = 0.01
-    alternatives = (Alternative(np.eye(4), 0.6), Alternative(other, 0.4))
+    alternatives = (Alternative(AHEAD.copy(), 0.6), Alternative(other, 0.4))
     labels = [
         label(1, "certified", 0.9),
         label(2, "certified", 0.8),
