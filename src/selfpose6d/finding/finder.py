@@ -186,13 +186,17 @@ class _FrameSearch:
 
     def _is_owned(self, pair: Pair) -> bool:
         """Whether an accepted object explains the piece, and it was not looked at for this one."""
+        return pair.key not in self.glances and self._is_taken(pair)
+
+    def _is_taken(self, pair: Pair) -> bool:
+        """Whether what is explained has more than a share of the piece."""
         piece = pair.proposal.mask
-        return pair.key not in self.glances and bool((piece & self.taken).sum() > SHARED * piece.sum())
+        return bool((piece & self.taken).sum() > SHARED * piece.sum())
 
     def _is_free(self, pair: Pair, rank: float) -> bool:
         """Whether the piece is not explained yet, or by other objects that looked hardly better than this one."""
         piece = pair.proposal.mask
-        if (piece & self.taken).sum() <= SHARED * piece.sum():
+        if not self._is_taken(pair):
             return True
         owners = [one for one in self.accepted if (one.on_grid & piece).sum() > OWNED * piece.sum()]
         return all(one.obj_id != pair.obj_id and one.rank < rank + CONTESTED for one in owners)
