@@ -13,7 +13,7 @@ from selfpose6d.errors import MeshError
 from selfpose6d.meshes.assets import Assets
 from selfpose6d.meshes.gltf_file import COMPRESSIONS, GltfFile, compressed, read_gltf_file
 from selfpose6d.meshes.gltf_materials import GltfMaterial, read_material
-from selfpose6d.meshes.part import Part, Texture, are_known
+from selfpose6d.meshes.part import Part, Texture, are_known, strip_triangles
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _MAX_NODES = 100_000
@@ -189,10 +189,7 @@ def _triangles(index: Int[np.ndarray, "indices"], mode: int) -> Int[np.ndarray, 
         return np.zeros((0, 3), np.int64)
     if mode == _FAN:
         return np.stack([np.full(len(index) - 2, index[0]), index[1:-1], index[2:]], axis=1)
-    faces = np.stack([index[:-2], index[1:-1], index[2:]], axis=1)
-    faces[1::2] = faces[1::2, [1, 0, 2]]
-    a, b, c = faces.T
-    return faces[(a != b) & (b != c) & (c != a)]
+    return strip_triangles(index)
 
 
 def _painted(

@@ -161,6 +161,16 @@ def split_corners(
     return vertices[faces].reshape(-1, 3), own, np.repeat(face_rgb, 3, axis=0)
 
 
+def strip_triangles(strip: Int[np.ndarray, "corners"]) -> Int[np.ndarray, "triangles 3"]:
+    """Triangles of a strip; every second one is turned round to keep its outside, those of no area are left out."""
+    if len(strip) < 3:
+        return np.zeros((0, 3), np.int64)
+    corners = np.stack([strip[:-2], strip[1:-1], strip[2:]], axis=1)
+    corners[1::2] = corners[1::2, [1, 0, 2]]
+    a, b, c = corners.T
+    return corners[(a != b) & (b != c) & (c != a)]
+
+
 def fan_triangles(
     counts: Int[np.ndarray, "polygons"],
 ) -> tuple[Int[np.ndarray, "triangles"], Int[np.ndarray, "triangles 3"]]:

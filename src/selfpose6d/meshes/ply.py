@@ -15,6 +15,7 @@ from selfpose6d.meshes.part import (
     fan_triangles,
     levels_to_unit,
     split_corners,
+    strip_triangles,
     varies,
 )
 from selfpose6d.meshes.ply_file import Element, Lists, PlyFile, read_ply_file
@@ -77,20 +78,11 @@ def _polygons(file: PlyFile) -> Lists:
 
 
 def _strips_to_triangles(strips: Lists) -> Lists:
-    """Triangles of strips that end at -1; every second one is turned round to keep its outside."""
-    triangles = []
+    """Triangles of strips that end at -1."""
     values = strips.values.astype(np.int64)
     ends = np.flatnonzero(values < 0)
     borders = np.unique(np.concatenate([ends, np.cumsum(strips.counts)]))
-    for strip in np.split(values, borders):
-        strip = strip[strip >= 0]
-        if len(strip) < 3:
-            continue
-        corners = np.stack([strip[:-2], strip[1:-1], strip[2:]], axis=1)
-        corners[1::2] = corners[1::2, [1, 0, 2]]
-        a, b, c = corners.T
-        triangles.append(corners[(a != b) & (b != c) & (c != a)])
-    flat = np.concatenate(triangles) if triangles else np.zeros((0, 3), np.int64)
+    flat = np.concatenate([strip_triangles(strip[strip >= 0]) for strip in np.split(values, borders)])
     return Lists(np.full(len(flat), 3), flat.reshape(-1))
 
 
