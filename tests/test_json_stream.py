@@ -1,11 +1,22 @@
 """JSON written entry by entry is the text that is written at once."""
 
+import json
+
 import pytest
 
-from selfpose6d.files import write_json
-from selfpose6d.json_stream import json_list, json_object, two_lists
+from selfpose6d.json_stream import json_list, json_object, two_lists, write_json
 
 ROWS = [{"a": 1, "text": 'quote " and\nline'}, [1.5, None], "ä", {"nested": [{"b": []}]}]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_one_entry_of_the_outermost_list_or_object_stands_on_a_line(tmp_path, count):
+    write_json(tmp_path / "list.json", ROWS[:count])
+    lines = [json.dumps(row) for row in ROWS[:count]]
+    assert (tmp_path / "list.json").read_text() == "\n".join(["[", ",\n".join(lines), "]", ""])
+    write_json(tmp_path / "object.json", {f"key {i}": row for i, row in enumerate(ROWS[:count])})
+    lines = [f'"key {i}": {line}' for i, line in enumerate(lines)]
+    assert (tmp_path / "object.json").read_text() == "\n".join(["{", ",\n".join(lines), "}", ""])
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])

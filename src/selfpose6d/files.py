@@ -6,17 +6,16 @@ import errno
 import glob
 import hashlib
 import io
-import json
 import os
 import platform
 import shutil
 import stat
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
@@ -56,6 +55,19 @@ def read_text(path: Path) -> str:
         UnicodeDecodeError: it is no UTF-8.
     """
     return read_whole(path).decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file that only grows; what a kill left of the last one is cut off.
+
+    Raises:
+        OSError: as `read_whole` does.
+    """
+    content = read_whole(path)
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        os.truncate(path, end)
+    return content[:end].splitlines()
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
@@ -99,7 +111,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
     """A text file to write that replaces `path` when the block ends well; else `path` stays as it is."""
     with _aside(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         yield file
-        _to_disk(file.fileno(), file.flush)
+        to_disk(file)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -107,23 +119,13 @@ def write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _aside(path) as temporary, temporary.open("wb") as file:
         file.write(content)
-        _to_disk(file.fileno(), file.flush)
+        to_disk(file)
 
 
 def copy_whole(source: Path, path: Path) -> None:
     """Replace `path` by a copy of `source`."""
     with _aside(path) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
-    """Replace a JSON file, one entry of the outermost list or object a line."""
-    if isinstance(content, dict):
-        brackets, lines = "{}", [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
-    else:
-        brackets, lines = "[]", [json.dumps(value) for value in content]
-    with replacing(path) as file:
-        file.write("\n".join([brackets[0], ",\n".join(lines), brackets[1], ""]))
 
 
 @contextmanager
@@ -142,9 +144,8 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         yield
     finally:
         if lock.is_locked:
-            with suppress(
-                OSError
-            ):  # who waits sees that it is gone and locks a new one; Windows keeps an open file
+            # who waits sees that it is gone and locks a new one; Windows keeps an open file
+            with suppress(OSError):
                 Path(lock.lock_file).unlink()
             lock.release()
 
@@ -198,6 +199,12 @@ def is_running(pid: int) -> bool:
     return True
 
 
+def to_disk(file: IO[Any]) -> None:
+    """Have what was written to an open file on disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Have the folder's names on disk; nothing where the system has no such thing."""
     with suppress(OSError):
@@ -221,11 +228,6 @@ def _aside(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _to_disk(descriptor: int, flush: Callable[[], object]) -> None:
-    flush()
-    os.fsync(descriptor)
-
-
 def _lock_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
@@ -245,4 +247,5 @@ def _host() -> str:
 
 def content_hash(path: Path) -> str:
     """What tells a file's content from others', for a run's configuration."""
-    return hashlib.sha256(read_whole(path)).hexdigest()[:16]
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -18,7 +18,7 @@ MAX_ARRAY_BYTES = 8 * MAX_PIXELS
 """Of a NumPy file: so many pixels of the widest numbers."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_TIFF_ORDER: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
+TIFF_ORDER: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
 _TIFF_SIZE_TAGS, _TIFF_SHORT = (256, 257), 3
 """Image width and height; and the type of number that takes two bytes (TIFF 6.0, section 2)."""
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -72,7 +72,7 @@ def _stated_size(content: bytes) -> tuple[int, int]:
     """Width and height as the file's first bytes say them."""
     if content.startswith(_PNG) and len(content) >= 24:
         return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
-    if content[:4] in _TIFF_ORDER:  # Pillow does not open those of several floats a pixel
+    if content[:4] in TIFF_ORDER:  # Pillow does not open those of several floats a pixel
         return _tiff_size(content)
     from PIL import Image
 
@@ -90,7 +90,7 @@ def _stated_size(content: bytes) -> tuple[int, int]:
 
 def _tiff_size(content: bytes) -> tuple[int, int]:
     """As the first directory of a TIFF file says."""
-    order = _TIFF_ORDER[content[:4]]
+    order = TIFF_ORDER[content[:4]]
     directory, size = int.from_bytes(content[4:8], order), {}
     for entry in range(int.from_bytes(content[directory : directory + 2], order)):
         start = directory + 2 + 12 * entry

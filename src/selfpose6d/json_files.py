@@ -31,9 +31,8 @@ def parse_json(content: bytes | str, pairs: Pairs | None = None) -> Any:
         raise ValueError("too many lists within lists") from None
     mark = b"\\ud" if isinstance(content, bytes) else "\\ud"
     if mark in content.lower():  # pyright: ignore[reportOperatorIssue]
-        json.dumps(
-            value, ensure_ascii=False, default=str
-        ).encode()  # half a character cannot be printed or written
+        # half a character cannot be printed or written
+        json.dumps(value, ensure_ascii=False, default=str).encode()
     return value
 
 

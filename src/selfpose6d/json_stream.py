@@ -1,7 +1,4 @@
-"""JSON files that are written entry by entry: memory stays flat however long they are.
-
-The text is that of `files.write_json`: one entry of the outermost list or object a line.
-"""
+"""JSON files, one entry of the outermost list or object a line; written entry by entry, memory stays flat."""
 
 import json
 import shutil
@@ -32,6 +29,18 @@ class JsonEntries:
     def _write(self, text: str) -> None:
         self._file.write(self._separator + text if self.count else text)
         self.count += 1
+
+
+def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
+    """Replace a JSON file by a list or an object that is at hand."""
+    if isinstance(content, dict):
+        with json_object(path) as entries:
+            for key, value in content.items():
+                entries.put(key, value)
+    else:
+        with json_list(path) as entries:
+            for value in content:
+                entries.add(value)
 
 
 @contextmanager

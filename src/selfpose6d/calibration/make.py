@@ -16,6 +16,7 @@ from selfpose6d.calibration.thresholds import choose_thresholds, fewest_without_
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.errors import UsageError
+from selfpose6d.files import whole_lines
 from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.labeling.calibration import Calibration
 from selfpose6d.labeling.settings import calibrated_settings
@@ -179,22 +180,13 @@ def rate(calibration: Calibration, results: Sequence[SceneResult]) -> Float[np.n
 
 
 def _read_journal(journal: Path, header: dict[str, Any]) -> dict[int, SceneResult | None]:
-    if journal.is_file():
-        _drop_torn_line(journal)
-    if not journal.is_file() or not journal.stat().st_size:
+    if not journal.is_file() or not whole_lines(journal):
         return {}
     rows: Iterator[tuple[str, dict[str, Any]]] = read_lines(journal)
     _, first = next(rows)
     if first != json.loads(to_line(header)):
         raise UsageError(f"{journal} holds scenes of other options. Remove it, or choose another --out.")
     return {row["scene"]: SceneResult.from_json(row) if "terms" in row else None for _, row in rows}
-
-
-def _drop_torn_line(journal: Path) -> None:
-    """Cut off what a kill left of its last line."""
-    content = journal.read_bytes()
-    with journal.open("r+b") as file:
-        file.truncate(content.rfind(b"\n") + 1)
 
 
 def _terms(results: Sequence[SceneResult]) -> np.ndarray:

@@ -27,7 +27,9 @@ from selfpose6d.files import (
     naming,
     one_at_a_time,
     sync_folder,
+    to_disk,
     user_cache,
+    whole_lines,
     write_whole,
 )
 from selfpose6d.image_files import read_npy
@@ -219,8 +221,7 @@ class CropWriter:
 
     def __exit__(self, *error: object) -> None:
         for file in (*self._files.values(), self._progress):
-            file.flush()
-            os.fsync(file.fileno())
+            to_disk(file)
             file.close()
 
     @property
@@ -250,12 +251,9 @@ def _last_progress(path: Path) -> tuple[int, int, int]:
     """Frames, records and bytes of skipped instances that were written whole; what a kill tore is cut off."""
     if not path.is_file():
         return 0, 0, 0
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    os.truncate(path, end)
-    if not end:
+    if not (lines := whole_lines(path)):
         return 0, 0, 0
-    frames, records, skipped_bytes = content[:end].splitlines()[-1].split()
+    frames, records, skipped_bytes = lines[-1].split()
     return int(frames), int(records), int(skipped_bytes)
 
 

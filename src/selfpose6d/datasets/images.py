@@ -15,14 +15,13 @@ from selfpose6d.datasets.image_values import StoredImage, object_ids_of, object_
 from selfpose6d.datasets.missing_files import why_missing
 from selfpose6d.errors import DataError
 from selfpose6d.files import read_whole
-from selfpose6d.image_files import decode_image, read_npy, require_decodable
+from selfpose6d.image_files import TIFF_ORDER, decode_image, read_npy, require_decodable
 
 Content = TypeVar("Content")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DEPTH_SUFFIXES = (*SUFFIXES, ".npy")
 _PNG_GREY, _PNG_PALETTE = 0, 3
 """Colour types in a PNG's header."""
-_TIFF = (b"II*\0", b"MM\0*")
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = (0, 1)
 """EXIF orientations that turn nothing."""
@@ -159,7 +158,7 @@ def _decode_stored(path: Path, encoded: np.ndarray) -> StoredImage:
     """The file's own values: a palette's indices and small greys are not turned into colours."""
     head = encoded[:26].tobytes()
     is_png = head.startswith(b"\x89PNG")
-    may_be_indexed = (is_png and len(head) == 26 and head[25] == _PNG_PALETTE) or head[:4] in _TIFF
+    may_be_indexed = (is_png and len(head) == 26 and head[25] == _PNG_PALETTE) or head[:4] in TIFF_ORDER
     if may_be_indexed and (indexed := _palette_image(encoded)) is not None:
         return indexed
     try:

@@ -66,8 +66,8 @@ def is_one_object(path: Path) -> bool:
         raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
 
     try:
-        return "image_id" not in json.loads(line)  # a whole row, which no COCO file is
-    except (ValueError, RecursionError):
+        return "image_id" not in parse_json(line)  # a whole row, which no COCO file is
+    except ValueError:
         return True
 
 

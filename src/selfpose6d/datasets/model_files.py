@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfpose6d.errors import MALFORMED, DataError, UsageError
-from selfpose6d.files import content_hash, write_json
+from selfpose6d.files import content_hash
 from selfpose6d.json_files import read_json, whole_number
+from selfpose6d.json_stream import write_json
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import UNITS, Unit, unit_of_file
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from selfpose6d.datasets.model_files import read_models_info
 from selfpose6d.errors import DataError, UsageError
-from selfpose6d.files import write_json
 from selfpose6d.geometry.nearest_rotation import nearest_rotation
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
+from selfpose6d.json_stream import write_json
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import METRES_PER_MM
 

@@ -36,7 +36,7 @@ from selfpose6d.evaluation.model_points import (
 )
 from selfpose6d.evaluation.results import RightBy
 from selfpose6d.evaluation.score import SymmetriesOf
-from selfpose6d.files import open_text
+from selfpose6d.files import content_hash, open_text
 from selfpose6d.options import SURFACE_SEED
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
@@ -80,9 +80,9 @@ class ReferenceOptions:
         if self.right == "least-add":
             digest.update(repr(read_models_info(self.model_files().folder)).encode())
         for file in (path, _certificates_path(path)):
-            digest.update(_file_digest(file) if file is not None else b"-")
+            digest.update(content_hash(file).encode() if file is not None else b"-")
         if (review := _review_path(path)) is not None:
-            digest.update(_file_digest(review))
+            digest.update(content_hash(review).encode())
         return digest.hexdigest()[:16]
 
 
@@ -258,11 +258,6 @@ def _review_path(predictions: Path) -> Path | None:
     """That of a run's own predictions and certificates."""
     path = RunFiles(predictions.parent).review
     return path if _certificates_path(predictions) is not None and path.is_file() else None
-
-
-def _file_digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _certificates_path(predictions: Path) -> Path | None:

@@ -11,9 +11,8 @@ from selfpose6d.datasets.bop.targets import targets_path
 from selfpose6d.export.coco import annotation_entries, categories, coco_file, image_entry
 from selfpose6d.export.files import ImagePlacer
 from selfpose6d.export.frames import ExportedFrame
-from selfpose6d.files import write_json
 from selfpose6d.image_files import mask_to_png
-from selfpose6d.json_stream import json_list, json_object
+from selfpose6d.json_stream import json_list, json_object, write_json
 from selfpose6d.selection import FrameId
 from selfpose6d.types import LabeledPose
 

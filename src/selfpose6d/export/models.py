@@ -7,7 +7,8 @@ from pathlib import Path
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.model_files import ModelFile, read_models_info
 from selfpose6d.datasets.symmetries import describe_mesh
-from selfpose6d.files import copy_whole, write_json
+from selfpose6d.files import copy_whole
+from selfpose6d.json_stream import write_json
 from selfpose6d.meshes.io import save_mesh_ply
 
 MAX_HEADER_BYTES = 65_536

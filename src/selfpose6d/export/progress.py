@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from selfpose6d.errors import MALFORMED, UsageError
-from selfpose6d.files import content_hash, write_json
+from selfpose6d.files import content_hash
 from selfpose6d.json_files import read_json
+from selfpose6d.json_stream import write_json
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.frame_lines import FrameLines
 from selfpose6d.runs.in_use import LOCK_NAMES

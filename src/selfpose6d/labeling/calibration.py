@@ -19,8 +19,9 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.errors import MALFORMED, DataError, UsageError
-from selfpose6d.files import read_text, write_json
+from selfpose6d.files import read_text
 from selfpose6d.json_files import parse_json
+from selfpose6d.json_stream import write_json
 from selfpose6d.labeling.terms import GROUPS, TERM_NAMES, Terms
 
 FORMAT = 1

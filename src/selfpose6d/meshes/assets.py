@@ -10,28 +10,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from selfpose6d.files import read_whole
 from selfpose6d.meshes.tiles import MAX_TEXELS, reduce_texture
 
 MAX_DECODED_PX = 2**27
 """Of an image, 0.5 GB while it is decoded; JPEGs are decoded smaller."""
 _READ_FORMATS = (
-    *(
-        "PNG",
-        "JPEG",
-        "MPO",
-        "WEBP",
-        "TIFF",
-        "BMP",
-        "TGA",
-        "GIF",
-        "PPM",
-        "JPEG2000",
-        "AVIF",
-        "DDS",
-        "PCX",
-        "SGI",
-    ),
-)
+    "PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "TGA", "GIF", "PPM", "JPEG2000", "AVIF", "DDS", "PCX", "SGI",
+)  # fmt: skip
 _NAMED_FORMATS = {
     b"\xabKTX 20\xbb": "KTX2",
     b"\xabKTX 11\xbb": "KTX",
@@ -74,7 +60,7 @@ class Assets:
         key = (name, folder or self.path.parent)
         if key not in self._images:
             path = self.find(name, folder)
-            self._images[key] = None if path is None else self.decode(path.read_bytes(), path.name)
+            self._images[key] = None if path is None else self.decode(read_whole(path), path.name)
         return self._images[key]
 
     def decode(self, content: bytes, name: str) -> UInt8[np.ndarray, "rows columns 3"] | None:

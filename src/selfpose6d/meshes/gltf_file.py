@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,8 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from selfpose6d.errors import MeshError
+from selfpose6d.files import read_whole
+from selfpose6d.json_files import parse_json
 from selfpose6d.meshes.assets import Assets
 
 COMPRESSIONS = {
@@ -130,7 +131,7 @@ class GltfFile:
             raise MeshError(
                 f"{self.assets.path}: unreadable mesh (missing {uri}). Put the file beside it, or export a GLB."
             )
-        return path.read_bytes()
+        return read_whole(path)
 
     def image(self, index: int) -> UInt8[np.ndarray, "rows columns 3"] | None:
         """An image's colours; None with a note where they cannot be read."""
@@ -177,7 +178,7 @@ def read_gltf_file(content: bytes, assets: Assets) -> GltfFile:
         MeshError: it is of another version.
     """
     text, binary = _chunks(content) if content[:4] == b"glTF" else (content, b"")
-    tree = json.loads(text.decode("utf-8-sig"))
+    tree = parse_json(text)
     if not isinstance(tree, dict):
         raise ValueError("its JSON is no object")
     version = str(tree.get("asset", {}).get("version", "2.0"))

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, UInt8
 from selfpose6d.arrays import describe
 from selfpose6d.checks import require_plausible_object_size
 from selfpose6d.errors import MeshError, SelfPose6DError, UsageError
-from selfpose6d.files import write_whole
+from selfpose6d.files import read_whole, write_whole
 from selfpose6d.meshes.assets import Assets
 from selfpose6d.meshes.gltf import read_gltf
 from selfpose6d.meshes.merge import merge_meshes
@@ -90,7 +90,7 @@ def load_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except OSError as error:
         raise MeshError(f"{path}: cannot be read ({error.strerror}). Correct its permissions.") from error
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
+from selfpose6d.files import read_whole
 from selfpose6d.meshes.assets import Assets
 from selfpose6d.meshes.mtl import Map, Material, decode_text, lines_of, read_mtl
 from selfpose6d.meshes.part import Part, Texture, fan_triangles, levels_to_unit, varies
@@ -204,7 +205,7 @@ def _read_library(statement: str, assets: Assets) -> dict[str, Material]:
     library: dict[str, Material] = {}
     for path in paths:
         if path is not None:
-            library |= read_mtl(path.read_bytes(), path.parent)
+            library |= read_mtl(read_whole(path), path.parent)
     return library
 
 

@@ -21,9 +21,11 @@ from selfpose6d.files import (
     remove_stale,
     replacing,
     sync_folder,
-    write_json,
+    whole_lines,
     write_whole,
 )
+from selfpose6d.json_files import parse_json, read_json
+from selfpose6d.json_stream import write_json
 from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.recordings.options import RecordingOptions
 from selfpose6d.runs.in_use import claimed, lock_beside
@@ -155,12 +157,8 @@ def _read_progress(path: Path) -> list[dict[str, Any]]:
     """The lines that were written whole; what a kill left of another one is cut off."""
     if not path.is_file():
         return []
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    with path.open("r+b") as file:
-        file.truncate(end)
     try:
-        return [json.loads(line) for line in content[:end].splitlines()]
+        return [parse_json(line) for line in whole_lines(path)]
     except ValueError:
         return []
 
@@ -181,6 +179,6 @@ def _is_made_from(folder: Path, made_from: str | None) -> bool:
 
 def _read_record(folder: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        record = json.loads((folder / RECORD_NAME).read_bytes())
+        record = read_json(folder / RECORD_NAME)
         return record if isinstance(record, dict) else {}
     return {}

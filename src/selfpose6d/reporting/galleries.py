@@ -190,7 +190,6 @@ def _write_sheets(
                     sheet_entry(renderer, one, [*(lines if np.isfinite(one.add_m) else []), *reason])
                 )
         if entries:
-            with suppress(
-                OSError
-            ):  # a run's folder that cannot be written: the page goes elsewhere, by --out
+            # a run's folder that cannot be written: the page goes elsewhere, by --out
+            with suppress(OSError):
                 write_png(sources.files.contact_sheet(name), draw_contact_sheet(renderer.meshes, entries))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from selfpose6d.errors import MALFORMED, DataError, UsageError
-from selfpose6d.files import write_json
 from selfpose6d.json_files import read_json
+from selfpose6d.json_stream import write_json
 
 Result = dict[str, Any]
 REQUEST = "request"

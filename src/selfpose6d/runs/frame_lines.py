@@ -1,13 +1,12 @@
 """An append-only file with one line a frame, so that a long command can go on after a kill."""
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from selfpose6d.errors import MALFORMED, DataError
-from selfpose6d.files import naming
+from selfpose6d.files import naming, to_disk
 from selfpose6d.json_files import parse_json
 from selfpose6d.runs.frame_index import FrameIndex, leading_frame
 from selfpose6d.runs.json_lines import to_line
@@ -102,8 +101,7 @@ class FrameLines(Generic[Record]):
                 file.write(line)
                 self._note(frame_id, failed, offset)
                 added += 1
-            file.flush()
-            os.fsync(file.fileno())
+            to_disk(file)
         return added
 
     def records(self) -> Iterator[Record]:

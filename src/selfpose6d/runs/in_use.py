@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from selfpose6d.errors import UsageError
 from selfpose6d.files import is_running, remove_stale, write_whole
+from selfpose6d.json_files import read_json
 
 LOCK_NAME = ".lock"
 """In a folder that is worked in."""
@@ -210,7 +211,7 @@ def _wait_for_owner(owner_file: Path, attempts: int = 20) -> Owner | None:
 
 def _read_owner(owner_file: Path) -> Owner | None:
     try:
-        return Owner(**json.loads(owner_file.read_bytes()))
+        return Owner(**read_json(owner_file))
     except (OSError, ValueError, TypeError):
         return None
 

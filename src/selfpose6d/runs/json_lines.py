@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selfpose6d.errors import DataError
-from selfpose6d.files import naming, open_file
+from selfpose6d.files import naming, open_file, to_disk
 from selfpose6d.json_files import parse_json
 
 
@@ -73,8 +73,7 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
                 file.seek(0, os.SEEK_END)
                 line = b"\n" + line
         file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+        to_disk(file)
 
 
 def drop_last_line(path: Path) -> dict[str, Any] | None:
@@ -92,8 +91,7 @@ def drop_last_line(path: Path) -> dict[str, Any] | None:
             offset += len(line)
         if row is not None:
             file.truncate(start)
-            file.flush()
-            os.fsync(file.fileno())
+            to_disk(file)
     return row
 
 

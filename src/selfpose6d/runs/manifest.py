@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selfpose6d.errors import UsageError
+from selfpose6d.errors import MALFORMED, UsageError
 from selfpose6d.files import replacing
+from selfpose6d.json_files import read_json
 from selfpose6d.runs.config import RunConfig, code_version, flat_options
 from selfpose6d.runs.outputs import ResultFiles
 
@@ -81,7 +82,7 @@ def read_manifest(path: Path) -> Manifest:
         UsageError: there is none, or it is broken.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}, expected {FORMAT}")
         return Manifest(
@@ -95,7 +96,7 @@ def read_manifest(path: Path) -> Manifest:
             f"{path.parent} has no {path.name}: it is no run in shards. Pass the --out of annotate, find or estimate "
             "with --shard or --runner."
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise UsageError(f"{path} is broken ({error}). Remove it and run the command again.") from None
 
 

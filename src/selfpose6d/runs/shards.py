@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
-from selfpose6d.errors import DataError
-from selfpose6d.files import write_whole
+from selfpose6d.errors import MALFORMED, DataError
+from selfpose6d.files import sync_folder, to_disk, write_whole
+from selfpose6d.json_files import read_json
 from selfpose6d.runs.journal import JournalRecord
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.selection import FrameId, FrameIds
@@ -66,9 +67,8 @@ class ShardFiles:
         """Write a shard as its records come; on disk when this returns. Gives the number of rows."""
         self.folder.mkdir(parents=True, exist_ok=True)
         rows, digest, count = self.rows(name), hashlib.sha256(), 0
-        aside = rows.with_name(
-            f".{rows.name}.{uuid4().hex}.part"
-        )  # ids of processes repeat on other machines
+        # ids of processes repeat on other machines
+        aside = rows.with_name(f".{rows.name}.{uuid4().hex}.part")
         try:
             with aside.open("wb") as file:
                 for record in records:
@@ -76,15 +76,13 @@ class ShardFiles:
                     file.write(line)
                     digest.update(line)
                     count += 1
-                file.flush()
-                os.fsync(file.fileno())
+                to_disk(file)
             os.replace(aside, rows)
         finally:
             aside.unlink(missing_ok=True)
-        _sync(self.folder)
+        sync_folder(self.folder)
         content = {"rows": count, "sha256": digest.hexdigest()}
         write_whole(self.marker(name), json.dumps(content).encode() + b"\n")
-        _sync(self.folder)
         return count
 
     def lines(self, name: str) -> Iterator[bytes]:
@@ -95,7 +93,7 @@ class ShardFiles:
         """
         path, digest = self.rows(name), hashlib.sha256()
         try:
-            stated = json.loads(self.marker(name).read_bytes())["sha256"]
+            stated = read_json(self.marker(name))["sha256"]
             with path.open("rb") as file:
                 for line in file:
                     digest.update(line)
@@ -103,7 +101,7 @@ class ShardFiles:
                 with path.open("rb") as file:
                     yield from file
                 return
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, *MALFORMED):
             pass
         raise DataError(
             f"{path}: not the rows that {self.marker(name).name} speaks of. Remove {self.marker(name).name}, and run "
@@ -114,14 +112,3 @@ class ShardFiles:
         """Remove what killed workers left half-written."""
         for path in self.folder.glob(".*.part"):
             path.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """New names in a folder are on disk; where a system has no such thing, nothing happens."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

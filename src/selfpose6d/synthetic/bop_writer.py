@@ -12,9 +12,9 @@ from selfpose6d.datasets.bop.entries import (
     target_rows,
     transform_entry,
 )
-from selfpose6d.files import write_json
 from selfpose6d.image_files import mask_to_png, to_png
 from selfpose6d.json_files import read_json
+from selfpose6d.json_stream import write_json
 from selfpose6d.runs.predictions import MM_PER_M
 from selfpose6d.synthetic.frame import RenderedFrame, TrueInstance
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from selfpose6d.datasets.model_files import read_models_info
 from selfpose6d.errors import MALFORMED, SelfPose6DError, UsageError
-from selfpose6d.files import write_json
 from selfpose6d.json_files import read_json
+from selfpose6d.json_stream import write_json
 from selfpose6d.processes import default_workers, map_in_processes
 from selfpose6d.synthetic.models import write_models
 from selfpose6d.synthetic.options import Split, SynthOptions

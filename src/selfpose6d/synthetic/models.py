@@ -7,7 +7,7 @@ from typing import Any
 
 from selfpose6d.datasets.model_files import find_model_files, read_models_info, require_models
 from selfpose6d.datasets.symmetries import describe_mesh, symmetries_entry
-from selfpose6d.files import write_json
+from selfpose6d.json_stream import write_json
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.catalogue import BOX_ID, CATALOGUE

@@ -9,7 +9,8 @@ from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import UsageError
-from selfpose6d.files import one_at_a_time, user_cache, write_json
+from selfpose6d.files import one_at_a_time, user_cache
+from selfpose6d.json_stream import write_json
 from selfpose6d.synthetic.generate import check_folder, prepare, render_all
 from selfpose6d.synthetic.options import FORMAT_VERSION, SynthOptions
 

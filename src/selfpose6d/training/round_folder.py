@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from selfpose6d.errors import MALFORMED, DataError
-from selfpose6d.files import replacing, write_json
+from selfpose6d.files import replacing
 from selfpose6d.json_files import read_json
+from selfpose6d.json_stream import write_json
 from selfpose6d.runs.certificates import pose_row
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import to_line
