@@ -14,10 +14,17 @@ from selfpose6d.objects import shapes
 
 
 @pytest.fixture(scope="module")
-def small_and_own(tmp_path_factory):
-    """A network and grids for tests, and caches in a folder of the test's own."""
+def own_cache(tmp_path_factory):
+    """Caches in a folder of the module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_and_own(own_cache):
+    """A network and grids for tests, and caches in a folder of the module's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, "small", TINY)
         patch.setattr(shapes, "GRID_CELLS", 24)
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield

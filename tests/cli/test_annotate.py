@@ -19,13 +19,7 @@ from selfpose6d.labeling.calibration import default_calibration, load_calibratio
 from selfpose6d.labeling.search import SearchOptions
 from selfpose6d.labeling.settings import calibrated_settings
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory):
-    """Constants of meshes go to a folder of the test's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

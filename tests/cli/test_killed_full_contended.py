@@ -29,11 +29,7 @@ os.execv(sys.executable, [sys.executable, "-m", "selfpose6d", *sys.argv[1:]])
 """Permissions hold for root, too, without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (prctl 24 drops them)."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
