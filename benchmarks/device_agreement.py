@@ -113,10 +113,10 @@ def training_step(part: Part, device: str) -> tuple[float, float]:
             network.zero_grad()
             selected = torch.arange(32, device=where).expand(len(one.records), -1)
             inputs = moved(batch.inputs(network.config), where)
-            grid = moved(one.context.shapes.grid, where)
-            output = network(inputs, grid, selected, 2)
-            assert output.T_refined is not None
-            T = torch.cat([output.prediction.T_crop_obj, output.T_refined], 1)
+            surfaces = moved(one.context.shapes.surfaces, where)
+            output = network(inputs, surfaces, selected, 2)
+            assert output.refinement is not None
+            T = torch.cat([output.prediction.T_crop_obj, output.refinement.T_crop_obj.flatten(1, 2)], 1)
             points = moved(one.context.shapes.points_m, where)[inputs.object_index]
             target = moved(batch.points_crop_m.mean(1), where)
             middle = transform_points(T, points[:, None].expand(-1, T.shape[1], -1, -1)).mean(2)

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +34,7 @@ from selfpose6d.files import (
 )
 from selfpose6d.image_files import read_npy
 from selfpose6d.json_files import read_json
+from selfpose6d.processes import available_cores
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import read_skipped, skipped_row
 from selfpose6d.selection import FrameId
@@ -58,7 +59,7 @@ class CacheOptions:
     """Folder of the cache; default: `selfpose6d/crops` in the user's cache directory."""
     budget_bytes: int = 64 * GIB
     """Most bytes on disk; crops of other data sets, longest unused first, make room."""
-    workers: int = 2
+    workers: int = field(default_factory=available_cores)
     """Threads that decode frames."""
 
     @property
