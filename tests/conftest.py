@@ -26,10 +26,26 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_user_cache(tmp_path_factory) -> Iterator[None]:
-    """Tests, and processes that they start, neither read nor write the user's own cache directory."""
+def own_user_cache(tmp_path_factory) -> Iterator[Path]:
+    """Tests, and processes that they start, neither read nor write the user's own cache directory.
+
+    The workers of one run share theirs, so that what is slow to compute of a mesh is computed once.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "user-cache"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_share_of_the_cores() -> Iterator[None]:
+    """Commands that are not told how many processes to start count with this worker's share of the cores."""
+    from selfpose6d import processes
+
+    cores = max(1, processes.available_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "available_cores", lambda: cores)
         yield
 
 

@@ -214,8 +214,7 @@ def test_exports(run: Path, form: str, tmp_path: Path) -> None:
     read_all(tmp_path / "out", set())
 
 
-def test_annotate_and_train(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_annotate_and_train(tmp_path: Path) -> None:
     root = write_bop(tmp_path / "data", {1: 3}, split="train")
     selection = ["--split", "train", "--limit", "1", "--method", "icp", "--overlays", "1", "--workers", "1"]
     assert main(["annotate", str(root), "--out", str(tmp_path / "run"), *selection, "--quiet"]) == 0

@@ -11,13 +11,19 @@ from networks import TINY
 
 from selfpose6d.network.config import SIZES
 from selfpose6d.objects import shapes
+from selfpose6d.objects.mesh_cache import default_cache_dir
 
 
 @pytest.fixture(scope="module")
 def own_cache(tmp_path_factory):
-    """Caches in a folder of the module's own."""
+    """Caches in a folder of the module's own, but for what follows from a mesh alone."""
+    cache = tmp_path_factory.mktemp("cache")
+    objects = default_cache_dir()
+    objects.mkdir(parents=True, exist_ok=True)
+    (cache / objects.parent.name).mkdir()
+    (cache / objects.parent.name / objects.name).symlink_to(objects, target_is_directory=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
 
 

@@ -19,8 +19,6 @@ from selfpose6d.labeling.calibration import default_calibration, load_calibratio
 from selfpose6d.labeling.search import SearchOptions
 from selfpose6d.labeling.settings import calibrated_settings
 
-pytestmark = pytest.mark.usefixtures("own_cache")
-
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> Path:

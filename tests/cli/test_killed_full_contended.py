@@ -29,8 +29,6 @@ os.execv(sys.executable, [sys.executable, "-m", "selfpose6d", *sys.argv[1:]])
 """Permissions hold for root, too, without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (prctl 24 drops them)."""
 
 
-pytestmark = pytest.mark.usefixtures("own_cache")
-
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> Path:

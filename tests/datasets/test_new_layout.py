@@ -27,7 +27,6 @@ def bop(tmp_path_factory) -> Path:
 @pytest.fixture
 def log(bop, tmp_path, monkeypatch) -> Path:
     """The same frames as a recorder's log, its layout registered."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(layouts, "LAYOUTS", (LOG, *layouts.LAYOUTS))
     root, dataset, truths = tmp_path / "recorded", DataOptions(bop).open(), load_ground_truth(bop)
     shutil.copytree(bop / "models", root / "models")

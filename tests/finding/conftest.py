@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from labeling.conftest import model_of
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.labeling.observation import ObservedFrame
 from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
 from selfpose6d.meshes.primitives.rounds import can
-from selfpose6d.objects.object_model import ObjectModel, build_object_model
+from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render
@@ -51,7 +52,7 @@ def seen(depth_m: np.ndarray) -> ObservedFrame:
 def models() -> dict[int, ObjectModel]:
     """1: a box with six different faces, 2: a plain brick, 3: a can."""
     make = (label_box, foam_brick, can)
-    return {k: build_object_model(one(np.random.default_rng(0))) for k, one in enumerate(make, start=1)}
+    return {k: model_of(one(np.random.default_rng(0))) for k, one in enumerate(make, start=1)}
 
 
 def standing_pose(

@@ -12,8 +12,10 @@ from selfpose6d.labeling.observation import (
     Prompt,
     observe,
 )
+from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
 from selfpose6d.meshes.primitives.rounds import can
+from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.object_model import ObjectModel, build_object_model
 from selfpose6d.renderer.packed import pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
@@ -24,22 +26,27 @@ K = np.array([[600.0, 0, 160], [0, 600, 120], [0, 0, 1]])
 HEIGHT, WIDTH, WALL_M = 240, 320, 1.6
 
 
+def model_of(mesh: Mesh) -> ObjectModel:
+    """What is known of a mesh, computed once in a run of the tests."""
+    return build_object_model(mesh, cache_dir=default_cache_dir())
+
+
 @pytest.fixture(scope="session")
 def box() -> ObjectModel:
     """Six different faces: asymmetric by texture only."""
-    return build_object_model(label_box(np.random.default_rng(0)))
+    return model_of(label_box(np.random.default_rng(0)))
 
 
 @pytest.fixture(scope="session")
 def brick() -> ObjectModel:
     """Plain: symmetric in shape and colour."""
-    return build_object_model(foam_brick(np.random.default_rng(0)))
+    return model_of(foam_brick(np.random.default_rng(0)))
 
 
 @pytest.fixture(scope="session")
 def round_can() -> ObjectModel:
     """A label around it: only colour tells how far it is rotated."""
-    return build_object_model(can(np.random.default_rng(0)))
+    return model_of(can(np.random.default_rng(0)))
 
 
 def tilted_pose(distance_m: float = 0.8) -> torch.Tensor:

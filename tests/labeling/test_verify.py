@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import selfpose6d.labeling.verify as verify_module
-from labeling.conftest import observed, rendered_frame, tilted_pose
+from labeling.conftest import model_of, observed, rendered_frame, tilted_pose
 from labeling.hand_made_calibration import GENEROUS
 from labeling.test_refine import add_m
 from selfpose6d.geometry.se3 import make_transform, retract
@@ -17,12 +17,6 @@ from selfpose6d.labeling.verify import VerifyOptions, verify
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.boxes import label_box
 from selfpose6d.meshes.primitives.rounds import can, mug
-from selfpose6d.objects.object_model import build_object_model
-
-
-@pytest.fixture(scope="module")
-def box():
-    return build_object_model(label_box(np.random.default_rng(0)))
 
 
 def verified(box, T: torch.Tensor, search_doubtful: bool):
@@ -55,15 +49,15 @@ def test_a_search_that_finds_the_same_pose_does_not_take_over(box):
 
 
 @pytest.mark.parametrize("turned_rad", [0.5, 1.6, 3.1])
-def test_one_hypothesis_that_slid_is_turned_back(turned_rad):
+def test_one_hypothesis_that_slid_is_turned_back(round_can, turned_rad):
     """Depth says nothing about a can's rotation, and no other hypothesis speaks for the right one: its label does."""
-    model = build_object_model(can(np.random.default_rng(0)))
     T = tilted_pose()
     slid = T @ retract(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, turned_rad]))
-    assert add_m(model, slid[None], T)[0] > 0.015
+    assert add_m(round_can, slid[None], T)[0] > 0.015
     options = VerifyOptions(SearchOptions(), CertificateOptions())
-    found = verify_module.certify_hypotheses(observed(model, rendered_frame(model, T)), slid[None], options)
-    assert add_m(model, found.T_cam_obj[None], T)[0] < 0.003
+    seen = observed(round_can, rendered_frame(round_can, T))
+    found = verify_module.certify_hypotheses(seen, slid[None], options)
+    assert add_m(round_can, found.T_cam_obj[None], T)[0] < 0.003
     assert found.certificate.status == "certified"
 
 
@@ -79,7 +73,7 @@ def test_a_pose_that_was_verified_is_certified_again(box):
 def test_the_hidden_handle_of_a_mug_is_not_certified(search_doubtful):
     """The one hypothesis is right, and nothing in the image says so: no calibration, however generous, certifies it."""
     shape = mug(np.random.default_rng(0))
-    model = build_object_model(Mesh(shape.vertices_m, shape.faces))
+    model = model_of(Mesh(shape.vertices_m, shape.faces))
     handle_away = torch.tensor([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
     T = make_transform(handle_away, torch.tensor([0.0, 0.05, 0.8]))
     frame = rendered_frame(model, T)

@@ -56,17 +56,17 @@ def test_a_can_has_many_turns_by_shape(round_can):
     assert len(round_can.similarity.T_obj_obj) > 40
 
 
-def test_declared_symmetries_join_the_found_ones():
+def test_declared_symmetries_join_the_found_ones(round_can):
     axis = ContinuousSymmetry(np.array([0.0, 0, 1]), np.zeros(3))
     declared = SymmetryGroup(np.zeros((0, 4, 4)), (axis,))
-    assert len(build_object_model(can(np.random.default_rng(0)), declared).symmetries) == 36
+    assert len(build_object_model(round_can.mesh, declared, default_cache_dir()).symmetries) == 36
 
 
-def test_declared_symmetries_must_map_the_mesh_onto_itself():
+def test_declared_symmetries_must_map_the_mesh_onto_itself(box):
     axis = ContinuousSymmetry(np.array([0.0, 0, 1]), np.zeros(3))
     declared = SymmetryGroup(np.zeros((0, 4, 4)), (axis,))
     with pytest.raises(DataError, match=r"object 4: symmetries_continuous\[0\]"):
-        build_object_model(label_box(np.random.default_rng(0)), declared, name="object 4")
+        build_object_model(box.mesh, declared, default_cache_dir(), "object 4")
 
 
 def test_the_cache_gives_back_what_was_computed(tmp_path):

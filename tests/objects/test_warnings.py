@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from labeling.conftest import model_of
 from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
 from selfpose6d.meshes.primitives.catalogue import HALF_ROTATIONS
+from selfpose6d.objects.mesh_cache import default_cache_dir
 from selfpose6d.objects.object_model import build_object_model
 from selfpose6d.objects.warnings import describe_similarity, object_warnings, open_similarities
 
@@ -19,7 +21,7 @@ def plain(mesh):
 
 @pytest.fixture(scope="module")
 def bare_box():
-    return build_object_model(plain(label_box(np.random.default_rng(0))))
+    return model_of(plain(label_box(np.random.default_rng(0))))
 
 
 def test_a_box_without_texture_is_ambiguous_four_ways(bare_box):
@@ -37,7 +39,8 @@ def test_a_box_without_texture_is_ambiguous_four_ways(bare_box):
 
 
 def test_declaring_them_settles_it():
-    declared = build_object_model(plain(label_box(np.random.default_rng(0))), HALF_ROTATIONS)
+    bare = plain(label_box(np.random.default_rng(0)))
+    declared = build_object_model(bare, HALF_ROTATIONS, default_cache_dir())
     assert len(declared.symmetries) == 4
     assert object_warnings(declared, 2) == []
     assert describe_similarity(declared) == ""
