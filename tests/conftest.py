@@ -1,7 +1,9 @@
 """Shape checks on (jaxtyping + beartype), one thread per worker, and where the real data lives."""
 
 import importlib.util
+import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +49,61 @@ def own_share_of_the_cores() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "available_cores", lambda: cores)
         yield
+
+
+@pytest.fixture(scope="session")
+def make_once(own_user_cache: Path) -> Iterator[Callable[[str, Callable[[Path], int]], Path]]:
+    """The folder of this name, which the workers of one run share: who asks first makes it, no test may change it."""
+    from selfpose6d.files import one_at_a_time
+
+    made = {}
+
+    def once(name: str, make: Callable[[Path], int]) -> Path:
+        folder = own_user_cache.parent / "shared" / name
+        done = folder.with_name(f"{name}.done")
+        with one_at_a_time(folder):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                assert make(folder) == 0
+                done.write_text(json.dumps(_stamps(folder)))
+        made[folder] = json.loads(done.read_text())
+        return folder
+
+    yield once
+    for folder, stamps in made.items():
+        assert _stamps(folder) == stamps, f"a test has changed {folder}, which others read"
+
+
+def _stamps(folder: Path) -> dict[str, list[int]]:
+    stats = {str(path.relative_to(folder)): path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+@pytest.fixture(scope="session")
+def render_once(make_once) -> Callable[..., Path]:
+    """The data set that `synth` writes with these options."""
+    from selfpose6d.cli.main import main
+
+    def render(*options: str) -> Path:
+        name = "-".join(["synth", *(word.strip("-") for word in options)])
+        return make_once(name, lambda root: main(["synth", str(root), *options, "--quiet"]))
+
+    return render
+
+
+@pytest.fixture(scope="session")
+def rendered_pair(render_once) -> Path:
+    """Two objects in 16 frames to train on, and two to test with."""
+    return render_once("--frames", "16", "--test-frames", "2", "--objects", "1", "5", "--seed", "3")
+
+
+@pytest.fixture(scope="session")
+def pair_segmenter(make_once, rendered_pair: Path) -> Path:
+    """A segmentation network that 40 steps on them have taught."""
+    from selfpose6d.cli.main import main
+
+    words = ["train", str(rendered_pair), "--task", "segment", "--recipe", "synthetic", "--max-steps", "40"]
+    return make_once("segmenter", lambda out: main([*words, "--out", str(out)]))
 
 
 @pytest.fixture(scope="session")

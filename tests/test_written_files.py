@@ -184,10 +184,8 @@ def read_all(folder: Path, expected: set[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("synth") / "root"
-    assert main(["synth", str(root), "--frames", "1", "--test-frames", "2", "--seed", "5", "--quiet"]) == 0
-    return root
+def rendered(render_once) -> Path:
+    return render_once("--frames", "2", "--test-frames", "3", "--seed", "5")
 
 
 @pytest.fixture(scope="module")

@@ -21,14 +21,9 @@ from selfpose6d.labeling.settings import calibrated_settings
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
+def rendered(render_once) -> Path:
     """A small BOP root: two objects, three test frames."""
-    root = tmp_path_factory.mktemp("synth") / "data"
-    code = main(
-        ["synth", str(root), "--frames", "1", "--test-frames", "3", "--objects", "1", "5", "--seed", "3"]
-    )
-    assert code == 0
-    return root
+    return render_once("--frames", "1", "--test-frames", "3", "--objects", "1", "5", "--seed", "3")
 
 
 @pytest.fixture(scope="module")

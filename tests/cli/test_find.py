@@ -14,12 +14,9 @@ KNOWN = ("--counts", "known", "--workers", "1")
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
+def rendered(render_once) -> Path:
     """A small BOP root: two objects, three test frames."""
-    root = tmp_path_factory.mktemp("synth") / "data"
-    options = ["--frames", "1", "--test-frames", "3", "--objects", "1", "5", "--seed", "3"]
-    assert main(["synth", str(root), *options]) == 0
-    return root
+    return render_once("--frames", "1", "--test-frames", "3", "--objects", "1", "5", "--seed", "3")
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,6 @@ os.execv(sys.executable, [sys.executable, "-m", "selfpose6d", *sys.argv[1:]])
 """Permissions hold for root, too, without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (prctl 24 drops them)."""
 
 
-
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> Path:
     """A small BOP root: one object, four test frames."""
@@ -199,8 +198,10 @@ def test_an_export_that_another_process_writes_is_refused(finished, tmp_path, ca
     assert "use another --to" in done.stderr
 
 
-def test_commands_killed_ten_times_end_with_the_files_of_an_undisturbed_run():
+def test_commands_killed_ten_times_end_with_the_files_of_an_undisturbed_run(own_user_cache, tmp_path):
+    (tmp_path / "cache").symlink_to(own_user_cache, target_is_directory=True)
     words = [sys.executable, str(KILL_RUNS), "--command", "import,export", "--kills", "10", "--cold", "0"]
+    words += ["--work", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][1:]

@@ -15,11 +15,8 @@ pytestmark = pytest.mark.usefixtures("small_and_own")
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("synth") / "rendered"
-    options = ["--frames", "16", "--test-frames", "2", "--objects", "1", "5", "--seed", "3"]
-    assert main(["synth", str(root), *options]) == 0
-    return root
+def rendered(rendered_pair) -> Path:
+    return rendered_pair
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +30,8 @@ def recording(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def segmenter(rendered, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "segmenter"
-    options = ["--task", "segment", "--recipe", "synthetic", "--max-steps", "40"]
-    assert main(["train", str(rendered), "--out", str(out), *options]) == 0
-    return out
+def segmenter(pair_segmenter) -> Path:
+    return pair_segmenter
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 
-from selfpose6d.cli.main import main
 from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.evaluation.detection_ap import detection_scores
@@ -13,11 +12,8 @@ from selfpose6d.selection import FrameId
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("synth") / "data"
-    options = ["--frames", "1", "--test-frames", "3", "--objects", "1", "5", "--seed", "3"]
-    assert main(["synth", str(folder), *options]) == 0
-    return folder
+def root(render_once):
+    return render_once("--frames", "1", "--test-frames", "3", "--objects", "1", "5", "--seed", "3")
 
 
 @pytest.fixture(scope="module")

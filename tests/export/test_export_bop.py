@@ -21,10 +21,8 @@ FILES = ("scene_camera", "scene_gt", "scene_gt_info", "scene_gt_labels", "scene_
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("rendered") / "root"
-    assert main(["synth", str(root), "--frames", "2", "--test-frames", "3", "--seed", "5"]) == 0
-    return root
+def rendered(render_once) -> Path:
+    return render_once("--frames", "2", "--test-frames", "3", "--seed", "5")
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,8 @@ from selfpose6d.meshes.mesh import Mesh
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("rendered") / "root"
-    assert main(["synth", str(root), "--frames", "1", "--test-frames", "3", "--seed", "5"]) == 0
-    return root
+def rendered(render_once) -> Path:
+    return render_once("--frames", "2", "--test-frames", "3", "--seed", "5")
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from selfpose6d.labeling.certificate import CertificateOptions
 from selfpose6d.labeling.search import SearchOptions, refine_candidates
 from selfpose6d.labeling.verify import VerifyOptions, verify
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.primitives.boxes import label_box
-from selfpose6d.meshes.primitives.rounds import can, mug
+from selfpose6d.meshes.primitives.rounds import mug
 
 
 def verified(box, T: torch.Tensor, search_doubtful: bool):

@@ -14,10 +14,9 @@ from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.geometry.viewpoints import fibonacci_sphere, look_from
 from selfpose6d.meshes import self_comparison
 from selfpose6d.meshes.primitives.boxes import foam_brick, label_box
-from selfpose6d.meshes.primitives.rounds import can
 from selfpose6d.objects import find_symmetries, object_model, self_similarity, shapes, store
 from selfpose6d.objects.mesh_cache import cached_arrays, default_cache_dir
-from selfpose6d.objects.object_model import build_object_model
+from selfpose6d.objects.object_model import build_object_model, object_constants
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.store import prepared
 from selfpose6d.recent import Recent
@@ -44,7 +43,7 @@ def test_a_plain_brick_finds_its_half_rotations(brick):
 @pytest.mark.parametrize(
     ("rgb", "is_known"), [((255, 255, 255), False), ((102, 102, 102), False), ((190, 60, 50), True)]
 )
-def test_a_default_colour_is_not_scored(rgb, is_known):
+def test_a_default_colour_is_not_scored(studied, rgb, is_known):
     brick = foam_brick(np.random.default_rng(0))
     plain = replace(
         brick, texture=None, corner_uv=None, vertex_rgb=np.tile(np.uint8(rgb), (len(brick.vertices_m), 1))
@@ -69,21 +68,24 @@ def test_declared_symmetries_must_map_the_mesh_onto_itself(box):
         build_object_model(box.mesh, declared, default_cache_dir(), "object 4")
 
 
-def test_the_cache_gives_back_what_was_computed(tmp_path):
-    mesh = label_box(np.random.default_rng(2))
+def test_the_cache_gives_back_what_was_computed(tmp_path, monkeypatch):
+    mesh, computed = label_box(np.random.default_rng(2)), []
+    arrays = object_model._compute(mesh)
+    monkeypatch.setattr(object_model, "_compute", lambda mesh: computed.append(mesh) or arrays)
     first = build_object_model(mesh, cache_dir=tmp_path)
     stored = list(tmp_path.iterdir())
     second = build_object_model(mesh, cache_dir=tmp_path)
-    assert len(stored) == 1
+    assert len(stored) == len(computed) == 1
     torch.testing.assert_close(first.grid.points_m, second.grid.points_m)
     torch.testing.assert_close(first.similarity.T_obj_obj, second.similarity.T_obj_obj)
     stored[0].write_bytes(b"torn")
     assert torch.equal(build_object_model(mesh, cache_dir=tmp_path).grid.nearest, first.grid.nearest)
+    assert len(computed) == 2
 
 
 def test_every_constant_that_changes_the_cached_arrays_is_in_the_key(tmp_path, monkeypatch):
     mesh, computed = brick_mesh(), []
-    arrays = object_model._compute(mesh)
+    arrays = object_constants(mesh, default_cache_dir())
     monkeypatch.setattr(object_model, "_compute", lambda mesh: computed.append(mesh) or arrays)
     names = ["STARTS", "NUM_POINTS", "MAX_SHAPE_RMS", "SPACING_RAD", "MAX_ELEMENTS"]
     constants = [(self_similarity, name) for name in names]
@@ -156,8 +158,10 @@ def test_a_disk_that_is_full_leaves_no_litter_in_the_cache(tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tests_have_a_cache_of_their_own(tmp_path_factory):
-    assert tmp_path_factory.getbasetemp() in default_cache_dir().parents
+def test_tests_have_a_cache_of_their_own(own_user_cache, tmp_path_factory):
+    assert own_user_cache in default_cache_dir().parents
+    run = tmp_path_factory.getbasetemp()
+    assert own_user_cache.parent in ((run.parent, run) if "PYTEST_XDIST_WORKER" in os.environ else (run,))
 
 
 def test_threads_share_one_model(monkeypatch):
@@ -171,7 +175,7 @@ def test_threads_share_one_model(monkeypatch):
     assert len(made) == len(models) == 1
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path):
+def test_a_cache_that_cannot_be_written_costs_time_only(studied, tmp_path):
     (tmp_path / "file").touch()
     with pytest.warns(UserWarning, match="prepared anew each time: .* cannot be written"):
         model = build_object_model(brick_mesh(), cache_dir=tmp_path / "file" / "cache")
@@ -181,10 +185,17 @@ def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path):
 def test_meshes_are_told_apart_by_content_not_by_object():
     first, same = (brick_mesh() for _ in range(2))
     assert prepared(first) is prepared(same)
-    other = replace(first, vertices_m=2 * first.vertices_m)
+    other = replace(first, vertices_m=np.float32(4.0) * first.vertices_m)
     assert prepared(other) is not prepared(first)
-    assert prepared(other).diameter_m == pytest.approx(2 * prepared(first).diameter_m)
+    assert prepared(other).diameter_m == pytest.approx(4 * prepared(first).diameter_m)
     assert prepared(prepared(first)) is prepared(first)
+
+
+@pytest.fixture
+def studied(monkeypatch):
+    """What is slow to compute of a mesh is the brick's, computed before."""
+    arrays = object_constants(brick_mesh(), default_cache_dir())
+    monkeypatch.setattr(object_model, "_compute", lambda mesh: arrays)
 
 
 def brick_mesh():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from labeling.conftest import model_of
 from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.objects.object_model import build_object_model
 from selfpose6d.objects.variants import colourless_model, scaled_model
@@ -14,7 +15,7 @@ from selfpose6d.objects.variants import colourless_model, scaled_model
 @pytest.fixture(scope="module")
 def large_brick(brick):
     mesh = replace(brick.mesh, vertices_m=np.float32(4.0) * brick.mesh.vertices_m)
-    return build_object_model(mesh)
+    return model_of(mesh)
 
 
 def test_a_scaled_model_is_the_scaled_meshs(brick, large_brick):

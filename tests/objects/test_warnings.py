@@ -86,5 +86,5 @@ def test_sizes(brick):
 def test_small_and_large_copies_are_treated_alike():
     mesh = foam_brick(np.random.default_rng(0))
     for scale in (0.25, 4.0):
-        model = build_object_model(replace(mesh, vertices_m=np.float32(scale) * mesh.vertices_m))
+        model = model_of(replace(mesh, vertices_m=np.float32(scale) * mesh.vertices_m))
         assert len(model.symmetries) == 4

@@ -1,6 +1,7 @@
 """Training a segmentation network: what teaches, what the targets are, that it learns, resumes, and reads no label."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.review import Verdict, append_verdict
 from selfpose6d.segmentation.segmenter import Segmenter
 from selfpose6d.training.schedule import Limit
-from selfpose6d.training.segmentation import fit
+from selfpose6d.training.segmentation import fit, session
 from selfpose6d.training.segmentation.batch import make_batch, votes_to_middles
 from selfpose6d.training.segmentation.fit import LEARNING_RATE, _Trainer
 from selfpose6d.training.segmentation.frames import IGNORED, FrameStore, Taught, open_frames
@@ -33,11 +34,8 @@ from selfpose6d.training.segmentation.session import SegmentOptions, _certified_
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("synth") / "data"
-    options = ["--frames", "16", "--test-frames", "2", "--objects", "1", "5", "--seed", "3"]
-    assert main(["synth", str(root), *options]) == 0
-    return root
+def rendered(rendered_pair) -> Path:
+    return rendered_pair
 
 
 @pytest.fixture(scope="module")
@@ -176,29 +174,21 @@ def test_frames_of_several_parts_are_read_by_one_index(frames):
     assert all((read[k] == frames[i]).all() for k, i in enumerate((0, 3, 15)))
 
 
-@pytest.fixture(scope="module")
-def trained(rendered, cache, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "segmenter"
-    options = [
-        "--task",
-        "segment",
-        "--recipe",
-        "synthetic",
-        "--max-steps",
-        "40",
-        "--cache",
-        str(cache.folder),
-    ]
-    assert main(["train", str(rendered), "--out", str(out), *options]) == 0
-    return out
+@pytest.fixture
+def tiny_network():
+    """A network that steps fast, where nothing is asked of what it has learnt."""
+    config = partial(SegmentationConfig, channels=(8, 16, 16, 24), blocks=(1, 1, 1, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "SegmentationConfig", config)
+        yield
 
 
-def test_it_learns_within_some_steps(trained, rendered):
-    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+def test_it_learns_within_some_steps(pair_segmenter, rendered):
+    rows = [json.loads(line) for line in (pair_segmenter / "log.jsonl").read_text().splitlines()]
     losses = [row["total"] for row in rows if row["kind"] == "train"]
     assert losses[-1] < 0.6 * losses[0]
     assert [row for row in rows if row["kind"] == "validation"][-1]["mean_iou"] > 0.3
-    segmenter = Segmenter.load(trained)
+    segmenter = Segmenter.load(pair_segmenter)
     dataset = DataOptions(rendered, "train").open()
     frame = dataset.load_frame(dataset.frame_ids()[0])
     seen = segmenter(frame)
@@ -219,6 +209,7 @@ def run_training(root: Path, out: Path, cache: CacheOptions, steps: int, *more: 
     return main(["train", str(root), "--out", str(out), "--max-steps", str(steps), *options])
 
 
+@pytest.mark.usefixtures("tiny_network")
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(rendered, cache, tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert run_training(rendered, whole, cache, 6) == 0
@@ -242,6 +233,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(rendered, cache, tmp_p
         torch.testing.assert_close(states[1]["network"][name], weight, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("tiny_network")
 def test_added_steps_have_a_schedule_of_their_own(rendered, cache, tmp_path):
     out = tmp_path / "run"
     assert run_training(rendered, out, cache, 4) == 0
@@ -254,6 +246,7 @@ def test_added_steps_have_a_schedule_of_their_own(rendered, cache, tmp_path):
     assert load_segmentation(out / "checkpoints/last.safetensors")[1]["step"] == 24
 
 
+@pytest.mark.usefixtures("tiny_network")
 def test_a_loss_that_is_not_finite_leaves_the_state_before_it(rendered, cache, tmp_path, monkeypatch, capsys):
     def broken(answer, batch):
         loss = segmentation_loss(answer, batch)
