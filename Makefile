@@ -31,7 +31,7 @@ demo: setup
 	$(BIN)/python examples/demo.py $(DEMO)
 
 test: setup
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 # what depends on the version of Python, on the other versions that are here; TORCH as for setup
 test-all: test
