@@ -208,7 +208,7 @@ def require_undistorted(
         )
 
 
-def require_indices(index: Int[Tensor, "n"], count: int, name: str) -> None:
+def require_indices(index: Int[Tensor, " n"], count: int, name: str) -> None:
     """Refuse an index that compiled code would follow out of its array.
 
     Raises:

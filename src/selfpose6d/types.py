@@ -236,10 +236,10 @@ class ResolverResult:
     """What the Iterative Annotation Resolver returns, one entry per start pose."""
 
     T_cam_obj: Float[Tensor, "poses 4 4"]
-    rms_m: Float[Tensor, "poses"]
-    inlier_ratio: Float[Tensor, "poses"]
-    iterations: Int[Tensor, "poses"]
-    converged: Bool[Tensor, "poses"]
+    rms_m: Float[Tensor, " poses"]
+    inlier_ratio: Float[Tensor, " poses"]
+    iterations: Int[Tensor, " poses"]
+    converged: Bool[Tensor, " poses"]
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ class Rendering:
 class LossTerms:
     """The joint loss of every instance: the weighted sum, and its terms before weighting."""
 
-    total: Float[Tensor, "batch"]
-    colour: Float[Tensor, "batch"]
-    iou: Float[Tensor, "batch"]
-    geometry: Float[Tensor, "batch"]
+    total: Float[Tensor, " batch"]
+    colour: Float[Tensor, " batch"]
+    iou: Float[Tensor, " batch"]
+    geometry: Float[Tensor, " batch"]

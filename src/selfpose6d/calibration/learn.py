@@ -40,7 +40,7 @@ class MonotoneScore:
 def fit_score(
     terms: Float[np.ndarray, "poses terms"],
     groups: Sequence[str],
-    right: Bool[np.ndarray, "poses"],
+    right: Bool[np.ndarray, " poses"],
 ) -> MonotoneScore:
     """Maximum likelihood, wrong poses weighing more, with non-negative rises and a ridge penalty (L-BFGS-B)."""
     knots = {name: _knots(column) for name, column in zip(TERM_NAMES, terms.T, strict=True)}
@@ -66,7 +66,7 @@ def fit_score(
 
 
 def fit_probability(
-    score: Float[np.ndarray, "poses"], right: Bool[np.ndarray, "poses"]
+    score: Float[np.ndarray, " poses"], right: Bool[np.ndarray, " poses"]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """How often poses of a score are right: means of equally filled bins, made never to fall, joined by straight lines.
 
@@ -82,7 +82,7 @@ def fit_probability(
     return tuple(map(float, middles[kept])), tuple(map(float, rising[kept].clip(0, 1)))
 
 
-def _knots(column: Float[np.ndarray, "poses"]) -> tuple[float, ...]:
+def _knots(column: Float[np.ndarray, " poses"]) -> tuple[float, ...]:
     known = column[np.isfinite(column)]
     values = np.unique(np.quantile(known, KNOT_QUANTILES)) if len(known) else np.array([0.0])
     apart = values[np.concatenate([[True], np.diff(values) > 1e-6])]
@@ -91,7 +91,9 @@ def _knots(column: Float[np.ndarray, "poses"]) -> tuple[float, ...]:
     return tuple(map(float, apart))
 
 
-def _ramps(column: Float[np.ndarray, "poses"], knots: tuple[float, ...]) -> Float[np.ndarray, "poses pieces"]:
+def _ramps(
+    column: Float[np.ndarray, " poses"], knots: tuple[float, ...]
+) -> Float[np.ndarray, "poses pieces"]:
     """How far each value is through each piece between two knots, 0-1."""
     low, high = np.array(knots[:-1]), np.array(knots[1:])
     return ((column[:, None] - low) / (high - low)).clip(0, 1)

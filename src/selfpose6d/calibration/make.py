@@ -174,7 +174,7 @@ def calibrate_on(learn: Sequence[SceneResult], test: Sequence[SceneResult]) -> C
     return replace(unrated, scores=scores, probabilities=probabilities, thresholds=thresholds)
 
 
-def rate(calibration: Calibration, results: Sequence[SceneResult]) -> Float[np.ndarray, "results"]:
+def rate(calibration: Calibration, results: Sequence[SceneResult]) -> Float[np.ndarray, " results"]:
     """The scores of scenes that gave a pose."""
     return calibration.rate_all(_terms(results), [_group(one) for one in results])
 
@@ -193,7 +193,7 @@ def _terms(results: Sequence[SceneResult]) -> np.ndarray:
     return np.array([one.vector() for one in results])
 
 
-def _right(results: Sequence[SceneResult]) -> Bool[np.ndarray, "results"]:
+def _right(results: Sequence[SceneResult]) -> Bool[np.ndarray, " results"]:
     return np.array([one.right for one in results], bool)
 
 

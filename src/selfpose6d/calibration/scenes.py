@@ -76,7 +76,7 @@ class SceneResult:
         """ADD (least over the declared symmetries) below a tenth of the diameter."""
         return self.add_m < 0.1 * self.diameter_m
 
-    def vector(self) -> Float[np.ndarray, "terms"]:
+    def vector(self) -> Float[np.ndarray, " terms"]:
         """The terms in the order of `TERM_NAMES`."""
         return np.array([self.terms[name] for name in TERM_NAMES], np.float64)
 

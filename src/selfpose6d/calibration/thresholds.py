@@ -37,9 +37,9 @@ def fewest_without_error(risk: float, level: float = CONFIDENCE_LEVEL) -> int:
 
 
 def choose_thresholds(
-    score: Float[np.ndarray, "poses"],
-    right: Bool[np.ndarray, "poses"],
-    grid: Float[np.ndarray, "scores"],
+    score: Float[np.ndarray, " poses"],
+    right: Bool[np.ndarray, " poses"],
+    grid: Float[np.ndarray, " scores"],
 ) -> tuple[Threshold, ...]:
     """The threshold of each risk, on poses that may be certified.
 

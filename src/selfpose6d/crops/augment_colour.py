@@ -115,7 +115,7 @@ def add_noise(
     return rgb.addcmul(noise, strength).clamp_(0, 1)
 
 
-def _hue_turns(angle_rad: Float[Tensor, "batch"]) -> Float[Tensor, "batch 3 3"]:
+def _hue_turns(angle_rad: Float[Tensor, " batch"]) -> Float[Tensor, "batch 3 3"]:
     """Rotations about grey: Rodrigues' formula for the axis (1, 1, 1)."""
     cos, sin = angle_rad.cos()[:, None, None], angle_rad.sin()[:, None, None] / 3**0.5
     eye = torch.eye(3, device=angle_rad.device)

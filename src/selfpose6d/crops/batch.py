@@ -24,12 +24,12 @@ class CropImages:
     rgb: Float[Tensor, "batch 3 crop crop"]
     depth_m: Float[Tensor, "batch crop crop"]
     mask: Bool[Tensor, "batch crop crop"]
-    middle_m: Float[Tensor, "batch"]
+    middle_m: Float[Tensor, " batch"]
     K: Float[Tensor, "batch 3 3"]
     """Camera matrix of the whole frame."""
     box_px: Float[Tensor, "batch 3"]
     """Left, top and side of each crop's square in its frame."""
-    obj_id: Int[Tensor, "batch"]
+    obj_id: Int[Tensor, " batch"]
 
     @property
     def K_crop(self) -> Float[Tensor, "batch 3 3"]:
@@ -46,7 +46,7 @@ class CropBatch:
     """
 
     images: CropImages
-    object_index: Int[Tensor, "batch"]
+    object_index: Int[Tensor, " batch"]
     pixel: Int[Tensor, "batch points"]
     points_crop_m: Float[Tensor, "batch points 3"]
     T_cam_crop: Float[Tensor, "batch 4 4"]
@@ -95,7 +95,7 @@ def decode_records(records: np.ndarray, device: torch.device | str = "cpu") -> C
 def sample_batch(
     images: CropImages,
     object_index_by_id: Mapping[int, int],
-    diameter_m: Float[Tensor, "objects"],
+    diameter_m: Float[Tensor, " objects"],
     num_points: int,
     generator: torch.Generator,
 ) -> CropBatch:

@@ -62,7 +62,7 @@ def square_box(mask: Bool[np.ndarray, "height width"], margin: float = MARGIN) -
     return CropBox(float(left), float(top), float(side))
 
 
-def nearest_source_px(first_px: float, side_px: float, size_px: int) -> Int[np.ndarray, "size"]:
+def nearest_source_px(first_px: float, side_px: float, size_px: int) -> Int[np.ndarray, " size"]:
     """The frame's column (row) nearest to the centre of each crop column (row); may lie outside the frame."""
     centre = first_px - 0.5 + (np.arange(size_px) + 0.5) * (side_px / size_px)
     return np.floor(centre + 0.5).astype(np.int64)
@@ -102,7 +102,7 @@ def pack_crop(crop: NetworkCrop) -> np.ndarray:
     return record
 
 
-def _take(image: np.ndarray, rows: Int[np.ndarray, "size"], columns: Int[np.ndarray, "size"]) -> np.ndarray:
+def _take(image: np.ndarray, rows: Int[np.ndarray, " size"], columns: Int[np.ndarray, " size"]) -> np.ndarray:
     height, width = image.shape
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     taken = image[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)]

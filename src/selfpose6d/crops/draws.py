@@ -28,7 +28,7 @@ def pixel_of_each_mask(
 
 
 def ellipses(
-    centre: Int[Tensor, "batch 2"], radii: Float[Tensor, "batch 2"], angle: Float[Tensor, "batch"], crop: int
+    centre: Int[Tensor, "batch 2"], radii: Float[Tensor, "batch 2"], angle: Float[Tensor, " batch"], crop: int
 ) -> Bool[Tensor, "batch {crop} {crop}"]:
     axis = torch.arange(crop, device=centre.device)
     y = (axis - centre[:, :1]).to(radii)[:, :, None]

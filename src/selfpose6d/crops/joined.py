@@ -22,7 +22,7 @@ class JoinedCrops:
     def __len__(self) -> int:
         return self.start + len(self.second)
 
-    def is_second(self, indices: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    def is_second(self, indices: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Which of the samples are of the second store."""
         return indices >= self.start
 
@@ -30,7 +30,7 @@ class JoinedCrops:
         """The whole key of one instance, with its own data set's split."""
         return self.first.key(index) if index < self.start else self.second.key(index - self.start)
 
-    def read(self, indices: Int[np.ndarray, "batch"]) -> np.ndarray:
+    def read(self, indices: Int[np.ndarray, " batch"]) -> np.ndarray:
         """The records of these samples, a structured array in their order."""
         second = self.is_second(indices)
         parts = self.first.read(indices[~second]), self.second.read(indices[second] - self.start)

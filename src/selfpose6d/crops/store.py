@@ -96,7 +96,7 @@ class CropStore:
         """The whole key of one instance."""
         return InstanceKey(self.split, *map(int, self.keys[index]))
 
-    def read(self, indices: Int[np.ndarray, "batch"]) -> np.ndarray:
+    def read(self, indices: Int[np.ndarray, " batch"]) -> np.ndarray:
         """The records of these samples, a structured array in their order."""
         size = self._dtype.itemsize
         records = np.empty(len(indices), self._dtype)

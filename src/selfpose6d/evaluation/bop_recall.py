@@ -47,7 +47,7 @@ class Recalls:
     mssd: Bool[np.ndarray, "targets thetas"]
     mspd: Bool[np.ndarray, "targets thetas"]
 
-    def average(self, rows: Bool[np.ndarray, "targets"]) -> dict[str, float]:
+    def average(self, rows: Bool[np.ndarray, " targets"]) -> dict[str, float]:
         """Average recalls 0-1 of the chosen targets, NaN without any."""
         found = {"ar_vsd": self.vsd[rows], "ar_mssd": self.mssd[rows], "ar_mspd": self.mspd[rows]}
         recalls = {name: float(hits.mean()) if hits.size else np.nan for name, hits in found.items()}

@@ -165,7 +165,7 @@ def _scores(errors: InstanceErrors) -> Float[np.ndarray, "instances metrics"]:
     return np.concatenate([under_curve, distance_m < CORRECT_BELOW_M], axis=1)
 
 
-def _blocks(errors: InstanceErrors) -> tuple[Block, Int[np.ndarray, "instances"]]:
+def _blocks(errors: InstanceErrors) -> tuple[Block, Int[np.ndarray, " instances"]]:
     if len(np.unique(errors.scene_id)) >= MIN_SCENES:
         return "scene", errors.scene_id
     images = np.stack([errors.scene_id, errors.im_id], axis=1)

@@ -30,26 +30,26 @@ class InstanceErrors(Columns):
     `predictions.csv` from 0. Columns of the file by their names.
     """
 
-    split: Shaped[np.ndarray, "targets"]
-    scene_id: Int[np.ndarray, "targets"]
-    im_id: Int[np.ndarray, "targets"]
-    obj_id: Int[np.ndarray, "targets"]
-    inst_id: Int[np.ndarray, "targets"]
-    name: Shaped[np.ndarray, "targets"]
-    add_m: Float[np.ndarray, "targets"]
-    adds_m: Float[np.ndarray, "targets"]
-    add_or_adds_m: Float[np.ndarray, "targets"]
-    right_m: Float[np.ndarray, "targets"]
-    diameter_m: Float[np.ndarray, "targets"]
-    status: Shaped[np.ndarray, "targets"]
-    confidence: Float[np.ndarray, "targets"]
-    visible_fraction: Float[np.ndarray, "targets"]
-    mask_quality: Shaped[np.ndarray, "targets"]
-    mask_kind: Shaped[np.ndarray, "targets"]
-    prediction_row: Int[np.ndarray, "targets"]
+    split: Shaped[np.ndarray, " targets"]
+    scene_id: Int[np.ndarray, " targets"]
+    im_id: Int[np.ndarray, " targets"]
+    obj_id: Int[np.ndarray, " targets"]
+    inst_id: Int[np.ndarray, " targets"]
+    name: Shaped[np.ndarray, " targets"]
+    add_m: Float[np.ndarray, " targets"]
+    adds_m: Float[np.ndarray, " targets"]
+    add_or_adds_m: Float[np.ndarray, " targets"]
+    right_m: Float[np.ndarray, " targets"]
+    diameter_m: Float[np.ndarray, " targets"]
+    status: Shaped[np.ndarray, " targets"]
+    confidence: Float[np.ndarray, " targets"]
+    visible_fraction: Float[np.ndarray, " targets"]
+    mask_quality: Shaped[np.ndarray, " targets"]
+    mask_kind: Shaped[np.ndarray, " targets"]
+    prediction_row: Int[np.ndarray, " targets"]
 
     @property
-    def missed(self) -> Bool[np.ndarray, "targets"]:
+    def missed(self) -> Bool[np.ndarray, " targets"]:
         """Targets without an estimate."""
         return self.prediction_row == UNKNOWN
 

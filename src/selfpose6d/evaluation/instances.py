@@ -58,33 +58,33 @@ class Estimates(Columns):
     where there is none. `row` counts the rows of the predictions file.
     """
 
-    row: Int[np.ndarray, "estimates"]
-    scene_id: Int[np.ndarray, "estimates"]
-    im_id: Int[np.ndarray, "estimates"]
-    obj_id: Int[np.ndarray, "estimates"]
-    inst_id: Int[np.ndarray, "estimates"]
-    confidence: Float[np.ndarray, "estimates"]
+    row: Int[np.ndarray, " estimates"]
+    scene_id: Int[np.ndarray, " estimates"]
+    im_id: Int[np.ndarray, " estimates"]
+    obj_id: Int[np.ndarray, " estimates"]
+    inst_id: Int[np.ndarray, " estimates"]
+    confidence: Float[np.ndarray, " estimates"]
     T_cam_obj: Float[np.ndarray, "estimates 4 4"]
-    status: Shaped[np.ndarray, "estimates"]
-    reason: Shaped[np.ndarray, "estimates"]
-    mask_quality: Shaped[np.ndarray, "estimates"]
-    claim: Shaped[np.ndarray, "estimates"]
-    source: Shaped[np.ndarray, "estimates"]
+    status: Shaped[np.ndarray, " estimates"]
+    reason: Shaped[np.ndarray, " estimates"]
+    mask_quality: Shaped[np.ndarray, " estimates"]
+    claim: Shaped[np.ndarray, " estimates"]
+    source: Shaped[np.ndarray, " estimates"]
 
 
 @dataclass(frozen=True)
 class Truths(Columns):
     """True poses of every annotated instance. `counts` marks the targets: only they enter the scores."""
 
-    scene_id: Int[np.ndarray, "truths"]
-    im_id: Int[np.ndarray, "truths"]
-    obj_id: Int[np.ndarray, "truths"]
-    inst_id: Int[np.ndarray, "truths"]
+    scene_id: Int[np.ndarray, " truths"]
+    im_id: Int[np.ndarray, " truths"]
+    obj_id: Int[np.ndarray, " truths"]
+    inst_id: Int[np.ndarray, " truths"]
     T_cam_obj: Float[np.ndarray, "truths 4 4"]
-    counts: Bool[np.ndarray, "truths"]
-    visible_fraction: Float[np.ndarray, "truths"]
+    counts: Bool[np.ndarray, " truths"]
+    visible_fraction: Float[np.ndarray, " truths"]
     """NaN where the data set does not say it."""
-    mask_kind: Shaped[np.ndarray, "truths"]
+    mask_kind: Shaped[np.ndarray, " truths"]
     """What a synthetic data set did to the mask ("exact", "eroded", ...), "" where it does not say it."""
 
 
@@ -93,19 +93,19 @@ def image_keys(rows: Estimates | Truths) -> list[tuple[int, int]]:
     return list(zip(rows.scene_id.tolist(), rows.im_id.tolist(), strict=True))
 
 
-def image_columns(rows: Estimates | Truths) -> tuple[Int[np.ndarray, "rows"], ...]:
+def image_columns(rows: Estimates | Truths) -> tuple[Int[np.ndarray, " rows"], ...]:
     """What names the image of each row."""
     return rows.scene_id, rows.im_id
 
 
-def object_columns(rows: Estimates | Truths) -> tuple[Int[np.ndarray, "rows"], ...]:
+def object_columns(rows: Estimates | Truths) -> tuple[Int[np.ndarray, " rows"], ...]:
     """What names the image and object of each row."""
     return rows.scene_id, rows.im_id, rows.obj_id
 
 
 def shared_numbers(
     first: Sequence[np.ndarray], second: Sequence[np.ndarray]
-) -> tuple[Int[np.ndarray, "rows"], Int[np.ndarray, "others"]]:
+) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " others"]]:
     """One number for each row of two tables with these columns; rows that are equal in all of them have the same."""
     numbers = np.zeros(len(first[0]) + len(second[0]), np.int64)
     for one, other in zip(first, second, strict=True):

@@ -21,12 +21,12 @@ COVERAGES = np.arange(1, 21) / 20
 class Stated(Columns):
     """Every estimate of a target and every spurious one, which is never right: what it says, and whether it is so."""
 
-    confidence: Float[np.ndarray, "estimates"]
-    right: Bool[np.ndarray, "estimates"]
-    status: Shaped[np.ndarray, "estimates"]
-    mask_quality: Shaped[np.ndarray, "estimates"]
-    mask_kind: Shaped[np.ndarray, "estimates"]
-    is_target: Bool[np.ndarray, "estimates"]
+    confidence: Float[np.ndarray, " estimates"]
+    right: Bool[np.ndarray, " estimates"]
+    status: Shaped[np.ndarray, " estimates"]
+    mask_quality: Shaped[np.ndarray, " estimates"]
+    mask_kind: Shaped[np.ndarray, " estimates"]
+    is_target: Bool[np.ndarray, " estimates"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Reliability:
     equal confidence are kept in equal parts.
     """
 
-    bin_confidence: Float[np.ndarray, "bins"]
+    bin_confidence: Float[np.ndarray, " bins"]
     """Mean of each bin, NaN of an empty one."""
     bins: tuple[Share, ...]
-    coverage: Float[np.ndarray, "coverages"]
-    precision: Float[np.ndarray, "coverages"]
+    coverage: Float[np.ndarray, " coverages"]
+    precision: Float[np.ndarray, " coverages"]
     everything: Group
     by_status: dict[str, Share]
     by_mask_quality: dict[str, Group]
@@ -75,12 +75,12 @@ class Reliability:
     """By what the data set did to the masks; empty where it does not say it. Spurious estimates are in none."""
 
     @property
-    def bin_count(self) -> Int[np.ndarray, "bins"]:
+    def bin_count(self) -> Int[np.ndarray, " bins"]:
         """Estimates in each bin."""
         return np.array([share.count for share in self.bins], dtype=np.int64)
 
     @property
-    def bin_correct(self) -> Float[np.ndarray, "bins"]:
+    def bin_correct(self) -> Float[np.ndarray, " bins"]:
         """Fraction of right ones in each bin, NaN of an empty one."""
         return np.array([share.correct for share in self.bins], dtype=np.float64)
 
@@ -169,7 +169,7 @@ def _group(stated: Stated, missed: int) -> Group:
     return Group(Share.of(stated.right), certified, missed, _calibration_error(stated))
 
 
-def _bin_of(confidence: Float[np.ndarray, "estimates"]) -> Int[np.ndarray, "estimates"]:
+def _bin_of(confidence: Float[np.ndarray, " estimates"]) -> Int[np.ndarray, " estimates"]:
     return np.minimum((confidence * BINS).astype(int), BINS - 1)
 
 
@@ -180,7 +180,7 @@ def _calibration_error(stated: Stated) -> float:
     return float(np.abs(excess).sum() / len(stated))
 
 
-def _precision_at(coverages: np.ndarray, stated: Stated, num_targets: int) -> Float[np.ndarray, "coverages"]:
+def _precision_at(coverages: np.ndarray, stated: Stated, num_targets: int) -> Float[np.ndarray, " coverages"]:
     """Kept and right ones grow in proportion between one stated confidence and the next lower one."""
     _, level = np.unique(-stated.confidence, return_inverse=True)
     columns = stated.is_target, np.ones(len(stated)), stated.right

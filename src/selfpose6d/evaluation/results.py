@@ -269,7 +269,7 @@ def read_results(path: Path) -> Results:
         raise DataError(f"{path}: not a results file ({error!r}). Run evaluate again.") from None
 
 
-def _metrics(scores: ScoredTargets, rows: Bool[np.ndarray, "targets"], recalls: Recalls | None) -> Metrics:
+def _metrics(scores: ScoredTargets, rows: Bool[np.ndarray, " targets"], recalls: Recalls | None) -> Metrics:
     columns = {"adds": scores.adds_m, "add": scores.add_m, "add_or_adds": scores.add_or_adds_m}
     scored = {}
     for name, distance_m in columns.items():
@@ -289,7 +289,7 @@ def _mean(rows: list[Metrics]) -> Metrics:
 
 
 def _counts(
-    scores: ScoredTargets, targets: Bool[np.ndarray, "targets"], spurious: Bool[np.ndarray, "spurious"]
+    scores: ScoredTargets, targets: Bool[np.ndarray, " targets"], spurious: Bool[np.ndarray, " spurious"]
 ) -> ObjectCounts:
     """Of the chosen targets and spurious estimates; precision is the fraction of right ones among all certified."""
     certified = targets & (scores.status == CERTIFIED)

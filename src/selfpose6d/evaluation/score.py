@@ -41,8 +41,8 @@ UNMATCHED = -1
 class Pairs(Columns):
     """Row indices of estimates and true poses that share image and object."""
 
-    estimate: Int[np.ndarray, "pairs"]
-    truth: Int[np.ndarray, "pairs"]
+    estimate: Int[np.ndarray, " pairs"]
+    truth: Int[np.ndarray, " pairs"]
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class ScoredTargets:
     true poses.
     """
 
-    obj_id: Int[np.ndarray, "targets"]
-    add_m: Float[np.ndarray, "targets"]
-    adds_m: Float[np.ndarray, "targets"]
-    least_add_m: Float[np.ndarray, "targets"] | None
+    obj_id: Int[np.ndarray, " targets"]
+    add_m: Float[np.ndarray, " targets"]
+    adds_m: Float[np.ndarray, " targets"]
+    least_add_m: Float[np.ndarray, " targets"] | None
     """ADD to the nearest of the true poses that the declared symmetries allow; None where that is not asked for."""
-    diameter_m: Float[np.ndarray, "targets"]
-    symmetric: Bool[np.ndarray, "targets"]
-    confidence: Float[np.ndarray, "targets"]
-    status: Shaped[np.ndarray, "targets"]
-    mask_quality: Shaped[np.ndarray, "targets"]
-    mask_kind: Shaped[np.ndarray, "targets"]
-    estimate: Int[np.ndarray, "targets"]
-    prediction_row: Int[np.ndarray, "targets"]
-    truth: Int[np.ndarray, "targets"]
+    diameter_m: Float[np.ndarray, " targets"]
+    symmetric: Bool[np.ndarray, " targets"]
+    confidence: Float[np.ndarray, " targets"]
+    status: Shaped[np.ndarray, " targets"]
+    mask_quality: Shaped[np.ndarray, " targets"]
+    mask_kind: Shaped[np.ndarray, " targets"]
+    estimate: Int[np.ndarray, " targets"]
+    prediction_row: Int[np.ndarray, " targets"]
+    truth: Int[np.ndarray, " targets"]
     spurious: Estimates
     """Estimates of objects that the image does not show (once more): always wrong, never a target."""
 
@@ -74,25 +74,25 @@ class ScoredTargets:
         return len(self.obj_id)
 
     @property
-    def add_or_adds_m(self) -> Float[np.ndarray, "targets"]:
+    def add_or_adds_m(self) -> Float[np.ndarray, " targets"]:
         """ADD(-S): ADD-S for objects of the symmetric set, ADD otherwise."""
         return np.where(self.symmetric, self.adds_m, self.add_m)
 
     @property
-    def missed(self) -> Bool[np.ndarray, "targets"]:
+    def missed(self) -> Bool[np.ndarray, " targets"]:
         """Targets without an estimate."""
         return self.estimate == UNMATCHED
 
     @property
-    def right_m(self) -> Float[np.ndarray, "targets"]:
+    def right_m(self) -> Float[np.ndarray, " targets"]:
         """The distance that says what is right: ADD(-S), or the least ADD where that is asked for."""
         return self.add_or_adds_m if self.least_add_m is None else self.least_add_m
 
-    def right(self, below: RightBelow) -> Bool[np.ndarray, "targets"]:
+    def right(self, below: RightBelow) -> Bool[np.ndarray, " targets"]:
         """Which estimates are near enough. A missed target is not, nor one of unknown diameter below a part of it."""
         return self.right_m < self.limit_m(below)
 
-    def limit_m(self, below: RightBelow) -> Float[np.ndarray, "targets"]:
+    def limit_m(self, below: RightBelow) -> Float[np.ndarray, " targets"]:
         """How far each estimate may be off."""
         if below == "below_2cm":
             return np.full(len(self), CORRECT_BELOW_M)
@@ -184,10 +184,10 @@ def _candidate_pairs(estimates: Estimates, truths: Truths) -> Pairs:
 
 def _assign(
     pairs: Pairs,
-    distance_m: Float[np.ndarray, "pairs"],
-    confidence: Float[np.ndarray, "estimates"],
+    distance_m: Float[np.ndarray, " pairs"],
+    confidence: Float[np.ndarray, " estimates"],
     num_truths: int,
-) -> Int[np.ndarray, "truths"]:
+) -> Int[np.ndarray, " truths"]:
     """Row of the estimate that each true pose is compared with, `UNMATCHED` where it has none.
 
     `distance_m` is the ADD(-S) of each pair; equal confidences go by the order of the rows.
@@ -210,7 +210,7 @@ def _measured(
     truths: Truths,
     points_m: PointsOf,
     symmetries: SymmetriesOf | None = None,
-) -> Float[np.ndarray, "pairs"]:
+) -> Float[np.ndarray, " pairs"]:
     distance_m = np.full(len(pairs), np.inf)
     obj_id = truths.obj_id[pairs.truth]
     for obj in np.unique(obj_id).tolist():
@@ -221,7 +221,7 @@ def _measured(
     return distance_m
 
 
-def _by_object(obj_id: Int[np.ndarray, "rows"], value: Callable[[int], float]) -> Float[np.ndarray, "rows"]:
+def _by_object(obj_id: Int[np.ndarray, " rows"], value: Callable[[int], float]) -> Float[np.ndarray, " rows"]:
     values = {obj: value(obj) for obj in np.unique(obj_id).tolist()}
     return np.array([values[obj] for obj in obj_id.tolist()], dtype=np.float64)
 

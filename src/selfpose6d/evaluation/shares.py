@@ -19,7 +19,7 @@ class Share:
     right: int
 
     @classmethod
-    def of(cls, is_right: Bool[np.ndarray, "rows"]) -> "Share":
+    def of(cls, is_right: Bool[np.ndarray, " rows"]) -> "Share":
         """Of these rows."""
         return cls(len(is_right), int(is_right.sum()))
 

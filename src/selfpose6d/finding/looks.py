@@ -27,7 +27,7 @@ BIN_BLUR = (0.8, 1.5, 1.5)
 class Looks:
     """Of one object, a row a view."""
 
-    area_m2: Float[np.ndarray, "views"]
+    area_m2: Float[np.ndarray, " views"]
     """Of the silhouette, as from far away."""
     colours: Float[np.ndarray, "views bins"] | None
     """Blurred histograms that sum to 1; None: the mesh has no colour."""
@@ -82,7 +82,7 @@ def image_lab(rgb: UInt8[np.ndarray, "height width 3"], step_px: int) -> Float[n
 
 def alike(
     seen: Float[np.ndarray, "pieces bins"], looks: Float[np.ndarray, "views bins"]
-) -> Float[np.ndarray, "pieces"]:
+) -> Float[np.ndarray, " pieces"]:
     """Intersection of each histogram with the view that it is most like, 0-1."""
     return np.minimum(seen[:, None], looks[None]).sum(-1).max(1)
 

@@ -28,7 +28,7 @@ class NearestGrid(NamedTuple):
 
     nearest: Int[Tensor, "models cells cells cells"]
     origin_m: Float[Tensor, "models 3"]
-    cell_m: Float[Tensor, "models"]
+    cell_m: Float[Tensor, " models"]
     points_m: Float[Tensor, "models samples 3"]
     normals: Float[Tensor, "models samples 3"]
 
@@ -78,7 +78,7 @@ def stack_nearest_grids(grids: Sequence[NearestGrid]) -> NearestGrid:
 
 
 def nearest_index(
-    grid: NearestGrid, model: Int[Tensor, "batch"], points_obj_m: Float[Tensor, "batch points 3"]
+    grid: NearestGrid, model: Int[Tensor, " batch"], points_obj_m: Float[Tensor, "batch points 3"]
 ) -> Int[Tensor, "batch points"]:
     """Sample index nearest to each point (to within a cell), points in their model's frame; of NaN any sample."""
     cells = grid.nearest.shape[-1]

@@ -26,7 +26,7 @@ class Symmetries:
     """Unit vector, object frame; 0 for an object without a free axis."""
     centre_m: Float[Tensor, "objects 3"]
     """A point on the axis; of a ball, the centre."""
-    is_ball: Bool[Tensor, "objects"]
+    is_ball: Bool[Tensor, " objects"]
     """Whether every rotation about the centre is a symmetry."""
 
     has_balls: bool = False
@@ -37,7 +37,7 @@ class Symmetries:
         """Whether no object has any symmetry but the identity."""
         return self.T_obj_sym.shape[1] == 1 and not bool(self.axis.any())
 
-    def of(self, index: Int[Tensor, "batch"]) -> "Symmetries":
+    def of(self, index: Int[Tensor, " batch"]) -> "Symmetries":
         """Those of the objects with these indices, one an entry."""
         return self._each(lambda value: value[index])
 

@@ -43,7 +43,7 @@ def axis_rotations(symmetry: ContinuousSymmetry, steps: int) -> Float[np.ndarray
 
 
 def rotations_about(
-    axis: Float[np.ndarray, "3"], angle_rad: Float[np.ndarray, "n"], point_m: Float[np.ndarray, "3"]
+    axis: Float[np.ndarray, "3"], angle_rad: Float[np.ndarray, " n"], point_m: Float[np.ndarray, "3"]
 ) -> Float[np.ndarray, "n 4 4"]:
     """Rotations by these angles about the line through `point_m` along `axis` (Rodrigues' formula)."""
     x, y, z = axis / np.linalg.norm(axis)

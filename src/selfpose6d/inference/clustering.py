@@ -41,7 +41,7 @@ def cluster_poses(
     T: Float[Tensor, "batch poses 4 4"],
     confidence: Float[Tensor, "batch poses"],
     centre_m: Float[Tensor, "batch 3"],
-    diameter_m: Float[Tensor, "batch"],
+    diameter_m: Float[Tensor, " batch"],
     clusters: int,
 ) -> PoseClusters:
     """Group the more confident half of an instance's poses by how far they move the object, see `_places`."""
@@ -67,7 +67,7 @@ def cluster_poses(
 def distinct_poses(
     rated: RatedPoses,
     centre_m: Float[Tensor, "batch 3"],
-    diameter_m: Float[Tensor, "batch"],
+    diameter_m: Float[Tensor, " batch"],
     count: int,
     alike: Alike | None = None,
 ) -> RatedPoses:
@@ -93,7 +93,7 @@ def _is_near(
     T: Float[Tensor, "batch poses 4 4"],
     other: Float[Tensor, "batch poses 4 4"],
     centre_m: Float[Tensor, "batch 3"],
-    diameter_m: Float[Tensor, "batch"],
+    diameter_m: Float[Tensor, " batch"],
 ) -> Bool[Tensor, "batch poses"]:
     places = (_places(each, centre_m, diameter_m) for each in (T, other))
     return (next(places) - next(places)).norm(dim=-1) < (RADIUS * diameter_m)[:, None]
@@ -102,7 +102,7 @@ def _is_near(
 def _places(
     T: Float[Tensor, "batch poses 4 4"],
     centre_m: Float[Tensor, "batch 3"],
-    diameter_m: Float[Tensor, "batch"],
+    diameter_m: Float[Tensor, " batch"],
 ) -> Float[Tensor, "batch poses 12"]:
     """Numbers whose distance is how far two poses place an object apart (root mean square over a ball of a quarter
     diameter's radius of gyration); a tenth of the diameter is near."""
@@ -116,8 +116,8 @@ class _Cluster:
     R: Float[Tensor, "batch 3 3"]
     centre_cam_m: Float[Tensor, "batch 3"]
     """Of the object."""
-    confidence: Float[Tensor, "batch"]
-    fraction: Float[Tensor, "batch"]
+    confidence: Float[Tensor, " batch"]
+    fraction: Float[Tensor, " batch"]
     members: Float[Tensor, "batch poses"]
 
 

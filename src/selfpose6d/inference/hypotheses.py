@@ -134,7 +134,7 @@ class HypothesisSource:
         own, points_m = self.symmetries.of(batch.object_index), self.shapes.points_m[batch.object_index]
         return lambda T, T_like: nearest_symmetric_pose(T, T_like, own, points_m)
 
-    def _sizes(self, batch: CropBatch) -> tuple[Float[Tensor, "instances 3"], Float[Tensor, "instances"]]:
+    def _sizes(self, batch: CropBatch) -> tuple[Float[Tensor, "instances 3"], Float[Tensor, " instances"]]:
         """Centres and diameters of the instances' objects."""
         estimator, index = self.network.estimator, batch.object_index
         return estimator.centre_m[index], estimator.diameter_m[index]

@@ -19,7 +19,9 @@ LEAST_SURE = 0.5
 
 
 def rated_certificate(
-    T_cam_obj: Float[np.ndarray, "poses 4 4"], probability: Float[np.ndarray, "poses"], confidence: Confidence
+    T_cam_obj: Float[np.ndarray, "poses 4 4"],
+    probability: Float[np.ndarray, " poses"],
+    confidence: Confidence,
 ) -> Certificate:
     """Of different poses of one instance, the winner first: certified, in doubt between several, or rejected.
 

@@ -75,7 +75,7 @@ class Calibration:
 
     def rate_all(
         self, terms: Float[np.ndarray, "poses terms"], groups: Sequence[str]
-    ) -> Float[np.ndarray, "poses"]:
+    ) -> Float[np.ndarray, " poses"]:
         """The scores of many poses; columns in the order of `TERM_NAMES`."""
         score = np.array([self.offsets[group] for group in groups], np.float64)
         for column, name in zip(terms.T, TERM_NAMES, strict=True):

@@ -100,10 +100,10 @@ class Standing:
     """How the candidates stand to each other."""
 
     winner: int
-    probability: Float[Tensor, "poses"]
+    probability: Float[Tensor, " poses"]
     distance_m: Float[Tensor, "poses poses"]
     """Between every two candidates."""
-    same: Bool[Tensor, "poses"]
+    same: Bool[Tensor, " poses"]
     """Which are the same pose as the winner: a tenth of the diameter apart at most, symmetries considered."""
     margin: float
     """Advantage of the winner and its like over the strongest of the others."""
@@ -145,8 +145,8 @@ def weigh(candidates: ScoredPoses, fine: Candidates, options: CertificateOptions
 class _Compared:
     """Total scores after direct comparison with the best, and its significance (the most where none was made)."""
 
-    total: Float[Tensor, "poses"]
-    significance: Float[Tensor, "poses"]
+    total: Float[Tensor, " poses"]
+    significance: Float[Tensor, " poses"]
 
 
 def _compare(

@@ -35,16 +35,16 @@ CAP_SIGMA = 3.0
 class Advantages:
     """By how much the first candidate is better than each of the others, about -1 to 1; 0 where nothing is compared."""
 
-    colour: Float[Tensor, "others"]
+    colour: Float[Tensor, " others"]
     """Of the correlation in the blocks whose renderings differ."""
-    shape: Float[Tensor, "others"]
+    shape: Float[Tensor, " others"]
     """Of the mean squared depth residual (capped), per pixel of the mask."""
-    significance: Float[Tensor, "others"]
+    significance: Float[Tensor, " others"]
     """Mean of the blocks' advantages in units of its own standard error (colour and shape together): small differences
     count where they are the same all over the object, as they are when mesh and sensor are exact."""
 
 
-def compare_first(rendered: RenderedCandidates, shift: Int[Tensor, "poses"]) -> Advantages:
+def compare_first(rendered: RenderedCandidates, shift: Int[Tensor, " poses"]) -> Advantages:
     """The first of the candidates against each of the others. `shift`: of RGB to depth, the score's, per candidate."""
     misfit = _misfit(rendered)
     better = misfit[1:] - misfit[0]
@@ -59,7 +59,7 @@ def compare_first(rendered: RenderedCandidates, shift: Int[Tensor, "poses"]) -> 
     return Advantages(colour.to(shape), shape, together)
 
 
-def _significance(blocks: Float[Tensor, "others blocks"]) -> Float[Tensor, "others"]:
+def _significance(blocks: Float[Tensor, "others blocks"]) -> Float[Tensor, " others"]:
     """Mean over its standard error, of the blocks where there is any difference; 0 where there are hardly any."""
     used = blocks != 0
     count = used.sum(1).clamp_min(1)
@@ -84,8 +84,8 @@ def _misfit(rendered: RenderedCandidates) -> Float[Tensor, "poses size size"]:
 
 
 def _colour_advantages(
-    rendered: RenderedCandidates, shift: Int[Tensor, "poses"]
-) -> tuple[Float[Tensor, "others"], Float[Tensor, "others blocks"]]:
+    rendered: RenderedCandidates, shift: Int[Tensor, " poses"]
+) -> tuple[Float[Tensor, " others"], Float[Tensor, "others blocks"]]:
     """The weighted mean over the blocks, and every block's weighted advantage."""
     assert rendered.detail is not None
     crop, size = rendered.crop, rendered.crop.shape[0]

@@ -61,7 +61,7 @@ def sliding_poses(
 
 
 def _screw(
-    twist: Float[Tensor, "n 6"], centre: Float[Tensor, "n 3"], angle_rad: Float[Tensor, "steps"]
+    twist: Float[Tensor, "n 6"], centre: Float[Tensor, "n 3"], angle_rad: Float[Tensor, " steps"]
 ) -> Float[Tensor, "n steps 4 4"]:
     """Finite motions exp(angle * twist), the twist's rotation being about the centre."""
     v, w = twist[:, :3], twist[:, 3:]

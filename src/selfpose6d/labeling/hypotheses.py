@@ -54,7 +54,7 @@ def align(
 def distinct(
     model: ObjectModel,
     T_cam_obj: Float[Tensor, "poses 4 4"],
-    preference: Float[Tensor, "poses"],
+    preference: Float[Tensor, " poses"],
     spacing: PoseSpacing,
     max_poses: int,
 ) -> Tensor:

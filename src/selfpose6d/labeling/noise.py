@@ -29,8 +29,8 @@ DEFAULT_PER_M = 0.0015
 class DepthNoise:
     """Deviations of the windows of one frame: `depth_m` their distance, `sigma_per_m` of the inverse depth."""
 
-    depth_m: Float[np.ndarray, "windows"]
-    sigma_per_m: Float[np.ndarray, "windows"]
+    depth_m: Float[np.ndarray, " windows"]
+    sigma_per_m: Float[np.ndarray, " windows"]
     fixed_m: float | None = None
     """A deviation that is known, at every distance; None: what was measured."""
 

@@ -104,7 +104,7 @@ class ObservedCrop:
     max_shift_px: int
     padded_detail: Float[Tensor, "3 padded padded"]
     inner: Bool[Tensor, "size size"]
-    inner_px: Int[Tensor, "pixels"]
+    inner_px: Int[Tensor, " pixels"]
     shifted: Float[Tensor, "4 shifts pixels"]
     outside_px: Float[Tensor, "3 size size"]
 
@@ -287,8 +287,8 @@ def observe_crop(
 
 def _at_shifts(
     padded_detail: Float[Tensor, "3 padded padded"],
-    row: Int[Tensor, "pixels"],
-    column: Int[Tensor, "pixels"],
+    row: Int[Tensor, " pixels"],
+    column: Int[Tensor, " pixels"],
     shifts: int,
 ) -> Float[Tensor, "4 shifts2 pixels"]:
     """High-pass LAB of the pixels at each of `shifts` x `shifts` shifts, and the sum of its squares."""

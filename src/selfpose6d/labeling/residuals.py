@@ -74,7 +74,7 @@ def geometry_system(
 
 
 def rendered_system(
-    rendered: RenderedCandidates, shift: Int[Tensor, "poses"] | None, backend: Backend = "auto"
+    rendered: RenderedCandidates, shift: Int[Tensor, " poses"] | None, backend: Backend = "auto"
 ) -> System:
     """All that is read off a rendering: depth, free space and, with the score's `shift`, colour."""
     shift = shift if rendered.detail is not None else None
@@ -82,7 +82,7 @@ def rendered_system(
     return run(rendered, shift)
 
 
-def _rendered_system_numba(rendered: RenderedCandidates, shift: Int[Tensor, "poses"] | None) -> System:
+def _rendered_system_numba(rendered: RenderedCandidates, shift: Int[Tensor, " poses"] | None) -> System:
     candidates, crop = rendered.candidates, rendered.crop
     T = candidates.T_cam_obj
     H, g = np.zeros((len(T), 6, 6), np.float32), np.zeros((len(T), 6), np.float32)
@@ -114,7 +114,7 @@ def _rendered_system_numba(rendered: RenderedCandidates, shift: Int[Tensor, "pos
     return torch.from_numpy(H), torch.from_numpy(g)
 
 
-def _rendered_system_torch(rendered: RenderedCandidates, shift: Int[Tensor, "poses"] | None) -> System:
+def _rendered_system_torch(rendered: RenderedCandidates, shift: Int[Tensor, " poses"] | None) -> System:
     """Reference for any device."""
     H_depth, g_depth = depth_system(rendered)
     terms = free_space_terms(rendered)
@@ -146,7 +146,7 @@ def depth_system(rendered: RenderedCandidates) -> System:
 
 
 def colour_terms(
-    rendered: RenderedCandidates, shift: Int[Tensor, "poses"]
+    rendered: RenderedCandidates, shift: Int[Tensor, " poses"]
 ) -> Float[Tensor, "poses 5 size size"]:
     """Rendered detail against the crop's, at the shift of RGB to depth."""
     assert rendered.detail is not None

@@ -36,12 +36,12 @@ class ScoreWeights:
 class Scores:
     """Terms per candidate, 0-1 (colour -1..1; 0 where the mesh has no colour)."""
 
-    total: Float[Tensor, "poses"]
-    coverage: Float[Tensor, "poses"]
-    depth: Float[Tensor, "poses"]
-    free_space: Float[Tensor, "poses"]
-    colour: Float[Tensor, "poses"]
-    shift: Int[Tensor, "poses"]
+    total: Float[Tensor, " poses"]
+    coverage: Float[Tensor, " poses"]
+    depth: Float[Tensor, " poses"]
+    free_space: Float[Tensor, " poses"]
+    colour: Float[Tensor, " poses"]
+    shift: Int[Tensor, " poses"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ScoredPoses:
         return len(self.T_cam_obj)
 
     @property
-    def total(self) -> Float[Tensor, "poses"]:
+    def total(self) -> Float[Tensor, " poses"]:
         """The total score."""
         return self.scores.total
 
@@ -96,7 +96,7 @@ def score(rendered: RenderedCandidates, weights: ScoreWeights, backend: Backend 
     return Scores(total, coverage, depth, free_space, colour, shift)
 
 
-def coarse_score(candidates: Candidates, weights: ScoreWeights, max_gap: float) -> Float[Tensor, "poses"]:
+def coarse_score(candidates: Candidates, weights: ScoreWeights, max_gap: float) -> Float[Tensor, " poses"]:
     """Total scores, with colour where the rest leaves a chance to come within `max_gap` of the best.
 
     The others keep their score without it.
@@ -112,7 +112,7 @@ def coarse_score(candidates: Candidates, weights: ScoreWeights, max_gap: float) 
 
 def colour_correlation(
     rendered: RenderedCandidates, compiled: bool
-) -> tuple[Float[Tensor, "poses"], Int[Tensor, "poses"]]:
+) -> tuple[Float[Tensor, " poses"], Int[Tensor, " poses"]]:
     """NCC of high-pass LAB, the best over the allowed shifts, and which shift that is.
 
     The noise floor keeps plain surfaces near 0 instead of correlating their noise.

@@ -166,7 +166,7 @@ def score_and_expand(
     T: Float[Tensor, "poses 4 4"],
     best_rms_m: float,
     options: SearchOptions,
-) -> tuple[Float[Tensor, "more 4 4"], Float[Tensor, "more"]]:
+) -> tuple[Float[Tensor, "more 4 4"], Float[Tensor, " more"]]:
     """Poses with their total score on the coarse crop, and beside them those that depth cannot tell from the best
     of different kinds.
     """
@@ -180,7 +180,7 @@ def score_and_expand(
 
 def score_coarse(
     observation: Observation, T: Float[Tensor, "poses 4 4"], options: SearchOptions
-) -> Float[Tensor, "poses"]:
+) -> Float[Tensor, " poses"]:
     """Total score of each pose on the coarse crop."""
     return coarse_score(
         Candidates(observation.model, observation.coarse, T), options.weights, options.coarse_gap

@@ -16,7 +16,7 @@ SIZE_PX = 64
 
 def silhouette_fractions(
     observation: Observation, T_cam_obj: Float[Tensor, "poses 4 4"]
-) -> tuple[Float[Tensor, "poses"], Float[Tensor, "poses"]]:
+) -> tuple[Float[Tensor, " poses"], Float[Tensor, " poses"]]:
     """(outside the image, mask area over silhouette area) of each pose, whole objects rendered."""
     model, device, num_poses = observation.model, T_cam_obj.device, len(T_cam_obj)
     boxes = [whole_object_box(observation.K, T, model) for T in T_cam_obj]

@@ -64,7 +64,7 @@ class Terms:
     """Logarithm (base 2) of the diameter in units of 5 mm: by so much a depth camera errs as a whole, and no frame
     shows it."""
 
-    def vector(self) -> Float[np.ndarray, "terms"]:
+    def vector(self) -> Float[np.ndarray, " terms"]:
         """The terms in the order of the fields; what cannot be measured is -inf."""
         values = np.array([getattr(self, name) for name in TERM_NAMES], np.float64)
         return np.where(np.isnan(values), -math.inf, values)

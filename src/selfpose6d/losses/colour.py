@@ -18,7 +18,7 @@ def colour_loss(
     observed_mask: Float[Tensor, "batch height width"],
     window_px: int = 2,
     known: Bool[Tensor, "batch height width"] | None = None,
-) -> Float[Tensor, "batch"]:
+) -> Float[Tensor, " batch"]:
     """Mean over all pixels of the least colour difference within the window, both ways.
 
     Both images count as 0 outside their own mask: the observed one is made so here, the rendering comes so, and must

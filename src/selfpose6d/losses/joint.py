@@ -62,8 +62,8 @@ def joint_loss(
     rendering: Rendering,
     T_cam_obj: Float[Tensor, "batch 4 4"],
     grid: NearestGrid,
-    model: Int[Tensor, "batch"],
-    has_colour: Bool[Tensor, "batch"],
+    model: Int[Tensor, " batch"],
+    has_colour: Bool[Tensor, " batch"],
     options: JointLossOptions,
 ) -> LossTerms:
     """All terms of every instance, and their weighted sum; `rendering` holds LAB colours.
@@ -103,7 +103,7 @@ def iou_loss(
     observed_mask: Float[Tensor, "batch height width"],
     rendered_mask: Float[Tensor, "batch height width"],
     known: Bool[Tensor, "batch height width"] | None = None,
-) -> Float[Tensor, "batch"]:
+) -> Float[Tensor, " batch"]:
     """1 - intersection over union of two soft masks; 1 where both are empty. `known` marks the pixels that count.
 
     Reference: paper Eq. (8).
@@ -119,9 +119,9 @@ def geometry_loss(
     T_cam_obj: Float[Tensor, "batch 4 4"],
     observed_cam_m: Float[Tensor, "batch points 3"],
     grid: NearestGrid,
-    model: Int[Tensor, "batch"],
+    model: Int[Tensor, " batch"],
     direction: Direction = "observed-to-model",
-) -> Float[Tensor, "batch"]:
+) -> Float[Tensor, " batch"]:
     """Mean squared distance to the nearest counterpart, square metres; instance b is of model `model[b]` of `grid`.
 
     `observed-to-model` is what the paper's text says, `model-to-observed` what its formula says: that one also brings

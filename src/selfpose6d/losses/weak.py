@@ -18,10 +18,10 @@ class WeakLoss:
     """The loss of a batch and its parts, one value an instance."""
 
     total: Float[Tensor, ""]
-    instance: Float[Tensor, "batch"]
-    distance_m: Float[Tensor, "batch"]
+    instance: Float[Tensor, " batch"]
+    distance_m: Float[Tensor, " batch"]
     """Distance of the poses to their targets, each weighed by its confidence."""
-    confidence: Float[Tensor, "batch"]
+    confidence: Float[Tensor, " batch"]
 
 
 def pose_distance_m(
@@ -38,7 +38,7 @@ def pose_distance_m(
     return difference.square().sum(-1).add(_SMALLEST_M**2).sqrt().mean(-1)
 
 
-def weighted_mean(instance: Float[Tensor, "batch"], weight: Float[Tensor, "batch"]) -> Float[Tensor, ""]:
+def weighted_mean(instance: Float[Tensor, " batch"], weight: Float[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Mean over instances that count by their weight; 0 where none has any."""
     return (weight * instance).sum() / weight.sum().clamp_min(1e-9)
 
@@ -47,7 +47,7 @@ def weak_loss(
     distance_m: Float[Tensor, "batch poses"],
     confidence_logit: Float[Tensor, "batch poses"],
     regularisation_m: float,
-    weight: Float[Tensor, "batch"] | None = None,
+    weight: Float[Tensor, " batch"] | None = None,
 ) -> WeakLoss:
     """Mean over the poses of distance x confidence - w log(confidence); instances count by their `weight` (default 1).
 

@@ -10,7 +10,9 @@ MIN_CELL_PX, MAX_CELL_PX = 6, 512
 CHUNK_TEXELS = 500_000
 """Looked up at a time: 12 MB of weights."""
 
-ColourAt = Callable[[Int[np.ndarray, "texels"], Float[np.ndarray, "texels 3"]], UInt8[np.ndarray, "texels 3"]]
+ColourAt = Callable[
+    [Int[np.ndarray, " texels"], Float[np.ndarray, "texels 3"]], UInt8[np.ndarray, "texels 3"]
+]
 """Colours at points, of the face and the barycentric coordinates of each; some lie a little outside their face."""
 
 

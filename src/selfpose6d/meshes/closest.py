@@ -18,8 +18,8 @@ FACES_A_QUERY = 6
 class ClosestPoints:
     """For each query: its distance from the surface, and where on the surface that is."""
 
-    distance_m: Float[np.ndarray, "points"]
-    face: Int[np.ndarray, "points"]
+    distance_m: Float[np.ndarray, " points"]
+    face: Int[np.ndarray, " points"]
     barycentric: Float[np.ndarray, "points 3"]
 
 

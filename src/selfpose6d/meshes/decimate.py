@@ -44,7 +44,7 @@ def bake_colours(target: Mesh, original: Mesh) -> Mesh:
     tree, levels = KDTree(samples.points_m), np.round(samples.rgb * 255).astype(np.uint8)
 
     def colour_at(
-        face: Int[np.ndarray, "texels"], barycentric: Float[np.ndarray, "texels 3"]
+        face: Int[np.ndarray, " texels"], barycentric: Float[np.ndarray, "texels 3"]
     ) -> UInt8[np.ndarray, "texels 3"]:
         texel_m = np.einsum("tk,tkd->td", barycentric, target.triangles_m[face]).astype(np.float32)
         return levels[tree.query(texel_m, workers=-1)[1]]

@@ -166,7 +166,7 @@ def _is_stored(file: GltfFile, accessor: int) -> bool:
 
 
 def _of_vertices(
-    file: GltfFile, attributes: dict[str, int], name: str, count: int, used: Int[np.ndarray, "used"]
+    file: GltfFile, attributes: dict[str, int], name: str, count: int, used: Int[np.ndarray, " used"]
 ) -> np.ndarray | None:
     """An attribute of the vertices that are used, if it is one of colour."""
     if not name.startswith(("COLOR_0", "TEXCOORD_")):
@@ -182,7 +182,7 @@ def _of_vertices(
     return values[used].astype(np.float64)
 
 
-def _triangles(index: Int[np.ndarray, "indices"], mode: int) -> Int[np.ndarray, "faces 3"]:
+def _triangles(index: Int[np.ndarray, " indices"], mode: int) -> Int[np.ndarray, "faces 3"]:
     if mode == _TRIANGLES:
         return index[: len(index) // 3 * 3].reshape(-1, 3)
     if len(index) < 3:

@@ -78,7 +78,7 @@ def _as_textured(mesh: Mesh) -> Mesh:
         return replace(mesh, texture=patch, corner_uv=centre_uv, vertex_rgb=None)
 
     def colour_at(
-        face: Int[np.ndarray, "texels"], barycentric: Float[np.ndarray, "texels 3"]
+        face: Int[np.ndarray, " texels"], barycentric: Float[np.ndarray, "texels 3"]
     ) -> UInt8[np.ndarray, "texels 3"]:
         mixed = np.einsum("tk,tkd->td", barycentric, rgb[mesh.faces[face]].astype(np.float64))
         return np.rint(mixed.clip(0, 255)).astype(np.uint8)

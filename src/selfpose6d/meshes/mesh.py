@@ -104,7 +104,7 @@ class Mesh:
         return np.divide(normal, length, out=np.zeros_like(normal), where=length > 0).astype(np.float32)
 
     @cached_property
-    def face_areas_m2(self) -> Float[np.ndarray, "faces"]:
+    def face_areas_m2(self) -> Float[np.ndarray, " faces"]:
         """Area of each face."""
         a, b, c = np.moveaxis(self.triangles_m.astype(np.float64), 1, 0)
         return 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)

@@ -122,7 +122,7 @@ def _numbers(lines: Sequence[str], dtype: type) -> np.ndarray:
 
 def _face_indices(
     said: _Statements,
-) -> tuple[Int[np.ndarray, "polygons"], Int[np.ndarray, "corners"], Int[np.ndarray, "corners"]]:
+) -> tuple[Int[np.ndarray, " polygons"], Int[np.ndarray, " corners"], Int[np.ndarray, " corners"]]:
     """How many corners each polygon has, and of all corners the vertex and the texture coordinate, from 0; -1: none."""
     # what is left out between slashes is 0
     lines = re.sub(r"/(?=[/ \t\n]|$)", "/0", "\n".join(said.faces)).split("\n") if said.faces else []
@@ -146,7 +146,7 @@ def _face_indices(
     return counts, vertex, np.where(index[:, 1] == 0, -1, coordinate)
 
 
-def _positions_within(counts: Int[np.ndarray, "polygons"]) -> Int[np.ndarray, "corners"]:
+def _positions_within(counts: Int[np.ndarray, " polygons"]) -> Int[np.ndarray, " corners"]:
     """0, 1, 2 ... for the corners of each polygon."""
     return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
 

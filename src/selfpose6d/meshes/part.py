@@ -111,7 +111,7 @@ class Part:
         corner_rgb = vertex_rgb[textured.faces]
 
         def colour_at(
-            face: Int[np.ndarray, "texels"], barycentric: Float[np.ndarray, "texels 3"]
+            face: Int[np.ndarray, " texels"], barycentric: Float[np.ndarray, "texels 3"]
         ) -> UInt8[np.ndarray, "texels 3"]:
             inside = barycentric.clip(0, None) / barycentric.clip(0, None).sum(axis=1, keepdims=True)
             uv = np.einsum("tk,tkd->td", inside, corner_uv[face])
@@ -161,7 +161,7 @@ def split_corners(
     return vertices[faces].reshape(-1, 3), own, np.repeat(face_rgb, 3, axis=0)
 
 
-def strip_triangles(strip: Int[np.ndarray, "corners"]) -> Int[np.ndarray, "triangles 3"]:
+def strip_triangles(strip: Int[np.ndarray, " corners"]) -> Int[np.ndarray, "triangles 3"]:
     """Triangles of a strip; every second one is turned round to keep its outside, those of no area are left out."""
     if len(strip) < 3:
         return np.zeros((0, 3), np.int64)
@@ -172,8 +172,8 @@ def strip_triangles(strip: Int[np.ndarray, "corners"]) -> Int[np.ndarray, "trian
 
 
 def fan_triangles(
-    counts: Int[np.ndarray, "polygons"],
-) -> tuple[Int[np.ndarray, "triangles"], Int[np.ndarray, "triangles 3"]]:
+    counts: Int[np.ndarray, " polygons"],
+) -> tuple[Int[np.ndarray, " triangles"], Int[np.ndarray, "triangles 3"]]:
     """Polygons as fans of triangles: of each triangle its polygon, and its corners' positions in the flat list."""
     triangles = np.maximum(counts - 2, 0)
     polygon = np.repeat(np.arange(len(counts)), triangles)

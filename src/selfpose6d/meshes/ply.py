@@ -122,7 +122,7 @@ def _textured(
     shape: Part,
     file: PlyFile,
     corner_uv: Float[np.ndarray, "triangles 3 2"] | None,
-    triangle_of: Int[np.ndarray, "triangles"],
+    triangle_of: Int[np.ndarray, " triangles"],
     assets: Assets,
 ) -> list[Part]:
     """The shape with its images; where one cannot be had, the other colours stay and the part lacks its texture."""
@@ -174,8 +174,8 @@ def _without_texture(part: Part) -> Part:
 
 
 def _texture_numbers(
-    file: PlyFile, triangle_of: Int[np.ndarray, "triangles"]
-) -> Int[np.ndarray, "triangles"] | None:
+    file: PlyFile, triangle_of: Int[np.ndarray, " triangles"]
+) -> Int[np.ndarray, " triangles"] | None:
     face = file.elements.get("face")
     for name in _TEXTURE_NUMBERS:
         if face is not None and name in face.columns:

@@ -35,8 +35,8 @@ _TEXTURE_FILE = re.compile(r"^(?:comment|obj_info)\s+texture[_ ]?file\s+(.+)$", 
 class Lists:
     """A list property: how many values each row has, and all values one after the other."""
 
-    counts: Int[np.ndarray, "rows"]
-    values: Shaped[np.ndarray, "values"]
+    counts: Int[np.ndarray, " rows"]
+    values: Shaped[np.ndarray, " values"]
 
 
 @dataclass(frozen=True)

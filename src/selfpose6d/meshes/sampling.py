@@ -35,7 +35,7 @@ def sample_surface(mesh: Mesh, count: int, generator: np.random.Generator) -> Su
 
 def surface_positions(
     mesh: Mesh, count: int, generator: np.random.Generator
-) -> tuple[Int[np.ndarray, "points"], Float[np.ndarray, "points 3"]]:
+) -> tuple[Int[np.ndarray, " points"], Float[np.ndarray, "points 3"]]:
     """Face and barycentric coordinates of points with a density that is the same everywhere on the surface.
 
     Raises:
@@ -52,7 +52,7 @@ def surface_positions(
 
 
 def surface_rgb(
-    mesh: Mesh, face: Int[np.ndarray, "points"], barycentric: Float[np.ndarray, "points 3"]
+    mesh: Mesh, face: Int[np.ndarray, " points"], barycentric: Float[np.ndarray, "points 3"]
 ) -> Float[np.ndarray, "points 3"] | None:
     """Colour 0-1 at points on faces: texture (bilinear), else vertex colours, else None."""
     if mesh.texture is not None and mesh.corner_uv is not None:

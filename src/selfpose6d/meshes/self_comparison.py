@@ -47,23 +47,23 @@ class Residuals:
     `far_m` is the distance that 99 % of the points stay under, `colour_lab` the LAB difference that 90 % do.
     """
 
-    rms_m: Float[np.ndarray, "motions"]
-    far_m: Float[np.ndarray, "motions"]
-    max_m: Float[np.ndarray, "motions"]
-    colour_lab: Float[np.ndarray, "motions"]
+    rms_m: Float[np.ndarray, " motions"]
+    far_m: Float[np.ndarray, " motions"]
+    max_m: Float[np.ndarray, " motions"]
+    colour_lab: Float[np.ndarray, " motions"]
 
     def take(self, index: np.ndarray | int | slice) -> "Residuals":
         """Those of some motions."""
         return Residuals(*(np.atleast_1d(value[index]) for value in vars(self).values()))
 
-    def same_shape(self, diameter_m: float, slack: float = 1.0) -> Bool[np.ndarray, "motions"]:
+    def same_shape(self, diameter_m: float, slack: float = 1.0) -> Bool[np.ndarray, " motions"]:
         """Which motions a depth camera cannot tell from none."""
         allowed_rms_m = _allowed_m(SAME_SHAPE_RMS * diameter_m, SENSED_RMS_M)
         allowed_far_m = _allowed_m(SAME_SHAPE_FAR * diameter_m, SENSED_FAR_M)
         return (self.rms_m < slack * allowed_rms_m) & (self.far_m < slack * allowed_far_m)
 
     @property
-    def same_colour(self) -> Bool[np.ndarray, "motions"]:
+    def same_colour(self) -> Bool[np.ndarray, " motions"]:
         """Which motions known colour allows; none where no colour is known."""
         return self.colour_lab < SAME_COLOUR_LAB
 

@@ -64,7 +64,7 @@ def _needed_tiles(
     return local, (0, int(np.ceil(local.max() - _ROUNDING).clip(1, MAX_TILES)))
 
 
-def _texels_along(length: int, start: int, stop: int, wrap: Wrap) -> Int[np.ndarray, "texels"]:
+def _texels_along(length: int, start: int, stop: int, wrap: Wrap) -> Int[np.ndarray, " texels"]:
     """Which texel each one of the laid-out axis shows."""
     position = np.arange(start * length, stop * length)
     if wrap == "clamp":

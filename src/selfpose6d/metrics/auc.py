@@ -13,7 +13,7 @@ CORRECT_BELOW_DIAMETERS = 0.1
 """LINEMOD's: a tenth of the diameter is close enough, whatever the object's size (Hinterstoisser et al. 2012)."""
 
 
-def auc_exact(distances_m: Float[np.ndarray, "instances"], max_distance_m: float = MAX_DISTANCE_M) -> float:
+def auc_exact(distances_m: Float[np.ndarray, " instances"], max_distance_m: float = MAX_DISTANCE_M) -> float:
     """Area under the fraction of instances below a threshold, over thresholds from 0 to `max_distance_m`.
 
     0-100; NaN without instances. The mean capped distance says the same: 100 (1 - mean(min(d, max)) / max).
@@ -23,7 +23,9 @@ def auc_exact(distances_m: Float[np.ndarray, "instances"], max_distance_m: float
     return 100.0 * float(np.maximum(1.0 - distances_m / max_distance_m, 0.0).mean())
 
 
-def auc_toolbox(distances_m: Float[np.ndarray, "instances"], max_distance_m: float = MAX_DISTANCE_M) -> float:
+def auc_toolbox(
+    distances_m: Float[np.ndarray, " instances"], max_distance_m: float = MAX_DISTANCE_M
+) -> float:
     """The area as YCB_Video_toolbox (VOCap) sums it, 0-100; NaN without instances.
 
     Its steps take the fraction at their right end, so few instances get too high a value (+3.9 at 10, +0.1 at
@@ -41,16 +43,16 @@ def auc_toolbox(distances_m: Float[np.ndarray, "instances"], max_distance_m: flo
 
 
 def fraction_below(
-    distances_m: Float[np.ndarray, "instances"],
-    threshold_m: float | Float[np.ndarray, "instances"] = CORRECT_BELOW_M,
+    distances_m: Float[np.ndarray, " instances"],
+    threshold_m: float | Float[np.ndarray, " instances"] = CORRECT_BELOW_M,
 ) -> float:
     """Fraction of instances closer than `threshold_m` (one for all, or each its own), 0-1; NaN without instances."""
     return float(np.mean(distances_m < threshold_m)) if len(distances_m) else float("nan")
 
 
 def accuracy_curve(
-    distances_m: Float[np.ndarray, "instances"], thresholds_m: Float[np.ndarray, "thresholds"]
-) -> Float[np.ndarray, "thresholds"]:
+    distances_m: Float[np.ndarray, " instances"], thresholds_m: Float[np.ndarray, " thresholds"]
+) -> Float[np.ndarray, " thresholds"]:
     """Fraction of instances at or below each threshold, 0-1; NaN without instances."""
     if not len(distances_m):
         return np.full(len(thresholds_m), np.nan)

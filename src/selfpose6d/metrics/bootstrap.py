@@ -15,7 +15,7 @@ MAX_COUNTS = 4_000_000
 
 def paired_bootstrap(
     differences: Float[np.ndarray, "instances metrics"],
-    block: Int[np.ndarray, "instances"],
+    block: Int[np.ndarray, " instances"],
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
     level: float = LEVEL,

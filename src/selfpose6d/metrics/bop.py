@@ -54,7 +54,7 @@ def vsd(
     depth_measured_m: Float[np.ndarray, "height width"],
     K: Float[np.ndarray, "3 3"],
     diameter_m: float,
-) -> Float[np.ndarray, "taus"]:
+) -> Float[np.ndarray, " taus"]:
     """Visible surface discrepancy, 0-1, for each tolerance of `VSD_TAUS`.
 
     The first two are the object rendered at the estimated and the true pose (0 off the object), the third is
@@ -74,8 +74,8 @@ def vsd(
 
 def matched(
     errors: Float[np.ndarray, "settings estimates truths"],
-    scores: Float[np.ndarray, "estimates"],
-    thresholds: Float[np.ndarray, "settings"],
+    scores: Float[np.ndarray, " estimates"],
+    thresholds: Float[np.ndarray, " settings"],
 ) -> Bool[np.ndarray, "settings truths"]:
     """Which true poses are found at each setting.
 

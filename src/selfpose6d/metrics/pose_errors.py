@@ -15,7 +15,7 @@ def add(
     T_cam_obj_est: Float[np.ndarray, "poses 4 4"],
     T_cam_obj_true: Float[np.ndarray, "poses 4 4"],
     points_m: Float[np.ndarray, "points 3"],
-) -> Float[np.ndarray, "poses"]:
+) -> Float[np.ndarray, " poses"]:
     """Mean distance in metres between the same model points at both poses; inf where a pose is not finite.
 
     Reference: paper IV-A; Hinterstoisser et al. 2012.
@@ -32,7 +32,7 @@ def adds(
     T_cam_obj_true: Float[np.ndarray, "poses 4 4"],
     points_m: Float[np.ndarray, "points 3"],
     workers: int = -1,
-) -> Float[np.ndarray, "poses"]:
+) -> Float[np.ndarray, " poses"]:
     """Mean distance in metres from each true model point to the nearest estimated one.
 
     Inf where a pose is not finite. Rigid motions keep distances, so the true points are moved into the
@@ -56,7 +56,7 @@ def least_add(
     T_cam_obj_true: Float[np.ndarray, "poses 4 4"],
     points_m: Float[np.ndarray, "points 3"],
     T_obj_sym: Float[np.ndarray, "symmetries 4 4"],
-) -> Float[np.ndarray, "poses"]:
+) -> Float[np.ndarray, " poses"]:
     """ADD in metres to the nearest of the true poses `T_cam_obj_true @ T_obj_sym`; inf where a pose is not finite.
 
     `T_obj_sym` are the motions that map the object onto itself, the identity among them: alone it gives ADD.
@@ -86,7 +86,7 @@ def _relative(T_cam_est: np.ndarray, T_cam_true: np.ndarray) -> np.ndarray:
     return T_est_true
 
 
-def _finite(*poses: np.ndarray) -> Bool[np.ndarray, "poses"]:
+def _finite(*poses: np.ndarray) -> Bool[np.ndarray, " poses"]:
     return np.all([np.isfinite(T).all(axis=(1, 2)) for T in poses], axis=0)
 
 

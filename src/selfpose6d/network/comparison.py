@@ -116,7 +116,7 @@ def corrected(
     T_crop_obj: Float[Tensor, "batch starts 4 4"],
     change: Float[Tensor, "batch starts 7"],
     surfaces: Surfaces,
-    object_index: Int[Tensor, "batch"],
+    object_index: Int[Tensor, " batch"],
 ) -> Float[Tensor, "batch starts 4 4"]:
     """Turned about the object's centre and shifted, both along the crop's axes; shifts are in diameters."""
     identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=change.device)

@@ -111,7 +111,7 @@ class CoordinateEstimator(nn.Module):
         self,
         found: Correspondences,
         points: Float[Tensor, "batch points 3"],
-        index: Int[Tensor, "batch"],
+        index: Int[Tensor, " batch"],
         rotation: Rotation = best_rotation,
     ) -> Float[Tensor, "batch modes 4 4"]:
         """`T_crop_obj` of each mode."""
@@ -179,7 +179,7 @@ class Encoder(nn.Module):
         self.whole = nn.Linear(coarse, coarse)
 
     def forward(
-        self, stem: Float[Tensor, "batch c quarter quarter"], object_index: Int[Tensor, "batch"]
+        self, stem: Float[Tensor, "batch c quarter quarter"], object_index: Int[Tensor, " batch"]
     ) -> list[Tensor]:
         """Maps from fine to coarse, the last with what it says of the crop as a whole."""
         fine = self.fine(stem)
@@ -258,7 +258,7 @@ class PlaceHead(nn.Module):
             self.output_weight.unflatten(-1, (config.modes, 4))[..., 3] = 0
 
     def forward(
-        self, hidden: Float[Tensor, "batch points channels"], object_index: Int[Tensor, "batch"]
+        self, hidden: Float[Tensor, "batch points channels"], object_index: Int[Tensor, " batch"]
     ) -> Correspondences:
         """Of every mode."""
         weight, bias = self.output_weight[object_index], self.output_bias[object_index][:, None]

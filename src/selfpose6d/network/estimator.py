@@ -109,7 +109,7 @@ class PoseHead(nn.Module):
         nn.init.uniform_(self.output_weight, -(third**-0.5), third**-0.5)
 
     def forward(
-        self, fused: FusedFeatures, object_index: Int[Tensor, "batch"]
+        self, fused: FusedFeatures, object_index: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch poses outputs"]:
         """Equal to a layer on [local, global] a pixel, but the global part is multiplied once an instance."""
         hidden = self.hidden(self.from_local(fused.local) + self.from_whole(fused.whole)[:, None])

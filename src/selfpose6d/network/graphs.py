@@ -37,7 +37,7 @@ class CoordinatesGraph(nn.Module):
         mask: Bool[Tensor, "batch crop crop"],
         points_crop_m: Float[Tensor, "batch points 3"],
         pixel: Int[Tensor, "batch points"],
-        object_index: Int[Tensor, "batch"],
+        object_index: Int[Tensor, " batch"],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Poses, and the correspondences that they were fitted to."""
         unused_depth, unused_K, unused_T = rgb[:, 0], rgb[:, 0, :3, :3], rgb[:, 0, :4, :4]
@@ -63,7 +63,7 @@ class DenseFusionGraph(nn.Module):
         rgb: Float[Tensor, "batch 3 crop crop"],
         points_crop_m: Float[Tensor, "batch points 3"],
         pixel: Int[Tensor, "batch points"],
-        object_index: Int[Tensor, "batch"],
+        object_index: Int[Tensor, " batch"],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Poses, their confidence 0-1, and the colour embedding that the refiner takes."""
         found = self.estimator(NetworkInput(rgb, points_crop_m, pixel, object_index))
@@ -100,7 +100,7 @@ class ComparisonGraph(nn.Module):
         T_cam_crop: Float[Tensor, "batch 4 4"],
         points_crop_m: Float[Tensor, "batch points 3"],
         pixel: Int[Tensor, "batch points"],
-        object_index: Int[Tensor, "batch"],
+        object_index: Int[Tensor, " batch"],
         T_crop_obj: Float[Tensor, "batch starts 4 4"],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The poses after one correction, and the rating of those before it."""
@@ -127,7 +127,7 @@ class RefinerGraph(nn.Module):
         self,
         colour: Float[Tensor, "batch points channels"],
         points_crop_m: Float[Tensor, "batch points 3"],
-        object_index: Int[Tensor, "batch"],
+        object_index: Int[Tensor, " batch"],
         T_crop_obj: Float[Tensor, "batch 4 4"],
     ) -> Tensor:
         """The poses after it."""

@@ -29,8 +29,8 @@ class Surfaces(NamedTuple):
 
     grid: NearestGrid
     rgb: Float[Tensor, "objects samples 3"]
-    coloured: Bool[Tensor, "objects"]
-    diameter_m: Float[Tensor, "objects"]
+    coloured: Bool[Tensor, " objects"]
+    diameter_m: Float[Tensor, " objects"]
     centre_m: Float[Tensor, "objects 3"]
 
     def to(self, device: torch.device | str) -> "Surfaces":
@@ -63,7 +63,7 @@ class NetworkInput(NamedTuple):
     rgb: Float[Tensor, "batch 3 crop crop"]
     points_crop_m: Float[Tensor, "batch points 3"]
     pixel: Int[Tensor, "batch points"]
-    object_index: Int[Tensor, "batch"]
+    object_index: Int[Tensor, " batch"]
     view: CropView | None = None
 
 

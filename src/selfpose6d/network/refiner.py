@@ -53,7 +53,7 @@ class PoseRefiner(nn.Module):
         colour: Float[Tensor, "batch points channels"],
         points_cam_m: Float[Tensor, "batch points 3"],
         T_cam_obj: Float[Tensor, "batch 4 4"],
-        object_index: Int[Tensor, "batch"],
+        object_index: Int[Tensor, " batch"],
         grid: NearestGrid | None,
         steps: int,
     ) -> Float[Tensor, "batch steps 4 4"]:
@@ -79,7 +79,7 @@ class PoseRefiner(nn.Module):
     def geometry(
         self,
         points_obj_m: Float[Tensor, "batch points 3"],
-        object_index: Int[Tensor, "batch"],
+        object_index: Int[Tensor, " batch"],
         grid: NearestGrid | None,
     ) -> Float[Tensor, "batch points p"]:
         """Each point about the centre, in diameters, and (enlarged) how far the nearest model point is from it."""
@@ -97,7 +97,7 @@ class PoseRefiner(nn.Module):
         self,
         colour: Float[Tensor, "batch points channels"],
         geometry: Float[Tensor, "batch points p"],
-        object_index: Int[Tensor, "batch"],
+        object_index: Int[Tensor, " batch"],
     ) -> tuple[Float[Tensor, "batch 4"], Float[Tensor, "batch 3"]]:
         """A quaternion (w, x, y, z, of any length) and a shift in diameters."""
         fused = self.fusion(colour, geometry)
@@ -109,7 +109,7 @@ class PoseRefiner(nn.Module):
         self,
         quat_wxyz: Float[Tensor, "batch 4"],
         shift: Float[Tensor, "batch 3"],
-        object_index: Int[Tensor, "batch"],
+        object_index: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch 4 4"]:
         """Delta: a rotation about the object's centre and a shift, in the object's frame."""
         R, centre = quaternion_to_matrix(quat_wxyz), self.centre_m[object_index]
@@ -133,7 +133,7 @@ class CorrectionHead(nn.Module):
         self.output_bias = nn.Parameter(torch.zeros(objects, outputs))
 
     def forward(
-        self, whole: Float[Tensor, "batch channels"], object_index: Int[Tensor, "batch"]
+        self, whole: Float[Tensor, "batch channels"], object_index: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch outputs"]:
         """Outputs of each instance's own object."""
         weighted = torch.einsum("bc,bco->bo", self.hidden(whole), self.output_weight[object_index])

@@ -45,7 +45,7 @@ def exposed_samples(mesh: Mesh, count: int, generator: np.random.Generator) -> S
     return replace(samples, points_m=samples.points_m[chosen], normals=samples.normals[chosen], rgb=rgb)
 
 
-def _exposure(mesh: Mesh, points_m: Float[Tensor, "points 3"]) -> Float[np.ndarray, "points"]:
+def _exposure(mesh: Mesh, points_m: Float[Tensor, "points 3"]) -> Float[np.ndarray, " points"]:
     """Fraction of the views that see each point."""
     centre = torch.from_numpy(np.asarray(mesh.centre_m, np.float32))
     distance_m = DISTANCE_RADII * mesh.radius_m

@@ -211,7 +211,7 @@ def _finite_group(comparison: SelfComparison, candidates: np.ndarray) -> Float[n
         fits[group[1 + int(left.rms_m.argmax())]] = False
 
 
-def _different(T: Float[np.ndarray, "n 4 4"], rms_m: Float[np.ndarray, "n"]) -> np.ndarray:
+def _different(T: Float[np.ndarray, "n 4 4"], rms_m: Float[np.ndarray, " n"]) -> np.ndarray:
     """Of motions that came to the same rotation the one that fits best; the identity (the first) stays the first."""
     kept = [0]
     for index in rms_m.argsort():

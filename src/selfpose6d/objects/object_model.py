@@ -66,7 +66,7 @@ class ObjectModel:
     similarity: SelfSimilarity
     symmetries: Float[Tensor, "symmetries 4 4"]
     shape_symmetries: Float[Tensor, "motions 4 4"]
-    shape_colour_lab: Float[Tensor, "motions"]
+    shape_colour_lab: Float[Tensor, " motions"]
 
     @property
     def has_colour(self) -> bool:

@@ -20,7 +20,7 @@ class RenderedObjects:
     """Every object's mesh in LAB colours, in the order of the network's channels."""
 
     meshes: PackedMeshes
-    has_colour: Bool[Tensor, "objects"]
+    has_colour: Bool[Tensor, " objects"]
 
 
 def build_rendered_objects(meshes: Sequence[Mesh], device: torch.device | str) -> RenderedObjects:

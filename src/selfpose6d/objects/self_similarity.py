@@ -39,9 +39,9 @@ class SelfSimilarity:
     """
 
     T_obj_obj: Float[Tensor, "elements 4 4"]
-    shape_rms_m: Float[Tensor, "elements"]
-    shape_far_m: Float[Tensor, "elements"]
-    colour_distance: Float[Tensor, "elements"]
+    shape_rms_m: Float[Tensor, " elements"]
+    shape_far_m: Float[Tensor, " elements"]
+    colour_distance: Float[Tensor, " elements"]
 
     def to(self, device: torch.device | str) -> "SelfSimilarity":
         """The same on another device."""

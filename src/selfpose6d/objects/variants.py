@@ -60,7 +60,7 @@ def _scaled(T: Float[Tensor, "motions 4 4"], factor: float) -> Float[Tensor, "mo
     return scaled
 
 
-def _unknown(values: Float[Tensor, "motions"]) -> Float[Tensor, "motions"]:
+def _unknown(values: Float[Tensor, " motions"]) -> Float[Tensor, " motions"]:
     """Infinite but for the identity's."""
     unknown = torch.full_like(values, torch.inf)
     unknown[:1] = 0.0

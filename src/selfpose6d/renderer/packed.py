@@ -27,14 +27,14 @@ class PackedMeshes:
 
     vertices_m: Float[Tensor, "vertices 3"]
     faces: Int[Tensor, "faces 3"]
-    vertex_start: Int[Tensor, "meshes_plus_1"]
-    face_start: Int[Tensor, "meshes_plus_1"]
+    vertex_start: Int[Tensor, " meshes_plus_1"]
+    face_start: Int[Tensor, " meshes_plus_1"]
     vertex_rgb: Float[Tensor, "vertices 3"]
     corner_uv: Float[Tensor, "faces 3 2"]
     texels: Float[Tensor, "texels 3"]
     texture_start: Int[Tensor, "meshes levels"]
     texture_size: Int[Tensor, "meshes levels 2"]
-    texels_per_m: Float[Tensor, "meshes"]
+    texels_per_m: Float[Tensor, " meshes"]
     has_colour: tuple[bool, ...]
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ class PosedMeshes:
     """
 
     meshes: PackedMeshes
-    mesh_index: Int[Tensor, "images"]
+    mesh_index: Int[Tensor, " images"]
     T_cam_obj: Float[Tensor, "images 4 4"]
     K: Float[Tensor, "images 3 3"]
     height: int

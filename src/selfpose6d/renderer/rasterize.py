@@ -82,8 +82,8 @@ def _rasterize_torch(posed: PosedMeshes) -> Rasterization:
 
 def _project_corners(
     meshes: PackedMeshes,
-    image_of: Int[Tensor, "n"],
-    face_of: Int[Tensor, "n"],
+    image_of: Int[Tensor, " n"],
+    face_of: Int[Tensor, " n"],
     T: Float[Tensor, "images 4 4"],
     K: Float[Tensor, "images 3 3"],
 ) -> Float[Tensor, "n 3 3"]:
@@ -112,7 +112,7 @@ def _pixel_boxes(
     return low.long(), size.long()
 
 
-def _chunks(kept: Int[Tensor, "n"], fragments: Int[Tensor, "n"]) -> list[Int[Tensor, "part"]]:
+def _chunks(kept: Int[Tensor, " n"], fragments: Int[Tensor, " n"]) -> list[Int[Tensor, " part"]]:
     """Split the faces so that no part makes more than `MAX_FRAGMENTS` rows (one face alone may)."""
     if not len(kept):
         return []
@@ -122,7 +122,7 @@ def _chunks(kept: Int[Tensor, "n"], fragments: Int[Tensor, "n"]) -> list[Int[Ten
 
 def _fragments(
     corners: Float[Tensor, "n 3 3"], low: Int[Tensor, "n 2"], size: Int[Tensor, "n 2"]
-) -> tuple[Int[Tensor, "m"], Int[Tensor, "m 2"], Float[Tensor, "m 3"], Float[Tensor, "m"]]:
+) -> tuple[Int[Tensor, " m"], Int[Tensor, "m 2"], Float[Tensor, "m 3"], Float[Tensor, " m"]]:
     """Covered (face, pixel) pairs: face row, pixel (u, v), perspective-correct weights, z."""
     count = size.prod(-1)
     row = torch.repeat_interleave(torch.arange(len(count), device=count.device), count)
@@ -147,9 +147,9 @@ def _fragments(
 
 def _keep_nearest(
     buffers: tuple[Tensor, Tensor, Tensor],
-    flat: Int[Tensor, "m"],
-    z: Float[Tensor, "m"],
-    face: Int[Tensor, "m"],
+    flat: Int[Tensor, " m"],
+    z: Float[Tensor, " m"],
+    face: Int[Tensor, " m"],
     weights: Float[Tensor, "m 3"],
 ) -> None:
     """Depth test in place: nearest fragment per pixel, the lower face index where depths are equal."""

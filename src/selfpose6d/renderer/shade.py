@@ -17,7 +17,7 @@ from selfpose6d.renderer.shade_numba import shade_images
 from selfpose6d.types import Rasterization
 
 
-def mip_levels(posed: PosedMeshes) -> Int[Tensor, "images"]:
+def mip_levels(posed: PosedMeshes) -> Int[Tensor, " images"]:
     """The mip level at which one texel is about one pixel, from each object's distance."""
     metres_per_px = posed.T_cam_obj[:, 2, 3].clamp_min(1e-3) / posed.K[:, 0, 0]
     texels_per_px = (posed.meshes.texels_per_m[posed.mesh_index] * metres_per_px).clamp_min(1.0)
@@ -28,7 +28,7 @@ def shade(
     posed: PosedMeshes,
     raster: Rasterization,
     backend: Backend = "auto",
-    level: Int[Tensor, "images"] | None = None,
+    level: Int[Tensor, " images"] | None = None,
 ) -> Float[Tensor, "images height width 3"]:
     """Unlit colour of every pixel of what was rasterised, 0 off the object. The numba back end carries no gradient.
 
@@ -48,9 +48,9 @@ def shade(
 
 def _shade_numba(
     meshes: PackedMeshes,
-    mesh_index: Int[Tensor, "images"],
+    mesh_index: Int[Tensor, " images"],
     raster: Rasterization,
-    level: Int[Tensor, "images"],
+    level: Int[Tensor, " images"],
 ) -> Float[Tensor, "images height width 3"]:
     colour = np.zeros((*raster.face_id.shape, 3), np.float32)
     shade_images(
@@ -69,9 +69,9 @@ def _shade_numba(
 
 def _shade_torch(
     meshes: PackedMeshes,
-    mesh_index: Int[Tensor, "images"],
+    mesh_index: Int[Tensor, " images"],
     raster: Rasterization,
-    level: Int[Tensor, "images"],
+    level: Int[Tensor, " images"],
 ) -> Float[Tensor, "images height width 3"]:
     """Reference for any device; shades covered pixels only."""
     covered = raster.face_id >= 0
@@ -93,7 +93,7 @@ def _shade_torch(
 
 def sample_bilinear(
     texels: Float[Tensor, "texels 3"],
-    start: Int[Tensor, "n"],
+    start: Int[Tensor, " n"],
     rows_columns: Int[Tensor, "n 2"],
     uv: Float[Tensor, "n 2"],
 ) -> Float[Tensor, "n 3"]:

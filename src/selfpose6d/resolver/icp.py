@@ -51,9 +51,9 @@ class ResolverOptions:
 def resolve(
     T_cam_obj: Float[Tensor, "poses 4 4"],
     cloud_cam_m: Float[Tensor, "clouds points 3"],
-    cloud: Int[Tensor, "poses"],
+    cloud: Int[Tensor, " poses"],
     grid: NearestGrid,
-    model: Int[Tensor, "poses"],
+    model: Int[Tensor, " poses"],
     options: ResolverOptions,
     backend: Backend = "auto",
 ) -> ResolverResult:
@@ -76,9 +76,9 @@ def resolve(
 def _resolve_numba(
     T_cam_obj: Float[Tensor, "poses 4 4"],
     cloud_cam_m: Float[Tensor, "clouds points 3"],
-    cloud: Int[Tensor, "poses"],
+    cloud: Int[Tensor, " poses"],
     grid: NearestGrid,
-    model: Int[Tensor, "poses"],
+    model: Int[Tensor, " poses"],
     options: ResolverOptions,
 ) -> ResolverResult:
     T = T_cam_obj.double().numpy().copy()
@@ -116,7 +116,7 @@ def _pair_observed_to_model(
     T: Float[Tensor, "poses 4 4"],
     observed: Float[Tensor, "poses points 3"],
     grid: NearestGrid,
-    model: Int[Tensor, "poses"],
+    model: Int[Tensor, " poses"],
 ) -> tuple[Float[Tensor, "poses points 3"], Float[Tensor, "poses points 3"]]:
     """(object points, camera points) of every pair: each observed point with its nearest model sample."""
     index = nearest_index(grid, model, transform_points(inverse(T), observed))
@@ -127,7 +127,7 @@ def _pair_model_to_observed(
     T: Float[Tensor, "poses 4 4"],
     observed: Float[Tensor, "poses points 3"],
     grid: NearestGrid,
-    model: Int[Tensor, "poses"],
+    model: Int[Tensor, " poses"],
 ) -> tuple[Float[Tensor, "poses samples 3"], Float[Tensor, "poses samples 3"]]:
     """(object points, camera points) of every pair: each model sample with its nearest observed point."""
     samples = grid.points_m[model].to(T)
@@ -142,9 +142,9 @@ def _pair_model_to_observed(
 def _resolve_torch(
     T_cam_obj: Float[Tensor, "poses 4 4"],
     cloud_cam_m: Float[Tensor, "clouds points 3"],
-    cloud: Int[Tensor, "poses"],
+    cloud: Int[Tensor, " poses"],
     grid: NearestGrid,
-    model: Int[Tensor, "poses"],
+    model: Int[Tensor, " poses"],
     options: ResolverOptions,
 ) -> ResolverResult:
     """Reference implementation for any device: all poses step together, converged ones stay where they are."""

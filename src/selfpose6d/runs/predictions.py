@@ -199,7 +199,7 @@ def _number(named: Mapping[str, str], column: str, kind: Callable[[str], Number]
         raise DataError(f"{name}, column {column}: {error}. Correct the line.") from None
 
 
-def _numbers(named: Mapping[str, str], column: str, count: int, name: str) -> Float[np.ndarray, "numbers"]:
+def _numbers(named: Mapping[str, str], column: str, count: int, name: str) -> Float[np.ndarray, " numbers"]:
     try:
         numbers = np.array(named[column].split(), np.float64)
     except ValueError as error:

@@ -62,7 +62,7 @@ def on_grid(image: np.ndarray, step_px: int) -> np.ndarray:
 def network_input(
     rgb: Float[Tensor, "batch 3 rows columns"],
     depth_m: Float[Tensor, "batch rows columns"],
-    focal_px: Float[Tensor, "batch"],
+    focal_px: Float[Tensor, " batch"],
 ) -> Float[Tensor, "batch 8 rows columns"]:
     """What the network sees: colours about 0, and the shape and size of the surface, none of which depends on the
     camera or the distance. `rgb` is 0-1; where depth is unknown (0) the other channels are 0.

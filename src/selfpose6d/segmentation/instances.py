@@ -76,7 +76,7 @@ def _of_object(
 
 
 def _peaks(
-    middle: Float[np.ndarray, "places 2"], diameter_px: Float[np.ndarray, "places"], shape: tuple[int, int]
+    middle: Float[np.ndarray, "places 2"], diameter_px: Float[np.ndarray, " places"], shape: tuple[int, int]
 ) -> Float[np.ndarray, "peaks 2"]:
     """Where votes pile up (column, row), the highest first: maxima farther apart than one instance's can be."""
     votes = np.zeros(shape, np.float32)

@@ -23,8 +23,8 @@ class RestingPoses:
     """The stable orientations of one object. `probability`: the fraction of all directions that lead there."""
 
     R_world_obj: Float[np.ndarray, "poses 3 3"]
-    probability: Float[np.ndarray, "poses"]
-    upright: Bool[np.ndarray, "poses"]
+    probability: Float[np.ndarray, " poses"]
+    upright: Bool[np.ndarray, " poses"]
     hull_m: Float[np.ndarray, "corners 3"]
 
 
@@ -88,8 +88,8 @@ def rotations_to_down(down: Float[np.ndarray, "poses 3"]) -> Float[np.ndarray, "
 def _holds_projection(
     corners: Float[np.ndarray, "faces 3 3"],
     normal: Float[np.ndarray, "faces 3"],
-    height_m: Float[np.ndarray, "faces"],
-) -> Bool[np.ndarray, "faces"]:
+    height_m: Float[np.ndarray, " faces"],
+) -> Bool[np.ndarray, " faces"]:
     """Whether the foot of the perpendicular from the origin lies in the triangle (edges included)."""
     foot = normal * height_m[:, None]
     following = np.roll(corners, -1, axis=1)
@@ -97,7 +97,7 @@ def _holds_projection(
     return (side >= -1e-12).all(axis=1) | (side <= 1e-12).all(axis=1)
 
 
-def _solid_angle(corners: Float[np.ndarray, "faces 3 3"]) -> Float[np.ndarray, "faces"]:
+def _solid_angle(corners: Float[np.ndarray, "faces 3 3"]) -> Float[np.ndarray, " faces"]:
     """Solid angle of triangles seen from the origin (Van Oosterom and Strackee 1983)."""
     a, b, c = np.moveaxis(corners, 1, 0)
     la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))

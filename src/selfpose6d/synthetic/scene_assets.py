@@ -34,7 +34,7 @@ class SceneAssets:
     packed: PackedMeshes
     resting: tuple[RestingPoses, ...]
     corner_normals: Float[np.ndarray, "faces 3 3"]
-    gloss: Float[np.ndarray, "meshes"]
+    gloss: Float[np.ndarray, " meshes"]
     diameters_m: tuple[float, ...]
     """Of the labelled objects."""
 

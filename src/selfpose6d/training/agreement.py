@@ -16,12 +16,12 @@ from selfpose6d.renderer.rasterize import rasterize
 class MaskAgreement:
     """Intersection over union with the observed mask, 0-1."""
 
-    visible: Float[Tensor, "batch"]
+    visible: Float[Tensor, " batch"]
     """Of the silhouette without what something nearer is seen to hide."""
-    whole: Float[Tensor, "batch"]
+    whole: Float[Tensor, " batch"]
     """Of the whole (amodal) silhouette: what is hidden cannot agree, so occluded instances say less."""
 
-    def weight(self, least: float) -> Float[Tensor, "batch"]:
+    def weight(self, least: float) -> Float[Tensor, " batch"]:
         """visible x whole; 0 where the visible parts overlap less than `least`."""
         return torch.where(self.visible >= least, self.visible * self.whole, 0.0)
 

@@ -18,7 +18,7 @@ TESTED = expit(np.linspace(-4.0, 8.0, 1001))
 
 
 def measure_confidence(
-    right_logit: Float[np.ndarray, "instances"], right: Bool[np.ndarray, "instances"]
+    right_logit: Float[np.ndarray, " instances"], right: Bool[np.ndarray, " instances"]
 ) -> Confidence:
     """The line through the logits that makes them likeliest, and the probability that is certified.
 

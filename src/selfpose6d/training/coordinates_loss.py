@@ -21,7 +21,7 @@ REACH_RAD = 1.75
 
 def pixel_loss(
     prediction: PosePrediction, batch: CropBatch, targets: Targets, surfaces: Surfaces
-) -> Float[Tensor, "batch"]:
+) -> Float[Tensor, " batch"]:
     """Each mode against the target nearest to it, then mostly the best mode's."""
     assert prediction.correspondences is not None
     coordinates, log_weight = prediction.correspondences
@@ -42,8 +42,8 @@ def comparison_loss(
     refinement: Refinement,
     targets: Targets,
     points_m: Float[Tensor, "batch model 3"],
-    diameter_m: Float[Tensor, "batch"],
-) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch starts poses"]]:
+    diameter_m: Float[Tensor, " batch"],
+) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch starts poses"]]:
     """Ratings and corrections of all poses, and the poses' errors in metres.
 
     `targets` has one for each pose, in the order of starts and corrections; `points_m` are model points.
@@ -70,7 +70,7 @@ def _angle_rad(R: Float[Tensor, "*poses 3 3"], other: Float[Tensor, "*poses 3 3"
 
 def _on_object(
     points_obj_m: Float[Tensor, "batch modes points 3"],
-    object_index: Int[Tensor, "batch"],
+    object_index: Int[Tensor, " batch"],
     surfaces: Surfaces,
     diameter_m: Float[Tensor, "batch 1 1 1"],
 ) -> Bool[Tensor, "batch modes points"]:

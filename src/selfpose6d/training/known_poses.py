@@ -15,7 +15,7 @@ from selfpose6d.runs.certificates import load_labels
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.types import InstanceKey, LabeledPose
 
-WeightedPoses = tuple[Float[Tensor, "samples members 4 4"], Float[Tensor, "samples"]]
+WeightedPoses = tuple[Float[Tensor, "samples members 4 4"], Float[Tensor, " samples"]]
 """`T_cam_obj` and weight of every sample; weight 0 where no pose is known. Of several poses each may be the right one;
 those of samples with fewer are repeated."""
 

@@ -32,7 +32,7 @@ class ProcessPart:
 class Samples:
     """Some instances of a crop store: their indices in it, and their records."""
 
-    index: Int[np.ndarray, "samples"]
+    index: Int[np.ndarray, " samples"]
     records: np.ndarray
 
     def __len__(self) -> int:
@@ -42,11 +42,13 @@ class Samples:
 class BatchOrder:
     """A new random order of the samples in every epoch, cut into batches that run on across epochs."""
 
-    def __init__(self, samples: Int[np.ndarray, "samples"], batch: int, seed: int, part: ProcessPart) -> None:
+    def __init__(
+        self, samples: Int[np.ndarray, " samples"], batch: int, seed: int, part: ProcessPart
+    ) -> None:
         require_batch(batch, part.world)
         self._shuffled, self._batch, self._part = _Shuffled(samples, seed, _ORDER_STREAM), batch, part
 
-    def indices(self, step: int) -> Int[np.ndarray, "part"]:
+    def indices(self, step: int) -> Int[np.ndarray, " part"]:
         """The samples of this process in one step."""
         return np.array([self._shuffled.at(step * self._batch + i) for i in self._part.of(self._batch)])
 
@@ -59,8 +61,8 @@ class MixedOrder:
 
     def __init__(
         self,
-        first: Int[np.ndarray, "first"],
-        second: Int[np.ndarray, "second"],
+        first: Int[np.ndarray, " first"],
+        second: Int[np.ndarray, " second"],
         batch: int,
         num_second: int,
         seed: int,
@@ -73,7 +75,7 @@ class MixedOrder:
         )
         self._batch, self._num_second, self._part = batch, num_second, part
 
-    def indices(self, step: int) -> Int[np.ndarray, "part"]:
+    def indices(self, step: int) -> Int[np.ndarray, " part"]:
         """The samples of this process in one step."""
         return np.array([self._index(step, place) for place in self._part.of(self._batch)])
 
@@ -91,7 +93,7 @@ Order = BatchOrder | MixedOrder
 class _Shuffled:
     """The samples in a new random order in every epoch, one epoch after the other."""
 
-    def __init__(self, samples: Int[np.ndarray, "samples"], seed: int, stream: int) -> None:
+    def __init__(self, samples: Int[np.ndarray, " samples"], seed: int, stream: int) -> None:
         self._samples, self._seed, self._stream = samples, seed, stream
         self._epoch, self._order = -1, samples
 
@@ -121,7 +123,7 @@ def require_batch(batch: int, processes: int) -> None:
 class Records(Protocol):
     """What a loader reads from: a structured array for some indices."""
 
-    def read(self, indices: Int[np.ndarray, "batch"], /) -> np.ndarray:
+    def read(self, indices: Int[np.ndarray, " batch"], /) -> np.ndarray:
         """The records, in the order of the indices."""
         ...
 

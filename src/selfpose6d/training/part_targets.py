@@ -24,7 +24,7 @@ class PartTargets(TargetSource):
         """Whether either does."""
         return self.first.wants_unchanged or self.second.wants_unchanged
 
-    def begin(self, batch: CropBatch, index: Int[Tensor, "batch"]) -> "PartTargets":
+    def begin(self, batch: CropBatch, index: Int[Tensor, " batch"]) -> "PartTargets":
         """Both sources for their own instances of the batch."""
         first, second = (
             source.begin(batch.rows(rows), own) if len(rows) else source
@@ -35,7 +35,7 @@ class PartTargets(TargetSource):
     def targets(
         self,
         batch: CropBatch,
-        index: Int[Tensor, "batch"],
+        index: Int[Tensor, " batch"],
         T_pred: Float[Tensor, "batch poses 4 4"],
         together: bool = False,
     ) -> Targets:
@@ -49,7 +49,7 @@ class PartTargets(TargetSource):
                 weight[rows] = found.weight.to(weight)
         return Targets(T_crop_obj, weight)
 
-    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    def has_target(self, index: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Each part's own answer."""
         second = index >= self.start
         has = np.empty(len(index), bool)
@@ -58,8 +58,8 @@ class PartTargets(TargetSource):
         return has
 
     def _parts(
-        self, batch: CropBatch, index: Int[Tensor, "batch"]
-    ) -> tuple[tuple[TargetSource, Int[Tensor, "rows"], Int[Tensor, "rows"]], ...]:
+        self, batch: CropBatch, index: Int[Tensor, " batch"]
+    ) -> tuple[tuple[TargetSource, Int[Tensor, " rows"], Int[Tensor, " rows"]], ...]:
         """Each source with its rows of the batch and their indices in its own store."""
         device, second = batch.object_index.device, index >= self.start
         return (

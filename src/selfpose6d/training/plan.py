@@ -18,8 +18,8 @@ from selfpose6d.training.teacher import Teacher
 class SyntheticPart:
     """Indices of rendered instances with true poses, to train on and held out."""
 
-    training: Int[np.ndarray, "training"]
-    held_out: Int[np.ndarray, "held_out"]
+    training: Int[np.ndarray, " training"]
+    held_out: Int[np.ndarray, " held_out"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class FitPlan:
     network: PoseNetwork
     context: StepContext
     store: Crops
-    training: Int[np.ndarray, "training"]
-    held_out: Int[np.ndarray, "held_out"]
+    training: Int[np.ndarray, " training"]
+    held_out: Int[np.ndarray, " held_out"]
     limit: Limit
     seed: int
     folder: Path
@@ -42,7 +42,7 @@ class FitPlan:
     teacher: Teacher | None = None
     """The source of pseudo poses, which follows the network."""
 
-    def held_out_of(self, stage: Stage) -> Int[np.ndarray, "held_out"]:
+    def held_out_of(self, stage: Stage) -> Int[np.ndarray, " held_out"]:
         """What a stage is measured on: the data set's own frames, unless it sees rendered ones only."""
         return self.held_out if stage.synthetic < 1 or self.synthetic is None else self.synthetic.held_out
 

@@ -52,7 +52,7 @@ def rendered_joint_loss(
 def _terms(
     objects: RenderedObjects,
     batch: CropBatch,
-    index: Int[Tensor, "poses"],
+    index: Int[Tensor, " poses"],
     grid: NearestGrid,
     options: JointLossOptions,
     T_cam_obj: Float[Tensor, "poses 4 4"],

@@ -24,8 +24,8 @@ _GOLDEN = (5**0.5 - 1) / 2
 class FrameSplit:
     """Indices of the instances on both sides, and what a log says of them."""
 
-    training: Int[np.ndarray, "training"]
-    held_out: Int[np.ndarray, "held_out"]
+    training: Int[np.ndarray, " training"]
+    held_out: Int[np.ndarray, " held_out"]
     block_frames: tuple[int, ...]
     """Number of frames of each held-out block."""
     instances_in_blocks: int
@@ -93,11 +93,11 @@ def split_frames(
 class _Table:
     """Instances, frames and blocks by index; frames and blocks in the order of scene and time."""
 
-    obj_ids: Int[np.ndarray, "objects"]
-    object_of_instance: Int[np.ndarray, "instances"]
-    frame_of_instance: Int[np.ndarray, "instances"]
-    block_of_frame: Int[np.ndarray, "frames"]
-    scene_of_block: Int[np.ndarray, "blocks"]
+    obj_ids: Int[np.ndarray, " objects"]
+    object_of_instance: Int[np.ndarray, " instances"]
+    frame_of_instance: Int[np.ndarray, " instances"]
+    block_of_frame: Int[np.ndarray, " frames"]
+    scene_of_block: Int[np.ndarray, " blocks"]
 
     @classmethod
     def of(cls, keys: Int[np.ndarray, "instances 4"], fraction: float) -> "_Table":
@@ -111,14 +111,14 @@ class _Table:
         return cls(obj_ids, obj, frame, np.cumsum(starts) - 1, scene[starts])
 
     @property
-    def block_of_instance(self) -> Int[np.ndarray, "instances"]:
+    def block_of_instance(self) -> Int[np.ndarray, " instances"]:
         return self.block_of_frame[self.frame_of_instance]
 
     def num_frames(self, obj: int) -> int:
         return len(np.unique(self.frame_of_instance[self.object_of_instance == obj]))
 
 
-def _block_starts(scene_of_frame: Int[np.ndarray, "frames"], fraction: float) -> Bool[np.ndarray, "frames"]:
+def _block_starts(scene_of_frame: Int[np.ndarray, " frames"], fraction: float) -> Bool[np.ndarray, " frames"]:
     """Cut each scene into blocks of like length, of which one to four are `fraction` of it."""
     _, first, count = np.unique(scene_of_frame, return_index=True, return_counts=True)
     places = np.clip(fraction * count // _BLOCK_FRAMES, 1, _MOST_BLOCKS)
@@ -128,14 +128,14 @@ def _block_starts(scene_of_frame: Int[np.ndarray, "frames"], fraction: float) ->
     return (within == 0) | (np.diff(block, prepend=-1) != 0)
 
 
-def _split_only_block(starts: Bool[np.ndarray, "frames"], frames_of_object: Int[np.ndarray, "its"]) -> None:
+def _split_only_block(starts: Bool[np.ndarray, " frames"], frames_of_object: Int[np.ndarray, " its"]) -> None:
     """Start a block in the middle of an object's frames where they are all in one block; in place."""
     first, last = frames_of_object[[0, -1]]
     if first < last and not starts[first + 1 : last + 1].any():
         starts[frames_of_object[(len(frames_of_object) + 1) // 2]] = True
 
 
-def _choose_blocks(table: _Table, fraction: float) -> Bool[np.ndarray, "blocks"]:
+def _choose_blocks(table: _Table, fraction: float) -> Bool[np.ndarray, " blocks"]:
     """Hold blocks out for one object after the other, the rarest first, until each has its fraction.
 
     A block may be taken as long as every object in it keeps half of its instances; for an object that gets none so, as
@@ -159,7 +159,7 @@ def _choose_blocks(table: _Table, fraction: float) -> Bool[np.ndarray, "blocks"]
     return held
 
 
-def _turns(scene_of_block: Int[np.ndarray, "blocks"]) -> Float[np.ndarray, "blocks"]:
+def _turns(scene_of_block: Int[np.ndarray, " blocks"]) -> Float[np.ndarray, " blocks"]:
     """When each block's turn comes to be held out, 0-1: a part of all turns is that part of every scene.
 
     A scene's last block comes first, for it has one neighbour where others have two; then those far from it. Scenes of
@@ -179,12 +179,12 @@ class _Content:
 
     pairs: Int[np.ndarray, "pairs 3"]
     """Block, object, number of instances."""
-    first_of_block: Int[np.ndarray, "block_ends"]
+    first_of_block: Int[np.ndarray, " block_ends"]
     by_turn: Int[np.ndarray, "pairs 3"]
-    first_of_object: Int[np.ndarray, "object_ends"]
+    first_of_object: Int[np.ndarray, " object_ends"]
 
     @classmethod
-    def of(cls, table: _Table, turn: Float[np.ndarray, "blocks"]) -> "_Content":
+    def of(cls, table: _Table, turn: Float[np.ndarray, " blocks"]) -> "_Content":
         both = np.stack([table.block_of_instance, table.object_of_instance], 1)
         unique, count = np.unique(both, axis=0, return_counts=True)
         pairs = np.concatenate([unique, count[:, None]], 1)
@@ -193,7 +193,7 @@ class _Content:
         firsts = np.searchsorted(pairs[:, 0], blocks), np.searchsorted(by_turn[:, 1], objects)
         return cls(pairs, firsts[0], by_turn, firsts[1])
 
-    def objects_of(self, block: int) -> tuple[Int[np.ndarray, "its"], Int[np.ndarray, "its"]]:
+    def objects_of(self, block: int) -> tuple[Int[np.ndarray, " its"], Int[np.ndarray, " its"]]:
         """The objects of a block, and how many instances of each."""
         part = self.pairs[self.first_of_block[block] : self.first_of_block[block + 1]]
         return part[:, 1], part[:, 2]
@@ -204,7 +204,7 @@ class _Content:
         return ((int(block), int(count)) for block, _, count in part)
 
 
-def _thin(object_of_sample: Int[np.ndarray, "samples"], most: int) -> Int[np.ndarray, "kept"]:
+def _thin(object_of_sample: Int[np.ndarray, " samples"], most: int) -> Int[np.ndarray, " kept"]:
     """Indices of at most `most` samples, alike many of each object where there are enough, evenly spaced."""
     objects, counts = np.unique(object_of_sample, return_counts=True)
     left, kept = most, []

@@ -23,7 +23,7 @@ _SMALL_TURNS, _SMALL_SHIFTS = 1.5, 3.0
 class NearStarts:
     """The most confident pose, moved a little: by up to about `noise` radians and a third of that in diameters."""
 
-    object_index: Int[Tensor, "batch"]
+    object_index: Int[Tensor, " batch"]
     surfaces: Surfaces
     noise: float
     generator: torch.Generator
@@ -45,7 +45,7 @@ class WideStarts:
     diameters: by the full range wherever the estimator stands."""
 
     aims: Aims
-    object_index: Int[Tensor, "batch"]
+    object_index: Int[Tensor, " batch"]
     surfaces: Surfaces
     noise: float
     generator: torch.Generator
@@ -74,7 +74,7 @@ def _moved(
     T_crop_obj: Float[Tensor, "batch 1 4 4"],
     turn_rad: Float[Tensor, "batch 3"],
     shift: Float[Tensor, "batch 3"],
-    object_index: Int[Tensor, "batch"],
+    object_index: Int[Tensor, " batch"],
     surfaces: Surfaces,
 ) -> Float[Tensor, "batch 1 4 4"]:
     """Turned about the objects' centres by rotation vectors and shifted by diameters."""

@@ -70,8 +70,8 @@ class StepLoss:
     """What a step minimises, and what it says of every instance; `measures[monitored]` picks the best network."""
 
     total: Float[Tensor, ""]
-    instance: Float[Tensor, "batch"]
-    measures: Mapping[str, Float[Tensor, "batch"]]
+    instance: Float[Tensor, " batch"]
+    measures: Mapping[str, Float[Tensor, " batch"]]
     monitored: str
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     """Of each term of the joint loss, weighted, for the poses; empty where they were not asked for."""
@@ -183,8 +183,8 @@ def _of_modes(
 
 
 def _chosen(
-    refinement: Refinement, error_m: Float[Tensor, "batch starts poses"], diameter_m: Float[Tensor, "batch"]
-) -> dict[str, Float[Tensor, "batch"]]:
+    refinement: Refinement, error_m: Float[Tensor, "batch starts poses"], diameter_m: Float[Tensor, " batch"]
+) -> dict[str, Float[Tensor, " batch"]]:
     """Of the poses rated best before and after all corrections; of the latter also what the network says of them."""
     assert refinement.rating is not None
     sharpness, right_logit = (value.detach() for value in refinement.rating)
@@ -210,7 +210,7 @@ def _joint(
     return StepLoss(found.terms.total.mean(), measures["joint"], measures, "joint", found.gradient_norms)
 
 
-def require_finite(values: Float[Tensor, "batch"], samples: Samples, store: Crops, step: int) -> None:
+def require_finite(values: Float[Tensor, " batch"], samples: Samples, store: Crops, step: int) -> None:
     """Stop before a loss or gradient that is not finite spoils the weights.
 
     Raises:

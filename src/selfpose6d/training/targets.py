@@ -22,7 +22,7 @@ class Targets:
     """One target pose for each predicted pose, in the crop frame, and how much each instance counts."""
 
     T_crop_obj: Float[Tensor, "batch poses 4 4"]
-    weight: Float[Tensor, "batch"]
+    weight: Float[Tensor, " batch"]
 
 
 @runtime_checkable
@@ -42,7 +42,7 @@ class TargetSource(ABC):
         """Whether it looks at the crops as they were before augmentation: `CropBatch.unchanged`."""
         return False
 
-    def begin(self, batch: CropBatch, index: Int[Tensor, "batch"]) -> "TargetSource":
+    def begin(self, batch: CropBatch, index: Int[Tensor, " batch"]) -> "TargetSource":
         """The source for one batch: what is alike for all predictions of it is found out once."""
         return self
 
@@ -50,7 +50,7 @@ class TargetSource(ABC):
     def targets(
         self,
         batch: CropBatch,
-        index: Int[Tensor, "batch"],
+        index: Int[Tensor, " batch"],
         T_pred: Float[Tensor, "batch poses 4 4"],
         together: bool = False,
     ) -> Targets:
@@ -60,7 +60,7 @@ class TargetSource(ABC):
         look like the instance's label all get the same. Otherwise each gets the one nearest to itself.
         """
 
-    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    def has_target(self, index: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Which of these samples can be trained on: all, where a source does not know better."""
         return np.ones(len(index), bool)
 
@@ -83,7 +83,7 @@ class IterativeAnnotationResolver(TargetSource):
     def targets(
         self,
         batch: CropBatch,
-        index: Int[Tensor, "batch"],
+        index: Int[Tensor, " batch"],
         T_pred: Float[Tensor, "batch poses 4 4"],
         together: bool = False,
     ) -> Targets:
@@ -112,14 +112,14 @@ class PosedBatch(TargetSource):
     """The poses that each instance of one batch may have, mostly one, with the instance's weight."""
 
     T_cam_obj: Float[Tensor, "batch members 4 4"]
-    weight: Float[Tensor, "batch"]
+    weight: Float[Tensor, " batch"]
     symmetries: Symmetries
     shapes: ObjectShapes
 
     def targets(
         self,
         batch: CropBatch,
-        index: Int[Tensor, "batch"],
+        index: Int[Tensor, " batch"],
         T_pred: Float[Tensor, "batch poses 4 4"],
         together: bool = False,
     ) -> Targets:
@@ -154,7 +154,7 @@ class PoseTable(TargetSource):
     """
 
     T_cam_obj: Float[Tensor, "instances members 4 4"]
-    weight: Float[Tensor, "instances"]
+    weight: Float[Tensor, " instances"]
     """0 for an instance without a pose."""
     symmetries: Symmetries
     shapes: ObjectShapes
@@ -162,7 +162,7 @@ class PoseTable(TargetSource):
     def targets(
         self,
         batch: CropBatch,
-        index: Int[Tensor, "batch"],
+        index: Int[Tensor, " batch"],
         T_pred: Float[Tensor, "batch poses 4 4"],
         together: bool = False,
     ) -> Targets:
@@ -172,7 +172,7 @@ class PoseTable(TargetSource):
         posed = PosedBatch(T_cam_obj, weight, self.symmetries, self.shapes)
         return posed.targets(batch, index, T_pred, together)
 
-    def has_target(self, index: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    def has_target(self, index: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Those with a pose."""
         return self.weight.cpu().numpy()[index] > 0
 

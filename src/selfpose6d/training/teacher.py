@@ -73,7 +73,7 @@ class Teacher(TargetSource):
             own.lerp_(other.to(own), 1 - decay)
 
     @torch.no_grad()
-    def pseudo_poses(self, batch: CropBatch) -> tuple[Float[Tensor, "batch 4 4"], Float[Tensor, "batch"]]:
+    def pseudo_poses(self, batch: CropBatch) -> tuple[Float[Tensor, "batch 4 4"], Float[Tensor, " batch"]]:
         """`T_cam_obj` of each instance of these crops, and its weight."""
         output = self.network(
             batch.inputs(self.network.config), self._shapes.surfaces, None, self._refine_steps, "frozen"
@@ -83,7 +83,7 @@ class Teacher(TargetSource):
         agreement = silhouette_agreement(self._rendered, batch, T_cam_obj)
         return T_cam_obj, agreement.weight(self._least_agreement)
 
-    def begin(self, batch: CropBatch, index: Int[Tensor, "batch"]) -> PosedBatch:
+    def begin(self, batch: CropBatch, index: Int[Tensor, " batch"]) -> PosedBatch:
         """The pseudo poses of a batch, from its unchanged crops, in the frame of its changed ones."""
         assert batch.unchanged is not None, "the step makes it where `wants_unchanged`"
         T_cam_obj, weight = self.pseudo_poses(batch.unchanged)
@@ -92,7 +92,7 @@ class Teacher(TargetSource):
     def targets(
         self,
         batch: CropBatch,
-        index: Int[Tensor, "batch"],
+        index: Int[Tensor, " batch"],
         T_pred: Float[Tensor, "batch poses 4 4"],
         together: bool = False,
     ) -> Targets:

@@ -48,7 +48,7 @@ def validate(
     context: StepContext,
     stage: Stage,
     store: Crops,
-    held_out: Int[np.ndarray, "held_out"],
+    held_out: Int[np.ndarray, " held_out"],
     seed: int,
     autocast: Callable[[], AbstractContextManager],
 ) -> Validation:

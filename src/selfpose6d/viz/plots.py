@@ -51,8 +51,8 @@ class CurveStyle:
 class Curve:
     """One line of a panel; `marked` draws its points, `interval` bars from low to high at each."""
 
-    x: Sequence[float | int] | Float[np.ndarray, "points"]
-    y: Sequence[float | int] | Float[np.ndarray, "points"]
+    x: Sequence[float | int] | Float[np.ndarray, " points"]
+    y: Sequence[float | int] | Float[np.ndarray, " points"]
     marked: bool = False
     interval: Float[np.ndarray, "points 2"] | None = None
 

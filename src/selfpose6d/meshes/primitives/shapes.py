@@ -85,8 +85,8 @@ def prism(
 
 def grid_mesh(
     grid_m: Float[np.ndarray, "rows columns 3"],
-    u: Float[np.ndarray, "columns"],
-    v: Float[np.ndarray, "rows"],
+    u: Float[np.ndarray, " columns"],
+    v: Float[np.ndarray, " rows"],
     paint: Paint,
 ) -> Mesh:
     """Two triangles a cell, front where columns run right and rows run up. Collapsed cells go at the weld."""

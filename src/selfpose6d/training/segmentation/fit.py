@@ -46,7 +46,7 @@ class SegmentPlan:
     network: SegmentationNetwork
     frames: FrameStore
     order: Order
-    held_out: Int[np.ndarray, "frames"]
+    held_out: Int[np.ndarray, " frames"]
     """Frames that are not trained on."""
     limit: Limit
     seed: int

@@ -57,7 +57,7 @@ class FrameStore:
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
-    def read(self, indices: Int[np.ndarray, "batch"]) -> np.ndarray:
+    def read(self, indices: Int[np.ndarray, " batch"]) -> np.ndarray:
         """The records of these frames, in their order."""
         ends = np.cumsum([len(part) for part in self.parts])
         part = np.searchsorted(ends, indices, side="right")
