@@ -226,7 +226,7 @@ def test_a_missing_data_set_is_one_line(tmp_path, capsys):
 
 def test_no_label_is_read(ycbv_sample, tmp_path):
     """With every pose nonsense and scene_gt_info.json gone the predictions are the same."""
-    frames = ["--scenes", "0", "--limit", "2", "--overlays", "0"]
+    frames = ["--scenes", "0", "--limit", "1", "--overlays", "0"]
     runs = [tmp_path / "true", tmp_path / "nonsense"]
     root = copied(ycbv_sample, tmp_path / "data")
     random = np.random.default_rng(0)

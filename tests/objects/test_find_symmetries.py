@@ -53,7 +53,7 @@ def without_colour(mesh: Mesh) -> Mesh:
     return replace(mesh, texture=None, corner_uv=None, vertex_rgb=None)
 
 
-@pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize("scale", [0.2, 5.0])
 def test_a_plain_brick_has_three_exact_half_turns_at_any_size(scale):
     mesh = moved(foam_brick(np.random.default_rng(0)), scale)
     found = study(mesh)
