@@ -14,6 +14,12 @@ from selfpose6d.objects import shapes
 from selfpose6d.objects.mesh_cache import default_cache_dir
 
 
+@pytest.fixture(scope="session")
+def five_frames(render_once) -> Path:
+    """A small BOP root: two objects, five test frames."""
+    return render_once("--frames", "1", "--test-frames", "5", "--objects", "1", "5", "--seed", "3")
+
+
 @pytest.fixture(scope="module")
 def own_cache(tmp_path_factory):
     """Caches in a folder of the module's own, but for what follows from a mesh alone."""

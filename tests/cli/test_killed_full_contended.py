@@ -30,16 +30,19 @@ os.execv(sys.executable, [sys.executable, "-m", "selfpose6d", *sys.argv[1:]])
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
-    """A small BOP root: one object, four test frames."""
-    root = tmp_path_factory.mktemp("synth") / "data"
-    options = ["--frames", "1", "--test-frames", "4", "--objects", "1", "--seed", "3"]
-    assert main(["synth", str(root), *options]) == 0
-    return root
+def rendered(five_frames) -> Path:
+    """A small BOP root."""
+    return five_frames
+
+
+def words_to_annotate(root: Path, run: Path) -> list[str]:
+    """One object in four frames."""
+    few = ["--objects", "1", "--limit", "4", "--workers", "1", "--overlays", "1"]
+    return ["annotate", str(root), "--out", str(run), *few]
 
 
 def annotate(root: Path, run: Path, *more: str) -> int:
-    return main(["annotate", str(root), "--out", str(run), "--workers", "1", "--overlays", "1", *more])
+    return main([*words_to_annotate(root, run), *more])
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +127,7 @@ def test_a_read_only_folder_is_one_line(rendered, tmp_path, capsys):
 
 def test_a_permission_that_is_lost_midway_is_one_line_and_the_command_goes_on(rendered, finished, tmp_path):
     run = tmp_path / "run"
-    words = ["annotate", str(rendered), "--out", str(run), "--workers", "1", "--overlays", "1"]
-    command = [sys.executable, "-c", WITHOUT_OVERRIDE, *words]
+    command = [sys.executable, "-c", WITHOUT_OVERRIDE, *words_to_annotate(rendered, run)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_lines(run / "journal.jsonl", 1, process)
     run.chmod(0)

@@ -17,12 +17,9 @@ ICP = ("--method", "icp", "--overlays", "0")
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
+def rendered(five_frames) -> Path:
     """A small BOP root: two objects, five test frames."""
-    root = tmp_path_factory.mktemp("synth") / "data"
-    words = ["synth", str(root), "--frames", "1", "--test-frames", "5", "--objects", "1", "5", "--seed", "3"]
-    assert main(words) == 0
-    return root
+    return five_frames
 
 
 @pytest.fixture(scope="module")
