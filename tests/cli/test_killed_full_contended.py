@@ -200,8 +200,12 @@ def test_an_export_that_another_process_writes_is_refused(finished, tmp_path, ca
     assert "use another --to" in done.stderr
 
 
-def test_commands_killed_ten_times_end_with_the_files_of_an_undisturbed_run(own_user_cache, tmp_path):
-    (tmp_path / "cache").symlink_to(own_user_cache, target_is_directory=True)
+def test_commands_killed_ten_times_end_with_the_files_of_an_undisturbed_run(
+    own_user_cache, rendered_pair, tmp_path
+):
+    for name, there in (("cache", own_user_cache), ("data", rendered_pair)):
+        (tmp_path / name).symlink_to(there, target_is_directory=True)
+    (tmp_path / "data.done").touch()
     words = [sys.executable, str(KILL_RUNS), "--command", "import,export", "--kills", "10", "--cold", "0"]
     words += ["--work", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=500)
