@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,8 @@ def descendants(pid: int) -> list[int]:
     found = [pid]
     for parent in found:
         for path in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += map(int, path.read_text().split())
+            with suppress(OSError):  # a thread that has ended
+                found += map(int, path.read_text().split())
     return found[1:]
 
 
