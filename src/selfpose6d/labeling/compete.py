@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from selfpose6d.labeling.candidates import RenderedCandidates
-from selfpose6d.labeling.contrast_kernels import correlate_blocks
+from selfpose6d.labeling.contrast_kernels import correlate_blocks, window_sums
 from selfpose6d.labeling.detail import erode
 from selfpose6d.labeling.score import NOISE_LAB
 
@@ -96,12 +96,15 @@ def _colour_advantages(
     of_others = F.pad(rendered.detail, [reach] * 4).cpu().numpy()
     shifts = 2 * crop.max_shift_px + 1
     corners = [divmod(int(k), shifts) for k in shift]
-    found, blocks = [], []
+    found, blocks, sums = [], [], window_sums(observed, block)
     for other in range(1, len(detail)):
         both = (shown[0] & shown[other]).cpu().numpy()
-        first, energy, count = _correlate(detail[0], both, observed, corners[0], reach, block)
-        second, energy_other, _ = _correlate(detail[other], both, observed, corners[other], reach, block)
-        alike, _, _ = _correlate(detail[0], both, of_others[other], (0, 0), reach, block)
+        sums_other = window_sums(of_others[other], block)
+        first, energy, count = _correlate(detail[0], both, observed, sums, corners[0], reach, block)
+        second, energy_other, _ = _correlate(
+            detail[other], both, observed, sums, corners[other], reach, block
+        )
+        alike, _, _ = _correlate(detail[0], both, of_others[other], sums_other, (0, 0), reach, block)
         contrast = np.maximum(energy, energy_other) / np.maximum(count, 1)
         weight = (1 - alike).clip(0) * contrast / (contrast + 3 * NOISE_LAB**2)
         weight *= count > MIN_FILLED * block**2
@@ -111,12 +114,20 @@ def _colour_advantages(
 
 
 def _correlate(
-    image: np.ndarray, region: np.ndarray, other: np.ndarray, corner: tuple[int, int], reach: int, block: int
+    image: np.ndarray,
+    region: np.ndarray,
+    other: np.ndarray,
+    sums: np.ndarray,
+    corner: tuple[int, int],
+    reach: int,
+    block: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Best correlation, energy and pixels of every block."""
+    """Best correlation, energy and pixels of every block; of those that say nothing, the pixels."""
     stride = block // 2
     blocks = (image.shape[1] - block) // stride + 1
     correlation, energy, count = np.zeros((3, blocks, blocks), np.float32)
-    floor = np.float32(3 * NOISE_LAB**2)
-    correlate_blocks(image, region, other, *corner, reach, block, stride, floor, correlation, energy, count)
+    floor, least = np.float32(3 * NOISE_LAB**2), np.float32(MIN_FILLED * block**2)
+    correlate_blocks(
+        image, region, other, sums, *corner, reach, block, stride, floor, least, correlation, energy, count
+    )
     return correlation, energy, count

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from selfpose6d.labeling.score_numba import covers
+from selfpose6d.labeling.score_numba import covered_around
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -21,6 +21,7 @@ def accumulate_systems(
         J, along_u, along_v = np.zeros(6), np.zeros(6), np.zeros(6)
         sum_H, sum_g = np.zeros((6, 6)), np.zeros(6)
         with_colour = corner[pose, 0] >= 0
+        inside = covered_around(covered[pose], 2) if with_colour else covered[pose]
         for row in range(height):
             for column in range(width):
                 if not covered[pose, row, column]:
@@ -29,7 +30,7 @@ def accumulate_systems(
                 known, in_mask = crop_depth_m[row, column] > 0, mask[row, column]
                 gap = crop_depth_m[row, column] - z
                 hides = (not in_mask) and known and in_image[row, column] and gap > scales.free_space_m
-                coloured = with_colour and inner[row, column] and covers(covered[pose], row, column, 2)
+                coloured = with_colour and inner[row, column] and inside[row, column]
                 y = (row - cy) / fy * z
                 x = ((column - cx) * z - skew * y) / fx
                 px, py, pz = x - centre[pose, 0], y - centre[pose, 1], z - centre[pose, 2]
@@ -41,9 +42,10 @@ def accumulate_systems(
                     r = (J[0] * x + J[1] * y + J[2] * z) / max(z, 1e-3) * gap
                     w = depth_scale / (1.0 + (gap / scales.robust_m) ** 2) ** 2
                     for i in range(6):
-                        sum_g[i] += w * J[i] * r
-                        for j in range(6):
-                            sum_H[i, j] += w * J[i] * J[j]
+                        weighted = w * J[i]
+                        sum_g[i] += weighted * r
+                        for j in range(i, 6):
+                            sum_H[i, j] += weighted * J[j]
                 if not (hides or coloured):
                     continue
                 inverse_z = 1.0 / max(z, 1e-3)
@@ -70,12 +72,12 @@ def accumulate_systems(
                 for i in range(6):
                     sum_g[i] += along_u[i] * u + along_v[i] * v
                     left, right = uu * along_u[i] + uv * along_v[i], uv * along_u[i] + vv * along_v[i]
-                    for j in range(6):
+                    for j in range(i, 6):
                         sum_H[i, j] += left * along_u[j] + right * along_v[j]
         for i in range(6):
             g[pose, i] = sum_g[i]
             for j in range(6):
-                H[pose, i, j] = sum_H[i, j]
+                H[pose, i, j] = sum_H[min(i, j), max(i, j)]
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -1,6 +1,7 @@
 """Kernels of `score`: one pass over the pixels of each candidate, candidates in parallel."""
 
 import numba
+import numpy as np
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -29,22 +30,28 @@ def count_shapes(
 def pick_covered(covered, detail, pixels, region, picked):  # pragma: no cover - compiled
     width = covered.shape[2]
     for pose in numba.prange(len(covered)):
+        inside = covered_around(covered[pose], 1)
         for i, pixel in enumerate(pixels):
             row, column = pixel // width, pixel % width
-            if covers(covered[pose], row, column, 1):
+            if inside[row, column]:
                 region[pose, i] = 1.0
                 for k in range(3):
                     picked[k, pose, i] = detail[pose, k, row, column]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def covers(covered, row, column, radius):  # pragma: no cover - compiled
-    """Whether the square of side `2 * radius + 1` about the pixel lies in the image and is covered throughout."""
+def covered_around(covered, radius):  # pragma: no cover - compiled
+    """Of which pixels the square of side `2 * radius + 1` about them lies in the image and is covered throughout."""
     height, width = covered.shape
-    if row < radius or column < radius or row >= height - radius or column >= width - radius:
-        return False
-    for i in range(row - radius, row + radius + 1):
-        for j in range(column - radius, column + radius + 1):
-            if not covered[i, j]:
-                return False
-    return True
+    across, inside = np.zeros((height, width), np.bool_), np.zeros((height, width), np.bool_)
+    across[:, radius : width - radius] = True
+    inside[radius : height - radius] = True
+    for row in range(height):
+        for step in range(2 * radius + 1):
+            for column in range(radius, width - radius):
+                across[row, column] &= covered[row, column - radius + step]
+    for row in range(radius, height - radius):
+        for step in range(2 * radius + 1):
+            for column in range(width):
+                inside[row, column] &= across[row - radius + step, column]
+    return inside

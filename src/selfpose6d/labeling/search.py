@@ -105,8 +105,19 @@ def search(
     model = observation.model
     T, best_rms_m = _aligned_starts(observation, options, R_offset)
     T, total = score_and_expand(observation, T, best_rms_m, options)
-    kept = distinct(model, T, total, observation.lengths.same_candidate, options.coarse_candidates)
-    return refine_candidates(observation, T[kept], options)
+    return refine_candidates(observation, _best_coarse(observation, T, total, options), options)
+
+
+def _best_coarse(
+    observation: Observation, T: Float[Tensor, "poses 4 4"], total: Float[Tensor, "poses"], options: SearchOptions
+) -> Float[Tensor, "best 4 4"]:
+    """Different poses that score best on the coarse crop; those that its refinement would give up at once are left
+    out, so that they are not rendered again.
+    """
+    kept = distinct(
+        observation.model, T, total, observation.lengths.same_candidate, options.coarse_candidates
+    )
+    return T[kept[total[kept] > total.max() - options.coarse_gap]]
 
 
 def _aligned_starts(
@@ -114,7 +125,7 @@ def _aligned_starts(
 ) -> tuple[Float[Tensor, "poses 4 4"], float]:
     """Start poses moved onto the cloud, mutually different, and the least residual of any.
 
-    Starts that are the same half-way go on as one.
+    Starts that are the same half-way go on as one; those whose residual rules them out at the end are left out.
     """
     model, cloud = observation.model, observation.cloud_cam_m
     spacing, iterations = observation.lengths.same_candidate, options.resolver_iterations
@@ -123,8 +134,9 @@ def _aligned_starts(
     for steps, most in (half_way, (iterations - half_way[0], options.rendered)):
         aligned = align(model, cloud, T, replace(options.resolver, iterations=steps))
         best_rms_m = min(best_rms_m, float(aligned.rms_m.min()))
-        T = aligned.T_cam_obj[distinct(model, aligned.T_cam_obj, -aligned.rms_m, spacing, most)]
-    return T, best_rms_m
+        kept = distinct(model, aligned.T_cam_obj, -aligned.rms_m, spacing, most)
+        T, rms_m = aligned.T_cam_obj[kept], aligned.rms_m[kept]
+    return T[rms_m < RMS_RATIO * best_rms_m + observation.lengths.rms_slack_m], best_rms_m
 
 
 def search_again(
@@ -135,8 +147,7 @@ def search_again(
     aligned = align(model, cloud, T_cam_obj, options.resolver)
     T = torch.cat([T_cam_obj, aligned.T_cam_obj])
     T, total = score_and_expand(observation, T, float(aligned.rms_m.min()), options)
-    kept = distinct(model, T, total, observation.lengths.same_candidate, options.coarse_candidates)
-    return refine_candidates(observation, T[kept], options)
+    return refine_candidates(observation, _best_coarse(observation, T, total, options), options)
 
 
 def challenge(observation: Observation, found: ScoredPoses, options: SearchOptions) -> ScoredPoses:

@@ -35,9 +35,15 @@ def _sample(texels, first, rows, columns, u, v, out):  # pragma: no cover - comp
     x, y = u * columns - 0.5, (1.0 - v) * rows - 0.5
     x0, y0 = math.floor(x), math.floor(y)
     fx, fy = x - x0, y - y0
-    left, right = int(x0) % columns, (int(x0) + 1) % columns
-    top, bottom = first + int(y0) % rows * columns, first + (int(y0) + 1) % rows * columns
+    left, right = _wrap(int(x0), columns), _wrap(int(x0) + 1, columns)
+    top, bottom = first + _wrap(int(y0), rows) * columns, first + _wrap(int(y0) + 1, rows) * columns
     for k in range(3):
         above = texels[top + left, k] * (1 - fx) + texels[top + right, k] * fx
         below = texels[bottom + left, k] * (1 - fx) + texels[bottom + right, k] * fx
         out[k] = above * (1 - fy) + below * fy
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _wrap(index, size):  # pragma: no cover - compiled
+    """`index % size`; a division is slow, and most need none."""
+    return index if 0 <= index < size else index % size
