@@ -25,6 +25,7 @@ from selfpose6d.labeling.channel_order import seems_swapped
 from selfpose6d.labeling.observation import ObservationOptions, ObservedFrame, sample_points, visible_surface
 from selfpose6d.labeling.pure_icp import pure_icp
 from selfpose6d.labeling.search import SearchOptions
+from selfpose6d.labeling.threads import map_in_threads
 from selfpose6d.labeling.verify import (
     Found,
     VerifyOptions,
@@ -123,10 +124,16 @@ def annotate(
     options, proposals = options or AnnotateOptions(), proposals or {}
     _require_frame_and_meshes(frame, meshes)
     seen = ObservedFrame.of(frame, options.depth_noise_m)
-    poses = [
-        _annotate_instance(seen, instance, meshes, options, Proposed(proposals.get(instance.key), search_all))
-        for instance in frame.instances
-    ]
+    for obj_id in {instance.key.obj_id for instance in frame.instances} & set(meshes):
+        prepared(
+            meshes[obj_id], f"meshes[{obj_id}]"
+        )  # before threads ask for it: one that fails says so at once
+
+    def label(instance: Instance) -> LabeledPose:
+        proposed = Proposed(proposals.get(instance.key), search_all)
+        return _annotate_instance(seen, instance, meshes, options, proposed)
+
+    poses = map_in_threads(label, frame.instances)
     if seems_swapped(frame, ((pose, prepared(meshes[pose.key.obj_id]).mesh) for pose in poses if pose.valid)):
         warnings.warn(
             "rgb seems to be BGR: at the poses that were found, red and blue agree with the meshes only when swapped. "

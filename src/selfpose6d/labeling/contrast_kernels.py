@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
 def window_sums(image, side):  # pragma: no cover - compiled
     """Of every window of `image` (3, h, w) with `side` pixels: the three channels' sums, and that of all squares."""
     channels, height, width = image.shape
@@ -25,7 +25,7 @@ def window_sums(image, side):  # pragma: no cover - compiled
     return sums
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy", fastmath=True)
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy", fastmath=True)
 def correlate_blocks(
     image, region, other, sums, row, column, reach, block, stride, floor, least, correlation, energy, count
 ):  # pragma: no cover - compiled

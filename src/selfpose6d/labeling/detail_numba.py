@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
 def high_pass_images(lab, mask, radius, detail):  # pragma: no cover - compiled
     for image in numba.prange(len(lab)):
         blurred = _half_size(lab[image], mask[image])

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def greedy_distinct(R, t, min_trace, max_squared_m2, most):  # pragma: no cover - compiled
     """Rows of flattened rotations `R` (n, 9) and positions `t` (n, 3) that differ from all kept before them."""
     kept = np.empty(min(most, len(R)), np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 from selfpose6d.labeling.score_numba import covered_around
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
 def accumulate_systems(
     mask, crop_depth_m, in_image, K, inner, observed, distance_px, face_normals,
     face_id, covered, depth_m, detail, T, centre, corner, scales, H, g,

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
 def count_shapes(
     mask, crop_depth_m, in_image, covered, depth_m, cap_m, free_space_m, counts
 ):  # pragma: no cover - compiled
@@ -26,7 +26,7 @@ def count_shapes(
         counts[0, pose], counts[1, pose], counts[2, pose], counts[3, pose] = seen, measured, error_m, hiding
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
 def pick_covered(covered, detail, pixels, region, picked):  # pragma: no cover - compiled
     width = covered.shape[2]
     for pose in numba.prange(len(covered)):

@@ -109,7 +109,10 @@ def search(
 
 
 def _best_coarse(
-    observation: Observation, T: Float[Tensor, "poses 4 4"], total: Float[Tensor, "poses"], options: SearchOptions
+    observation: Observation,
+    T: Float[Tensor, "poses 4 4"],
+    total: Float[Tensor, "poses"],
+    options: SearchOptions,
 ) -> Float[Tensor, "best 4 4"]:
     """Different poses that score best on the coarse crop; those that its refinement would give up at once are left
     out, so that they are not rendered again.

@@ -13,7 +13,7 @@ ROUNDING = 1e-9
 """Relative; depths of 64 bits are off by far less, so a face that is passed over could not have won."""
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
 def rasterize_images(
     vertices, faces, vertex_start, face_start, mesh_index, T_cam_obj, K, face_id, barycentric, depth_m
 ):  # pragma: no cover - compiled

@@ -5,7 +5,7 @@ import math
 import numba
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
 def shade_images(
     faces, vertex_rgb, corner_uv, texels, start, size, face_id, barycentric, colour
 ):  # pragma: no cover - compiled

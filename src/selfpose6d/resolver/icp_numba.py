@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
+@numba.njit(parallel=True, cache=True, nogil=True, error_model="numpy")
 def resolve_poses(
     T, clouds, cloud, index, origin, cell, points, radius, model,
     iterations, scale2, tolerance, inlier, rms, inlier_ratio, used, converged,
