@@ -31,10 +31,12 @@ from selfpose6d.labeling.verify import (
     VerifyOptions,
     certify_after_searches,
     certify_hypotheses,
+    certify_refined,
     certify_with_hypotheses,
     is_plausible,
     needs_no_search,
     observations,
+    refine_hypotheses,
     search_observations,
 )
 from selfpose6d.meshes.mesh import Mesh
@@ -216,12 +218,13 @@ def find_pose(
     if proposed.T_cam_obj is None:
         return certify_after_searches(searches(), is_plausible, options.search, options.certificate)
     how = VerifyOptions(options.search, options.certificate)
-    T_cam_obj = proposed.T_cam_obj.to(model.device).float()
+    T_cam_obj, refined = proposed.T_cam_obj.to(model.device).float(), None
     if len(found) == 1 and not proposed.search_all:  # which of a region's surfaces is meant, a search says
-        alone = certify_hypotheses(found[0], T_cam_obj, how)
+        refined = refine_hypotheses(found[0], T_cam_obj, how)
+        alone = certify_refined(refined, how)
         if needs_no_search(alone, options.certificate):
             return alone
-    return certify_with_hypotheses(searches(), T_cam_obj, is_plausible, how)
+    return certify_with_hypotheses(searches(), T_cam_obj, is_plausible, how, refined)
 
 
 def verify_pose(

@@ -102,7 +102,6 @@ def search(
 
     `R_offset` rotates the start rotations.
     """
-    model = observation.model
     T, best_rms_m = _aligned_starts(observation, options, R_offset)
     T, total = score_and_expand(observation, T, best_rms_m, options)
     return refine_candidates(observation, _best_coarse(observation, T, total, options), options)

@@ -185,6 +185,7 @@ def certify_with_hypotheses(
     T_cam_obj: Float[Tensor, "hypotheses 4 4"],
     is_enough: Callable[[CertifiedPose], bool],
     options: VerifyOptions,
+    refined: Found | None = None,
 ) -> CertifiedPose:
     """As `certify_after_searches`, then certified once more with what comes of a network's hypotheses beside it.
 
@@ -195,7 +196,8 @@ def certify_with_hypotheses(
     What the calibration does not cover is choice: of instances that failed once, those that pass at a second try are
     not a sample like its scenes'. Their precision is for `evaluate` to measure.
 
-    `source` says `hypotheses` where the pose is another one than the search's.
+    `source` says `hypotheses` where the pose is another one than the search's. `refined` is what came of the hypotheses
+    already, on one observation.
     """
     enough, last = False, None
 
@@ -206,7 +208,7 @@ def certify_with_hypotheses(
             if enough:
                 break
         assert last is not None, "at least one search"
-        yield last[0], _refined_hypotheses(last[0], T_cam_obj, options)
+        yield refined if refined and refined[0] is last[0] else refine_hypotheses(last[0], T_cam_obj, options)
 
     alone, joined = None, None
     for pose in certified_in_turn(in_turn(), options.search, options.certificate):
@@ -249,7 +251,7 @@ def verify(
     first = observations[0]
 
     def searches() -> Iterator[Found]:
-        yield first, _refined_hypotheses(first, T_cam_obj, options)
+        yield refine_hypotheses(first, T_cam_obj, options)
         yield search_observations(observations, options.search)
 
     poses = certified_in_turn(searches(), options.search, options.certificate)
@@ -267,14 +269,19 @@ def certify_hypotheses(
 
     Where the visible surface could slide, it is certified only by a clear margin.
     """
-    candidates = _refined_hypotheses(observation, T_cam_obj, options)
+    return certify_refined(refine_hypotheses(observation, T_cam_obj, options), options)
+
+
+def certify_refined(refined: Found, options: VerifyOptions) -> CertifiedPose:
+    """As `certify_hypotheses`, of what `refine_hypotheses` gave."""
+    observation, candidates = refined
     pose = certify(observation, candidates, options.search, options.certificate)
     return _from(_clear(observation, pose), "hypotheses")
 
 
-def _refined_hypotheses(
+def refine_hypotheses(
     observation: Observation, T_cam_obj: Float[Tensor, "hypotheses 4 4"], options: VerifyOptions
-) -> ScoredPoses:
+) -> Found:
     """What comes of the best hypotheses of different kinds, before and after the resolver, and the first as it is.
 
     They are refined on the fine crop alone: a network's poses are about as near as those that a search refines on the
@@ -288,7 +295,8 @@ def _refined_hypotheses(
     kept = kept[total[kept] > total.max() - search.coarse_gap]
     refined = refine_finely(observation, T[kept], search)
     own = Candidates(model, observation.fine, T_cam_obj[:1])
-    return refined.join(ScoredPoses(own.T_cam_obj, score(render_candidates(own), search.weights)))
+    own_scores = score(render_candidates(own), search.weights)
+    return observation, refined.join(ScoredPoses(own.T_cam_obj, own_scores))
 
 
 def needs_no_search(alone: CertifiedPose, options: CertificateOptions) -> bool:

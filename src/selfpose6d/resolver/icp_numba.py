@@ -27,8 +27,9 @@ def resolve_poses(
 
 @numba.njit(cache=True, error_model="numpy")
 def _find_nearest(T, across, index, origin, cell, points, nearest):  # pragma: no cover - compiled
-    """The sample nearest to each camera point (columns of `across`), looked up in the object frame. Two loops: the first runs on vectors,
-    and the second waits for many cells of the grid at a time.
+    """The sample nearest to each camera point (columns of `across`), looked up in the object frame.
+
+    Two loops: the first runs on vectors, and the second waits for many cells of the grid at a time.
     """
     cells, last = index.shape[0], float(index.shape[0] - 1)
     where = np.empty(across.shape[1], np.int32)
