@@ -10,6 +10,7 @@ from labeling.conftest import observed, rendered_frame, tilted_pose
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.labeling.candidates import Candidates, render_candidates
 from selfpose6d.labeling.compete import Advantages, compare_first
+from selfpose6d.labeling.contrast_kernels import correlate_blocks, window_sums
 from selfpose6d.labeling.score import ScoreWeights, score
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.primitives.boxes import LABEL_BOX_M, painted_box
@@ -111,3 +112,48 @@ def test_unknown_depth_speaks_for_nobody(box):
     sparse = advantages(model, replace(frame, depth_m=depth_m), T, nearer)
     assert known.shape[0] > 0.5
     assert 0.1 * known.shape[0] < sparse.shape[0] < 0.6 * known.shape[0]
+
+
+def test_sums_of_windows_are_those_of_their_pixels():
+    image = np.random.default_rng(0).normal(size=(3, 9, 8)).astype(np.float32)
+    sums = window_sums(image, 4)
+    assert sums.shape == (4, 6, 5)
+    window = image[:, 2:6, 1:5].astype(float)
+    np.testing.assert_allclose(sums[:3, 2, 1], window.sum((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(sums[3, 2, 1], (window**2).sum(), rtol=1e-5)
+
+
+def test_whole_blocks_correlate_as_blocks_that_lack_a_pixel():
+    generator = np.random.default_rng(1)
+    image = generator.normal(size=(3, 16, 16)).astype(np.float32)
+    other = generator.normal(size=(3, 18, 18)).astype(np.float32)
+    other[:, 2:, 2:] += 2 * image
+    whole = np.ones((16, 16), bool)
+    lacking = whole.copy()
+    lacking[0, 0] = False
+    results = []
+    for region, blank in ((whole, image), (lacking, image)):
+        correlation, energy, count = np.zeros((3, 1, 1), np.float32)
+        arrays = correlation, energy, count
+        correlate_blocks(
+            blank,
+            region,
+            other,
+            window_sums(other, 16),
+            0,
+            0,
+            1,
+            16,
+            8,
+            np.float32(1),
+            np.float32(64),
+            *arrays,
+        )
+        results.append((float(correlation[0, 0]), float(energy[0, 0]), float(count[0, 0])))
+    assert [count for _, _, count in results] == [256, 255]
+    a, b = image.reshape(-1).astype(float), other[:, 2:, 2:].reshape(-1).astype(float)
+    means = [value.reshape(3, -1).mean(1).repeat(256) for value in (a, b)]
+    a, b = a - means[0], b - means[1]
+    expected = (a * b).sum() / np.sqrt(((a**2).sum() + 256) * ((b**2).sum() + 256))
+    assert results[0][0] == pytest.approx(expected, rel=1e-4)
+    assert results[1][0] == pytest.approx(expected, abs=0.02)

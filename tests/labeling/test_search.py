@@ -7,6 +7,7 @@ import torch
 from labeling.conftest import observed, rendered_frame, tilted_pose
 from labeling.test_refine import add_m
 from selfpose6d.errors import UsageError
+from selfpose6d.labeling import search as search_module
 from selfpose6d.labeling.annotate import AnnotateOptions
 from selfpose6d.labeling.candidates import Candidates, render_candidates
 from selfpose6d.labeling.expand import similar_poses, sliding_poses
@@ -105,3 +106,15 @@ def test_giving_hopeless_poses_up_changes_no_winner(box, round_can):
         quick = search(seen, SearchOptions())
         assert len(quick.T_cam_obj) <= len(patient.T_cam_obj)
         assert add_m(model, quick.T_cam_obj[:1], patient.T_cam_obj[0])[0] < 0.001
+
+
+def test_starts_that_the_residual_rules_out_are_left_out(box):
+    one, options = observed(box, rendered_frame(box, tilted_pose())), SearchOptions(rotations=64)
+    T, best_rms_m = search_module._aligned_starts(one, options, None)
+    rms_m = align(box, one.cloud_cam_m, T, ResolverOptions(iterations=0)).rms_m
+    limit_m = search_module.RMS_RATIO * best_rms_m + one.lengths.rms_slack_m
+    assert 0 < len(T) <= 64
+    assert (rms_m < limit_m + 1e-6).all()
+    everywhere = start_poses(box, one.cloud_cam_m, 64)
+    all_rms_m = align(box, one.cloud_cam_m, everywhere, options.resolver).rms_m
+    assert (all_rms_m > limit_m).any()

@@ -1,0 +1,51 @@
+import threading
+
+import numba
+import pytest
+import torch
+
+from selfpose6d.labeling import threads
+from selfpose6d.labeling.threads import map_in_threads, num_threads
+
+
+def test_results_come_in_the_order_of_the_items_from_several_threads(monkeypatch):
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    both = threading.Barrier(2, timeout=30)
+
+    def call(item: int) -> tuple[int, int]:
+        both.wait()  # breaks unless two run at once
+        return item, threading.get_ident()
+
+    found = map_in_threads(call, range(4))
+    assert [item for item, _ in found] == [0, 1, 2, 3]
+    assert len({thread for _, thread in found}) == 2
+
+
+def test_kernels_within_a_thread_use_one_core_and_others_as_many_as_before(monkeypatch):
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    before = numba.get_num_threads(), torch.get_num_threads()
+    assert (
+        map_in_threads(lambda _: (numba.get_num_threads(), torch.get_num_threads()), range(3)) == [(1, 1)] * 3
+    )
+    assert (numba.get_num_threads(), torch.get_num_threads()) == before
+
+
+def test_an_error_within_a_thread_is_raised(monkeypatch):
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    with pytest.raises(ZeroDivisionError):
+        map_in_threads(lambda item: 1 // item, [1, 0])
+
+
+def test_one_item_or_one_allowed_thread_stays_in_the_caller(monkeypatch):
+    here = threading.get_ident()
+    assert map_in_threads(lambda _: threading.get_ident(), [0]) == [here]
+    monkeypatch.setattr(threads, "num_threads", lambda: 1)
+    assert map_in_threads(lambda _: threading.get_ident(), [0, 1]) == [here, here]
+
+
+@pytest.mark.parametrize(("layer", "expected"), [("omp", 2), ("tbb", 2), ("workqueue", 1)])
+def test_a_threading_layer_that_is_not_safe_allows_one_thread(monkeypatch, layer, expected):
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(numba, "threading_layer", lambda: layer)
+    assert num_threads() == expected
