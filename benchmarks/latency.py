@@ -1,8 +1,9 @@
 """Time of `estimate` per instance, by stage, for both architectures and sizes, alone and with the refinement network.
 
-    python benchmarks/latency.py ../shared/data/ycbv-sample [--split test] [--batch 1] [--device cpu] [--json]
+    python benchmarks/latency.py ../shared/data/ycbv-sample [--model RUN] [--batch 1] [--device cpu] [--json]
 
-The weights are random: time does not depend on them. Medians over the instances of the data set, one instance (or
+Without --model the weights are random. The time of a comparison network depends on them: it stops where corrections do
+not matter any more, which random ones never do. Medians over the instances of the data set, one instance (or
 --batch of them) a call, after a warm-up; reading images is not part of it.
 """
 
@@ -28,6 +29,8 @@ from selfpose6d.objects.table import object_table
 from selfpose6d.types import Frame
 
 WARM_UP = 5
+NOISE = 0.002
+"""Of weights, besides their start."""
 
 
 def frames_of(data: Path, split: str, batch: int, most: int) -> list[Frame]:
@@ -70,6 +73,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--model", type=Path, help="a training run or checkpoint of the data set's objects")
     options = parser.parse_args()
     device = resolve_device(options.device)
     half = use_bf16(device, options.precision)
@@ -78,12 +82,27 @@ def main() -> None:
     meshes = [*map(dataset.load_mesh, dataset.object_ids)]
     objects, shapes = object_table(dataset.object_ids, meshes), build_object_shapes(meshes).to(device)
     found = {}
+    if options.model is not None:
+        for refine in ("none", "network"):
+            chosen = PredictOptions(refine, bf16=half)
+            predictor = Predictor.load(options.model, dataset.models, chosen, device=device)
+            found[f"{options.model.name}, refine {refine}"] = measure(predictor, frames)
+        print_times(found, half, options.json)
+        return
     for architecture, size, refine in product(get_args(Architecture), SIZES, ("none", "network")):
         torch.manual_seed(0)
         network = PoseNetwork(network_config(architecture, size), objects).to(device)
+        with torch.no_grad():  # corrections of a new network are nil, and none would be looked at
+            for parameter in network.parameters():
+                parameter.add_(NOISE * torch.randn_like(parameter))
         predictor = Predictor(network, PredictOptions(refine, bf16=half), shapes)
         found[f"{architecture} {size}, refine {refine}"] = measure(predictor, frames)
-    if options.json:
+    print_times(found, half, options.json)
+
+
+def print_times(found: dict[str, dict[str, float]], half: bool, as_json: bool) -> None:
+    """As a table, or as JSON."""
+    if as_json:
         print(json.dumps(provenance() | {"bf16": half, "ms_per_instance": found}))
         return
     print_provenance()

@@ -226,7 +226,7 @@ def rated_best(network: Network, given: dict[str, Array], entry: dict[str, Any])
     metadata, first = network.metadata, network.metadata["refine_steps_of_all"]
     poses = distinct(best_on_the_way(network, given, given["T_crop_obj"], first), entry, metadata)
     if metadata["refine_steps"] > first:
-        poses = best_on_the_way(network, given, poses.T[None], metadata["refine_steps"] - first)
+        poses = corrected_further(network, given, poses, metadata["refine_steps"] - first, entry)
     best, calibration = int(poses.score.argmax()), metadata["confidence"]
     logit = calibration["scale"] * poses.right_logit[best] + calibration["shift"]
     return poses.T[best].astype(np.float64), float(1 / (1 + np.exp(-logit)))
@@ -243,6 +243,40 @@ def best_on_the_way(network: Network, given: dict[str, Array], T_crop_obj: Array
     stacked = RatedPoses(*map(np.stack, zip(*passed, strict=True)))
     best, start = stacked.score.argmax(0), np.arange(T_crop_obj.shape[1])
     return RatedPoses(*(value[best, start] for value in stacked))
+
+
+def corrected_further(
+    network: Network, given: dict[str, Array], poses: RatedPoses, steps: int, entry: dict[str, Any]
+) -> RatedPoses:
+    """The same of poses that are rated; those that can no longer become the best are left alone."""
+    assert network.refiner is not None, "the export of a network of architecture coordinates has one"
+    limits, start, T, score = network.metadata["going_on"], np.arange(len(poses.T)), poses.T, poses.score
+    best = RatedPoses(*(value.copy() for value in poses))
+    rated = run(network.refiner, given | {"T_crop_obj": T[None]})
+    for _ in range(steps):
+        T_next, own = rated["T_corrected"][0], best.score[start]
+        near = own > best.score.max() - limits["max_behind"]
+        going = near & (score >= own - limits["max_loss"]) & is_large(T, T_next, entry, limits)
+        if not going.any():
+            break
+        start, T = start[going], T_next[going]
+        rated = run(network.refiner, given | {"T_crop_obj": T[None]})
+        score, right_logit = rated["sharpness"][0], rated["right_logit"][0]
+        better = score > best.score[start]
+        for value, new in zip(best, (T, score, right_logit), strict=True):
+            value[start[better]] = new[better]
+    return best
+
+
+def is_large(T: Array, T_next: Array, entry: dict[str, Any], limits: dict[str, float]) -> Array:
+    """Whether a correction rotates or shifts the object by enough to matter."""
+    trace = np.einsum("nij,nij->n", T_next[:, :3, :3], T[:, :3, :3])
+    rotation_rad = np.arccos(np.clip((trace - 1) / 2, -1, 1))
+    centre_m = np.array(entry["centre_m"])
+    shift_m = np.linalg.norm(transform_each(T_next, centre_m) - transform_each(T, centre_m), axis=-1)
+    return (rotation_rad > limits["least_rotation_rad"]) | (
+        shift_m > limits["least_shift"] * entry["diameter_m"]
+    )
 
 
 def distinct(poses: RatedPoses, entry: dict[str, Any], metadata: dict[str, Any]) -> RatedPoses:

@@ -1,5 +1,7 @@
 """From records to the network's input: points, the crop frame, the choice of pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from crop_frames import K, frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfpose6d.crops.batch import decode_records, draw_pixels, look_at, sample_batch
+from selfpose6d.crops.batch import decode_records, draw_pixels, look_at, sample_batch, surface_map
 from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop
 from selfpose6d.geometry.se3 import transform_points
 
@@ -132,3 +134,23 @@ def test_looking_at_a_point_is_the_least_turn_that_does_it(x, y, z):
     assert torch.allclose(R[:, 2], centre[0] / centre[0].norm(), atol=1e-9)
     angle = torch.acos(((R.trace() - 1) / 2).clamp(-1, 1))
     assert torch.isclose(angle, torch.acos(R[2, 2].clamp(-1, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("num_points", [1, 100, 2000])
+@pytest.mark.parametrize("diameter_m", [5.0, 0.02, 1e-6])
+def test_both_back_ends_sample_the_same_pixels(num_points, diameter_m):
+    """Of masks near the middle depth, half of it, and (with a thousandth of a millimetre) hardly any of it."""
+    images = decode_records(records(*TWO))
+    mask, depth_m = images.mask.clone(), images.depth_m.clone()
+    mask[1] = False  # no pixel at all
+    depth_m[0, ::3] = 0.0
+    images = replace(images, mask=mask, depth_m=depth_m)
+    found, expected = (
+        sample_batch(images, {1: 0}, torch.tensor([diameter_m]), num_points, generator(), backend)
+        for backend in ("numba", "torch")
+    )
+    assert torch.equal(found.pixel, expected.pixel)
+    assert torch.allclose(found.points_crop_m, expected.points_crop_m, atol=1e-6)
+    assert torch.allclose(found.T_cam_crop, expected.T_cam_crop, atol=1e-6)
+    surfaces = (surface_map(images, expected.T_cam_crop, backend) for backend in ("numba", "torch"))
+    assert torch.allclose(*surfaces, atol=1e-6)

@@ -141,7 +141,7 @@ def test_poses_that_look_alike_are_one():
 
     poses = rated(T)
     assert distinct_poses(poses, CENTRE, DIAMETER, 2).score[0, 1] > 0
-    half = RatedPoses(*(values[:, :1] for values in poses))
+    half = RatedPoses(*(values[:, :1] for values in poses[:3]))
     both = RatedPoses(
         torch.cat([half.T, alike(modes[None, 1:], half.T)], 1), torch.tensor([[0.9, 0.8]]), torch.zeros(1, 2)
     )

@@ -7,7 +7,8 @@ from networks import OBJECTS, TINY, TINY_COORDINATES, build_both, random_input, 
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.se3 import make_transform, transform_points
 from selfpose6d.geometry.so3 import random_rotations
-from selfpose6d.network.comparison import MAX_RESIDUAL, RESIDUAL_GAIN, Evidence, PoseComparison, corrected
+from selfpose6d.network.comparison import PoseComparison, corrected
+from selfpose6d.network.evidence import MAX_RESIDUAL, RESIDUAL_GAIN, Evidence
 from selfpose6d.network.interface import Rating, Refinement
 from selfpose6d.network.pose_network import PoseNetwork, natural_starts
 
@@ -186,3 +187,13 @@ def test_poses_that_are_not_finite_are_left_to_the_check_of_the_loss():
 def test_without_meshes_it_says_what_to_pass():
     with pytest.raises(UsageError, match="pass models"):
         build_both(TINY_COORDINATES)(inputs())
+
+
+def test_corrections_of_both_back_ends_are_alike_and_what_learns_takes_torch():
+    T, index = poses(), torch.tensor([0, 1])
+    change = 0.4 * torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(5))
+    change[0, 0] = torch.tensor([-1.0, 0, 0, 0, 0.1, 0, 0])  # no direction
+    change[1, 2, 5] = torch.nan
+    found, expected = (corrected(T, change, SURFACES, index, backend) for backend in ("numba", "torch"))
+    assert torch.allclose(found, expected, atol=1e-6, equal_nan=True)
+    assert corrected(T, change.requires_grad_(), SURFACES, index).requires_grad

@@ -140,3 +140,21 @@ def test_files_from_before_there_were_two_architectures_are_dense_fusion():
     stored = TINY.to_json()
     del stored["architecture"]
     assert NetworkConfig.from_json(stored) == TINY
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_the_images_of_both_back_ends_are_alike(channels_last):
+    estimator, given = build(), inputs()
+    view = given.view._replace(
+        surface=given.view.surface * torch.tensor([1.0, 2.0, 30.0])[:, None, None, None]
+    )
+    mask = view.mask.clone()
+    mask[2] = False  # no light to be relative to
+    rgb = given.rgb.contiguous(memory_format=torch.channels_last) if channels_last else given.rgb
+    given = given._replace(rgb=rgb, view=view._replace(mask=mask))
+    for found, expected in zip(
+        estimator._images(given, "numba"), estimator._images(given, "torch"), strict=True
+    ):
+        assert found.shape == expected.shape
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert torch.allclose(found, expected, atol=1e-5)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.crops.batch_numba import choose_pixels, lift_pixels, map_surface
 from selfpose6d.geometry.camera import crop_intrinsics
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.network.config import NetworkConfig
@@ -98,6 +100,7 @@ def sample_batch(
     diameter_m: Float[Tensor, " objects"],
     num_points: int,
     generator: torch.Generator,
+    backend: Backend = "auto",
 ) -> CropBatch:
     """Draw `num_points` pixels of each instance and lift them into the crop frame.
 
@@ -107,6 +110,8 @@ def sample_batch(
     ids = images.obj_id.tolist()
     object_index = torch.tensor([object_index_by_id[i] for i in ids], device=images.obj_id.device)
     reach_m = diameter_m.to(images.depth_m)[object_index]
+    if runs_numba(backend, images.depth_m.device):
+        return _sample_numba(images, object_index, reach_m, num_points, generator)
     known = images.mask & (images.depth_m > 0)
     near = known & ((images.depth_m - images.middle_m[:, None, None]).abs() <= reach_m[:, None, None])
     enough = near.flatten(1).sum(1) >= MIN_NEAR
@@ -115,6 +120,35 @@ def sample_batch(
     T_cam_crop = look_at(points_cam_m.median(dim=1).values)
     points_crop_m = transform_points(inverse(T_cam_crop), points_cam_m)
     return CropBatch(images, object_index, pixel, points_crop_m, T_cam_crop)
+
+
+def _sample_numba(
+    images: CropImages,
+    object_index: Int[Tensor, " batch"],
+    reach_m: Float[Tensor, " batch"],
+    num_points: int,
+    generator: torch.Generator,
+) -> CropBatch:
+    """The same with the same random numbers."""
+    shape = (len(object_index), num_points)
+    within, order = torch.rand(shape, generator=generator), torch.rand(shape, generator=generator).argsort(1)
+    pixel, points_crop_m, T_cam_crop = (
+        torch.empty_like(order),
+        torch.empty(*shape, 3),
+        torch.empty(shape[0], 4, 4),
+    )
+    mask, depth_m, middle_m, K, box_px = map(
+        _array, (images.mask, images.depth_m, images.middle_m, images.K, images.box_px)
+    )
+    drawn = (_array(reach_m), MIN_NEAR, within.numpy(), order.numpy())
+    choose_pixels(mask, depth_m, middle_m, *drawn, pixel.numpy())
+    lift_pixels(pixel.numpy(), depth_m, box_px, K, points_crop_m.numpy(), T_cam_crop.numpy())
+    return CropBatch(images, object_index, pixel, points_crop_m, T_cam_crop)
+
+
+def _array(values: Tensor) -> np.ndarray:
+    """For kernels, which are compiled for arrays without gaps."""
+    return values.contiguous().numpy()
 
 
 def draw_pixels(
@@ -160,10 +194,15 @@ def back_project_pixels(
 
 
 def surface_map(
-    images: CropImages, T_cam_crop: Float[Tensor, "batch 4 4"]
+    images: CropImages, T_cam_crop: Float[Tensor, "batch 4 4"], backend: Backend = "auto"
 ) -> Float[Tensor, "batch 5 crop crop"]:
     """Every pixel of the mask in the crop frame, metres; then where its depth is known, and the mask."""
     batch, size = len(images.rgb), images.rgb.shape[-1]
+    if runs_numba(backend, images.depth_m.device):
+        found = torch.zeros(batch, 5, size, size)
+        given = (images.mask, images.depth_m, images.box_px, images.K, T_cam_crop)
+        map_surface(*map(_array, given), found.numpy())
+        return found
     pixel = torch.arange(size * size, device=images.rgb.device).expand(batch, -1)
     points_crop_m = transform_points(inverse(T_cam_crop), back_project_pixels(images, pixel))
     known = (images.mask & (images.depth_m > 0)).flatten(1)[:, None].to(points_crop_m)

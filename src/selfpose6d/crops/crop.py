@@ -35,11 +35,15 @@ class NetworkCrop:
 
 def crop_instance(frame: Frame, instance: Instance, size_px: int) -> NetworkCrop | PoseEstimate:
     """Cut one instance out of its frame, or no pose, because."""
-    num_points = int((instance.mask & (frame.depth_m > 0)).sum())
-    if num_points < MIN_POINTS:
+    bounds = _bounds(instance.mask)
+    num_points = 0
+    if bounds is not None:  # what lies beside the mask's box need not be looked at
+        part = slice(bounds[0], bounds[1] + 1), slice(bounds[2], bounds[3] + 1)
+        num_points = int(np.count_nonzero(instance.mask[part] & (frame.depth_m[part] > 0)))
+    if bounds is None or num_points < MIN_POINTS:
         reason = f"too few points: {num_points} mask pixels with depth, need {MIN_POINTS}"
         return PoseEstimate.none(instance.key, reason)
-    box = square_box(instance.mask)
+    box = _square(bounds, MARGIN)
     rows = nearest_source_px(box.top_px, box.side_px, size_px)
     columns = nearest_source_px(box.left_px, box.side_px, size_px)
     return NetworkCrop(
@@ -54,12 +58,22 @@ def crop_instance(frame: Frame, instance: Instance, size_px: int) -> NetworkCrop
 
 def square_box(mask: Bool[np.ndarray, "height width"], margin: float = MARGIN) -> CropBox:
     """A square of whole pixels about the mask's box, wider by `margin` of its longer side on each side."""
+    bounds = _bounds(mask)
+    assert bounds is not None, "an empty mask has no box"
+    return _square(bounds, margin)
+
+
+def _bounds(mask: Bool[np.ndarray, "height width"]) -> tuple[int, int, int, int] | None:
+    """First and last row, first and last column; None of an empty mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    return (int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])) if rows.size else None
+
+
+def _square(bounds: tuple[int, int, int, int], margin: float) -> CropBox:
+    top, bottom, left, right = bounds
+    longer = max(bottom - top, right - left) + 1
     side = int(np.ceil(longer * (1 + 2 * margin)))
-    left = (columns[0] + columns[-1] - side + 1) // 2
-    top = (rows[0] + rows[-1] - side + 1) // 2
-    return CropBox(float(left), float(top), float(side))
+    return CropBox(float((left + right - side + 1) // 2), float((top + bottom - side + 1) // 2), float(side))
 
 
 def nearest_source_px(first_px: float, side_px: float, size_px: int) -> Int[np.ndarray, " size"]:

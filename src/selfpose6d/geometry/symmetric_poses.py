@@ -65,7 +65,18 @@ def nearest_symmetric_pose(
 
     Reference: Kabsch 1976, for one axis in closed form.
     """
-    moment = point_moment(points_obj_m)[:, None]
+    return nearest_by_moment(T_pred, T_target, symmetries, point_moment(points_obj_m), together)
+
+
+def nearest_by_moment(
+    T_pred: Float[Tensor, "batch poses 4 4"],
+    T_target: Float[Tensor, "batch poses 4 4"],
+    symmetries: Symmetries,
+    point_moment: Float[Tensor, "batch 4 4"],
+    together: bool = False,
+) -> Float[Tensor, "batch poses 4 4"]:
+    """`nearest_symmetric_pose` with the points' moments known."""
+    moment = point_moment[:, None]
     T_obj_pred = inverse(T_target) @ T_pred
     T_sym = symmetries.T_obj_sym[:, None].expand(-1, T_pred.shape[1], -1, -1, -1)
     T_sym = _free_rotation(T_obj_pred, T_sym, moment, symmetries, together) @ T_sym

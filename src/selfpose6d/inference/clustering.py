@@ -4,7 +4,8 @@ Confidence saturates (its optimum is min(1, w / L)), so many pixels tie for the 
 cluster with the most confidence is taken, not one arg max.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,27 +77,38 @@ def distinct_poses(
     `alike` moves poses among those that look the same; poses that look the same are one. Where there are fewer, the
     rest repeats the best with a score of minus infinity.
     """
-    row, score, found = torch.arange(len(rated.T), device=rated.T.device), rated.score, []
-    for _ in range(count):
-        best = score.argmax(1)
-        T_best = rated.T[row, best][:, None].expand_as(rated.T)
-        found.append((score[row, best], best))
-        T = rated.T if alike is None else alike(T_best, rated.T)
-        score = score.masked_fill(_is_near(T_best, T, centre_m, diameter_m), -torch.inf)
-    scores = torch.stack([score for score, _ in found], 1)
-    index = torch.stack([best for _, best in found], 1)
-    index = torch.where(scores > -torch.inf, index, index[:, :1])
-    return RatedPoses(rated.T[row[:, None], index], scores, rated.right_logit[row[:, None], index])
+    near = _all_near(rated.T, centre_m, diameter_m, alike)
+    chosen = [_chosen(*one, count) for one in zip(rated.score.tolist(), near.tolist(), strict=True)]
+    index = torch.tensor(chosen, device=rated.T.device)
+    found = rated.starts(index)
+    repeated = torch.arange(count, device=index.device) > 0
+    return found._replace(score=found.score.masked_fill(repeated & (index == index[:, :1]), -torch.inf))
 
 
-def _is_near(
+def _chosen(score: Sequence[float], near: Sequence[Sequence[bool]], count: int) -> list[int]:
+    """The best, then the next that is near none of them; where there is none, the first again."""
+    chosen: list[int] = []
+    for pose in sorted(range(len(score)), key=score.__getitem__, reverse=True):
+        if score[pose] > -math.inf and not any(near[other][pose] for other in chosen):
+            chosen.append(pose)
+    return [*chosen, *(chosen[:1] or [0]) * count][:count]
+
+
+def _all_near(
     T: Float[Tensor, "batch poses 4 4"],
-    other: Float[Tensor, "batch poses 4 4"],
     centre_m: Float[Tensor, "batch 3"],
     diameter_m: Float[Tensor, " batch"],
-) -> Bool[Tensor, "batch poses"]:
-    places = (_places(each, centre_m, diameter_m) for each in (T, other))
-    return (next(places) - next(places)).norm(dim=-1) < (RADIUS * diameter_m)[:, None]
+    alike: Alike | None,
+) -> Bool[Tensor, "batch poses poses"]:
+    """Which poses are near which others, or near one that looks like them."""
+    places, poses = _places(T, centre_m, diameter_m), T.shape[1]
+    if alike is None:
+        distance = torch.cdist(places, places)
+    else:
+        others = alike(T.repeat_interleave(poses, 1), T.repeat(1, poses, 1, 1))
+        others = _places(others, centre_m, diameter_m).unflatten(1, (poses, poses))
+        distance = (others - places[:, :, None]).norm(dim=-1)
+    return distance < (RADIUS * diameter_m)[:, None, None]
 
 
 def _places(

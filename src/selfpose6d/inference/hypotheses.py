@@ -2,9 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -12,10 +13,13 @@ from torch import Tensor
 
 from selfpose6d.crops.batch import CropBatch
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_symmetric_pose
+from selfpose6d.geometry.symmetric_poses import Symmetries, nearest_by_moment, point_moment
 from selfpose6d.inference.clustering import Alike, cluster_poses, distinct_poses
-from selfpose6d.inference.options import NETWORK_STEPS, PredictOptions
+from selfpose6d.inference.corrections import corrected_modes
+from selfpose6d.inference.options import PredictOptions
+from selfpose6d.network.comparison import PoseComparison
 from selfpose6d.network.confidence import Confidence
+from selfpose6d.network.evidence import Evidence
 from selfpose6d.network.interface import NetworkInput, PosePrediction, RatedPoses
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.shapes import ObjectShapes
@@ -95,44 +99,47 @@ class HypothesisSource:
 
         Beyond as many steps as it was trained with, only those that differ go on.
         """
-        first = min(steps, NETWORK_STEPS)
-        found = self._corrected(batch, inputs, prediction, prediction.T_crop_obj, first)
-        poses = self._distinct(batch, found[-1])
-        if steps > first:
-            found += self._corrected(batch, inputs, prediction, poses.T, steps - first)[1:]
-            poses = self._distinct(batch, found[-1])
+        assert self.shapes is not None
+        assert isinstance(self.network.refiner, PoseComparison)
+        refiner, surfaces = self.network.refiner, self.shapes.surfaces
+        distinct = self._distinct_of(batch)
+        with self.times_s.of("refine"), torch.inference_mode(), self._half(batch):
+            evidence = Evidence.of(inputs, surfaces, refiner.points)
+            found = corrected_modes(refiner, evidence, prediction.T_crop_obj, steps, distinct)
         with self.times_s.of("cluster"), torch.inference_mode():
+            poses = found.poses
             names = ("estimator", *(f"network-{step}" for step in range(1, steps + 1)))
-            T_best = (batch.T_cam_crop @ rated.T_best for rated in found)
-            path = tuple(zip(names, T_best, strict=True)) if steps else ()
+            T_path = batch.T_cam_crop[:, None] @ found.T_path
+            path = tuple(zip(names, T_path.unbind(1), strict=True)) if steps else ()
             probability = self.confidence.probability(poses.right_logit)
             probability = torch.where(poses.score > -torch.inf, probability, 0.0)
             return Hypotheses(batch.T_cam_crop[:, None] @ poses.T, probability, prediction, path)
 
-    def _corrected(
-        self,
-        batch: CropBatch,
-        inputs: NetworkInput,
-        prediction: PosePrediction,
-        T_crop_obj: Float[Tensor, "instances starts 4 4"],
-        steps: int,
-    ) -> list[RatedPoses]:
-        """Each start's best pose after 0 to `steps` corrections."""
-        assert self.shapes is not None
-        with self.times_s.of("refine"), torch.inference_mode(), self._half(batch):
-            refinement = self.network.refine(inputs, prediction, T_crop_obj, self.shapes.surfaces, steps)
-            return [refinement.best_until(step) for step in range(steps + 1)]
-
-    def _distinct(self, batch: CropBatch, poses: RatedPoses) -> RatedPoses:
-        with self.times_s.of("cluster"), torch.inference_mode():
-            return distinct_poses(poses, *self._sizes(batch), self.options.hypotheses, self._alike(batch))
+    def _distinct_of(self, batch: CropBatch) -> Callable[[RatedPoses], RatedPoses]:
+        """Chooses among an instance's poses those that differ, the best first."""
+        sizes, alike = self._sizes(batch), self._alike(batch)
+        return lambda poses: distinct_poses(poses, *sizes, self.options.hypotheses, alike)
 
     def _alike(self, batch: CropBatch) -> Alike | None:
-        if self.symmetries is None or self.symmetries.trivial:
+        index = batch.object_index
+        if self.symmetries is None or not any(self._symmetric[k] for k in index.tolist()):
             return None
+        own, moment = self.symmetries.of(index), self._moment[index]
+        return lambda T, T_like: nearest_by_moment(T, T_like, own, moment)
+
+    @cached_property
+    def _symmetric(self) -> list[bool]:
+        """Of each object, whether other poses of it look the same."""
+        own = self.symmetries
+        if own is None:
+            return [False] * len(self.network.objects.obj_ids)
+        return ((own.allowed.sum(1) > 1) | own.axis.any(1) | own.is_ball).tolist()
+
+    @cached_property
+    def _moment(self) -> Float[Tensor, "objects 4 4"]:
+        """Second moments of the objects' points."""
         assert self.shapes is not None
-        own, points_m = self.symmetries.of(batch.object_index), self.shapes.points_m[batch.object_index]
-        return lambda T, T_like: nearest_symmetric_pose(T, T_like, own, points_m)
+        return point_moment(self.shapes.points_m)
 
     def _sizes(self, batch: CropBatch) -> tuple[Float[Tensor, "instances 3"], Float[Tensor, " instances"]]:
         """Centres and diameters of the instances' objects."""

@@ -110,7 +110,7 @@ def search(
 def _best_coarse(
     observation: Observation,
     T: Float[Tensor, "poses 4 4"],
-    total: Float[Tensor, "poses"],
+    total: Float[Tensor, " poses"],
     options: SearchOptions,
 ) -> Float[Tensor, "best 4 4"]:
     """Different poses that score best on the coarse crop; those that its refinement would give up at once are left

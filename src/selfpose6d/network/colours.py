@@ -3,6 +3,8 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
+RGB_MEAN, RGB_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's statistics, colours of 0-1."""
 MIN_CONTRAST = 0.03
 """Deviation of colours (0-1 units) below which they are not enlarged further: a camera's noise is no pattern."""
 MAX_CONTRAST = 4.0
@@ -11,7 +13,7 @@ MAX_CONTRAST = 4.0
 
 def normalised_rgb(rgb: Float[Tensor, "batch 3 crop crop"]) -> Float[Tensor, "batch 3 crop crop"]:
     """Colours of 0-1 with about zero mean and unit variance: by ImageNet's statistics."""
-    mean, deviation = rgb.new_tensor([0.485, 0.456, 0.406]), rgb.new_tensor([0.229, 0.224, 0.225])
+    mean, deviation = rgb.new_tensor(RGB_MEAN), rgb.new_tensor(RGB_DEVIATION)
     return (rgb - mean[:, None, None]) / deviation[:, None, None]
 
 

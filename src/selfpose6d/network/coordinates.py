@@ -8,15 +8,26 @@ Reference: Shotton et al., Scene coordinate regression forests, 2013; Brachmann 
 al., Learning in an uncertain world: multiple hypotheses, 2017 (modes).
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfpose6d.geometry.rigid_fit import Rotation, best_rotation, rigid_fit
-from selfpose6d.geometry.se3 import make_transform, transform_points
-from selfpose6d.network.colours import colours_at, normalised_rgb, relative_rgb
+from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.geometry.rigid_fit import Rotation, best_rotation, reweighted_fit
+from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.network.colours import (
+    MAX_CONTRAST,
+    MIN_CONTRAST,
+    RGB_DEVIATION,
+    RGB_MEAN,
+    colours_at,
+    normalised_rgb,
+    relative_rgb,
+)
 from selfpose6d.network.config import CoordinatesConfig
+from selfpose6d.network.coordinates_numba import FARTHEST, SURFACE_GAIN, prepare_images
 from selfpose6d.network.fusion import WeightedFusion
 from selfpose6d.network.initialise import initialise
 from selfpose6d.network.interface import (
@@ -27,10 +38,6 @@ from selfpose6d.network.interface import (
 )
 from selfpose6d.network.pspnet import ResidualBlock
 
-SURFACE_GAIN = 3.0
-"""Points in diameters have a deviation of about a third: enlarged, they are of like size as colours."""
-FARTHEST = 1.0
-"""Diameters from the points' middle; what lies farther is of something else and is not shown to the network."""
 FIT_ROUNDS = 4
 """Reweighted fits of a few microseconds each. A choice, not measured."""
 FIT_ERROR = 0.02
@@ -80,14 +87,31 @@ class CoordinateEstimator(nn.Module):
         """
         index, scale_m = inputs.object_index, self.diameter_m[inputs.object_index][:, None, None]
         points = inputs.points_crop_m / scale_m
-        rgb = self._colours(inputs)
-        stem = self.stem(rgb, self._surface(inputs))
+        rgb, surface = self._images(inputs)
+        stem = self.stem(rgb, surface)
         features = self.decoder(self.encoder(stem, index))
         hidden = self.pixels(rgb, stem, features, points, inputs.pixel)
         found = self.places(hidden, index)
         with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
             T_crop_obj = self._fit(found, points, index, rotation)
         return PosePrediction(T_crop_obj, correspondences=found)
+
+    def _images(
+        self, inputs: NetworkInput, backend: Backend = "auto"
+    ) -> tuple[Float[Tensor, "batch 6 crop crop"], Float[Tensor, "batch 5 crop crop"]]:
+        """Colours and surface as the stem takes them, without gradient."""
+        has_kernel = inputs.rgb.dtype == torch.float32 and not torch.compiler.is_compiling()
+        if not runs_numba(backend, inputs.rgb.device, has_kernel):
+            return self._colours(inputs), self._surface(inputs)
+        assert inputs.view is not None, "made by CropBatch.inputs where the configuration needs it"
+        batch, _, *size = inputs.rgb.shape
+        colours, surface = torch.empty(batch, *size, 6), torch.empty(batch, *size, 5)
+        given = (inputs.rgb.permute(0, 2, 3, 1), inputs.view.mask, inputs.view.surface)
+        diameter_m = self.diameter_m[inputs.object_index]
+        light = (np.array(RGB_MEAN), np.array(RGB_DEVIATION), MIN_CONTRAST, MAX_CONTRAST)
+        arrays = (values.detach().contiguous().numpy() for values in (*given, diameter_m))
+        prepare_images(*arrays, *light, colours.numpy(), surface.numpy())
+        return colours.permute(0, 3, 1, 2), surface.permute(0, 3, 1, 2)
 
     def _colours(self, inputs: NetworkInput) -> Float[Tensor, "batch 6 crop crop"]:
         """Colours as they are, and about the mask's mean in its deviations: the pattern without the light."""
@@ -133,15 +157,10 @@ def fit_poses(
 
     Reference: Kabsch 1976; Holland & Welsch, iteratively reweighted least squares, 1977.
     """
-    target = points[:, None].expand_as(found.coordinates).float()
     # a network that is not finite is reported by the check of the loss, which comes later
     coordinates = found.coordinates.float().nan_to_num(0.0)
     trust = found.log_weight.float().nan_to_num(0.0).clamp(max=MAX_LOG_WEIGHT).exp()
-    T = rigid_fit(coordinates, target, trust, rotation)
-    for _ in range(rounds - 1):
-        distance = (transform_points(T, coordinates) - target).norm(dim=-1)
-        T = rigid_fit(coordinates, target, trust / (distance + FIT_ERROR), rotation)
-    return T
+    return reweighted_fit(coordinates, points.float(), trust, rounds, FIT_ERROR, rotation)
 
 
 class Stem(nn.Module):

@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from selfpose6d.geometry.rigid_fit import Rotation, best_rotation_by_products
-from selfpose6d.network.comparison import Evidence, PoseComparison, corrected
+from selfpose6d.network.comparison import PoseComparison, corrected
 from selfpose6d.network.coordinates import CoordinateEstimator
 from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.evidence import Evidence
 from selfpose6d.network.interface import CropView, NetworkInput, Surfaces
 from selfpose6d.network.refiner import PoseRefiner
 

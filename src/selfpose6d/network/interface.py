@@ -109,16 +109,32 @@ class Rating(NamedTuple):
 
 
 class RatedPoses(NamedTuple):
-    """One pose for each start, what it is ranked by, and the logit of its being right."""
+    """One pose for each start, what it is ranked by, and the logit of its being right.
+
+    `change` is the correction that each calls for, where it was asked for: a quaternion's difference from the identity
+    (w, x, y, z), then a shift in diameters.
+    """
 
     T: Float[Tensor, "batch starts 4 4"]
     score: Float[Tensor, "batch starts"]
     right_logit: Float[Tensor, "batch starts"]
+    change: Float[Tensor, "batch starts 7"] | None = None
 
     @property
     def T_best(self) -> Float[Tensor, "batch 4 4"]:
         """Of each instance the pose that is ranked first."""
         return self.T[torch.arange(len(self.T), device=self.T.device), self.score.argmax(1)]
+
+    def rows(self, index: Tensor) -> "RatedPoses":
+        """Some of the instances, in this order."""
+        change = None if self.change is None else self.change[index]
+        return RatedPoses(self.T[index], self.score[index], self.right_logit[index], change)
+
+    def starts(self, index: Int[Tensor, "batch some"]) -> "RatedPoses":
+        """Of each instance some of the poses, in this order."""
+        row = torch.arange(len(index), device=index.device)[:, None]
+        change = None if self.change is None else self.change[row, index]
+        return RatedPoses(self.T[row, index], self.score[row, index], self.right_logit[row, index], change)
 
 
 class Refinement(NamedTuple):
