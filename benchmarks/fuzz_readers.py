@@ -45,7 +45,7 @@ from selfpose6d.runs.certificates import read_certificates, reviewed_labels
 from selfpose6d.runs.config import DataConfig, RunContext, new_config, read_config, write_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.journal import Journal
-from selfpose6d.runs.predictions import read_predictions, read_skipped
+from selfpose6d.runs.predictions import iterate_predictions, read_skipped
 from selfpose6d.runs.review import read_review
 from selfpose6d.selection import FrameId
 from selfpose6d.training.checkpoint import TrainingState, load_state, save_state
@@ -166,7 +166,7 @@ def _read_detections(folder: Path, name: str) -> None:
 
 def _read_run(folder: Path) -> None:
     run = RunFiles(folder)
-    for prediction in read_predictions(run.predictions):
+    for prediction in iterate_predictions(run.predictions):
         require_pose(prediction.T_cam_obj, "prediction")
         require(np.isfinite(prediction.score), "score")
 

@@ -193,6 +193,7 @@ def test_links_are_followed_and_pipes_are_not_waited_for(tmp_path: Path) -> None
     os.mkfifo(image)
     with pytest.raises(DataError, match=r"000001\.png: not a file but a pipe"):
         dataset.load_frame(FrameId(1, 1))
+    assert dataset.fingerprint()
     camera = root / "test" / "000001" / "scene_camera.json"
     camera.unlink()
     os.mkfifo(camera)

@@ -216,7 +216,7 @@ def _as_array(value: Any, name: str, expected: str) -> np.ndarray:
     elif isinstance(value, np.ndarray | list | tuple):
         try:
             array = np.asarray(value)
-        except (ValueError, TypeError):  # rows of different lengths
+        except (ValueError, TypeError, OverflowError):  # rows of different lengths
             array = None
     if array is None or array.dtype.kind not in "biuf":
         raise UsageError(f"{name} must be {expected}, got {describe(value)}. Pass it as a numpy array.")

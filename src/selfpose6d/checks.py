@@ -267,7 +267,7 @@ def without_unknown_depth(
         depth.dtype.kind == "u" and depth.max(initial=0) < SENTINEL
     )  # most frames, in a third of the time
     if not is_plain:
-        unknown = depth == SENTINEL
+        unknown = depth.astype(np.float32) == SENTINEL
         if depth.dtype.kind in "iu":
             unknown |= depth == np.iinfo(depth.dtype).max
         depth_m = np.where((depth_m > 0) & (depth_m < SENTINEL) & ~unknown, depth_m, np.float32(0))

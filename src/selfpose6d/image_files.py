@@ -22,6 +22,9 @@ TIFF_ORDER: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*
 _TIFF_SIZE_TAGS, _TIFF_SHORT = (256, 257), 3
 """Image width and height; and the type of number that takes two bytes (TIFF 6.0, section 2)."""
 _JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_BMP, _RIFF, _WEBP = b"BM", b"RIFF", b"WEBP"
+_WEBP_LOSSLESS = b"VP8L"
+"""Name of the chunk that holds the pixels; another one holds those that WebP has changed."""
 # of 100: keeps pages with many pictures small
 JPEG_QUALITY = 88
 WEBP_QUALITY = 78
@@ -62,10 +65,23 @@ def require_decodable(encoded: UInt8[np.ndarray, "bytes"]) -> None:
 
 
 def _is_cut_off(content: bytes) -> bool:
-    """OpenCV decodes the beginning of a JPEG whose end is missing and fills up with grey; of a PNG with black."""
+    """OpenCV decodes the beginning of a JPEG whose end is missing and fills up with grey; of a PNG with black.
+
+    BMP and WebP state their length.
+    """
     if content.startswith(_PNG):
         return b"IEND" not in content[-64:]
+    if content.startswith(_BMP):
+        return int.from_bytes(content[2:6], "little") > len(content)
+    if content.startswith(_RIFF):
+        return int.from_bytes(content[4:8], "little") + 8 > len(content)
     return content.startswith(_JPEG) and _JPEG_END not in content[len(content) // 2 :]
+
+
+def is_lossy(content: bytes) -> bool:
+    """Whether an image file's compression changes values: JPEG, and WebP that is not marked as lossless."""
+    is_webp = content.startswith(_RIFF) and content[8:12] == _WEBP
+    return content.startswith(_JPEG) or (is_webp and _WEBP_LOSSLESS not in content)
 
 
 def _stated_size(content: bytes) -> tuple[int, int]:

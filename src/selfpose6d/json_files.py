@@ -1,13 +1,17 @@
 """JSON from files: one rule for encodings, depth and what is no text, whoever reads."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from selfpose6d.files import read_whole
 
+GZIP = b"\x1f\x8b"
+"""What a gzip file begins with."""
+Value = TypeVar("Value")
 Pairs = Callable[[list[tuple[str, Any]]], Any]
 
 
@@ -18,9 +22,33 @@ def read_json(path: Path, pairs: Pairs | None = None) -> Any:
 
     Raises:
         OSError: there is no such file, or it is no file.
-        ValueError: it is broken, too deep, or text in it is no text.
+        ValueError: it is broken, empty, compressed, too deep, an object has a name twice, or text in it is no text.
     """
-    return parse_json(read_whole(path), pairs)
+    content = read_whole(path)
+    if content.startswith(GZIP):
+        raise ValueError("it is compressed (gzip); it is read unpacked only")
+    if not content.strip():
+        raise ValueError("it is empty")
+
+    def named_once(names_and_values: list[tuple[str, Any]]) -> Any:
+        named = once(names_and_values)
+        return named if pairs is None else pairs(names_and_values)
+
+    return parse_json(content, named_once)
+
+
+def once(names_and_values: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's values by name. Of two with one name others take the last or the first, and the rest is lost.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+    named = dict(names_and_values)
+    if len(named) < len(names_and_values):
+        names = [name for name, _ in names_and_values]
+        twice = next(name for name in named if names.count(name) > 1)
+        raise ValueError(f"the name {twice[:40]!r} stands twice in one object")
+    return named
 
 
 def parse_json(content: bytes | str, pairs: Pairs | None = None) -> Any:
@@ -34,6 +62,19 @@ def parse_json(content: bytes | str, pairs: Pairs | None = None) -> Any:
         # half a character cannot be printed or written
         json.dumps(value, ensure_ascii=False, default=str).encode()
     return value
+
+
+def by_number(named: Mapping[str, Value]) -> dict[int, Value]:
+    """The values of an object whose names are ids, however they are written.
+
+    Raises:
+        ValueError: a name is no whole number, or two are the same one (`1` and `000001`).
+    """
+    numbered = {whole_number(name): value for name, value in named.items()}
+    if len(numbered) < len(named):
+        numbers = Counter(map(whole_number, named))
+        raise ValueError(f"{numbers.most_common(1)[0][0]} stands twice, in two ways of writing")
+    return numbered
 
 
 def whole_number(value: object) -> int:

@@ -18,7 +18,7 @@ from selfpose6d.cli.main import main
 from selfpose6d.network.config import SIZES
 from selfpose6d.objects import shapes
 from selfpose6d.runs.certificates import read_certificates
-from selfpose6d.runs.predictions import read_predictions
+from selfpose6d.runs.predictions import iterate_predictions
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,7 +39,7 @@ def root(tmp_path_factory) -> Path:
 
 def checked(run: Path) -> None:
     assert complaints(run / "predictions.csv") == []
-    rows = read_predictions(run / "predictions.csv")
+    rows = list(iterate_predictions(run / "predictions.csv"))
     assert [(row.scene_id, row.im_id, row.obj_id) for row in rows] == [
         (2, i, o) for i in (1, 2) for o in (1, 2)
     ]
@@ -51,7 +51,7 @@ def test_annotate(root, tmp_path):
     assert main(["annotate", str(root), "--out", str(run), "--method", "icp", "--workers", "1"]) == 0
     checked(run)
     labels = list(read_certificates(run / "certificates.jsonl"))
-    rows = read_predictions(run / "predictions.csv")
+    rows = list(iterate_predictions(run / "predictions.csv"))
     for label, row in zip(labels, rows, strict=True):
         np.testing.assert_allclose(row.T_cam_obj, label.T_cam_obj, atol=1e-8)
         whole_image = sum(one.time_s for one in labels if one.key.im_id == row.im_id)

@@ -118,6 +118,25 @@ def test_a_full_disk_midway_an_export_goes_on(finished, tmp_path, capsys):
                 assert there.is_dir() if path.is_dir() else there.read_bytes() == path.read_bytes(), path
 
 
+def test_a_disk_that_fills_up_in_a_training_goes_on_to_the_same_network(rendered, tmp_path, capsys):
+    """Room for two of its five files."""
+    options = ["--split", "test", "--max-steps", "2", "--batch", "2", "--device", "cpu", "--resume"]
+    words = ["train", str(rendered), *options, "--out"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    capsys.readouterr()
+    with small_disk(tmp_path / "disk", 20_000) as disk:
+        assert main([*words, str(disk / "run")]) == 2
+        assert f"No space left on device: {disk / 'run'}" in (line := one_line(capsys))
+        assert line.endswith("the same command with --resume continues where it stopped.")
+        assert not list(disk.rglob("*.part"))
+        remount(disk, "size=400m")
+        assert main([*words, str(disk / "run")]) == 0
+        whole = sorted((tmp_path / "whole" / "checkpoints").glob("*.safetensors"))
+        assert whole
+        for path in whole:
+            assert (disk / "run" / "checkpoints" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
 def test_a_read_only_folder_is_one_line(rendered, tmp_path, capsys):
     with small_disk(tmp_path / "disk", 4000) as disk:
         remount(disk, "ro")

@@ -24,7 +24,7 @@ from selfpose6d.network.config import SIZES
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.config import read_config
 from selfpose6d.runs.files import find_checkpoint
-from selfpose6d.runs.predictions import read_predictions, read_skipped
+from selfpose6d.runs.predictions import iterate_predictions, read_skipped
 
 pytestmark = pytest.mark.usefixtures("small_and_own")
 
@@ -64,7 +64,7 @@ def test_train_then_estimate(root, model, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "6 poses, 0 instances skipped" in out
     assert "ms an instance: crop" in out
-    rows = read_predictions(tmp_path / "run" / "predictions.csv")
+    rows = list(iterate_predictions(tmp_path / "run" / "predictions.csv"))
     assert [(row.scene_id, row.im_id, row.obj_id) for row in rows] == [
         (2, i, o) for i in (1, 2, 3) for o in (1, 2)
     ]
@@ -81,7 +81,7 @@ def test_icp_and_verification(root, model, tmp_path):
     for name, more in (("icp", ["--refine", "icp"]), ("verify", ["--verify"])):
         out = tmp_path / name
         assert main(["estimate", str(model), str(root), "--out", str(out), "--limit", "1", *more]) == 0
-        assert len(read_predictions(out / "predictions.csv")) == 2
+        assert len(list(iterate_predictions(out / "predictions.csv"))) == 2
     verified = list(read_certificates(tmp_path / "verify" / "certificates.jsonl"))
     assert [label.key.obj_id for label in verified] == [1, 2]
     assert not (tmp_path / "icp" / "certificates.jsonl").exists()
@@ -94,8 +94,8 @@ def test_the_pose_after_each_refinement_step_is_written(root, tmp_path):
     assert main(["estimate", str(tmp_path / "model"), str(root), "--out", str(out), *arguments]) == 0
     names = ["0-estimator", "1-network-1", "2-network-2", "3-network-3", "4-icp"]
     assert sorted(path.stem for path in (out / "steps").iterdir()) == names
-    steps = [read_predictions(out / "steps" / f"{name}.csv") for name in names]
-    final = read_predictions(out / "predictions.csv")
+    steps = [list(iterate_predictions(out / "steps" / f"{name}.csv")) for name in names]
+    final = list(iterate_predictions(out / "predictions.csv"))
     assert [row.T_cam_obj.tolist() for row in steps[-1]] == [row.T_cam_obj.tolist() for row in final]
     assert all(len(rows) == 2 for rows in steps)
     for before, after in itertools.pairwise(steps):
@@ -123,7 +123,9 @@ def test_estimate_reads_no_pose(root, model, tmp_path):
         assert (
             main(["estimate", str(model), str(data), "--out", str(tmp_path / name), "--device", "cpu"]) == 0
         )
-    true, nonsense = (read_predictions(tmp_path / name / "predictions.csv") for name in ("true", "nonsense"))
+    true, nonsense = (
+        list(iterate_predictions(tmp_path / name / "predictions.csv")) for name in ("true", "nonsense")
+    )
     assert all(np.array_equal(a.T_cam_obj, b.T_cam_obj) for a, b in zip(true, nonsense, strict=True))
 
 
@@ -143,7 +145,7 @@ def test_an_interrupted_estimate_goes_on(root, model, tmp_path, monkeypatch):
     assert main(arguments) == 130
     assert main(arguments) == 0
     assert len(seen) == 4
-    assert len(read_predictions(tmp_path / "run" / "predictions.csv")) == 6
+    assert len(list(iterate_predictions(tmp_path / "run" / "predictions.csv"))) == 6
 
 
 def test_an_unreadable_frame_is_reported_and_the_rest_estimated(model, tmp_path, capsys):
@@ -151,7 +153,7 @@ def test_an_unreadable_frame_is_reported_and_the_rest_estimated(model, tmp_path,
     (data / "test" / "000002" / "depth" / "000002.png").unlink()
     assert main(["estimate", str(model), str(data), "--out", str(tmp_path / "run")]) == 1
     assert "warning: frame skipped" in capsys.readouterr().err
-    assert len(read_predictions(tmp_path / "run" / "predictions.csv")) == 4
+    assert len(list(iterate_predictions(tmp_path / "run" / "predictions.csv"))) == 4
     skipped = list(read_skipped(tmp_path / "run" / "skipped.jsonl"))
     assert [item.key[1:4] for item in skipped] == [(2, 2, 1), (2, 2, 2)]
 
@@ -165,7 +167,7 @@ def test_a_capture_folder_has_one_split(tmp_path):
         main(["estimate", str(tmp_path / "model"), str(capture), "--out", str(tmp_path / "run"), *models])
         == 0
     )
-    assert len(read_predictions(tmp_path / "run" / "predictions.csv")) == 2
+    assert len(list(iterate_predictions(tmp_path / "run" / "predictions.csv"))) == 2
     assert json.loads((tmp_path / "run" / "frames.json").read_text())
 
 
@@ -367,7 +369,7 @@ def test_a_network_that_rates_itself_writes_certificates(root, tmp_path, capsys)
     assert load_network(find_checkpoint(trained))[0].config.architecture == "coordinates"
     assert main(["estimate", str(trained), str(root), "--refine", "network", "--out", str(run)]) == 0
     labels = list(read_certificates(run / "certificates.jsonl"))
-    assert len(labels) == len(read_predictions(run / "predictions.csv")) == 6
+    assert len(labels) == len(list(iterate_predictions(run / "predictions.csv"))) == 6
     for label in labels:
         assert label.certificate.status in ("ambiguous", "rejected")
         assert label.certificate.reason

@@ -212,6 +212,13 @@ def test_distortion_by_hand():
         ({"D": [0.1, 0.2, 0, 0, 0]}, (0.1, 0.2, 0, 0, 0)),
         ({"dist": [[0.1, 0.2, 0, 0]]}, (0.1, 0.2, 0, 0)),
         ({"distortion_coefficients": {"rows": 1, "cols": 5, "data": [0.1, 0, 0, 0, 0]}}, (0.1, 0, 0, 0, 0)),
+        ({"distortion": {"radial": [-0.3, 0.1], "tangential": [0, 0.01]}}, (-0.3, 0.1, 0, 0.01, 0)),
+        ({"RadialDistortion": [-0.3, 0.1, 0.2], "TangentialDistortion": [0, 0]}, (-0.3, 0.1, 0, 0, 0.2)),
+        ({"distortion": {"radial": [0, 0], "tangential": [0, 0]}}, ()),
+        ({"distortion": {"model": "plumb_bob", "coeffs": [-0.3, 0.1, 0, 0, 0]}}, (-0.3, 0.1, 0, 0, 0)),
+        ({"distortion": {"model": "none"}}, ()),
+        ({"Distortion": {"K1": -0.3, "K2": 0.1}}, (-0.3, 0.1, 0, 0, 0)),
+        ({"DistCoeffs": [[-0.3, 0.1, 0, 0, 0]]}, (-0.3, 0.1, 0, 0, 0)),
         ({"k1": 0.1, "k2": 0.01}, (0.1, 0.01, 0, 0, 0)),
         ({"coeffs": [0.0, 0, 0, 0, 0]}, ()),
     ],
@@ -223,7 +230,14 @@ def test_distortion_is_found_under_the_names_of_other_tools(entry, distortion):
 def test_distortion_that_is_no_list_of_numbers_is_refused():
     with pytest.raises(DataError, match="states lens distortion"):
         stated_camera({"distortion": "fisheye"}).require_fits(K, (48, 64), "K")
+    with pytest.raises(DataError, match="states lens distortion"):
+        stated_camera({"distortion": [10**400]}).require_fits(K, (48, 64), "K")
     StatedCamera(distortion=(1e-5, 0.0, 0.0, 0.0)).require_fits(K, (48, 64), "K")
+
+
+def test_numbers_too_large_for_any_camera():
+    with pytest.raises(DataError, match="cam_K must be 9 numbers"):
+        intrinsics_of({"cam_K": [10**400, *CAM_K[1:]]}, "K")
 
 
 def test_forms_of_the_camera_matrix():

@@ -1,12 +1,14 @@
+import gzip
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from small_roots import CAM_K, change_json, cube, masks, write_capture, write_image, write_json, write_models
 
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import DataError, NoMasksError, UsageError
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
@@ -117,7 +119,7 @@ def test_faults_of_the_folder(root, models, damage, reason):
 def test_no_images(root, models):
     for path in (root / "rgb").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match=r"no frames: looked for images in .*rgb, found an empty folder"):
+    with pytest.raises(DataError, match=r"no frames: looked for images .* in .*rgb, found an empty folder"):
         DataOptions(root, models=models).open()
 
 
@@ -136,3 +138,70 @@ def test_detections_instead_of_masks(root, models, tmp_path):
     (tmp_path / "d.json").write_text(json.dumps([row]))
     dataset = DataOptions(root, models=models, detections=tmp_path / "d.json").open()
     np.testing.assert_array_equal(dataset.load_frame(FrameId(0, 2)).instances[0].mask, masks()[0] > 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (gzip.compress(b"{}"), r"compressed \(gzip\)"),
+        (b"", "it is empty"),
+        (b'{"depth_scale": 1000, "depth_scale": 1}', "the name 'depth_scale' stands twice"),
+    ],
+)
+def test_a_camera_file_that_is_none_says_why(root, models, content, reason):
+    (root / "camera.json").write_bytes(content)
+    with pytest.raises(DataError, match=reason):
+        DataOptions(root, models=models).open()
+
+
+def test_two_files_for_one_image_id(root, models):
+    (root / "frames.json").write_text('{"1": "late.png", "01": "frame_000002.png"}')
+    with pytest.raises(DataError, match="1 stands twice, in two ways of writing"):
+        DataOptions(root, models=models).open()
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".BMP"])
+def test_bmp_and_webp_are_read(root, models, suffix):
+    for path in [*root.glob("rgb/*.png"), *root.glob("masks/*/*.png")]:
+        options = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else []  # 101: lossless
+        path.with_suffix(suffix).write_bytes(
+            cv2.imencode(suffix.lower(), cv2.imread(str(path), -1), options)[1].tobytes()
+        )
+        path.unlink()
+    frame = DataOptions(root, models=models).open().load_frame(FrameId(0, 0))
+    np.testing.assert_array_equal(frame.instances[0].mask, masks()[0] > 0)
+
+
+def test_masks_of_a_format_that_is_not_read_are_named(root, models):
+    for path in root.glob("masks/*/*.png"):
+        path.rename(path.with_suffix(".gif"))
+    with pytest.raises(NoMasksError, match=r"found in \S+ .*\.gif"):
+        DataOptions(root, models=models).open()
+
+
+@pytest.mark.parametrize(
+    ("depth", "suffix"),
+    [
+        (lambda mm: mm[None], ".npy"),  # a list of one image
+        (lambda mm: mm.astype(np.float16), ".npy"),
+    ],
+)
+def test_depth_arrays_as_people_save_them(root, models, depth, suffix, recwarn):
+    path = root / "depth" / "late.png"
+    mm = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    np.save(path.with_suffix(suffix), depth(mm))
+    path.unlink()
+    read = DataOptions(root, models=models).open().read_depth(FrameId(0, 2))
+    np.testing.assert_allclose(read, mm / np.float32(1000), rtol=1e-3)
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+
+
+def test_depth_along_the_axes_of_opengl_is_named(root, models):
+    path = root / "depth" / "late.png"
+    mm = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    np.save(path.with_suffix(".npy"), -mm.astype(np.float32))
+    path.unlink()
+    with pytest.raises(
+        DataError, match=r"late\.npy: all depths are negative, down to -\d+, as along OpenGL's axes"
+    ):
+        DataOptions(root, models=models).open().load_frame(FrameId(0, 2))

@@ -161,3 +161,11 @@ def test_the_first_run_keeps_the_ids_beside_the_models_or_in_its_own_folder(tmp_
     monkeypatch.setattr(model_files, "write_json", read_only)
     write_ids(find_model_files(models, "mm"), run)
     assert json.loads((run / "models.json").read_text()) == {"apple": 1, "box": 2, "mug": 3}
+
+
+def test_two_objects_of_one_name_are_refused(tmp_path):
+    models = tmp_path / "models"
+    write_models(models)
+    write_json(models / "models_info.json", {"1": {"name": "box"}, "2": {"name": "box"}})
+    with pytest.raises(DataError, match="two ids have one name: objects 1 and 2 are 'box'"):
+        model_files.find_model_files(models)

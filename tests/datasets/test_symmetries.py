@@ -108,3 +108,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("selfpose6d.datasets.symmetries.write_json", refuse)
     with pytest.raises(UsageError, match=r"models_info.json cannot be written \(Permission denied\)"):
         write_symmetries(tmp_path, {2: some_group()}, {2: {}})
+
+
+def test_numbers_too_large_for_a_symmetry():
+    with pytest.raises(DataError, match="expected symmetries_discrete of 16 numbers"):
+        symmetries_of({"symmetries_discrete": [[10**400] * 16]}, "object 1")

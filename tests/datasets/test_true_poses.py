@@ -160,7 +160,10 @@ def test_target_file_faults(root):
     ("entry", "reason"),
     [
         ({"obj_id": 1}, "image 2, entry 0: not BOP's form"),
-        (scene_gt_entry(1) | {"cam_R_m2c": [1, 0]}, "not BOP's form"),
+        (
+            scene_gt_entry(1) | {"cam_R_m2c": [1, 0]},
+            "no rigid transform: expected 9 numbers R and 3 of t, got 2 and 3",
+        ),
         (scene_gt_entry(1) | {"cam_R_m2c": [2, 0, 0, 0, 1, 0, 0, 0, 1]}, "no rigid transform"),
         (scene_gt_entry(1, (float("nan"), 0, 0)), "no rigid transform"),
     ],

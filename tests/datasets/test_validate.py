@@ -173,17 +173,13 @@ FAULTS = {
         lambda r: shutil.copy(r / "models/obj_000001.ply", r / "models/obj_1.ply"),
         r"duplicate id: obj_000001\.ply, obj_1\.ply are all object 1",
     ),
-    "duplicate entry of a model": (
-        lambda r: duplicate_key(r / "models/models_info.json"),
-        r"models_info\.json: duplicate id 1",
-    ),
     "duplicate image": (
         lambda r: write_image(r / SCENE / "rgb/000001.jpg", colour_image(0)),
         "rgb: duplicate id: several images are named 000001",
     ),
     "duplicate image id": (
         lambda r: duplicate_key(r / SCENE / "scene_gt.json"),
-        r"scene_gt\.json: duplicate id: image 1 is there more than once",
+        r"scene_gt\.json: .*the name .1. stands twice",
     ),
     "duplicate scene": (
         lambda r: shutil.copytree(r / SCENE, r / "test/2"),
@@ -343,13 +339,19 @@ def test_detections(root, tmp_path):
     ]
     write_json(tmp_path / "d.json", [{"scene_id": 2} | row for row in rows])
     found = problems_of(root, detections=tmp_path / "d.json")
-    assert [problem.level for problem in found] == ["error", "error", "error"]
+    assert [problem.level for problem in found] == ["warning", "warning", "error"]
     parts = (
         "detection 1: the mask or box reaches outside the image",
         "detection 2: the mask or box reaches outside the image",
         "object 5 has masks but no mesh file",
     )
     assert [part in problem.message for part, problem in zip(parts, found, strict=True)] == [True] * 3
+
+
+def test_an_entry_of_a_model_that_stands_twice(root, capsys):
+    duplicate_key(root / "models/models_info.json")
+    assert main(["validate", str(root)]) == 1
+    assert re.search(r"models_info\.json: .*the name '1' stands twice", capsys.readouterr().out)
 
 
 def test_a_folder_that_cannot_be_opened(root, tmp_path, capsys):

@@ -18,7 +18,7 @@ from selfpose6d.evaluation import evaluate as evaluate_module
 from selfpose6d.evaluation.evaluate import evaluate, read_evaluation, results_path, write_evaluation
 from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates, verdict_counts
 from selfpose6d.reporting.reliability_tables import review_lines
-from selfpose6d.runs.predictions import Prediction
+from selfpose6d.runs.predictions import Prediction, RowCounts
 from selfpose6d.runs.review import Verdict, append_verdict
 from selfpose6d.selection import Selection
 from selfpose6d.types import Certificate, InstanceKey, LabeledPose
@@ -86,6 +86,26 @@ def test_metres_in_a_file_of_millimetres_are_named(tmp_path):
     write_predictions(path, [Prediction(0, 1, 5, 0.5, T) for T in poses])
     with pytest.raises(DataError, match=r"t must be in millimetres: .* It seems to be in metres: convert it"):
         read_estimates(path)
+
+
+def test_single_rows_in_metres_are_counted(tmp_path):
+    path = tmp_path / "other.csv"
+    poses = random_poses(3)
+    poses[1][:3, 3] /= 1000
+    write_predictions(path, [Prediction(0, 1, 5, 0.5, T) for T in poses])
+    with pytest.warns(UserWarning, match=r"other\.csv: 1 of 3 poses are nearer to the camera than 20 mm"):
+        estimates, _ = read_estimates(path)
+    assert len(estimates) == 3
+
+
+def test_rows_are_counted_while_they_are_read(tmp_path):
+    path = tmp_path / "other.csv"
+    write_predictions(path, [Prediction(0, 1, 5, 0.5, T) for T in random_poses(3)])
+    path.write_text(path.read_text() + "0,1,5\n")
+    counts = RowCounts()
+    with pytest.warns(UserWarning, match="line 5: it has 3 fields"):
+        read_estimates(path, counts=counts)
+    assert (counts.total, counts.left_out) == (4, 1)
 
 
 def test_missing_predictions(tmp_path):

@@ -11,7 +11,7 @@ from selfpose6d.datasets.dataset import process_frame
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.journal import Journal, finished_record
 from selfpose6d.runs.outputs import write_outputs
-from selfpose6d.runs.predictions import Prediction, read_predictions
+from selfpose6d.runs.predictions import Prediction, iterate_predictions
 from selfpose6d.selection import FrameId
 from selfpose6d.types import Frame, InstanceKey, PoseEstimate
 
@@ -35,7 +35,7 @@ def test_a_run_of_several_images_and_instances(tmp_path):
     run = RunFiles(tmp_path)
     write_outputs(run, journal, with_certificates=False)
     assert complaints(run.predictions) == []
-    rows = read_predictions(run.predictions)
+    rows = list(iterate_predictions(run.predictions))
     assert [(row.im_id, row.obj_id, row.time_s) for row in rows] == [
         (im_id, obj_id, time_s) for im_id, time_s in ((3, 1.25), (7, 0.3)) for obj_id in (2, 5, 5)
     ]

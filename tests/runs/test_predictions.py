@@ -10,7 +10,7 @@ from selfpose6d.errors import DataError
 from selfpose6d.runs.json_lines import to_line
 from selfpose6d.runs.predictions import (
     Prediction,
-    read_predictions,
+    iterate_predictions,
     read_skipped,
     require_millimetres,
     skipped_row,
@@ -42,7 +42,7 @@ def test_round_trip(tmp_path_factory, seed, score, t_m):
     path = tmp_path_factory.mktemp("p") / "p.csv"
     written = Prediction(1, 2, 3, score, pose(seed, t_m), 0.5)
     write_predictions(path, [written])
-    [read] = read_predictions(path)
+    [read] = list(iterate_predictions(path))
     np.testing.assert_allclose(read.T_cam_obj, written.T_cam_obj, atol=2e-8)
     assert (read.scene_id, read.im_id, read.obj_id, read.time_s) == (1, 2, 3, 0.5)
     assert read.score == pytest.approx(score, rel=1e-8)
@@ -52,7 +52,7 @@ def test_other_programs_files_are_read(tmp_path):
     """Byte order mark, Windows line ends, spaces, another column order, no time, blank lines."""
     text = f"\ufeffim_id, scene_id,obj_id,score,t,R\r\n\r\n2,1,3,1e-3,  0 0  500 ,{IDENTITY} \r\n"
     (tmp_path / "p.csv").write_text(text, encoding="utf-8", newline="")
-    [read] = read_predictions(tmp_path / "p.csv")
+    [read] = list(iterate_predictions(tmp_path / "p.csv"))
     assert (read.scene_id, read.im_id, read.score, read.time_s) == (1, 2, 1e-3, -1.0)
     assert read.T_cam_obj[:3, 3].tolist() == [0, 0, 0.5]
 
@@ -78,11 +78,11 @@ def test_a_row_that_cannot_be_read_is_named_and_loses_no_other(tmp_path, line, r
     good = f"1,2,{{}},1,{IDENTITY},0 0 1,1\n"
     (tmp_path / "p.csv").write_text(f"{HEADER}{good.format(3)}{line}\n{good.format(4)}")
     with pytest.warns(UserWarning, match=rf"p\.csv, line 3{reason}.*The row is left out"):
-        read = read_predictions(tmp_path / "p.csv")
+        read = list(iterate_predictions(tmp_path / "p.csv"))
     assert [(one.obj_id, one.row) for one in read] == [(3, 0), (4, 2)]
     (tmp_path / "p.csv").write_text(f"{HEADER}{line}\n")
     with pytest.raises(DataError, match=rf"p\.csv, line 2{reason}"):
-        read_predictions(tmp_path / "p.csv")
+        list(iterate_predictions(tmp_path / "p.csv"))
 
 
 @pytest.mark.parametrize("digits", [2, 3, 4, 6])
@@ -93,7 +93,7 @@ def test_rounded_rotations_are_read_as_the_nearest_ones(tmp_path, digits):
         rounded = np.round(T[:3, :3], digits)
         numbers = " ".join(map(str, rounded.ravel()))
         (tmp_path / "p.csv").write_text(f"{HEADER}1,2,3,1,{numbers},100 -200 700,1\n")
-        [read] = read_predictions(tmp_path / "p.csv")
+        [read] = list(iterate_predictions(tmp_path / "p.csv"))
         R = read.T_cam_obj[:3, :3]
         np.testing.assert_allclose(R @ R.T, np.eye(3), atol=3e-6)
         assert np.linalg.det(R) == pytest.approx(1, abs=3e-6)
@@ -114,15 +114,15 @@ def test_translations_in_another_unit_are_named(scale, guess):
 def test_files_that_are_no_predictions(tmp_path):
     path = tmp_path / "p.csv"
     with pytest.raises(DataError, match="missing file"):
-        read_predictions(path)
+        list(iterate_predictions(path))
     path.write_text("scene_id,im_id\n")
     with pytest.raises(DataError, match="line 1: no column obj_id, score, R, t"):
-        read_predictions(path)
+        list(iterate_predictions(path))
     path.write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(DataError, match="not a CSV text file"):
-        read_predictions(path)
+        list(iterate_predictions(path))
     path.write_text(HEADER)
-    assert read_predictions(path) == []
+    assert list(iterate_predictions(path)) == []
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -17,7 +17,7 @@ from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import Journal, finished_record
 from selfpose6d.runs.outputs import write_outputs
-from selfpose6d.runs.predictions import read_predictions
+from selfpose6d.runs.predictions import iterate_predictions
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey, PoseEstimate, RefinementStep
 
@@ -126,7 +126,7 @@ def test_results_are_sorted_and_complete(tmp_path):
     ):
         run.journal.append(record)
     run.finalise()
-    rows = read_predictions(run.files.folder / "predictions.csv")
+    rows = list(iterate_predictions(run.files.folder / "predictions.csv"))
     assert [(r.scene_id, r.im_id, r.obj_id, r.time_s) for r in rows] == [
         (0, 1, 9, 0.125),
         (0, 2, 5, 0.25),
@@ -163,7 +163,7 @@ def test_without_certificates(tmp_path):
         "predictions.csv",
         "skipped.jsonl",
     ]
-    assert read_predictions(run.files.folder / "predictions.csv") == []
+    assert list(iterate_predictions(run.files.folder / "predictions.csv")) == []
 
 
 def test_frame_names_are_kept(tmp_path):
@@ -207,7 +207,7 @@ def test_a_killed_run_continues(tmp_path):
     assert count > 50
     run.journal.append(finished_record(FrameId(0, count), [label(0, count, 5)], [], 0.5))
     run.finalise()
-    assert [r.im_id for r in read_predictions(path / "predictions.csv")] == list(range(count + 1))
+    assert [r.im_id for r in list(iterate_predictions(path / "predictions.csv"))] == list(range(count + 1))
 
 
 @pytest.fixture
@@ -271,5 +271,5 @@ def test_memory_stays_flat_while_results_are_written(tmp_path):
     for im_id in range(100):
         journal.append(finished_record(FrameId(im_id // 50, im_id), [label(im_id // 50, im_id, 5)], [], 0.5))
     write_outputs(RunFiles(tmp_path), journal, with_certificates=True)
-    assert len(read_predictions(tmp_path / "predictions.csv")) == 100
+    assert len(list(iterate_predictions(tmp_path / "predictions.csv"))) == 100
     assert journal.most_alive <= 3

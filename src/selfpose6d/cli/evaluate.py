@@ -130,7 +130,7 @@ class Command:
         console.print(_closing_line(reference, results[str(runs[0])]), highlight=False)
         print(f"written: {written}")
         add_result(results=written, runs={run: result.to_json() for run, result in results.items()})
-        return 1 if _many_rows_unreadable(runs) else 0
+        return 1 if _many_rows_unreadable(evaluations) else 0
 
     def _with_detections(self, evaluation: "Evaluation", reference: "Reference") -> "Evaluation":
         """With the scores of the detections, where there are any, and true masks.
@@ -195,14 +195,12 @@ class Command:
         return ReferenceOptions(data, self.targets, self.points, self.symmetric_ids, self.seed, self.right)
 
 
-def _many_rows_unreadable(runs: Iterable[Path]) -> bool:
+def _many_rows_unreadable(evaluations: "Iterable[Evaluation]") -> bool:
     """Whether a tenth or more of the rows of a predictions file were left out; the warnings have said which."""
     from selfpose6d.cli.frames import UNUSABLE_SHARE
-    from selfpose6d.evaluation.inputs import predictions_path
-    from selfpose6d.runs.predictions import count_rows
 
-    counts = (count_rows(predictions_path(run)) for run in runs)
-    return any(faults and faults >= UNUSABLE_SHARE * rows for rows, faults in counts)
+    counts = [evaluation.rows for evaluation in evaluations]
+    return any(rows.left_out and rows.left_out >= UNUSABLE_SHARE * rows.total for rows in counts)
 
 
 def rewrite_arguments(arguments: Sequence[str]) -> list[str]:

@@ -8,14 +8,18 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.checks import require_undistorted, size_text
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.meshes.units import METRES_PER_MM
 
 DISTORTION_KEYS = (
-    "dist_coeffs", "distCoeffs", "dist_coefs", "distortion", "distortion_coefficients", "distortion_coeffs", "dist",
-    "cam_dist", "coeffs", "D", "d",
+    "dist_coeffs", "distcoeffs", "dist_coefs", "dist_coef", "distcoef", "dist_coefficients", "distortion",
+    "distortion_coefficients", "distortion_coeffs", "distortion_params", "distortion_parameters", "lens_distortion",
+    "dist", "cam_dist", "cam_d", "coeffs", "kc", "d",
 )  # fmt: skip
-"""As OpenCV's users, ROS, RealSense and Azure Kinect call the list of coefficients."""
+"""As OpenCV's users, ROS, RealSense, Azure Kinect and Kalibr call the list of coefficients; in any case of letters."""
+RADIAL_KEYS = ("radial", "radial_distortion", "radialdistortion")
+TANGENTIAL_KEYS = ("tangential", "tangential_distortion", "tangentialdistortion")
+"""Lists of them apart, as MATLAB and Zivid have them."""
 SINGLE_KEYS = ("k1", "k2", "p1", "p2", "k3")
 """Coefficients one by one, in OpenCV's order."""
 
@@ -70,7 +74,7 @@ def intrinsics_of(entry: Mapping[str, Any], name: str) -> Float[np.ndarray, "3 3
         if K.shape in ((3, 4), (4, 4)) and not K[:3, 3].any():
             K = K[:3, :3]
         return K.reshape(3, 3)
-    except (ValueError, TypeError):
+    except MALFORMED:
         raise DataError(f"{name}: cam_K must be 9 numbers, got {cam_K}. Correct the camera file.") from None
 
 
@@ -105,15 +109,35 @@ def _size_px(entry: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _distortion(entry: Mapping[str, Any]) -> tuple[float, ...]:
-    stated = next((entry[key] for key in DISTORTION_KEYS if entry.get(key) not in (None, "none", "")), None)
-    if stated is None and any(key in entry for key in SINGLE_KEYS):
-        stated = [entry.get(key) or 0.0 for key in SINGLE_KEYS]
-    if isinstance(stated, Mapping):  # ROS: {"rows": 1, "cols": 5, "data": [...]}; others by name
-        stated = stated.get("data") or [stated.get(key) or 0.0 for key in SINGLE_KEYS]
+    named = {key.lower(): value for key, value in entry.items() if value not in (None, "none", "")}
+    stated = next((named[key] for key in DISTORTION_KEYS if key in named), None)
+    if stated is None:
+        stated = _single_coefficients(named)
+    elif isinstance(stated, Mapping):  # ROS: {"rows": 1, "cols": 5, "data": [...]}; others by name
+        named = {key.lower(): value for key, value in stated.items()}
+        known = _single_coefficients(named)
+        lists = [named[key] for key in ("data", *DISTORTION_KEYS) if key in named]
+        others = [value for value in stated.values() if not isinstance(value, str)]  # the model's name
+        stated = known or (lists or [others])[0]
     if stated is None:
         return ()
     try:
         coefficients = np.asarray(stated, np.float64).ravel().tolist()
-    except (ValueError, TypeError):
+    except MALFORMED:
         return (math.nan,)
     return tuple(coefficients) if any(coefficients) else ()
+
+
+def _single_coefficients(named: Mapping[str, Any]) -> list[Any] | None:
+    """Coefficients that have a name each, or are in two lists, in OpenCV's order; None where there are none."""
+    pair = [
+        next((named[key] for key in keys if key in named), None) for keys in (RADIAL_KEYS, TANGENTIAL_KEYS)
+    ]
+    if any(part is not None for part in pair):
+        radial, tangential = (list(np.ravel(part)) if part is not None else [] for part in pair)
+        k1, k2, k3, *more = [*radial, 0.0, 0.0, 0.0]
+        p1, p2, *_ = [*tangential, 0.0, 0.0]
+        return [math.nan] if any(more[:-3]) else [k1, k2, p1, p2, k3]
+    return (
+        [named.get(key) or 0.0 for key in SINGLE_KEYS] if any(key in named for key in SINGLE_KEYS) else None
+    )

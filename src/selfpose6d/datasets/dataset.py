@@ -25,6 +25,7 @@ from selfpose6d.datasets.mask_sizes import require_resolution_by_sizes, size_rat
 from selfpose6d.datasets.masks import MaskEntry, MaskSource, NoMasks
 from selfpose6d.datasets.model_files import ModelFiles, object_names
 from selfpose6d.errors import DataError, SelfPose6DError
+from selfpose6d.files import read_whole
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record
 from selfpose6d.selection import FrameId, FrameIds, Selection
@@ -303,6 +304,6 @@ def process_frame(
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except OSError:
         return b"missing"

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from selfpose6d.datasets.detection_ids import DetectionIds
 from selfpose6d.datasets.images import data_error, require_shape
 from selfpose6d.datasets.inputs import FrameInput
-from selfpose6d.datasets.json_rows import is_one_object, iterate_rows, read_row
+from selfpose6d.datasets.json_rows import is_one_object, is_utf8, iterate_rows, read_row
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.files import open_file
@@ -57,7 +57,8 @@ class DetectionMasks(MaskSource):
         """
         self.path = path
         self._kept: list[dict[str, Any]] | None = None
-        found = self._read_coco() if is_one_object(path) else _result_rows(path)
+        self._images: dict[str, dict[str, Any]] = {}
+        found = self._rows_of_file()
         faults: list[DataError] = []
         indexed = _index_rows(path, found, ids, faults)
         rows = np.fromiter(chain.from_iterable(indexed), np.int64).reshape(-1, _COLUMNS)
@@ -90,6 +91,8 @@ class DetectionMasks(MaskSource):
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         """The mask of a detection, decoded; of one with a box only, the box."""
         row, name = self.read(frame_id, entry.inst_id), f"{self.path}: detection {entry.inst_id}"
+        if image := self._images.get(str(row.get("image_id"))):
+            _require_size(image, shape, name)
         if self.is_region(frame_id, entry):
             return fill_box(row["bbox"], shape, name)
         return decode_segmentation(row.get("segmentation"), shape, name)
@@ -118,13 +121,24 @@ class DetectionMasks(MaskSource):
         rows = self._of_frame(frame_id)
         return rows[rows[:, 3] == inst_id][0]
 
-    def _read_coco(self) -> Iterator[_Found]:
+    def _rows_of_file(self) -> Iterator[_Found]:
+        if is_utf8(self.path):
+            return self._read_coco(None) if is_one_object(self.path) else _result_rows(self.path)
+        content = _whole_content(self.path)
+        if isinstance(content, dict):
+            return self._read_coco(content)
+        self._kept = content
+        return (_Found(row, None, None) for row in content)
+
+    def _read_coco(self, content: dict[str, Any] | None) -> Iterator[_Found]:
         """The annotations of a COCO file, each with its image and its category's name."""
-        content = _coco_content(self.path)
-        images = {str(image.get("id")): image for image in content["images"]}
-        names = {str(row.get("id")): row.get("name") for row in content["categories"]}
-        self._kept = content["annotations"]
-        for number, row in enumerate(self._kept):
+        content = _coco_lists(self.path, _whole_content(self.path) if content is None else content)
+        images = _by_id(self.path, "images", content["images"], "file_name")
+        names = {
+            i: row.get("name") for i, row in _by_id(self.path, "categories", content["categories"]).items()
+        }
+        self._kept, self._images = content["annotations"], images
+        for number, row in enumerate(content["annotations"]):
             image, category = str(row.get("image_id")), str(row.get("category_id"))
             if image not in images or (names and category not in names):
                 listed = f"image_id {image}, category_id {category}"
@@ -137,6 +151,15 @@ class DetectionMasks(MaskSource):
         wanted = frame_id.scene_id * (1 << 32) + frame_id.im_id
         first, last = np.searchsorted(self._frames, [wanted, wanted + 1])
         return self._rows[first:last]
+
+
+def _require_size(image: dict[str, Any], shape: tuple[int, int], name: str) -> None:
+    """Refuse a detection in another image's pixels, as far as the file says its size."""
+    try:
+        stated = whole_number(image["height"]), whole_number(image["width"])
+    except MALFORMED:
+        return
+    require_shape(np.broadcast_to(np.False_, stated), shape, name)
 
 
 def decode_segmentation(
@@ -183,6 +206,8 @@ def fill_box(bbox: Any, shape: tuple[int, int], name: str) -> Bool[np.ndarray, "
         last_px = np.floor([y_px + height_px, x_px + width_px])
         if not (np.isfinite([*first_px, *last_px]).all() and width_px > 0 and height_px > 0):
             raise ValueError("not finite, or without extent")
+        if max(map(abs, (x_px, y_px, width_px, height_px))) <= 1:
+            raise ValueError("parts of the image's size, not pixels")
     except MALFORMED as error:
         reason = f"bbox is no box [x, y, width, height] ({error}): {str(bbox)[:60]}"
         raise data_error(name, reason, "Export it as COCO has it.") from None
@@ -209,6 +234,8 @@ def polygons_px(segmentation: Sequence[Any]) -> list[Float[np.ndarray, "corners 
     for polygon in polygons:
         if polygon.ndim != 1 or len(polygon) % 2 or not (np.abs(polygon) <= MAX_COORDINATE_PX).all():
             raise ValueError(f"no polygon of corners in pixels: {str(polygon.tolist())[:60]}")
+    if any(map(len, polygons)) and all((np.abs(polygon) <= 1).all() for polygon in polygons):
+        raise ValueError("corners in parts of the image's size, not pixels")
     return [polygon.reshape(-1, 2) for polygon in polygons if len(polygon) >= 6]
 
 
@@ -270,17 +297,45 @@ def _as_utf8(value: Any) -> Any:
     return value.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def _coco_content(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """The three lists of a COCO file.
+def _whole_content(path: Path) -> Any:
+    """An object, or a list of objects.
 
     Raises:
         DataError: it is broken, or something else.
     """
     try:
         content = read_json(path)
-    except (OSError, ValueError) as error:
+        if not isinstance(content, dict) and not all(isinstance(row, dict) for row in content):
+            raise ValueError("a row is no object")
+    except (OSError, *MALFORMED) as error:
         reason = f"neither one COCO object nor a list of rows ({error})"
         raise data_error(path, reason, "Put rows into one JSON list, or export it as COCO.") from None
+    return content
+
+
+def _by_id(
+    path: Path, kind: str, rows: list[dict[str, Any]], name: str = "name"
+) -> dict[str, dict[str, Any]]:
+    """The entries of one of a COCO file's lists.
+
+    Raises:
+        DataError: two of them have one id and different names.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        other = found.setdefault(str(row.get("id")), row)
+        if other.get(name) != row.get(name):
+            reason = f"two {kind} have the id {row.get('id')}: {other.get(name)!r} and {row.get(name)!r}"
+            raise data_error(path, reason, "Give each an id of its own.")
+    return found
+
+
+def _coco_lists(path: Path, content: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The three lists of a COCO file.
+
+    Raises:
+        DataError: they are something else.
+    """
     if not isinstance(content.get("annotations"), list) or not isinstance(content.get("images"), list):
         reason = f"a COCO file has images, annotations and categories, got {', '.join(sorted(content)) or 'nothing'}"
         raise data_error(path, reason, "Export it as COCO, or pass a list of rows, as BOP has it.")

@@ -39,7 +39,7 @@ class StoredImage:
     palette: UInt8[np.ndarray, "colours 4"] | None = None
     """RGBA of each index, where the values are indices."""
     lossy: bool = False
-    """The format changes values (JPEG)."""
+    """The format changes values (JPEG, WebP)."""
 
     def shown(self) -> Shaped[np.ndarray, "height width *channels"]:
         """What a person sees: a palette's colours in place of its indices."""
@@ -55,7 +55,7 @@ def object_ids_of(image: StoredImage) -> Integer[np.ndarray, "height width"]:
     if image.palette is not None:
         return _without_void(image)
     if image.lossy:
-        raise ValueError("JPEG changes values, so that labels cannot be told from its noise")
+        raise ValueError("JPEG and lossy WebP change values, so that labels cannot be told from noise")
     values, alpha = _split_alpha(image.values)
     if values.ndim == 3:
         if (values != values[..., :1]).any():

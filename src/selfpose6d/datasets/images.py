@@ -15,10 +15,10 @@ from selfpose6d.datasets.image_values import StoredImage, object_ids_of, object_
 from selfpose6d.datasets.missing_files import why_missing
 from selfpose6d.errors import DataError
 from selfpose6d.files import read_whole
-from selfpose6d.image_files import TIFF_ORDER, decode_image, read_npy, require_decodable
+from selfpose6d.image_files import TIFF_ORDER, decode_image, is_lossy, read_npy, require_decodable
 
 Content = TypeVar("Content")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 DEPTH_SUFFIXES = (*SUFFIXES, ".npy")
 _PNG_GREY, _PNG_PALETTE = 0, 3
 """Colour types in a PNG's header."""
@@ -52,8 +52,8 @@ def read_rgb(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 def read_depth(path: Path, metres_per_unit: float) -> np.ndarray:
     """A depth image in metres, float32 (height, width); 0 where the depth is unknown (`without_unknown_depth`).
 
-    Images with one channel, of integers of more than 8 bits or of floats, also as `.npy`; three equal channels count
-    as one.
+    Images with one channel, of integers of more than 8 bits or of floats, also as `.npy`, where a list of one image
+    counts as the image; three equal channels count as one.
 
     Raises:
         DataError: the file is missing, cannot be decoded, or holds a picture instead of depth.
@@ -61,6 +61,8 @@ def read_depth(path: Path, metres_per_unit: float) -> np.ndarray:
     raw = (
         _read_array(path) if path.suffix.lower() == ".npy" else _decode_stored(path, _read_bytes(path)).values
     )
+    if raw.ndim == 3 and len(raw) == 1:
+        raw = raw[0]
     if raw.ndim == 3 and (raw == raw[..., :1]).all():
         raw = raw[..., 0]
     if raw.ndim != 2 or raw.dtype.kind not in "iuf" or raw.dtype.itemsize == 1:
@@ -69,6 +71,9 @@ def read_depth(path: Path, metres_per_unit: float) -> np.ndarray:
         )
         remedy = "Save the depth as a 16-bit single-channel PNG, not as a coloured or 8-bit picture."
         raise data_error(path, reason, remedy)
+    if raw.dtype.kind != "u" and np.any(raw < 0) and not np.any(raw > 0):
+        reason = f"all depths are negative, down to {np.nanmin(raw):.4g}, as along OpenGL's axes"
+        raise data_error(path, reason, "Save the distance in front of the camera as a positive number.")
     return without_unknown_depth(raw, metres_per_unit)
 
 
@@ -169,7 +174,7 @@ def _decode_stored(path: Path, encoded: np.ndarray) -> StoredImage:
         values = cv2.cvtColor(values, cv2.COLOR_BGRA2RGBA if values.shape[2] == 4 else cv2.COLOR_BGR2RGB)
     elif is_png and head[25] == _PNG_GREY and head[24] < 8:
         values //= 255 // (2 ** head[24] - 1)  # decoded to the full range
-    return StoredImage(values, lossy=head.startswith(b"\xff\xd8"))
+    return StoredImage(values, lossy=is_lossy(encoded.tobytes()))
 
 
 def _palette_image(encoded: np.ndarray) -> StoredImage | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from selfpose6d.datasets.images import data_error
 from selfpose6d.errors import MALFORMED
 from selfpose6d.files import open_file
-from selfpose6d.json_files import parse_json
+from selfpose6d.json_files import GZIP, once, parse_json
 
 CHUNK_BYTES = 1 << 20
 """Read at once: some thousand rows with RLE masks, and little memory."""
@@ -71,6 +71,19 @@ def is_one_object(path: Path) -> bool:
         return True
 
 
+def is_utf8(path: Path) -> bool:
+    """Whether the file's text has one byte a character where it is ASCII, as rows that are read one by one must have.
+
+    Raises:
+        DataError: the file is unreadable.
+    """
+    try:
+        with open_file(path) as file:
+            return json.detect_encoding(file.read(4)).startswith("utf-8")
+    except OSError as error:
+        raise data_error(path, str(error.strerror or error), "Check the path and its permissions.") from error
+
+
 def read_row(path: Path, offset: int, length: int) -> dict[str, Any]:
     """One object again, by where it lies.
 
@@ -91,8 +104,10 @@ def _open(path: Path) -> io.TextIOWrapper:
 
 def _other_kind(path: Path) -> str:
     with open_file(path) as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return "compressed (gzip); it is read unpacked only" if is_gzip else "not a JSON list of objects"
+        head = file.read(CHUNK_BYTES)
+    if head.startswith(GZIP):
+        return "compressed (gzip); it is read unpacked only"
+    return "not a JSON list of objects" if head.strip() else "it is empty"
 
 
 class _Window:
@@ -100,7 +115,7 @@ class _Window:
 
     def __init__(self, file: io.TextIOWrapper) -> None:
         self._file = file
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_pairs_hook=once)
         self._text, self._start = "", 0
         self.position = 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.files import content_hash
-from selfpose6d.json_files import read_json, whole_number
+from selfpose6d.json_files import by_number, read_json
 from selfpose6d.json_stream import write_json
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import UNITS, Unit, unit_of_file
@@ -218,7 +218,14 @@ def _named_paths(folder: Path) -> Iterable[tuple[str, Path]]:
 
 def _bop_names(folder: Path, files: Mapping[int, Path]) -> dict[str, int]:
     names = {path.stem: obj_id for obj_id, path in files.items()}
-    return names | {name: obj_id for obj_id, name in declared_names(folder).items()}
+    declared: dict[str, int] = {}
+    for obj_id, name in declared_names(folder).items():
+        if (other := declared.setdefault(name, obj_id)) != obj_id:
+            raise DataError(
+                f"{folder / 'models_info.json'}: two ids have one name: objects {other} and {obj_id} are {name!r}. "
+                "Give each its own."
+            )
+    return names | declared
 
 
 def object_names(models: ModelFiles) -> dict[int, str]:
@@ -228,7 +235,11 @@ def object_names(models: ModelFiles) -> dict[int, str]:
 
 
 def declared_names(folder: Path) -> dict[int, str]:
-    """Object names by id as `models_info.json` says them."""
+    """Object names by id as `models_info.json` says them.
+
+    Raises:
+        DataError: it is not BOP's form.
+    """
     info = read_models_info(folder)
     return {obj_id: entry["name"] for obj_id, entry in info.items() if isinstance(entry.get("name"), str)}
 
@@ -243,6 +254,6 @@ def read_models_info(folder: Path) -> dict[int, dict]:
     if not path.is_file():
         return {}
     try:
-        return {whole_number(key): dict(entry) for key, entry in read_json(path).items()}
+        return {obj_id: dict(entry) for obj_id, entry in by_number(read_json(path)).items()}
     except (OSError, *MALFORMED) as error:
         raise DataError(f"{path}: not BOP's models_info.json ({error}). Correct it or remove it.") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from selfpose6d.datasets.model_files import read_models_info
-from selfpose6d.errors import DataError, UsageError
+from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.geometry.nearest_rotation import nearest_rotation
 from selfpose6d.geometry.symmetry import ContinuousSymmetry, SymmetryGroup
 from selfpose6d.json_stream import write_json
@@ -44,7 +44,7 @@ def symmetries_of(entry: dict, name: str) -> SymmetryGroup:
         discrete = np.array(entry.get("symmetries_discrete") or [], np.float64).reshape(-1, 4, 4)
         discrete[:, :3, 3] *= METRES_PER_MM
         continuous = tuple(_continuous(axis) for axis in entry.get("symmetries_continuous") or [])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{name}: expected symmetries_discrete of 16 numbers each, symmetries_continuous with axis and "
             f"offset of 3 numbers each ({error}). Correct the entry."

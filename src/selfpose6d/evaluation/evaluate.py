@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from selfpose6d.evaluation.score import ScoredTargets, score
 from selfpose6d.evaluation.sources import count_sources
 from selfpose6d.files import one_at_a_time, remove_stale
 from selfpose6d.runs.files import RunFiles
+from selfpose6d.runs.predictions import RowCounts
 from selfpose6d.runs.review import VerdictKind
 from selfpose6d.selection import FrameId
 
@@ -39,6 +40,8 @@ class Evaluation:
 
     results: Results
     errors: InstanceErrors
+    rows: RowCounts = field(default_factory=RowCounts)
+    """Of the predictions file, as far as it was read for this."""
 
 
 def evaluate(
@@ -51,7 +54,8 @@ def evaluate(
         DataError: a file is broken, or none of the predictions lies in a selected, annotated image.
     """
     split, verdicts = reference.options.split, verdict_counts(source)
-    estimates, scores, has_certificates = _scored(source, reference)
+    rows = RowCounts()
+    estimates, scores, has_certificates = _scored(source, reference, rows)
     if len(estimates) and scores.missed.all() and not len(scores.spurious):
         raise DataError(
             f"{source}: none of its {len(estimates)} predictions lies in an image with a target, in split "
@@ -60,19 +64,22 @@ def evaluate(
     recalls = measure_recalls(estimates, reference, recalls_on, track) if recalls_on else None
     results = _summarised(estimates, scores, reference, has_certificates, recalls)
     if verdicts is not None:
-        before = _summarised(*_scored(source, reference, before_review=True)[:2], reference, has_certificates)
+        before = _summarised(
+            *_scored(source, reference, RowCounts(), before_review=True)[:2], reference, has_certificates
+        )
         results = _with_review(results, before, verdicts)
     errors = instance_errors(scores, reference.truths, split, reference.names)
-    return Evaluation(replace(results, content=reference.options.content_hash(source)), errors)
+    return Evaluation(replace(results, content=reference.options.content_hash(source)), errors, rows)
 
 
 def _scored(
-    source: Path, reference: Reference, before_review: bool = False
+    source: Path, reference: Reference, rows: RowCounts, before_review: bool = False
 ) -> tuple[Estimates, ScoredTargets, bool]:
-    """The selected estimates, their scores, and whether they have certificates."""
-    estimates, has_certificates = read_estimates(source, before_review, with_reasons=False)
+    """The selected estimates, their scores, and whether they have certificates; counts the file's rows."""
+    estimates, has_certificates = read_estimates(source, before_review, with_reasons=False, counts=rows)
     keeps = reference.options.data.selection.keeps_object
-    estimates = estimates.take(np.array([keeps(obj_id) for obj_id in estimates.obj_id.tolist()], dtype=bool))
+    kept = np.isin(estimates.obj_id, [i for i in np.unique(estimates.obj_id).tolist() if keeps(i)])
+    estimates = estimates if kept.all() else estimates.take(kept)
     points_m = {obj_id: model.points_m for obj_id, model in reference.points.items()}
     scores = score(estimates, reference.truths, points_m, set(reference.symmetric_ids), reference.symmetries)
     return estimates, scores, has_certificates

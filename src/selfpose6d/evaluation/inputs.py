@@ -40,7 +40,7 @@ from selfpose6d.files import content_hash, open_text
 from selfpose6d.options import SURFACE_SEED
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles
-from selfpose6d.runs.predictions import iterate_predictions, require_millimetres
+from selfpose6d.runs.predictions import RowCounts, iterate_predictions, require_millimetres
 from selfpose6d.runs.review import Review, VerdictKind, count_verdicts, read_review, require_known, reviewed
 from selfpose6d.types import LabeledPose
 
@@ -176,10 +176,10 @@ def truths_of(
             visible.append(fraction_at.get(place, math.nan))
             kinds.append(sys.intern(kind_at.get(place, "")))
     return Truths(
-        *np.array(keys, dtype=np.int64).reshape(-1, 4).T,
-        T_cam_obj=np.array(T_cam_obj, dtype=np.float64).reshape(-1, 4, 4),
-        counts=np.array(counts, dtype=bool),
-        visible_fraction=np.array(visible, dtype=np.float64),
+        *_column(keys, np.int64).reshape(-1, 4).T,
+        T_cam_obj=_column(T_cam_obj, np.float64).reshape(-1, 4, 4),
+        counts=_column(counts, np.bool_),
+        visible_fraction=_column(visible, np.float64),
         mask_kind=np.array(kinds, dtype=object),
     )
 
@@ -199,19 +199,20 @@ def predictions_path(source: Path) -> Path:
 
 
 def read_estimates(
-    source: Path, before_review: bool = False, with_reasons: bool = True
+    source: Path, before_review: bool = False, with_reasons: bool = True, counts: RowCounts | None = None
 ) -> tuple[Estimates, bool]:
     """The estimates of a run folder or a predictions file, and whether they have certificates.
 
     Of a run folder as its review corrects them: status, pose, and confidence 1 of what a person accepted;
-    `before_review`: as the run made them. Both files are read once; without reasons a row takes 250 bytes.
+    `before_review`: as the run made them. Both files are read once, the rows of the predictions counted in `counts`;
+    without reasons a row takes 250 bytes.
 
     Raises:
         UsageError: there is no predictions file.
         DataError: a file is broken or not in millimetres, the two are of different poses, or the review is of others.
     """
     path = predictions_path(source)
-    estimates = _read_rows(path)
+    estimates = _read_rows(path, counts)
     require_millimetres(estimates.T_cam_obj[:, :3, 3], str(path))
     certificates = _certificates_path(path)
     if certificates is None:
@@ -221,26 +222,31 @@ def read_estimates(
     return estimates, True
 
 
-def _read_rows(path: Path) -> Estimates:
+def _read_rows(path: Path, counts: RowCounts | None) -> Estimates:
     rows, keys, scores, T_cam_obj = array("q"), array("q"), array("d"), array("d")
-    for row in iterate_predictions(path):
+    for row in iterate_predictions(path, counts):
         rows.append(row.row)
         keys.extend((row.scene_id, row.im_id, row.obj_id))
         scores.append(row.score)
         T_cam_obj.extend(row.T_cam_obj.ravel())
     count = len(scores)
     return Estimates(
-        np.array(rows, dtype=np.int64),
-        *np.array(keys, dtype=np.int64).reshape(-1, 3).T.copy(),
+        _column(rows, np.int64),
+        *_column(keys, np.int64).reshape(-1, 3).T.copy(),
         inst_id=np.full(count, UNKNOWN),
-        confidence=np.array(scores, dtype=np.float64),
-        T_cam_obj=np.array(T_cam_obj, dtype=np.float64).reshape(-1, 4, 4),
+        confidence=_column(scores, np.float64),
+        T_cam_obj=_column(T_cam_obj, np.float64).reshape(-1, 4, 4),
         status=np.full(count, NO_CERTIFICATE, dtype=object),
         reason=np.full(count, "", dtype=object),
         mask_quality=np.full(count, "", dtype=object),
         claim=np.full(count, None, dtype=object),
         source=np.full(count, "", dtype=object),
     )
+
+
+def _column(numbers: array, dtype: type[np.generic]) -> np.ndarray:
+    """The numbers without another copy of them; those of millions of poses are what an evaluation's memory goes to."""
+    return np.frombuffer(numbers, dtype) if numbers else np.empty(0, dtype)
 
 
 def verdict_counts(source: Path) -> dict[VerdictKind, int] | None:
@@ -282,7 +288,7 @@ def _join_certificates(
     BOP's form has no `inst_id`: of several instances of one object in an image, a certificate's row is the one with
     its pose. Labels are read one by one; where both files have the same order, each finds its row at once.
     """
-    rows, met = _RowsByKey(estimates), set()
+    rows, met = _RowsByKey(estimates, is_changed=bool(review)), set()
     claims: dict[Claim | None, Claim | None] = {}
     for label in labels:
         if label.key in review:
@@ -315,9 +321,10 @@ def _join_certificates(
 class _RowsByKey:
     """Rows of estimates by scene, image and object; each is taken once, by a label with its pose."""
 
-    def __init__(self, estimates: Estimates) -> None:
+    def __init__(self, estimates: Estimates, is_changed: bool) -> None:
+        """`is_changed`: the poses of `estimates` are replaced meanwhile, and labels are still met by those of now."""
         self.columns = estimates.scene_id, estimates.im_id, estimates.obj_id
-        self._T_cam_obj = estimates.T_cam_obj.copy()  # a review changes those of the estimates
+        self._T_cam_obj = estimates.T_cam_obj.copy() if is_changed else estimates.T_cam_obj
         self._order = np.lexsort(self.columns[::-1])
         self._taken, self._asked = np.zeros(len(estimates), bool), np.zeros(len(estimates), bool)
         self._place = 0

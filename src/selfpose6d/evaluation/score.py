@@ -35,6 +35,8 @@ RightBelow = Literal["below_2cm", "below_10pct"]
 """What counts as right: within 2 cm, or within a tenth of the object's diameter. Everything is reported both ways."""
 RIGHT_BELOW: tuple[RightBelow, ...] = get_args(RightBelow)
 UNMATCHED = -1
+PAIRS_AT_ONCE = 4_096
+"""Whose poses and distances are in memory together: measured in one go, they are half of an evaluation's memory."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,11 @@ def score(
     """
     _require_points(points_m, truths)
     inside = np.flatnonzero(_in_target_images(estimates, truths))
-    candidates = estimates.take(inside)
+    candidates = estimates if len(inside) == len(estimates) else estimates.take(inside)
     estimate_of = _assignment(candidates, truths, points_m, symmetric_ids)
     targets = np.flatnonzero(truths.counts)
     is_found = estimate_of[targets] != UNMATCHED
     pairs = Pairs(estimate_of[targets[is_found]], targets[is_found])
-    matched = candidates.take(pairs.estimate)
     taken = np.zeros(len(candidates), bool)
     taken[estimate_of[estimate_of != UNMATCHED]] = True
     least_m = None
@@ -134,12 +135,12 @@ def score(
         least_add_m=None if least_m is None else _scatter(least_m, is_found, np.inf),
         diameter_m=_by_object(truths.obj_id[targets], lambda obj_id: convex_diameter_m(points_m[obj_id])),
         symmetric=np.isin(truths.obj_id[targets], sorted(symmetric_ids)),
-        confidence=_scatter(matched.confidence, is_found, np.nan),
-        status=_scatter(matched.status.astype(object), is_found, NO_CERTIFICATE),
-        mask_quality=_scatter(matched.mask_quality.astype(object), is_found, ""),
+        confidence=_scatter(candidates.confidence[pairs.estimate], is_found, np.nan),
+        status=_scatter(candidates.status[pairs.estimate].astype(object), is_found, NO_CERTIFICATE),
+        mask_quality=_scatter(candidates.mask_quality[pairs.estimate].astype(object), is_found, ""),
         mask_kind=truths.mask_kind[targets],
         estimate=_scatter(inside[pairs.estimate], is_found, UNMATCHED),
-        prediction_row=_scatter(matched.row, is_found, UNKNOWN),
+        prediction_row=_scatter(candidates.row[pairs.estimate], is_found, UNKNOWN),
         truth=targets,
         spurious=candidates.take(~taken),
     )
@@ -214,10 +215,12 @@ def _measured(
     distance_m = np.full(len(pairs), np.inf)
     obj_id = truths.obj_id[pairs.truth]
     for obj in np.unique(obj_id).tolist():
-        rows = np.flatnonzero(obj_id == obj)
-        T_est = estimates.T_cam_obj[pairs.estimate[rows]]
+        of_object = np.flatnonzero(obj_id == obj)
         more = () if symmetries is None else (symmetries.get(obj, np.eye(4)[None]),)
-        distance_m[rows] = metric(T_est, truths.T_cam_obj[pairs.truth[rows]], points_m[obj], *more)
+        for first in range(0, len(of_object), PAIRS_AT_ONCE):
+            rows = of_object[first : first + PAIRS_AT_ONCE]
+            T_est, T_true = estimates.T_cam_obj[pairs.estimate[rows]], truths.T_cam_obj[pairs.truth[rows]]
+            distance_m[rows] = metric(T_est, T_true, points_m[obj], *more)
     return distance_m
 
 

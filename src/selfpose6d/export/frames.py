@@ -13,6 +13,7 @@ from selfpose6d.datasets.bop.entries import Silhouette, info_entry, placed_in_im
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import DataError
 from selfpose6d.export.labels import FrameLabels, LeftOut
+from selfpose6d.files import read_whole
 from selfpose6d.geometry.camera import projected_box
 from selfpose6d.image_files import to_png
 from selfpose6d.meshes.mesh import Mesh
@@ -42,7 +43,7 @@ class ImageFile:
 
     def read(self) -> bytes:
         """Its bytes."""
-        return self.content if self.source is None else self.source.read_bytes()
+        return self.content if self.source is None else read_whole(self.source)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
 
 DistortionModel = Literal["none", "brown", "inverse_brown", "fisheye"]
 Size = tuple[int, int]
@@ -197,7 +197,7 @@ def _numbers(coefficients: object, name: str) -> tuple[float, ...]:
         return ()
     try:
         values = np.asarray(coefficients, np.float64).ravel()
-    except (ValueError, TypeError):
+    except MALFORMED:
         values = np.full(1, np.nan)
     if not np.isfinite(values).all():
         raise DataError(

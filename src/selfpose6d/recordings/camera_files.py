@@ -286,7 +286,7 @@ def _values(entry: object) -> np.ndarray | None:
         return None
     try:
         return np.asarray(entry, np.float64)
-    except (ValueError, TypeError):
+    except MALFORMED:
         return None
 
 

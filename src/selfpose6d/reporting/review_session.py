@@ -337,7 +337,7 @@ def _whole(value: Any, name: str) -> int:
 def _three(value: Any, name: str) -> Float[np.ndarray, "3"]:
     try:
         numbers = np.asarray([0, 0, 0] if value is None else value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.zeros(0)
     if numbers.shape != (3,) or not np.isfinite(numbers).all():
         raise UsageError(f"{name} must be three numbers, got {value!r}.")

@@ -48,34 +48,38 @@ def prediction_line(prediction: Prediction) -> str:
     return ",".join((f"{prediction.scene_id},{prediction.im_id},{prediction.obj_id}", *fields)) + "\n"
 
 
-def read_predictions(path: Path) -> list[Prediction]:
-    """The rows of the file. Warns and raises as `iterate_predictions` does."""
-    return list(iterate_predictions(path))
+@dataclass
+class RowCounts:
+    """Rows of a file that were met, and those of them that could not be read."""
+
+    total: int = 0
+    left_out: int = 0
 
 
-def iterate_predictions(path: Path) -> Iterator[Prediction]:
-    """The rows of the file, one in memory at a time. A row that cannot be read is left out with a warning that names
-    it: its instance is missed.
+def iterate_predictions(path: Path, counts: RowCounts | None = None) -> Iterator[Prediction]:
+    """The rows of the file, one in memory at a time, counted in `counts`. A row that cannot be read is left out with a
+    warning that names it: its instance is missed.
 
     Raises:
         DataError: the file is missing, has other columns, or not one of its rows can be read.
     """
     faults: list[DataError] = []
-    total = left_out = 0
+    counts = RowCounts() if counts is None else counts
     for row in iterate_rows(path):
-        total += 1
+        counts.total += 1
         if isinstance(row, Prediction):
             yield row
             continue
-        left_out += 1
+        counts.left_out += 1
         if len(faults) < MAX_FAULTS_SHOWN:
             faults.append(row)
-    if total and left_out == total:
+    if counts.total and counts.left_out == counts.total:
         raise faults[0]
     for fault in faults:
         warnings.warn(f"{fault} The row is left out: its instance counts as missed.", stacklevel=2)
-    if left_out > len(faults):
-        warnings.warn(f"{path}: {left_out} of {total} rows cannot be read and are left out.", stacklevel=2)
+    if counts.left_out > len(faults):
+        shown = f"{counts.left_out} of {counts.total} rows"
+        warnings.warn(f"{path}: {shown} cannot be read and are left out.", stacklevel=2)
 
 
 def iterate_rows(path: Path) -> Iterator[Prediction | DataError]:
@@ -102,29 +106,27 @@ def iterate_rows(path: Path) -> Iterator[Prediction | DataError]:
         raise DataError(f"{path}: not a CSV text file ({error}). Pass a predictions.csv.") from None
 
 
-def count_rows(path: Path) -> tuple[int, int]:
-    """Rows of the file, and those of them that cannot be read. Raises what `iterate_rows` does."""
-    total = faults = 0
-    for row in iterate_rows(path):
-        total += 1
-        faults += isinstance(row, DataError)
-    return total, faults
-
-
 def require_millimetres(positions_m: Float[np.ndarray, "poses 3"], name: str) -> None:
-    """Refuse translations that were written in another unit than millimetres.
+    """Refuse translations that were written in another unit than millimetres; warn where some may be.
 
     Raises:
         DataError: the median distance from the camera is below 20 mm or above 20 m.
     """
     if not len(positions_m):
         return
-    distance_mm = MM_PER_M * float(np.median(np.linalg.norm(positions_m, axis=1)))
+    distances_mm = MM_PER_M * np.linalg.norm(positions_m, axis=1)
+    distance_mm = float(np.median(distances_mm))
     if not MIN_DISTANCE_MM <= distance_mm <= MAX_DISTANCE_MM:
         guess = "metres" if distance_mm < MIN_DISTANCE_MM else "micrometres"
         raise DataError(
             f"{name}: t must be in millimetres: the median distance from the camera would be {distance_mm:.3g} mm, "
             f"expected {MIN_DISTANCE_MM:g} to {MAX_DISTANCE_MM:g}. It seems to be in {guess}: convert it."
+        )
+    if near := np.count_nonzero(distances_mm < MIN_DISTANCE_MM):
+        warnings.warn(
+            f"{name}: {near} of {len(distances_mm)} poses are nearer to the camera than {MIN_DISTANCE_MM:g} mm. "
+            "Write t in millimetres in every row.",
+            stacklevel=2,
         )
 
 
@@ -217,9 +219,12 @@ def transform_of(R: object, t_mm: object) -> Float[np.ndarray, "4 4"]:
     Raises:
         ValueError: another count of numbers, not finite, or no rotation (`nearest_rotation`).
     """
+    numbers, position_mm = np.asarray(R, np.float64), np.asarray(t_mm, np.float64)
+    if numbers.size != 9 or position_mm.size != 3:
+        raise ValueError(f"expected 9 numbers R and 3 of t, got {numbers.size} and {position_mm.size}")
     T_cam_obj = np.eye(4)
-    T_cam_obj[:3, :3] = nearest_rotation(np.asarray(R, np.float64).reshape(3, 3))
-    T_cam_obj[:3, 3] = np.asarray(t_mm, np.float64).reshape(3) / MM_PER_M
+    T_cam_obj[:3, :3] = nearest_rotation(numbers.reshape(3, 3))
+    T_cam_obj[:3, 3] = position_mm.reshape(3) / MM_PER_M
     if not np.isfinite(T_cam_obj).all():
         raise ValueError("t is not finite")
     return T_cam_obj

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from selfpose6d.errors import DataError
+from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.runs.json_lines import append_line, drop_last_line, read_lines
 from selfpose6d.runs.predictions import (
     MM_PER_M,
@@ -195,7 +195,7 @@ def _kind(row: dict[str, Any], place: str) -> VerdictKind:
 def _pose(row: dict[str, Any], place: str) -> Float[np.ndarray, "4 4"]:
     try:
         T_cam_obj = transform_of(row["R"], row["t_mm"])
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{place}: a corrected pose needs R (9 numbers) and t_mm (3), got {row} ({error!r}). Correct the line."
         ) from None

@@ -12,14 +12,12 @@ from selfpose6d.datasets.doctor.problems import (
     Problem,
     check_duplicates,
     error,
-    repeated,
     shared_ids,
     warning,
 )
 from selfpose6d.datasets.images import list_images
 from selfpose6d.datasets.model_files import list_some
 from selfpose6d.errors import DataError
-from selfpose6d.json_files import read_json, whole_number
 
 
 def check_files(dataset: Dataset, scene_id: int | None) -> Iterator[Problem]:
@@ -41,23 +39,11 @@ def _check_scene(scene: BopScene, with_masks: bool) -> Iterator[Problem]:
     kinds = ("rgb", "gray", "depth", "mask_visib")
     for folder in sorted({scene.colour_images(), *map(scene.images, kinds)}):
         yield from check_duplicates(folder)
-    for name in ("scene_camera.json", "scene_gt.json"):
-        yield from _check_keys(scene.file(name))
     with suppress(DataError):  # the frames that need the file report it
         if not (im_ids := list_frames(scene)):
             yield warning(scene.folder, "no frames", "Remove the folder, or put its images there.")
         if with_masks:
             yield from _check_masks(scene, im_ids)
-
-
-def _check_keys(path: Path) -> Iterator[Problem]:
-    """Repeated image ids; a missing or broken file is reported by the frames that need it."""
-    try:
-        pairs = read_json(path, pairs=lambda pairs: pairs)
-        for im_id in repeated(whole_number(key) for key, _ in pairs):
-            yield error(path, f"duplicate id: image {im_id} is there more than once", "Keep one entry.")
-    except (OSError, ValueError, TypeError):
-        return
 
 
 def _check_masks(scene: BopScene, im_ids: list[int]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from selfpose6d.datasets.camera_entry import StatedCamera, stated_camera
 from selfpose6d.datasets.images import DEPTH_SUFFIXES, data_error, list_images
 from selfpose6d.datasets.inputs import InputFile, image_path, numbered_input
 from selfpose6d.errors import MALFORMED, DataError
-from selfpose6d.json_files import Pairs, read_json, whole_number
+from selfpose6d.json_files import Pairs, by_number, read_json, whole_number
 
 MAX_CACHED_FRAMES = 200_000
 """Frames whose entries stay parsed, over all scenes: about 40 MB."""
@@ -179,7 +179,7 @@ def read_by_image(path: Path, keep: Pairs | None = None) -> dict[int, Any]:
         DataError: the file is missing or not BOP's form.
     """
     try:
-        return {whole_number(key): entry for key, entry in read_json(path, keep).items()}
+        return by_number(read_json(path, keep))
     except FileNotFoundError:
         raise data_error(path, "missing file", "Restore it; every BOP scene has one.") from None
     except (OSError, *MALFORMED) as error:

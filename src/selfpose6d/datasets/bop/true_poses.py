@@ -14,11 +14,11 @@ from selfpose6d.datasets.bop.dataset import find_scenes
 from selfpose6d.datasets.bop.scene import BopScene, list_frames, mask_path, read_by_image, rgb_path
 from selfpose6d.datasets.bop.targets import TargetCounts, read_target_counts, targets_path
 from selfpose6d.datasets.file_cache import FileCache
-from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one, rigid
+from selfpose6d.datasets.ground_truth import GroundTruthPose, Targets, count_or_one
 from selfpose6d.datasets.images import data_error
 from selfpose6d.errors import MALFORMED
 from selfpose6d.json_files import whole_number
-from selfpose6d.runs.predictions import MM_PER_M, require_millimetres
+from selfpose6d.runs.predictions import MM_PER_M, require_millimetres, transform_of
 from selfpose6d.selection import FrameId, Selection
 from selfpose6d.types import InstanceKey
 
@@ -86,13 +86,16 @@ def entries_of(entries: Any, path: Path, im_id: int) -> list[Any] | tuple[()]:
 def _bop_pose(scene: BopScene, split: str, frame_id: FrameId, index: int, entry: Any) -> GroundTruthPose:
     name = f"{scene.file('scene_gt.json')}: image {frame_id.im_id}, entry {index}"
     try:
-        T_cam_obj = np.eye(4)
-        T_cam_obj[:3, :3] = np.asarray(entry["cam_R_m2c"], np.float64).reshape(3, 3)
-        T_cam_obj[:3, 3] = np.asarray(entry["cam_t_m2c"], np.float64).reshape(3) / MM_PER_M
         key = InstanceKey(split, *frame_id, whole_number(entry["obj_id"]), index)
+        R, t_mm = entry["cam_R_m2c"], entry["cam_t_m2c"]
     except MALFORMED as error:
         raise data_error(name, f"not BOP's form ({error!r})", "Restore it from the data set.") from None
-    return GroundTruthPose(key, rigid(T_cam_obj, name))
+    try:
+        return GroundTruthPose(key, transform_of(R, t_mm))
+    except MALFORMED as error:
+        raise data_error(
+            name, f"the pose is no rigid transform: {error}", "Restore it from the data set."
+        ) from None
 
 
 def _marked(

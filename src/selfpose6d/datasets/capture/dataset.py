@@ -17,6 +17,7 @@ from selfpose6d.datasets.capture.masks import find_masks
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.images import (
     DEPTH_SUFFIXES,
+    SUFFIXES,
     data_error,
     images_by_stem,
     read_depth,
@@ -26,7 +27,7 @@ from selfpose6d.datasets.masks import MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.files import is_plain_name
-from selfpose6d.json_files import read_json, whole_number
+from selfpose6d.json_files import by_number, read_json
 from selfpose6d.selection import FrameId, Selection
 
 OTHER_CAMERA_FILES = ("cam_K.txt", "intrinsic.json", "intrinsics.json", "camera_intrinsic.json")
@@ -119,15 +120,15 @@ def number_frames(root: Path) -> dict[int, str]:
     names = known | dict(enumerate(new, start=max(known, default=-1) + 1))
     if not names:
         raise DataError(
-            f"no frames: looked for images in {root / 'rgb'}, found {describe_folder(root / 'rgb')}. "
-            "Put the colour images there."
+            f"no frames: looked for images ({' '.join(SUFFIXES)}) in {root / 'rgb'}, "
+            f"found {describe_folder(root / 'rgb')}. Put the colour images there."
         )
     return dict(sorted(names.items()))
 
 
 def _read_frame_names(path: Path) -> dict[int, str]:
     try:
-        names = {whole_number(im_id): name for im_id, name in _read_json(path).items()}
+        names = by_number(_read_json(path))
         if wrong := [name for name in names.values() if not is_plain_name(name)]:
             raise ValueError(f"got {str(wrong[0])[:60]!r}")
         return names

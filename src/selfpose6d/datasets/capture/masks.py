@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from selfpose6d.datasets.images import find_image, list_images, read_mask
+from selfpose6d.datasets.images import SUFFIXES, find_image, list_images, read_mask
 from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input
 from selfpose6d.datasets.masks import LabelImageMasks, MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
@@ -24,13 +24,16 @@ def find_masks(folder: Path, stems: Mapping[int, str], models: ModelFiles) -> Ma
         DataError: a folder names no object.
     """
     folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if folders:
+    if any(True for path in folders for _ in list_images(path)):
         return ObjectFolderMasks(_object_ids(folders, models), stems)
     if any(True for _ in list_images(folder)):
         return LabelImageMasks(partial(_label_image, folder, stems))
+    found = ", ".join(f"in {path.name} {describe_folder(path)}" for path in folders[:3]) or describe_folder(
+        folder
+    )
     raise NoMasksError(
-        f"no masks: looked for {folder}/<obj_id or name>/<frame>.png and label images {folder}/<frame>.png, "
-        f"found {describe_folder(folder)}. Add masks, pass --detections FILE, or use "
+        f"no masks: looked for {folder}/<obj_id or name>/<frame>.png and label images {folder}/<frame>.png (or "
+        f"{' '.join(SUFFIXES[1:])}), found {found}. Add masks, pass --detections FILE, or use "
         "selfpose6d find or estimate --segmenter RUN."
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks, polygons_px
-from selfpose6d.datasets.doctor.problems import Problem, error, warning
+from selfpose6d.datasets.doctor.problems import Problem, warning
 from selfpose6d.datasets.mask_sizes import SizeEvidence, mask_size
 from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.selection import FrameId
@@ -83,7 +83,7 @@ def check_mask_depth(instance: Instance, depth_m: np.ndarray, name: str) -> Iter
 
 
 def check_detection(row: dict[str, Any], shape: tuple[int, int], name: str) -> Iterator[Problem]:
-    """A detection whose box or polygon leaves the image."""
+    """A detection whose box or polygon leaves the image: it is cut at the border."""
     height, width = shape
     corners_px = [corners] if (corners := _box_corners_px(row.get("bbox"))) is not None else []
     polygons = row.get("segmentation")
@@ -92,7 +92,8 @@ def check_detection(row: dict[str, Any], shape: tuple[int, int], name: str) -> I
             corners_px += polygons_px(polygons)
     if any((px < -1).any() or (px > [width + 1, height + 1]).any() for px in corners_px):
         reason = f"the mask or box reaches outside the image of {width}x{height} pixels"
-        yield error(name, reason, "Export it in the image's own pixels, as [x, y, width, height].")
+        remedy = "It is cut at the border; boxes are [x, y, width, height] in the image's own pixels."
+        yield warning(name, reason, remedy)
 
 
 def _box_corners_px(bbox: Any) -> np.ndarray | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from selfpose6d.datasets.declared_symmetries import doubtful_symmetries, require_declared_symmetries
-from selfpose6d.datasets.doctor.problems import Problem, error, repeated, shared_ids, warning
+from selfpose6d.datasets.doctor.problems import Problem, error, shared_ids, warning
 from selfpose6d.datasets.model_files import (
     ModelFile,
     ModelFiles,
@@ -18,7 +18,6 @@ from selfpose6d.datasets.model_files import (
 from selfpose6d.datasets.symmetries import symmetries_of
 from selfpose6d.errors import DataError, SelfPose6DError
 from selfpose6d.geometry.symmetry import SymmetryGroup
-from selfpose6d.json_files import read_json, whole_number
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import METRES_PER_MM
 
@@ -66,10 +65,9 @@ def _read_info(models: ModelFiles) -> tuple[dict[int, dict[str, Any]], list[Prob
         return {}, []
     try:
         entries = read_models_info(models.folder)
-        ids = [whole_number(key) for key, _ in read_json(path, pairs=list)]  # repeated keys, too
     except DataError as fault:
         return {}, [Problem("error", str(fault))]
-    problems = [error(path, f"duplicate id {obj_id}", "Keep one of the entries.") for obj_id in repeated(ids)]
+    problems = []
     if without := sorted(entries.keys() - models.files.keys()):
         reason = f"it names objects without mesh file: {list_some(without)}"
         problems.append(warning(path, reason, "Nothing to do if these objects are not wanted."))
