@@ -117,9 +117,10 @@ def _spread(
         return latest
     row, place = _index(rows[:, None], like), _index(start, like)
     score = torch.full_like(like.score, -torch.inf).index_put((row, place), latest.score)
-    others = zip(like, latest, strict=True)
-    T, _, right_logit, change = (value.index_put((row, place), new) for value, new in others)
-    return RatedPoses(T, score, right_logit, change)
+    assert like.change is not None
+    assert latest.change is not None
+    T, change = like.T.index_put((row, place), latest.T), like.change.index_put((row, place), latest.change)
+    return RatedPoses(T, score, like.right_logit.index_put((row, place), latest.right_logit), change)
 
 
 def _best(looks: Sequence[RatedPoses]) -> RatedPoses:
