@@ -141,7 +141,7 @@ def _sample_numba(
         _array, (images.mask, images.depth_m, images.middle_m, images.K, images.box_px)
     )
     drawn = (_array(reach_m), MIN_NEAR, within.numpy(), order.numpy())
-    choose_pixels(*(mask, depth_m, middle_m, *drawn, pixel.numpy()))
+    choose_pixels(*[mask, depth_m, middle_m, *drawn, pixel.numpy()])
     lift_pixels(pixel.numpy(), depth_m, box_px, K, points_crop_m.numpy(), T_cam_crop.numpy())
     return CropBatch(images, object_index, pixel, points_crop_m, T_cam_crop)
 

@@ -109,7 +109,7 @@ def reweighted_fit(
     if runs_numba(backend, source.device, has_kernel and not torch.compiler.is_compiling()):
         T = torch.empty(*source.shape[:2], 4, 4)
         arrays = (values.detach().contiguous().numpy() for values in (source, target, weights))
-        reweighted_fits(*(*arrays, rounds, least_error, T.numpy()))
+        reweighted_fits(*[*arrays, rounds, least_error, T.numpy()])
         return T
     goal = target[:, None].expand_as(source)
     T = rigid_fit(source, goal, weights, rotation)

@@ -124,7 +124,7 @@ def corrected(
         T = torch.empty_like(T_crop_obj, memory_format=torch.contiguous_format)
         given = (T_crop_obj, change, surfaces.centre_m[object_index], surfaces.diameter_m[object_index])
         arrays = (values.detach().contiguous().numpy() for values in given)
-        correct_poses(*(*arrays, T.numpy()))
+        correct_poses(*[*arrays, T.numpy()])
         return T
     identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=change.device)
     R = quaternion_to_matrix(identity + change[..., :4]) @ T_crop_obj[..., :3, :3]

@@ -110,7 +110,7 @@ class CoordinateEstimator(nn.Module):
         diameter_m = self.diameter_m[inputs.object_index]
         light = (np.array(RGB_MEAN), np.array(RGB_DEVIATION), MIN_CONTRAST, MAX_CONTRAST)
         arrays = (values.detach().contiguous().numpy() for values in (*given, diameter_m))
-        prepare_images(*(*arrays, *light, colours.numpy(), surface.numpy()))
+        prepare_images(*[*arrays, *light, colours.numpy(), surface.numpy()])
         return colours.permute(0, 3, 1, 2), surface.permute(0, 3, 1, 2)
 
     def _colours(self, inputs: NetworkInput) -> Float[Tensor, "batch 6 crop crop"]:

@@ -91,7 +91,7 @@ class Evidence:
         images = (value[index] for value in self.inputs[:4])
         light = (self.seen_light[0][index], self.seen_light[1][index])
         own = {name: value[index] for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, inputs=NetworkInput(*(*images, view)), view=view, seen_light=light, **own)
+        return replace(self, inputs=NetworkInput(*[*images, view]), view=view, seen_light=light, **own)
 
     def under(self, T_crop_obj: Float[Tensor, "batch poses 4 4"], backend: Backend = "auto") -> Comparison:
         """The measured points on the meshes where the poses put them, and the meshes' points in the crops.
@@ -113,8 +113,8 @@ class Evidence:
         expected = np.empty((len(T), self.expected_m.shape[2], EXPECTED_CHANNELS), np.float32)
         mesh_light = np.empty((len(T), 4), np.float32)
         for_measured, for_expected, contrast = *self._arrays, (MIN_CONTRAST, MAX_CONTRAST)
-        look_up_measured(*(T, instance, *for_measured, *contrast, measured, mesh_light))
-        look_up_expected(*(T, instance, *for_expected, mesh_light, *contrast, expected))
+        look_up_measured(*[T, instance, *for_measured, *contrast, measured, mesh_light])
+        look_up_expected(*[T, instance, *for_expected, mesh_light, *contrast, expected])
         return Comparison(
             *(torch.from_numpy(values).unflatten(0, (batch, poses)) for values in (measured, expected))
         )
