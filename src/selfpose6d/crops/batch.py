@@ -201,7 +201,7 @@ def surface_map(
     if runs_numba(backend, images.depth_m.device):
         found = torch.zeros(batch, 5, size, size)
         given = (images.mask, images.depth_m, images.box_px, images.K, T_cam_crop)
-        map_surface(*map(_array, given), found.numpy())
+        map_surface(*[*map(_array, given), found.numpy()])
         return found
     pixel = torch.arange(size * size, device=images.rgb.device).expand(batch, -1)
     points_crop_m = transform_points(inverse(T_cam_crop), back_project_pixels(images, pixel))
