@@ -151,6 +151,6 @@ def test_poses_that_look_alike_are_one():
 def test_instances_keep_their_own_distinct_poses():
     T = torch.cat([two_modes(0)[0], two_modes(1)[0]])
     together = distinct_poses(rated(T), torch.zeros(2, 3), torch.tensor([0.2, 0.2]), 2)
-    poses = RatedPoses(*(values[1:] for values in rated(T)))
+    poses = rated(T).rows(torch.tensor([1]))
     alone = distinct_poses(poses, CENTRE, DIAMETER, 2)
     assert torch.equal(together.T[1:], alone.T)
