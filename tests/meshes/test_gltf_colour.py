@@ -16,6 +16,7 @@ from six_colours import (
     downwards,
     encoded,
     per_corner,
+    quads,
 )
 
 from selfpose6d.errors import MeshError
@@ -354,3 +355,27 @@ def test_gltf_of_version_one_is_named(tmp_path):
     (tmp_path / "a.gltf").write_text(json.dumps({"asset": {"version": "1.0"}, "meshes": {}}))
     with pytest.raises(MeshError, match=r"glTF 1\.0 is not read, expected 2\.0"):
         load_mesh(tmp_path / "a.gltf")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "is_seen"),
+    [
+        ({"alphaMode": "BLEND", "alpha": 0}, False),
+        ({"alphaMode": "MASK", "alpha": 0.4}, False),
+        ({"alphaMode": "MASK", "alpha": 0.4, "alphaCutoff": 0.3}, True),
+        ({"alphaMode": "BLEND", "alpha": 0.1}, True),
+        ({"alpha": 0}, True),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*transparent")
+def test_a_surface_that_its_alpha_hides_is_left_out(tmp_path, hidden, is_seen):
+    """A plane of shadows ten times the box; OPAQUE ignores alpha."""
+    glb = Glb()
+    glb.textured_box()
+    more = {key: value for key, value in hidden.items() if key != "alpha"}
+    plane = glb.box({"pbrMetallicRoughness": {"baseColorFactor": [1, 1, 1, hidden["alpha"]]}, **more})
+    plane["attributes"]["POSITION"] = glb.array((10 * quads().reshape(-1, 3)).astype(np.float32))
+    mesh = load_mesh(glb.write(tmp_path / "a.glb"))
+    assert len(mesh.faces) == (24 if is_seen else 12)
+    if not is_seen:
+        assert_six_colours(mesh)

@@ -169,6 +169,7 @@ def test_morphs_and_skins_are_named(tmp_path):
     glb = coloured_box()
     glb.content["meshes"][0]["weights"] = [0.5]
     glb.content["nodes"][0]["skin"] = 0
+    glb.content["skins"] = [{"joints": [0]}]
     with pytest.warns(UserWarning, match="morphed form") as caught:
         assert_six_colours(load_mesh(glb.write(tmp_path / "a.glb")))
     assert any("skeleton" in str(warning.message) for warning in caught)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from selfpose6d.meshes.io import load_mesh, save_mesh_ply
 from selfpose6d.meshes.mesh import Mesh
@@ -78,3 +79,26 @@ def test_the_flag_tells_meshes_apart():
     lacking = replace(brick, lacks_texture=True)
     assert not lacking.has_known_colour
     assert lacking.content_hash != brick.content_hash
+
+
+@pytest.mark.parametrize("kind", ["obj", "ply"])
+def test_faces_that_the_file_gives_no_colour_make_the_whole_unknown(tmp_path, kind):
+    """Half a square is painted; the other half stands before any `usemtl`, or has MeshLab's texture number -1."""
+    Image.fromarray(np.tile(np.array([[255, 0, 0], [0, 0, 255]], np.uint8), (2, 1, 1))).save(
+        tmp_path / "a.png"
+    )
+    (tmp_path / "a.mtl").write_text("newmtl paint\nmap_Kd a.png\n")
+    corners = ["0 0 0", "100 0 0", "100 100 0", "0 100 0"]
+    obj = ["mtllib a.mtl", *(f"v {corner}" for corner in corners), "vt 0 0", "vt 1 0", "vt 1 1"]
+    obj += ["f 1 2 3", "usemtl paint", "f 1/1 3/2 4/3"]
+    ply = ["ply", "format ascii 1.0", "comment TextureFile a.png", "element vertex 4"]
+    ply += [*(f"property float {axis}" for axis in "xyz"), "element face 2"]
+    ply += ["property list uchar int vertex_indices", "property list uchar float texcoord"]
+    ply += ["property int texnumber", "end_header", *corners]
+    ply += ["3 0 1 2 6 0 0 0 0 0 0 -1", "3 0 2 3 6 0 0 1 0 1 1 0"]
+    path = tmp_path / f"a.{kind}"
+    path.write_text("\n".join(obj if kind == "obj" else ply) + "\n")
+    with pytest.warns(UserWarning, match="a part of it has no colours that could be read"):
+        mesh = load_mesh(path, "mm")
+    assert not mesh.has_colour
+    assert not mesh.has_known_colour

@@ -299,3 +299,12 @@ def test_what_is_wrong_is_said(tmp_path, content, message):
     (tmp_path / "a.ply").write_bytes(content)
     with pytest.raises(MeshError, match=message):
         load_mesh(tmp_path / "a.ply", "m")
+
+
+def test_two_elements_of_one_name_are_refused(tmp_path):
+    head = "ply\nformat ascii 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\n"
+    face = "element face 1\nproperty list uchar int vertex_indices\n"
+    rows = "0 0 0\n30 0 0\n0 30 0\n30 30 0\n3 0 1 2\n3 1 3 2\n"
+    (tmp_path / "a.ply").write_text(f"{head}{face}{face}end_header\n{rows}")
+    with pytest.raises(MeshError, match="two elements face, expected one"):
+        load_mesh(tmp_path / "a.ply", "mm")

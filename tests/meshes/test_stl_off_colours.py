@@ -113,3 +113,73 @@ def test_off_without_colours_and_of_other_kinds(tmp_path):
     (tmp_path / "a.off").write_text("OFF\n99 99 0\n")
     with pytest.raises(MeshError, match="99 vertices and 99 faces are announced"):
         load_mesh(tmp_path / "a.off", "m")
+
+
+FACET = (
+    "facet normal 0 0 1\nouter loop\nvertex {0} 0 0\nvertex 30 {0} 0\nvertex 0 30 {0}\nendloop\nendfacet\n"
+)
+WHOLE = "solid a\n" + "".join(FACET.format(i) for i in range(6)) + "endsolid a\n"
+
+
+@pytest.mark.parametrize("end", [len(WHOLE) - 10, len(WHOLE) - 12, *range(100, len(WHOLE) - 12, 53)])
+@pytest.mark.parametrize("newline", ["\n", "\r", "\r\n"])
+def test_a_text_that_ends_early_is_refused(tmp_path, end, newline):
+    """Wherever it is cut: between two facets, inside a loop or a number, before its `endsolid`."""
+    path = tmp_path / "a.stl"
+    path.write_text(WHOLE.replace("\n", newline), newline="")
+    assert len(load_mesh(path, "mm").faces) == 6
+    path.write_text(WHOLE[:end].replace("\n", newline), newline="")
+    with pytest.raises(MeshError, match="it has no endsolid behind its last facet"):
+        load_mesh(path, "mm")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("vertex 0 30 3\n", ""), ("vertex 0 30 3\n", "vertex 0 30\n"), ("endloop\nendfacet\n", "")],
+)
+def test_a_loop_that_is_no_polygon_is_refused(tmp_path, old, new):
+    changed = (
+        WHOLE.replace(old, new) if old in FACET.format(3) else WHOLE[::-1].replace(old[::-1], "", 1)[::-1]
+    )
+    (tmp_path / "a.stl").write_text(changed)
+    with pytest.raises(MeshError, match="loop"):
+        load_mesh(tmp_path / "a.stl", "mm")
+
+
+def test_several_solids_and_loops_of_four_are_read(tmp_path):
+    quad = FACET.format(0).replace("vertex 0 30 0\n", "vertex 30 30 0\nvertex 0 30 0\n")
+    (tmp_path / "a.stl").write_text(WHOLE + f"solid b\n{quad}endsolid b\n")
+    mesh = load_mesh(tmp_path / "a.stl", "mm")
+    assert len(mesh.faces) == 8
+    np.testing.assert_allclose(mesh.face_areas_m2[6:].sum() * 1e6, 900, rtol=1e-5)
+
+
+def test_colours_of_meshlab(tmp_path):
+    """Magics' header and order, red in the lowest five bits, but the top bit set on every facet."""
+    header = b"COLOR=\x7f\x7f\x7f\x7f,MATERIAL=" + b"\x7f" * 12
+    write_stl(tmp_path / "a.stl", [0x8000 | r | g << 5 | b << 10 for r, g, b in FIVE_BITS.tolist()], header)
+    assert_six_colours(load_mesh(tmp_path / "a.stl", "m"), FIVE_BIT_LEVELS)
+
+
+@pytest.mark.parametrize("attribute", [0x8000, 0xFFFF])
+def test_the_whole_objects_colour_of_magics(tmp_path, attribute):
+    write_stl(tmp_path / "a.stl", [attribute] * 6, b"COLOR=" + bytes([9, 99, 199, 255]))
+    assert_six_colours(load_mesh(tmp_path / "a.stl", "m"), np.tile([9, 99, 199], (6, 1)))
+
+
+@pytest.mark.parametrize("head", ["OFF3 1 0", "OFF 3 1 0", "off3 1 0", "OFF\n3 1 0", "COFF3 1 0"])
+def test_heads_of_off(tmp_path, head):
+    """ModelNet40 has no blank before the number of vertices."""
+    (tmp_path / "a.off").write_text(f"{head}\n0 0 0 9 8 7\n30 0 0 9 8 7\n0 40 0 9 8 7\n3 0 1 2\n")
+    mesh = load_mesh(tmp_path / "a.off", "mm")
+    assert mesh.diameter_m == pytest.approx(0.05)
+    assert mesh.has_colour == head.startswith("COFF")
+
+
+def test_facets_beyond_the_announced_ones_are_named(tmp_path):
+    write_stl(tmp_path / "a.stl", [0] * 6)
+    content = bytearray((tmp_path / "a.stl").read_bytes())
+    content[80:84] = struct.pack("<I", 10)
+    (tmp_path / "a.stl").write_bytes(content)
+    with pytest.warns(UserWarning, match="announces 10 facets and has bytes for 2 more"):
+        assert len(load_mesh(tmp_path / "a.stl", "m").faces) == 10

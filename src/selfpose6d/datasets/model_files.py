@@ -90,7 +90,8 @@ def find_model_files(
 
     `obj_NNNNNN.ply` (BOP) is in millimetres unless `unit` says otherwise. `<name>/textured.obj` and
     `<name>.obj` get their id from `class_names` (1-based), else from `stated_ids`, else by sorted name; their unit is
-    `unit`, else `named_unit`. Of formats that say their unit (`unit_of_file`), it is that one.
+    `unit`, else `named_unit`. glTF is in metres unless `unit` says otherwise; STEP files say their unit, and neither
+    is used for them (`unit_of_file`).
 
     Raises:
         DataError: `models_info.json` or `models.json` cannot be read, or name an object twice.

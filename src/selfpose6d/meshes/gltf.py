@@ -13,7 +13,9 @@ from selfpose6d.errors import MeshError
 from selfpose6d.meshes.assets import Assets
 from selfpose6d.meshes.gltf_file import COMPRESSIONS, GltfFile, compressed, read_gltf_file
 from selfpose6d.meshes.gltf_materials import GltfMaterial, read_material
-from selfpose6d.meshes.part import Part, Texture, are_known, strip_triangles
+from selfpose6d.meshes.gltf_skin import joint_matrices, skinned
+from selfpose6d.meshes.part import Part, Texture, are_known
+from selfpose6d.meshes.polygons import strip_triangles
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _MAX_NODES = 100_000
@@ -24,7 +26,7 @@ _READ = {
     *("EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds", "EXT_mesh_gpu_instancing"),
     *("KHR_lights_punctual", "KHR_xmp_json_ld", "KHR_animation_pointer"),
 }
-"""Extensions that a file may require: they are read, or are no matter for shape and colour, as those of materials."""
+"""Extensions that a file may require: they are read, or are no matter for the shape, as those of materials."""
 
 
 def read_gltf(content: bytes, assets: Assets) -> list[Part]:
@@ -48,13 +50,19 @@ def read_gltf(content: bytes, assets: Assets) -> list[Part]:
         mesh = file.entry("meshes", node["mesh"])
         if any(node.get("weights", mesh.get("weights", []))):
             assets.note("a mesh is given in a morphed form (weights); its basic form is taken")
+        T_scene_mesh = None
         if "skin" in node:
-            assets.note("a mesh is moved by a skeleton (skin); it is taken as it is stored")
+            assets.note(
+                "a mesh follows a skeleton (skin); it is taken in the pose in which its joints are stored"
+            )
+            T_scene_mesh = joint_matrices(file, node["skin"], lambda index: _scene_transform(file, index))
         for primitive in mesh.get("primitives", []):
             index = primitive.get("material")
             if index not in materials:
                 materials[index] = read_material(file, index)
-            if (part := _read_primitive(file, primitive, materials[index])) is not None:
+            if materials[index].is_invisible:
+                continue
+            if (part := _read_primitive(file, primitive, materials[index], T_scene_mesh)) is not None:
                 num_faces += len(part.faces) * len(T_scene_node)
                 if num_faces > _MAX_FACES:
                     raise ValueError(f"its nodes show more than {_MAX_FACES} triangles")
@@ -81,18 +89,32 @@ def _placed_nodes(file: GltfFile) -> list[tuple[dict[str, Any], list[Float[np.nd
         T_scene_node = T_scene_parent @ _node_transform(node)
         if "mesh" in node:
             instances = _instances(file, extensions.get("EXT_mesh_gpu_instancing"))
-            placed.append((node, [T_scene_node @ T for T in instances]))
+            everywhere = [np.eye(4)] if "skin" in node else [T_scene_node @ T for T in instances]
+            placed.append((node, [T for T in everywhere if T[:3, :3].any()]))  # scale 0 hides a node
         stack += [(child, depth + 1, T_scene_node) for child in reversed(node.get("children", []))]
     return placed
 
 
 def _root_nodes(file: GltfFile) -> list[int]:
     """Of the default scene, else the first, else all nodes that no other one holds."""
-    if scenes := file.content.get("scenes", []):
-        return list(file.entry("scenes", file.content.get("scene", 0)).get("nodes", [])) if scenes else []
+    if file.content.get("scenes"):
+        return list(file.entry("scenes", file.content.get("scene", 0)).get("nodes", []))
     nodes = file.content.get("nodes", [])
     children = {child for node in nodes for child in node.get("children", [])}
     return [index for index in range(len(nodes)) if index not in children]
+
+
+def _scene_transform(file: GltfFile, index: int) -> Float[np.ndarray, "4 4"]:
+    """Where a node is in the scene, through all that hold it."""
+    nodes = file.content.get("nodes", [])
+    parent = {child: above for above, node in enumerate(nodes) for child in node.get("children", [])}
+    T_scene_node, steps = _node_transform(file.entry("nodes", index)), 0
+    while index in parent:
+        index, steps = parent[index], steps + 1
+        if steps > len(nodes):
+            raise ValueError("its nodes go round in a circle")
+        T_scene_node = _node_transform(nodes[index]) @ T_scene_node
+    return T_scene_node
 
 
 def _node_transform(node: dict[str, Any]) -> Float[np.ndarray, "4 4"]:
@@ -139,8 +161,13 @@ def _instances(file: GltfFile, instancing: dict[str, Any] | None) -> list[Float[
     return [_trs(*each) for each in zip(translation, rotation, scale, strict=True)]
 
 
-def _read_primitive(file: GltfFile, primitive: dict[str, Any], material: GltfMaterial) -> Part | None:
-    """One primitive in its node's frame; None where it has no triangles."""
+def _read_primitive(
+    file: GltfFile,
+    primitive: dict[str, Any],
+    material: GltfMaterial,
+    T_scene_mesh: Float[np.ndarray, "joints 4 4"] | None,
+) -> Part | None:
+    """One primitive in its node's frame, or in the scene's where it follows joints; None where it has no triangles."""
     mode, attributes = primitive.get("mode", _TRIANGLES), primitive.get("attributes", {})
     if mode not in (_TRIANGLES, _STRIP, _FAN) or "POSITION" not in attributes:
         return None
@@ -154,6 +181,14 @@ def _read_primitive(file: GltfFile, primitive: dict[str, Any], material: GltfMat
         return None
     if faces.max() >= len(vertices):
         raise ValueError(f"a face names vertex {faces.max()} of {len(vertices)}")
+    if T_scene_mesh is not None:
+        posed = skinned(file, attributes, vertices, T_scene_mesh)
+        if posed is None:
+            file.assets.note("a mesh follows a skeleton but has no weights; it is taken as it is stored")
+        else:
+            vertices = posed
+            if np.linalg.det(T_scene_mesh[0, :3, :3]) < 0:
+                faces = faces[:, ::-1]
     used, compact = np.unique(faces, return_inverse=True)
     shape = Part(vertices[used], compact.reshape(-1, 3), is_linear=True)
     attribute = {name: _of_vertices(file, attributes, name, len(vertices), used) for name in attributes}

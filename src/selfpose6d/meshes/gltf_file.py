@@ -36,6 +36,7 @@ class GltfFile:
     assets: Assets
     binary: bytes = b""
     _buffers: dict[int, bytes] = field(default_factory=dict)
+    _images: dict[int, UInt8[np.ndarray, "rows columns 3"] | None] = field(default_factory=dict)
 
     @property
     def required(self) -> list[str]:
@@ -134,7 +135,12 @@ class GltfFile:
         return read_whole(path)
 
     def image(self, index: int) -> UInt8[np.ndarray, "rows columns 3"] | None:
-        """An image's colours; None with a note where they cannot be read."""
+        """An image's colours, decoded once; None with a note where they cannot be read."""
+        if index not in self._images:
+            self._images[index] = self._decoded(index)
+        return self._images[index]
+
+    def _decoded(self, index: int) -> UInt8[np.ndarray, "rows columns 3"] | None:
         image = self.entry("images", index)
         name = str(image.get("name") or image.get("uri", "")[:80] or f"images[{index}]")
         if "bufferView" in image:

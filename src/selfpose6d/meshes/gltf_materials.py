@@ -35,12 +35,15 @@ class TextureUse:
 
 @dataclass(frozen=True)
 class GltfMaterial:
-    """Base colour of a material. `is_stated`: the file says it, else it is the format's white."""
+    """Base colour of a material. `is_stated`: the file says it, else it is the format's white. `is_invisible`: its
+    alpha hides it.
+    """
 
     factor: Float[np.ndarray, "3"] = field(default_factory=lambda: np.ones(3))
     texture: TextureUse | None = None
     lacks_texture: bool = False
     is_stated: bool = False
+    is_invisible: bool = False
 
 
 def read_material(file: GltfFile, index: int | None) -> GltfMaterial:
@@ -58,6 +61,8 @@ def read_material(file: GltfFile, index: int | None) -> GltfMaterial:
     if unread is not None and info is None:
         file.assets.note(f"its colours are in {unread}, which is not read; they count as unknown")
         return GltfMaterial(lacks_texture=True)
+    if _hides(material, factor):
+        return GltfMaterial(is_invisible=True)
     if material.get("alphaMode", "OPAQUE") != "OPAQUE":
         file.assets.note(
             f"a material is transparent (alphaMode {material['alphaMode']}); the surface is taken as opaque"
@@ -69,6 +74,13 @@ def read_material(file: GltfFile, index: int | None) -> GltfMaterial:
         return GltfMaterial(rgb, is_stated=factor is not None)
     texture = _texture_use(file, info)
     return GltfMaterial(rgb, texture, lacks_texture=texture is None, is_stated=True)
+
+
+def _hides(material: dict[str, Any], factor: Any) -> bool:
+    """Whether the factor's alpha, which an image can only lower, hides a surface: planes of shadows, colliders."""
+    alpha = float(factor[3]) if factor is not None and len(factor) > 3 else 1.0
+    mode = material.get("alphaMode", "OPAQUE")
+    return (mode == "BLEND" and alpha <= 0) or (mode == "MASK" and alpha < material.get("alphaCutoff", 0.5))
 
 
 def _base_colour(material: dict[str, Any]) -> tuple[Any, dict[str, Any] | None]:

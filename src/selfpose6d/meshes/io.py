@@ -27,6 +27,7 @@ from selfpose6d.meshes.part import Part
 from selfpose6d.meshes.ply import read_ply
 from selfpose6d.meshes.step import as_glb
 from selfpose6d.meshes.stl import read_stl
+from selfpose6d.meshes.texture_groups import group_by_texture
 from selfpose6d.meshes.units import (
     GLTF_SUFFIXES,
     METRES_PER_UNIT,
@@ -46,6 +47,8 @@ _READERS: dict[str, Callable[[bytes, Assets], list[Part]]] = {
 }
 MAX_AREA_WITHOUT_COLOUR = 0.02
 """Ratio of a mesh's surface whose colours could not be read while those of the rest count: a label on the bottom."""
+MAX_BLUR = 1e-3
+"""Of an object's extent: the step from one coordinate to the next in single precision."""
 _POSITION_AND_NORMAL = tuple((name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz"))
 _TEXTURE_COORDINATES = (("texture_u", "<f4"), ("texture_v", "<f4"))
 _COLOUR = (("red", "u1"), ("green", "u1"), ("blue", "u1"))
@@ -61,7 +64,8 @@ def load_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
     but cannot be read is a warning, and the mesh has no colour then: never a material's plain one in its place.
 
     Raises:
-        MeshError: the file is missing, corrupt, compressed, has no faces, or its size is implausible in `unit`.
+        MeshError: the file is missing, corrupt, compressed, has no faces, lies too far from its origin, or its size is
+            implausible in `unit`.
         UsageError: no path, no unit where the format needs one, an unknown unit, or STEP without `cascadio` installed.
     """
     if not isinstance(path, str | Path):
@@ -84,6 +88,7 @@ def load_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
     mesh = _joined(parts, metres_per_unit, assets)
     for note in assets.notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
+    _require_near_origin(mesh, path)
     require_plausible_object_size(float(np.ptp(mesh.vertices_m, axis=0).max()), str(path))
     return mesh
 
@@ -117,17 +122,27 @@ def _joined(parts: list[Part], metres_per_unit: float, assets: Assets) -> Mesh:
     """All parts as one mesh in metres; without colours where those of a part that is seen could not be read."""
     if any(part.has_colour for part in parts):  # beside others, glTF's material that says nothing is white
         parts = [_with_default(part) for part in parts]
+    parts = group_by_texture(parts, assets)
     meshes = [part.to_mesh(metres_per_unit, str(assets.path)) for part in parts]
-    lacking_m2 = sum(
-        float(mesh.face_areas_m2.sum()) for mesh in meshes if mesh.lacks_texture and not mesh.has_colour
-    )
+    lacking_m2 = sum(float(mesh.face_areas_m2.sum()) for mesh in meshes if not mesh.has_colour)
     total_m2 = sum(float(mesh.face_areas_m2.sum()) for mesh in meshes)
     lacks_texture = any(mesh.lacks_texture for mesh in meshes)
     if any(mesh.has_colour for mesh in meshes) and lacking_m2 > MAX_AREA_WITHOUT_COLOUR * total_m2:
-        assets.note("colours of a part of it could not be read; none of its colours are used")
+        assets.note("a part of it has no colours that could be read; none of its colours are used")
         meshes = [replace(mesh, texture=None, corner_uv=None, vertex_rgb=None) for mesh in meshes]
     mesh = merge_meshes(meshes, source=assets.path.name)
     return replace(mesh, lacks_texture=lacks_texture and mesh.texture is None)
+
+
+def _require_near_origin(mesh: Mesh, path: Path) -> None:
+    """Refuse coordinates so far out that single precision blurs the shape: surveys keep a grid's origin."""
+    farthest_m = np.abs(mesh.vertices_m).max()
+    extent_m = float(np.ptp(mesh.vertices_m, axis=0).max())
+    if farthest_m > 0 and float(np.spacing(farthest_m)) > MAX_BLUR * extent_m:
+        raise MeshError(
+            f"{path}: an object of {extent_m:.3g} m with coordinates up to {farthest_m:.7g} m, where single precision "
+            f"steps by {float(np.spacing(farthest_m)):.2g} m. Move the model to its origin."
+        )
 
 
 def _with_default(part: Part) -> Part:

@@ -97,22 +97,27 @@ def _normalised(mesh: Mesh) -> Mesh:
 def _stack_textures(
     parts: Sequence[Mesh],
 ) -> tuple[UInt8[np.ndarray, "rows columns 3"], Float[np.ndarray, "faces 3 2"]]:
-    """Textures one below the other, borders repeated so that interpolation does not mix neighbours."""
-    textures = [part.texture for part in parts if part.texture is not None]
+    """Each texture once, one below the other, borders repeated so that interpolation does not mix neighbours."""
+    distinct = {id(part.texture): part.texture for part in parts if part.texture is not None}
+    textures = [*distinct.values()]
     most = max(texture.shape[0] * texture.shape[1] for texture in textures)
     total = sum(texture.shape[0] for texture in textures) * max(texture.shape[1] for texture in textures)
     if total > MAX_TEXELS:
         textures = [reduce_texture(texture, most * MAX_TEXELS // total) for texture in textures]
     width = max(texture.shape[1] for texture in textures) + 2 * GUTTER_PX
     height = sum(texture.shape[0] + 2 * GUTTER_PX for texture in textures)
-    blocks, corner_uv, top = [], [], 0
-    for part, texture in zip(parts, textures, strict=True):
+    blocks, places, top = [], {}, 0
+    for key, texture in zip(distinct, textures, strict=True):
         rows, columns = texture.shape[:2]
         right = width - columns - GUTTER_PX
         blocks.append(np.pad(texture, ((GUTTER_PX, GUTTER_PX), (GUTTER_PX, right), (0, 0)), mode="edge"))
+        places[key] = (rows, columns, top)
+        top += rows + 2 * GUTTER_PX
+    corner_uv = []
+    for part in parts:
         assert part.corner_uv is not None
+        rows, columns, top = places[id(part.texture)]
         u, v = part.corner_uv[..., 0], part.corner_uv[..., 1]
         x, y = GUTTER_PX + u * columns, top + GUTTER_PX + (1 - v) * rows
         corner_uv.append(np.stack([x / width, 1 - y / height], axis=-1).astype(np.float32))
-        top += rows + 2 * GUTTER_PX
     return np.concatenate(blocks), np.concatenate(corner_uv)

@@ -4,13 +4,13 @@ Reference: Alias/Wavefront, MTL material format 4.2; `-o` and `-s` as Blender an
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from selfpose6d.meshes.text import decode_text, lines_of
 from selfpose6d.meshes.tiles import REPEAT, Wrap
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -39,33 +39,33 @@ class Material:
 
     diffuse: Float[np.ndarray, "3"] | None = None
     ambient: Float[np.ndarray, "3"] | None = None
+    emissive: Float[np.ndarray, "3"] | None = None
     maps: dict[str, Map] = field(default_factory=dict)
+    transparency: str | None = None
+    """The statement that makes it transparent."""
 
     @property
     def colour_map(self) -> Map | None:
-        """The image of its colour: the diffuse one, else the ambient one, which some scanners write alone."""
-        return self.maps.get("map_kd") or self.maps.get("map_ka")
+        """The image of its colour: the diffuse one, else the ambient one, which some scanners write alone, else what
+        glows where the rest is black.
+        """
+        glowing = None if _is_lit(self.diffuse) else self.maps.get("map_ke")
+        return self.maps.get("map_kd") or self.maps.get("map_ka") or glowing
 
     @property
     def factor(self) -> Float[np.ndarray, "3"] | None:
         """What the image is multiplied by, or the colour where there is none; black beside an image is a default."""
-        factor = self.diffuse if self.colour_map is self.maps.get("map_kd") else self.ambient
-        return None if factor is not None and self.colour_map is not None and not factor.any() else factor
+        image = self.colour_map
+        if image is None:
+            glows = self.diffuse is not None and not _is_lit(self.diffuse) and _is_lit(self.emissive)
+            return self.emissive if glows else self.diffuse
+        factors = {"map_kd": self.diffuse, "map_ka": self.ambient, "map_ke": self.emissive}
+        factor = next(factors[key] for key, each in self.maps.items() if each is image)
+        return factor if _is_lit(factor) else None
 
 
-def decode_text(content: bytes) -> str:
-    """Text of a file of unknown encoding: names and numbers stay what they are."""
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return re.sub(r"\\[ \t]*(?:\r\n|\n|\r)", " ", text)
-
-
-def lines_of(text: str) -> Iterator[str]:
-    """Its lines that are not empty, whatever ends them."""
-    return (match.group() for match in re.finditer(r"[^\r\n]+", text))
+def _is_lit(factor: Float[np.ndarray, "3"] | None) -> bool:
+    return factor is not None and bool(factor.any())
 
 
 def read_mtl(content: bytes, folder: Path) -> dict[str, Material]:
@@ -81,9 +81,19 @@ def read_mtl(content: bytes, folder: Path) -> dict[str, Material]:
             current.diffuse = _colour(value)
         elif key == "ka":
             current.ambient = _colour(value)
-        elif key in ("map_kd", "map_ka"):
+        elif key == "ke":
+            current.emissive = _colour(value)
+        elif key in ("map_kd", "map_ka", "map_ke"):
             current.maps[key] = read_map(value, folder)
+        elif key in ("d", "tr") and _is_transparent(value):
+            current.transparency = f"{words[0]} {value}"
     return materials
+
+
+def _is_transparent(value: str) -> bool:
+    """Whether the number of `d` or `Tr` lies between 0 and 1: those two say nothing, some programs swap them."""
+    words = value.split("#")[0].split()
+    return bool(words and _NUMBER.fullmatch(words[-1])) and 0 < float(words[-1]) < 1
 
 
 def _colour(value: str) -> Float[np.ndarray, "3"] | None:

@@ -15,8 +15,10 @@ from jaxtyping import Float, Int
 
 from selfpose6d.files import read_whole
 from selfpose6d.meshes.assets import Assets
-from selfpose6d.meshes.mtl import Map, Material, decode_text, lines_of, read_mtl
-from selfpose6d.meshes.part import Part, Texture, fan_triangles, levels_to_unit, varies
+from selfpose6d.meshes.mtl import Map, Material, read_mtl
+from selfpose6d.meshes.part import Part, Texture, levels_to_unit, varies
+from selfpose6d.meshes.polygons import polygon_triangles
+from selfpose6d.meshes.text import decode_text, lines_of
 
 
 @dataclass
@@ -45,12 +47,12 @@ def read_obj(content: bytes, assets: Assets) -> list[Part]:
     said = _read_statements(decode_text(content))
     vertices, vertex_rgb = _positions(said)
     counts, vertex, coordinate = _face_indices(said)
-    polygon, corners = fan_triangles(counts)
+    if vertex.size and vertex.max() >= len(vertices):
+        raise ValueError(f"a face names vertex {vertex.max() + 1} of {len(vertices)}")
+    polygon, corners = polygon_triangles(vertices, counts, vertex)
     if not len(corners):
         return []
     faces = vertex[corners]
-    if faces.size and not 0 <= faces.min() <= faces.max() < len(vertices):
-        raise ValueError(f"a face names vertex {faces.max() + 1} of {len(vertices)}")
     uv_index = coordinate[corners]
     uv = _coordinates(said)
     if uv_index.size and uv_index.max() >= len(uv):
@@ -58,8 +60,9 @@ def read_obj(content: bytes, assets: Assets) -> list[Part]:
     shape = Part(vertices, faces, vertex_rgb=vertex_rgb)
     has_uv = (uv_index >= 0).all(axis=1)
     corner_uv = np.concatenate([uv, np.zeros((1, 2))])[uv_index]
-    number = np.array(said.material, np.int64)[polygon]
     materials = _materials(said, assets)
+    first_use = {name: index for index, name in reversed([*enumerate(said.used)])}
+    number = np.array([first_use[name] for name in said.used])[np.array(said.material, np.int64)][polygon]
     parts = []
     for index in np.unique(number):
         material = materials[index]
@@ -185,7 +188,7 @@ def _materials(said: _Statements, assets: Assets) -> list[Material | str | None]
     """For each `usemtl`, and first for faces before any: its material, the name of one that is not there, or None."""
     library: dict[str, Material] = {}
     for statement in said.libraries:
-        library |= _read_library(statement, assets)
+        _add_missing(library, _read_library(statement, assets))
     folded = {name.casefold(): material for name, material in reversed(library.items())}
     used = [library.get(name) or folded.get(name.casefold()) or name or None for name in said.used]
     if len(said.used) == 1 and len(library) == 1 and said.coordinates:
@@ -205,8 +208,14 @@ def _read_library(statement: str, assets: Assets) -> dict[str, Material]:
     library: dict[str, Material] = {}
     for path in paths:
         if path is not None:
-            library |= read_mtl(read_whole(path), path.parent)
+            _add_missing(library, read_mtl(read_whole(path), path.parent))
     return library
+
+
+def _add_missing(library: dict[str, Material], later: dict[str, Material]) -> None:
+    """Add the materials whose names are not there yet: the library that is listed first is searched first."""
+    for name, material in later.items():
+        library.setdefault(name, material)
 
 
 def _painted(
@@ -224,13 +233,15 @@ def _painted(
     if isinstance(material, str):
         assets.note(f"material {material} is used but not there; its colour counts as unknown")
         return Part(part.vertices, part.faces, vertex_rgb=vertex_rgb, lacks_texture=True)
+    if material.transparency is not None:
+        assets.note(f"a material is transparent ({material.transparency}); the surface is taken as opaque")
     if (image_map := material.colour_map) is not None:
         texture = _texture(image_map, corner_uv, assets)
         if texture is None:
             return Part(part.vertices, part.faces, vertex_rgb=vertex_rgb, lacks_texture=True)
         return Part(part.vertices, part.faces, texture=texture, factor=material.factor)
-    if material.diffuse is not None and not varies(vertex_rgb):
-        return Part(part.vertices, part.faces, factor=material.diffuse)
+    if material.factor is not None and not varies(vertex_rgb):
+        return Part(part.vertices, part.faces, factor=material.factor)
     return plain
 
 

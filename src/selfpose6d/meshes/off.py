@@ -1,11 +1,14 @@
 """OFF as text, with colours of vertices (COFF) or faces."""
 
+import re
+
 import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.meshes.assets import Assets
-from selfpose6d.meshes.mtl import decode_text, lines_of
-from selfpose6d.meshes.part import Part, fan_triangles, levels_to_unit, split_corners
+from selfpose6d.meshes.part import Part, levels_to_unit, split_corners
+from selfpose6d.meshes.polygons import polygon_triangles
+from selfpose6d.meshes.text import decode_text, lines_of
 
 
 def read_off(content: bytes, assets: Assets) -> list[Part]:
@@ -15,6 +18,10 @@ def read_off(content: bytes, assets: Assets) -> list[Part]:
         ValueError: it is no OFF file, ends early, or is of a kind that is not read (binary, four dimensions).
     """
     rows = [words for line in lines_of(decode_text(content)) if (words := line.split("#")[0].split())]
+    if rows and (
+        head := re.fullmatch(r"(\w*OFF)(\d+)", rows[0][0], re.IGNORECASE)
+    ):  # ModelNet40: no blank between
+        rows[0] = [*head.groups(), *rows[0][1:]]
     if not rows or not rows[0][0].upper().endswith("OFF"):
         raise ValueError("it does not begin with OFF")
     kind = rows[0][0].upper().removesuffix("OFF")
@@ -32,12 +39,12 @@ def read_off(content: bytes, assets: Assets) -> list[Part]:
     flat = np.array(
         [int(word) for row, n in zip(faces, counts, strict=True) for word in row[1 : 1 + n]], np.int64
     )
-    polygon, corners = fan_triangles(counts)
+    if counts.size and counts.sum() != len(flat):
+        raise ValueError("a face has fewer vertices than it announces")
+    polygon, corners = polygon_triangles(vertices, counts, flat)
     if not len(corners):
         return []
     triangles = flat[corners]
-    if not 0 <= triangles.min() <= triangles.max() < num_vertices:
-        raise ValueError(f"a face names vertex {triangles.max()} of {num_vertices}")
     if "C" in kind:
         rgb = levels_to_unit(_numbers([row[colour_start : colour_start + 3] for row in table]))
         return [Part(vertices, triangles, vertex_rgb=rgb)]

@@ -56,20 +56,34 @@ class Part:
         own = {"vertices": self.vertices[used], "faces": index.reshape(-1, 3)}
         return replace(self, **own, texture=texture, vertex_rgb=vertex_rgb)
 
+    def with_uniform_colour_as_factor(self) -> "Part":
+        """The same colours; vertex colours beside a texture become a factor where they are all one."""
+        if self.texture is None or self.vertex_rgb is None:
+            return self
+        used = np.clip(np.nan_to_num(self.vertex_rgb[np.unique(self.faces)]), 0, 1)
+        if np.ptp(used, axis=0).max() > 0:
+            return self
+        factor = used[0] if self.factor is None else used[0] * np.clip(np.nan_to_num(self.factor), 0, 1)
+        return replace(self, vertex_rgb=None, factor=factor)
+
     def to_mesh(self, metres_per_unit: float, source: str) -> Mesh:
-        """In metres, its colours multiplied.
+        """In metres, its colours multiplied, without the vertices that no face uses.
 
         Raises:
             MeshError: faces of vertices that are not there, or vertices that are not finite.
         """
-        with np.errstate(over="ignore"):
-            vertices_m = (np.asarray(self.vertices, np.float64) * metres_per_unit).astype(np.float32)
         faces = self.faces
-        if faces.min() < 0 or faces.max() >= len(vertices_m):
+        if faces.min() < 0 or faces.max() >= len(self.vertices):
             raise MeshError(
                 f"{source}: a face names vertex {faces.max() if faces.min() >= 0 else faces.min()} of "
-                f"{len(vertices_m)}. Export the mesh again."
+                f"{len(self.vertices)}. Export the mesh again."
             )
+        is_used = np.zeros(len(self.vertices), bool)
+        is_used[faces] = True
+        if not is_used.all():  # they are not seen, and must not set the size
+            return self.take(np.arange(len(faces))).to_mesh(metres_per_unit, source)
+        with np.errstate(over="ignore"):
+            vertices_m = (np.asarray(self.vertices, np.float64) * metres_per_unit).astype(np.float32)
         if not np.isfinite(vertices_m).all():
             raise MeshError(f"{source}: vertices that are not finite. Export the mesh again.")
         shape = Mesh(vertices_m, faces.astype(np.int32), source=source, lacks_texture=self.lacks_texture)
@@ -85,10 +99,6 @@ class Part:
                 return shape
             levels = np.tile(to_levels(tint, self.is_linear), (len(shape.vertices_m), 1))
             return replace(shape, vertex_rgb=levels)
-        if vertex_rgb is not None:
-            used = vertex_rgb[np.unique(self.faces)]
-            if np.ptp(used, axis=0).max() == 0:
-                tint, vertex_rgb = tint * used[0], None
         texture, corner_uv = unwrap_tiles(
             self.texture.rgb, np.nan_to_num(self.texture.corner_uv), self.texture.wrap
         )
@@ -129,12 +139,15 @@ def are_known(corner_uv: Float[np.ndarray, "faces 3 2"]) -> bool:
 
 
 def levels_to_unit(levels: np.ndarray) -> Float[np.ndarray, "*shape"]:
-    """Colours 0-1 of what files hold: floats 0-1 or 0-255, 8 bits, 16 bits, or wider integers of either range."""
+    """Colours 0-1 of what files hold: floats 0-1 or 0-255, 8 bits, 16 bits, or wider integers of either range.
+
+    Floats 0-1 may be a little over 1 here.
+    """
     if levels.dtype == np.uint8:
         return levels / 255
-    highest = float(np.nanmax(levels, initial=0))
-    if levels.dtype.kind == "f":
-        scale = 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
+    highest = float(np.max(levels[np.isfinite(levels)], initial=0))
+    if levels.dtype.kind == "f":  # of colours 0-1, interpolation and tone mapping leave some a little above
+        scale = 1.0 if highest <= 2 else 255.0 if highest <= 255 else 65535.0
     else:
         scale = (
             255.0 if highest <= 255 else 65535.0 if highest <= 65535 else float(np.iinfo(levels.dtype).max)
@@ -159,25 +172,3 @@ def split_corners(
     """Colours of faces as colours of vertices: vertices of each face's own, the faces of them, and their colours."""
     own = np.arange(3 * len(faces)).reshape(-1, 3)
     return vertices[faces].reshape(-1, 3), own, np.repeat(face_rgb, 3, axis=0)
-
-
-def strip_triangles(strip: Int[np.ndarray, " corners"]) -> Int[np.ndarray, "triangles 3"]:
-    """Triangles of a strip; every second one is turned round to keep its outside, those of no area are left out."""
-    if len(strip) < 3:
-        return np.zeros((0, 3), np.int64)
-    corners = np.stack([strip[:-2], strip[1:-1], strip[2:]], axis=1)
-    corners[1::2] = corners[1::2, [1, 0, 2]]
-    a, b, c = corners.T
-    return corners[(a != b) & (b != c) & (c != a)]
-
-
-def fan_triangles(
-    counts: Int[np.ndarray, " polygons"],
-) -> tuple[Int[np.ndarray, " triangles"], Int[np.ndarray, "triangles 3"]]:
-    """Polygons as fans of triangles: of each triangle its polygon, and its corners' positions in the flat list."""
-    triangles = np.maximum(counts - 2, 0)
-    polygon = np.repeat(np.arange(len(counts)), triangles)
-    start = np.cumsum(counts) - counts
-    step = np.arange(len(polygon)) - (np.cumsum(triangles) - triangles)[polygon]
-    first = start[polygon]
-    return polygon, np.stack([first, first + step + 1, first + step + 2], axis=1)

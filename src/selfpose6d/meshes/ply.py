@@ -12,13 +12,12 @@ from selfpose6d.meshes.part import (
     Part,
     Texture,
     are_known,
-    fan_triangles,
     levels_to_unit,
     split_corners,
-    strip_triangles,
     varies,
 )
 from selfpose6d.meshes.ply_file import Element, Lists, PlyFile, read_ply_file
+from selfpose6d.meshes.polygons import polygon_triangles, strip_triangles
 
 _COLOURS = (
     ("red", "green", "blue"),
@@ -47,10 +46,8 @@ def read_ply(content: bytes, assets: Assets) -> list[Part]:
     vertex = file.elements.get("vertex", Element("vertex", 0))
     vertices = np.stack([vertex.columns[axis] for axis in "xyz"], axis=1).astype(np.float64)
     polygons = _polygons(file)
-    triangle_of, corners = fan_triangles(polygons.counts)
     indices = polygons.values.astype(np.int64)
-    if indices.size and not 0 <= indices.min() <= indices.max() < len(vertices):
-        raise ValueError(f"a face names vertex {indices.max()} of {len(vertices)}")
+    triangle_of, corners = polygon_triangles(vertices, polygons.counts, indices)
     if not len(corners):
         return []
     vertex_rgb, face_rgb = _rgb(vertex), _rgb(file.elements.get("face"))

@@ -118,6 +118,8 @@ def _parse_header(lines: list[str]) -> tuple[str, list[Element], list[str]]:
             elements.append(Element(words[1], int(words[2])))
             if elements[-1].rows < 0:
                 raise ValueError(f"element {words[1]} has {words[2]} rows")
+            if words[1] in [element.name for element in elements[:-1]]:
+                raise ValueError(f"its header has two elements {words[1]}, expected one")
         elif words[:2] == ["property", "list"]:
             elements[-1].properties.append(Property(words[4], _type(words[3]), _type(words[2])))
         elif words[:1] == ["property"]:

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int, UInt8
 Wrap = Literal["repeat", "mirror", "clamp"]
 """What a texture shows outside 0-1, along one axis."""
 REPEAT: tuple[Wrap, Wrap] = ("repeat", "repeat")
-MAX_TILES = 8
-"""Repetitions that one face may span: a face of more is clamped, no camera resolves such detail."""
+MAX_REPEATS = 64
+"""Repetitions of an image that one face may span; of more, the pattern is enlarged: no camera resolves it."""
 MAX_TEXELS = 2**26
 """Of a texture that was laid out, 200 MB: a larger one is reduced first."""
 _ROUNDING = 1e-4
@@ -50,18 +50,37 @@ def reduce_texture(
     return cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
 
 
+def repeats_of_faces(
+    corner_uv: Float[np.ndarray, "faces 3 2"], wrap: tuple[Wrap, Wrap]
+) -> Float[np.ndarray, " faces"]:
+    """How many times its width or height, whichever is more, each face needs a texture laid out."""
+    spans = []
+    for axis in (0, 1):
+        coordinate = corner_uv[..., axis].astype(np.float64)
+        if wrap[axis] == "clamp":
+            spans.append(coordinate.max(axis=1).clip(1) - coordinate.min(axis=1).clip(None, 0))
+        else:
+            spans.append((coordinate - _first_period(coordinate, wrap[axis])).max(axis=1))
+    return np.ceil(np.maximum(*spans) - _ROUNDING)
+
+
 def _needed_tiles(
     coordinate: Float[np.ndarray, "faces 3"], wrap: Wrap
 ) -> tuple[Float[np.ndarray, "faces 3"], tuple[int, int]]:
     """Coordinates along one axis with each face in the first period, and the first and last tile that they reach."""
     if wrap == "clamp":
-        half = MAX_TILES // 2
+        half = MAX_REPEATS // 2
         low = np.floor(coordinate.min() + _ROUNDING).clip(-half, 0)
         return coordinate, (int(low), int(np.ceil(coordinate.max() - _ROUNDING).clip(1, half)))
+    local = coordinate - _first_period(coordinate, wrap)
+    local *= np.minimum(1, MAX_REPEATS / local.max(axis=1, keepdims=True).clip(1))
+    return local, (0, int(np.ceil(local.max() - _ROUNDING).clip(1)))
+
+
+def _first_period(coordinate: Float[np.ndarray, "faces 3"], wrap: Wrap) -> Float[np.ndarray, "faces 1"]:
+    """Where the repetition begins in which a face's lowest corner lies."""
     period = 2.0 if wrap == "mirror" else 1.0
-    first = period * np.floor((coordinate.min(axis=1, keepdims=True) + _ROUNDING) / period)
-    local = coordinate - first
-    return local, (0, int(np.ceil(local.max() - _ROUNDING).clip(1, MAX_TILES)))
+    return period * np.floor((coordinate.min(axis=1, keepdims=True) + _ROUNDING) / period)
 
 
 def _texels_along(length: int, start: int, stop: int, wrap: Wrap) -> Int[np.ndarray, " texels"]:
