@@ -250,13 +250,13 @@ def corrected_further(
 ) -> RatedPoses:
     """The same of poses that are rated; those that can no longer become the best are left alone."""
     assert network.refiner is not None, "the export of a network of architecture coordinates has one"
-    limits, start, T, score = network.metadata["going_on"], np.arange(len(poses.T)), poses.T, poses.score
+    limits, start, T = network.metadata["going_on"], np.arange(len(poses.T)), poses.T
     best = RatedPoses(*(value.copy() for value in poses))
     rated = run(network.refiner, given | {"T_crop_obj": T[None]})
     for _ in range(steps):
         T_next, own = rated["T_corrected"][0], best.score[start]
         near = own > best.score.max() - limits["max_behind"]
-        going = near & (score >= own - limits["max_loss"]) & is_large(T, T_next, entry, limits)
+        going = near & is_large(T, T_next, entry, limits)
         if not going.any():
             break
         start, T = start[going], T_next[going]

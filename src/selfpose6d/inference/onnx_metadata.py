@@ -8,7 +8,7 @@ from selfpose6d.crops.crop import DEPTH_STEPS, MARGIN
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.geometry.symmetric_poses import Symmetries, point_moment
 from selfpose6d.inference.clustering import KEPT_FRACTION, RADIUS
-from selfpose6d.inference.corrections import LEAST_ROTATION_RAD, LEAST_SHIFT, MAX_BEHIND, MAX_LOSS
+from selfpose6d.inference.corrections import LEAST_ROTATION_RAD, LEAST_SHIFT, MAX_BEHIND
 from selfpose6d.inference.options import NETWORK_STEPS, PredictOptions, default_steps
 from selfpose6d.network.confidence import Confidence
 from selfpose6d.network.pose_network import PoseNetwork
@@ -62,7 +62,6 @@ def network_metadata(
         "refine_steps_of_all": min(steps, NETWORK_STEPS),
         "going_on": {
             "max_behind": MAX_BEHIND,
-            "max_loss": MAX_LOSS,
             "least_rotation_rad": LEAST_ROTATION_RAD,
             "least_shift": LEAST_SHIFT,
         },
