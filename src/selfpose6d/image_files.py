@@ -70,12 +70,25 @@ def _is_cut_off(content: bytes) -> bool:
     BMP and WebP state their length.
     """
     if content.startswith(_PNG):
-        return b"IEND" not in content[-64:]
+        return not _has_png_end(content)
     if content.startswith(_BMP):
         return int.from_bytes(content[2:6], "little") > len(content)
     if content.startswith(_RIFF):
         return int.from_bytes(content[4:8], "little") + 8 > len(content)
     return content.startswith(_JPEG) and _JPEG_END not in content[len(content) // 2 :]
+
+
+def _has_png_end(content: bytes) -> bool:
+    """Whether the chunks lead to a whole IEND chunk; programs write other bytes behind it.
+
+    Reference: PNG specification, chunk layout: length, name, data, CRC of four bytes.
+    """
+    start = len(_PNG)
+    while start + 12 <= len(content):
+        if content[start + 4 : start + 8] == b"IEND":
+            return True
+        start += 12 + int.from_bytes(content[start : start + 4], "big")
+    return False
 
 
 def is_lossy(content: bytes) -> bool:

@@ -221,10 +221,64 @@ def test_distortion_by_hand():
         ({"DistCoeffs": [[-0.3, 0.1, 0, 0, 0]]}, (-0.3, 0.1, 0, 0, 0)),
         ({"k1": 0.1, "k2": 0.01}, (0.1, 0.01, 0, 0, 0)),
         ({"coeffs": [0.0, 0, 0, 0, 0]}, ()),
+        (
+            {"distortion": {"model": "inverse_brown_conrady", "coeffs": [0.15, -0.4, 0, 0, 0.2]}},
+            (0.15, -0.4, 0, 0, 0.2),
+        ),
+        ({"K1": 0.15, "K2": -0.4}, (0.15, -0.4, 0, 0, 0)),
+        ({"dist_coeffs": [], "D": [0.1, 0, 0, 0, 0]}, (0.1, 0, 0, 0, 0)),
+        ({"dist_coeffs": [0, 0, 0, 0], "D": {"data": [0.1, 0, 0, 0, 0]}}, (0.1, 0, 0, 0, 0)),
+        ({"distortion": [], "k1": 0.1}, (0.1, 0, 0, 0, 0)),
+        ({"distortion": "plumb_bob", "D": [0.1, 0, 0, 0, 0]}, (0.1, 0, 0, 0, 0)),
+        ({"distortion": "plumb_bob", "D": [0.0, 0, 0, 0, 0]}, ()),
+        ({"distortion": "0.1, 0.2, 0, 0"}, (0.1, 0.2, 0, 0)),
+        ({"distortion": {"coefficients": {"K1": 0.1, "p2": "0.01"}}}, (0.1, 0, 0, 0.01, 0)),
+        ({"distortion": {"params": [0.1, 0, 0, 0]}}, (0.1, 0, 0, 0)),
+        ({"Distortion_Coefficients": [0.1, 0, 0, 0]}, (0.1, 0, 0, 0)),
+        ({"dist coeffs": [0.1, 0, 0, 0]}, (0.1, 0, 0, 0)),
+        (
+            {"k1": 0.15, "k2": 0, "k3": 0.3, "k4": 0.4, "k5": 0, "k6": 0.6, "p1": 0.01, "p2": 0.02},
+            (0.15, 0, 0.01, 0.02, 0.3, 0.4, 0, 0.6),
+        ),
+        ({"distortion": {"radial": [0.1, 0.2, 0.3, 0.4]}}, (0.1, 0.2, 0, 0, 0.3, 0.4, 0, 0)),
+        ({"distortion": "None"}, ()),
+        ({"distortion": False}, ()),
+        ({"distortion": {"model": "plumb_bob", "coeffs": []}}, ()),
+        ({"distortion": {"rows": 0, "cols": 0, "data": []}}, ()),
     ],
 )
 def test_distortion_is_found_under_the_names_of_other_tools(entry, distortion):
     assert stated_camera(entry).distortion == distortion
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"distortion": {"model": "fisheye"}},
+        {"distortion": {"a": "x"}},
+        {"distortion": {"coeffs": "see calibration.yaml"}},
+        {"distortion": {"coeffs": [float("nan")] * 4}},
+        {"D": {"data": [0.1, None]}},
+        {"distortion": {"alpha": 0.1, "beta": [1, 2]}},
+        {"K1": "unknown"},
+    ],
+)
+def test_stated_distortion_that_cannot_be_read_is_said(entry):
+    assert np.isnan(stated_camera(entry).distortion).any()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"width": 640, "height": 480},
+        {"Image_Width": "640", "image_Height": 480.0},
+        {"w": 640, "h": 480},
+        {"resolution": [640, 480]},
+        {"width": 0, "height": 0, "w": 640, "h": 480},
+    ],
+)
+def test_size_is_found_under_the_names_of_other_tools(entry):
+    assert stated_camera(entry).size_px == (640, 480)
 
 
 def test_distortion_that_is_no_list_of_numbers_is_refused():

@@ -54,6 +54,18 @@ def test_numbers_kept_in_frames_json(root, models):
         DataOptions(root, models=models).open()
 
 
+@pytest.mark.parametrize(
+    "names", [("late.png", "late_0.png"), ("late_0.png", "late_00.jpg"), ("late_07.png", "late_7.png")]
+)
+def test_two_mask_files_of_one_instance_are_named(root, models, names):
+    for path in (root / "masks").rglob("*.png"):
+        path.unlink()
+    for name in names:
+        write_image(root / "masks/1" / name, masks()[0])
+    with pytest.raises(DataError, match=f"{names[0]} and {names[1]} are both instance"):
+        DataOptions(root, models=models).open().instance_keys(FrameId(0, 2))
+
+
 def test_several_instances_and_objects_by_name(root, models):
     change_json(models / "models_info.json", lambda info: info["2"].update(name="soap box"))
     write_image(root / "masks/soap box/late.png", masks()[1])

@@ -164,3 +164,47 @@ def test_what_is_compressed_or_empty_is_said(tmp_path: Path) -> None:
     for content, reason in ((gzip.compress(b"[]", mtime=0), r"compressed \(gzip\)"), (b" \n", "it is empty")):
         with pytest.raises(DataError, match=reason):
             opened(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "shape", [{"segmentation": [SQUARE]}, {"segmentation": [], "bbox": [22, 14, 20, 20]}]
+)
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ({"width": 2 * WIDTH, "height": 2 * HEIGHT}, f"{2 * WIDTH}x{2 * HEIGHT} pixels"),
+        ({"width": str(WIDTH), "height": 36.0}, f"{WIDTH}x36 pixels"),
+        ({"width": 2 * WIDTH, "height": None}, f"{2 * WIDTH}x{HEIGHT} pixels"),
+        ({"width": WIDTH, "height": HEIGHT}, None),
+        ({"width": 0, "height": -1}, None),
+        ({"width": None, "height": "unknown"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("where", ["image", "annotation", "result row"])
+def test_pixels_of_a_resized_image_are_refused_with_both_sizes(
+    shape: dict, size: dict, shown: str | None, where: str, tmp_path: Path
+) -> None:
+    """Polygons and boxes do not say what image they belong to: its entry, or their own row, does."""
+    content: object = [row(None) | shape | size]
+    if where != "result row":
+        content = coco(None)
+        content["images"][0] = {"id": 7, "file_name": "000001.png"} | (size if where == "image" else {})
+        content["annotations"][0] |= shape | (size if where == "annotation" else {})
+    found, skipped, _ = read(tmp_path, json.dumps(content))
+    assert len(found) == (shown is None)
+    if shown is not None:
+        assert len(skipped) == 1
+        assert f"{shown}, but the colour image is {WIDTH}x{HEIGHT} pixels" in skipped[0]
+
+
+@pytest.mark.parametrize("changes", [{"image_id": 8}, {"category_id": 4}, {"image_id": None}])
+def test_an_annotation_with_an_unlisted_id_is_left_out_alone(changes: dict, tmp_path: Path) -> None:
+    content = coco([SQUARE])
+    content["annotations"].insert(0, content["annotations"][0] | changes)
+    with pytest.warns(UserWarning, match="annotation 0 has image_id .* does not list.*left out"):
+        dataset = opened(tmp_path, json.dumps(content))
+    assert [key.inst_id for key in dataset.instance_keys(FrameId(1, 1))] == [1]
+    content["annotations"].pop()
+    with pytest.raises(DataError, match="annotation 0 has image_id"):
+        opened(tmp_path, json.dumps(content))

@@ -67,9 +67,10 @@ def test_coco_goes_by_file_names_and_category_names(capture: Path, tmp_path: Pat
         {"image_id": 1, "category_id": 1, "segmentation": polygon(mask)},
         {"image_id": 1, "category_id": 2, "segmentation": encode_mask(mask)},
         {"image_id": 2, "category_id": 2, "segmentation": [], "bbox": [10, 10, 8, 6]},
-        {"image_id": 2, "category_id": 1, "segmentation": encode_mask(mask), "iscrowd": 1},
+        {"image_id": 2, "category_id": 1, "segmentation": encode_mask(mask), "ignore": 1},
     ]
-    dataset = opened(capture, coco(["c.png", "images/a.jpg"], rows), tmp_path)
+    with pytest.warns(UserWarning, match="left out: 1 marked ignore"):
+        dataset = opened(capture, coco(["c.png", "images/a.jpg"], rows), tmp_path)
     assert found(dataset) == {(0, 2): [2, 1], (0, 0): [1]}
     instances = dataset.load_frame(FrameId(0, 2)).instances
     assert not any(instance.region for instance in instances)

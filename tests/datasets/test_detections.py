@@ -151,7 +151,7 @@ def test_boxes_that_are_none(bbox, reason):
     [
         ('{"annotations": []}', "a COCO file has images, annotations and categories, got annotations"),
         ('{"scene_id": 0}\n{"scene_id": 0}', "neither one COCO object nor a list of rows"),
-        ("", "not a JSON list"),
+        ("", "it is empty"),
         ('[{"scene_id": 0, "image_id": 1}]', "row 0 needs integers scene_id, image_id, category_id"),
         ('[{"scene_id": 0, "image_id": ', "broken JSON near byte 1"),
         ('[{"scene_id": 0, "image_id": "a.png", "category_id": 1}]', r"row 0 needs .*'image_id': 'a.png'"),

@@ -18,6 +18,7 @@ from small_roots import (
 
 from selfpose6d.datasets.bop import true_poses
 from selfpose6d.datasets.bop.layout import BOP
+from selfpose6d.datasets.ground_truth import count_or_one
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.true_poses import load_ground_truth
 from selfpose6d.errors import DataError, UsageError
@@ -262,3 +263,17 @@ def test_true_poses_in_metres_are_named(tmp_path):
     )
     with pytest.raises(DataError, match=r"scene_gt\.json: cam_t_m2c: t must be in millimetres: .* in metres"):
         load_ground_truth(root)
+
+
+def test_pixels_of_a_mask_are_counted_whatever_its_colour(tmp_path):
+    """A red mask's pixels share one value other than black; as labels they would be read as something else."""
+    inside = np.zeros((40, 40), bool)
+    inside[10:20, 10:20] = True
+    colours = {"red": (255, 0, 0), "white": (255, 255, 255), "green": (0, 200, 0)}
+    for name, colour in colours.items():
+        write_image(tmp_path / f"{name}.png", np.where(inside[..., None], colour, 0).astype(np.uint8))
+        assert count_or_one(tmp_path / f"{name}.png") == 100
+    write_image(tmp_path / "empty.png", np.zeros((40, 40), np.uint8))
+    assert count_or_one(tmp_path / "empty.png") == 0
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    assert count_or_one(tmp_path / "broken.png") == 1

@@ -130,6 +130,16 @@ def test_transforms_are_chained_over_frames():
     assert tree.find("a", "elsewhere") is None
 
 
+@pytest.mark.parametrize(
+    "quat_xyzw", [(0.0, 0.0, 0.0, 0.0), (np.nan, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0, np.inf)]
+)
+def test_what_is_no_quaternion_is_refused_by_frame(quat_xyzw):
+    with pytest.raises(DataError, match="camera_depth in camera_link: expected a unit quaternion"):
+        quaternion_transform(quat_xyzw, (0.015, 0.0, 0.0), "camera_depth in camera_link")
+    with pytest.raises(DataError, match="translation"):
+        quaternion_transform((0.0, 0.0, 0.0, 1.0), (np.nan, 0.0, 0.0))
+
+
 def test_quaternions_are_xyzw():
     T = quaternion_transform((0.0, 0.0, 0.5**0.5, 0.5**0.5), (1.0, 2.0, 3.0))
     np.testing.assert_allclose(T @ [1, 0, 0, 1], [1, 3, 3, 1], atol=1e-12)

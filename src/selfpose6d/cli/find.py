@@ -78,7 +78,7 @@ class Command:
         device = resolve_device(self.device)
         dataset = self.open_data()
         self.frame_counts(dataset)  # what is wrong with the inputs is said before the slow work begins
-        self.read_prompts()
+        self.read_prompts(dataset)
         if (segmenter := self.load_segmenter(device)) is not None:
             segmenter.require_objects({obj_id: dataset.load_mesh(obj_id) for obj_id in dataset.object_ids})
         self.load_promptable()
@@ -113,19 +113,21 @@ class Command:
             targets = read_target_counts(dataset.root)
         return FrameCounts(dataset.object_ids, known, targets)
 
-    def read_prompts(self) -> "Prompts | None":
-        """The prompts file, if there is one.
+    def read_prompts(self, dataset: "Dataset") -> "Prompts | None":
+        """The prompts file, if there is one; its images are the data set's.
 
         Raises:
             UsageError: there is no such file.
             DataError: it is broken.
         """
         from selfpose6d.checks import require_existing
+        from selfpose6d.datasets.detection_ids import DetectionIds
         from selfpose6d.finding.prompts import Prompts
 
         if self.prompts is None:
             return None
-        return Prompts(require_existing(self.prompts, "prompts file", "Correct --prompts."))
+        path = require_existing(self.prompts, "prompts file", "Correct --prompts.")
+        return Prompts(path, DetectionIds(dataset))
 
     def load_segmenter(self, device: str) -> "Segmenter | None":
         """The segmentation network, if there is one.
@@ -205,5 +207,5 @@ def frame_finder(
     dataset, device = command.open_data(), resolve_device(command.device)
     models = object_store(dataset, device) if models is None else models
     finder = Finder(models, command.options())
-    sources = command.read_prompts(), command.load_segmenter(device), command.load_promptable()
+    sources = command.read_prompts(dataset), command.load_segmenter(device), command.load_promptable()
     return FrameFinder(dataset, finder, command.frame_counts(dataset), *sources)

@@ -8,20 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.checks import require_undistorted, size_text
+from selfpose6d.datasets.lens_fields import stated_distortion, stated_sides
 from selfpose6d.errors import MALFORMED, DataError
+from selfpose6d.json_files import whole_number
 from selfpose6d.meshes.units import METRES_PER_MM
-
-DISTORTION_KEYS = (
-    "dist_coeffs", "distcoeffs", "dist_coefs", "dist_coef", "distcoef", "dist_coefficients", "distortion",
-    "distortion_coefficients", "distortion_coeffs", "distortion_params", "distortion_parameters", "lens_distortion",
-    "dist", "cam_dist", "cam_d", "coeffs", "kc", "d",
-)  # fmt: skip
-"""As OpenCV's users, ROS, RealSense, Azure Kinect and Kalibr call the list of coefficients; in any case of letters."""
-RADIAL_KEYS = ("radial", "radial_distortion", "radialdistortion")
-TANGENTIAL_KEYS = ("tangential", "tangential_distortion", "tangentialdistortion")
-"""Lists of them apart, as MATLAB and Zivid have them."""
-SINGLE_KEYS = ("k1", "k2", "p1", "p2", "k3")
-"""Coefficients one by one, in OpenCV's order."""
 
 
 class StatedCamera(NamedTuple):
@@ -48,7 +38,7 @@ class StatedCamera(NamedTuple):
 
 def stated_camera(entry: Mapping[str, Any]) -> StatedCamera:
     """The size and distortion of a camera's JSON entry, as far as it has them."""
-    return StatedCamera(_size_px(entry), _distortion(entry))
+    return StatedCamera(_size_px(entry), stated_distortion(entry))
 
 
 def intrinsics_of(entry: Mapping[str, Any], name: str) -> Float[np.ndarray, "3 3"]:
@@ -97,47 +87,11 @@ def metres_per_depth_unit(depth_scale: object, name: str) -> float:
 
 
 def _size_px(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    names = (("width", "height"), ("image_width", "image_height"), ("im_width", "im_height"))
-    for width, height in names:
+    for width, height in stated_sides(entry):
         try:
-            size_px = int(entry[width]), int(entry[height])
-        except (KeyError, TypeError, ValueError, OverflowError):
+            size_px = whole_number(width), whole_number(height)
+        except ValueError:
             continue
         if min(size_px) > 0:
             return size_px
     return None
-
-
-def _distortion(entry: Mapping[str, Any]) -> tuple[float, ...]:
-    named = {key.lower(): value for key, value in entry.items() if value not in (None, "none", "")}
-    stated = next((named[key] for key in DISTORTION_KEYS if key in named), None)
-    if stated is None:
-        stated = _single_coefficients(named)
-    elif isinstance(stated, Mapping):  # ROS: {"rows": 1, "cols": 5, "data": [...]}; others by name
-        named = {key.lower(): value for key, value in stated.items()}
-        known = _single_coefficients(named)
-        lists = [named[key] for key in ("data", *DISTORTION_KEYS) if key in named]
-        others = [value for value in stated.values() if not isinstance(value, str)]  # the model's name
-        stated = known or (lists or [others])[0]
-    if stated is None:
-        return ()
-    try:
-        coefficients = np.asarray(stated, np.float64).ravel().tolist()
-    except MALFORMED:
-        return (math.nan,)
-    return tuple(coefficients) if any(coefficients) else ()
-
-
-def _single_coefficients(named: Mapping[str, Any]) -> list[Any] | None:
-    """Coefficients that have a name each, or are in two lists, in OpenCV's order; None where there are none."""
-    pair = [
-        next((named[key] for key in keys if key in named), None) for keys in (RADIAL_KEYS, TANGENTIAL_KEYS)
-    ]
-    if any(part is not None for part in pair):
-        radial, tangential = (list(np.ravel(part)) if part is not None else [] for part in pair)
-        k1, k2, k3, *more = [*radial, 0.0, 0.0, 0.0]
-        p1, p2, *_ = [*tangential, 0.0, 0.0]
-        return [math.nan] if any(more[:-3]) else [k1, k2, p1, p2, k3]
-    return (
-        [named.get(key) or 0.0 for key in SINGLE_KEYS] if any(key in named for key in SINGLE_KEYS) else None
-    )

@@ -6,11 +6,13 @@ for. A COCO file of annotations is kept whole.
 
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -21,6 +23,7 @@ from selfpose6d.datasets.json_rows import is_one_object, is_utf8, iterate_rows, 
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.files import open_file
+from selfpose6d.image_files import MAX_PIXELS
 from selfpose6d.json_files import read_json, whole_number
 from selfpose6d.selection import FrameId
 
@@ -39,13 +42,16 @@ class _Found(NamedTuple):
     category_name: str | None
     offset: int = 0
     length: int = 0
+    unlisted: str = ""
+    """Ids that a COCO file's lists do not have."""
 
 
 class DetectionMasks(MaskSource):
     """Instances of a detections file; `inst_id` is the index in the file.
 
-    A detection without segmentation is a region: its box, filled. COCO's crowds and what is marked to be ignored are no
-    instances.
+    A detection without segmentation is a region: its box, filled. What is marked `ignore` is no instance. What is
+    marked `iscrowd` is one where its mask is one connected region: CVAT marks every mask so that is no polygon. A
+    warning counts what is left out.
     """
 
     def __init__(self, path: Path, ids: DetectionIds | None = None) -> None:
@@ -60,13 +66,20 @@ class DetectionMasks(MaskSource):
         self._images: dict[str, dict[str, Any]] = {}
         found = self._rows_of_file()
         faults: list[DataError] = []
-        indexed = _index_rows(path, found, ids, faults)
+        left_out: Counter[str] = Counter()
+        indexed = _index_rows(path, found, ids, faults, left_out)
         rows = np.fromiter(chain.from_iterable(indexed), np.int64).reshape(-1, _COLUMNS)
         if faults and not len(rows):
             raise faults[0]
         if faults:
             more = f" So are {len(faults) - 1} others." if len(faults) > 1 else ""
             warnings.warn(f"{faults[0]} The row is left out: nothing is labelled there.{more}", stacklevel=2)
+        if left_out:
+            counts = ", ".join(f"{count} {why}" for why, count in left_out.items())
+            warnings.warn(
+                f"{path}: rows that are no instances are left out: {counts}. Nothing is labelled there.",
+                stacklevel=2,
+            )
         if ids is not None:
             ids.require_known(path, len(rows))
             if absent := ids.absent_scenes:
@@ -91,8 +104,8 @@ class DetectionMasks(MaskSource):
     def load(self, frame_id: FrameId, entry: MaskEntry, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
         """The mask of a detection, decoded; of one with a box only, the box."""
         row, name = self.read(frame_id, entry.inst_id), f"{self.path}: detection {entry.inst_id}"
-        if image := self._images.get(str(row.get("image_id"))):
-            _require_size(image, shape, name)
+        for stated in (self._images.get(str(row.get("image_id")), {}), row):
+            require_stated_size(stated, shape, name)
         if self.is_region(frame_id, entry):
             return fill_box(row["bbox"], shape, name)
         return decode_segmentation(row.get("segmentation"), shape, name)
@@ -138,12 +151,11 @@ class DetectionMasks(MaskSource):
             i: row.get("name") for i, row in _by_id(self.path, "categories", content["categories"]).items()
         }
         self._kept, self._images = content["annotations"], images
-        for number, row in enumerate(content["annotations"]):
+        for row in content["annotations"]:
             image, category = str(row.get("image_id")), str(row.get("category_id"))
             if image not in images or (names and category not in names):
-                listed = f"image_id {image}, category_id {category}"
-                reason = f"annotation {number} has {listed}, which the file does not list"
-                raise data_error(self.path, reason, "Export it again.")
+                yield _Found(row, None, None, unlisted=f"image_id {image}, category_id {category}")
+                continue
             name = names.get(category)
             yield _Found(row, images[image], None if name is None else str(name))
 
@@ -153,13 +165,24 @@ class DetectionMasks(MaskSource):
         return self._rows[first:last]
 
 
-def _require_size(image: dict[str, Any], shape: tuple[int, int], name: str) -> None:
-    """Refuse a detection in another image's pixels, as far as the file says its size."""
+def require_stated_size(entry: dict[str, Any], shape: tuple[int, int], name: str) -> None:
+    """Refuse a detection in another image's pixels, as far as its row or its image's entry says their size.
+
+    Raises:
+        DataError: `width` or `height` is not the image's; names both sizes.
+    """
+    stated = [_positive(entry.get(side)) for side in ("height", "width")]
+    if any(stated):
+        height, width = (side or own for side, own in zip(stated, shape, strict=True))
+        require_shape(np.broadcast_to(np.False_, (height, width)), shape, name)
+
+
+def _positive(value: object) -> int | None:
+    """None for what says no size: tools write null, 0 or -1 where they do not know it."""
     try:
-        stated = whole_number(image["height"]), whole_number(image["width"])
-    except MALFORMED:
-        return
-    require_shape(np.broadcast_to(np.False_, stated), shape, name)
+        return max(whole_number(value), 0) or None
+    except ValueError:
+        return None
 
 
 def decode_segmentation(
@@ -284,6 +307,21 @@ def _decoded_lengths(encoded: bytes) -> list[int]:
     return lengths
 
 
+def result_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a list of results, whatever its encoding.
+
+    Raises:
+        DataError: it is unreadable, or no list of rows.
+    """
+    if is_utf8(path):
+        yield from (found.row for found in _result_rows(path))
+        return
+    content = _whole_content(path)
+    if isinstance(content, dict):
+        raise data_error(path, "one object, no list of rows", "Pass a file of rows, as BOP has it.")
+    yield from content
+
+
 def _result_rows(path: Path) -> Iterator[_Found]:
     for row in iterate_rows(path):
         named = {key: _as_utf8(value) for key, value in row.value.items() if key in _KEYS}
@@ -347,11 +385,21 @@ def _coco_lists(path: Path, content: dict[str, Any]) -> dict[str, list[dict[str,
 
 
 def _index_rows(
-    path: Path, found: Iterable[_Found], ids: DetectionIds | None, faults: list[DataError]
+    path: Path,
+    found: Iterable[_Found],
+    ids: DetectionIds | None,
+    faults: list[DataError],
+    left_out: Counter[str],
 ) -> Iterator[tuple[int, ...]]:
-    """The index's rows; what is wrong with single rows goes to `faults`."""
+    """The index's rows; what is wrong with single rows goes to `faults`, what are no instances to `left_out`."""
     for number, row in enumerate(found):
         try:
+            if row.unlisted:
+                reason = f"annotation {number} has {row.unlisted}, which the file does not list"
+                raise data_error(path, reason, "Export it again.")
+            if why := _why_no_instance(path, number, row):
+                left_out[why] += 1
+                continue
             indexed = _index_row(path, number, row, ids)
         except DataError as fault:
             faults.append(fault)
@@ -360,12 +408,66 @@ def _index_rows(
             yield indexed
 
 
+def _why_no_instance(path: Path, number: int, found: _Found) -> str:
+    """Empty for an instance; else which flag says that it is none.
+
+    Raises:
+        DataError: a flag is neither 0 nor 1.
+    """
+    is_ignored, is_crowd = (_flag(path, number, found.row, name) for name in ("ignore", "iscrowd"))
+    if is_ignored:
+        return "marked ignore"
+    if is_crowd and not _is_one_region(found):
+        return "marked iscrowd, and not one connected mask"
+    return ""
+
+
+def _flag(path: Path, number: int, row: dict[str, Any], name: str) -> bool:
+    value = row.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    try:
+        if (flag := whole_number(value)) in (0, 1):
+            return bool(flag)
+    except ValueError:
+        pass
+    raise data_error(path, f"row {number} has {name} {str(value)[:40]!r}", "Write 0 or 1.")
+
+
+def _is_one_region(found: _Found) -> bool:
+    """Whether the row's mask is one connected region. True for one that cannot be read: loading it says why."""
+    segmentation: Any = found.row.get("segmentation")
+    if not _has_outline(segmentation):
+        return False
+    try:
+        if isinstance(segmentation, dict):
+            height, width = map(whole_number, segmentation["size"])
+        else:
+            corners_px = np.concatenate(polygons_px(segmentation))
+            segmentation = [
+                (polygon - corners_px.min(0)).ravel().tolist() for polygon in polygons_px(segmentation)
+            ]
+            width, height = (np.ceil(np.ptp(corners_px, axis=0)) + 2).astype(int).tolist()
+        if not 0 < width * height <= MAX_PIXELS:
+            return True
+        mask = decode_segmentation(segmentation, (height, width), str(found.row.get("image_id")))
+    except (DataError, *MALFORMED):
+        return True
+    num_labels, _ = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return num_labels == 2  # the background and one region
+
+
+def _has_outline(segmentation: Any) -> bool:
+    """Whether there is more than empty lists, which tools write beside a box."""
+    if isinstance(segmentation, list):
+        return any(polygon != [] for polygon in segmentation)
+    return bool(segmentation)
+
+
 def _index_row(path: Path, number: int, found: _Found, ids: DetectionIds | None) -> tuple[int, ...] | None:
-    """The row of the index; None for one that is no instance or lies outside what the data set has."""
+    """The row of the index; None for one that lies outside what the data set has."""
     row = found.row
-    if row.get("iscrowd") or row.get("ignore"):
-        return None
-    box_only = not row.get("segmentation") and row.get("bbox") is not None
+    box_only = not _has_outline(row.get("segmentation")) and row.get("bbox") is not None
     if ids is None:
         keys = _bop_keys(path, number, row)
     else:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from selfpose6d.datasets.images import data_error, read_labels
+from selfpose6d.datasets.images import data_error, read_labels, read_object_pixels
 from selfpose6d.errors import DataError
 from selfpose6d.geometry.nearest_rotation import nearest_rotation
 from selfpose6d.types import InstanceKey
@@ -27,12 +27,12 @@ class GroundTruthPose:
 
 
 def count_or_one(path: Path, value: int | None = None) -> int:
-    """Pixels of a label, or of any label; 1 for a file that cannot be read: its instance is a miss."""
+    """Pixels of a label, or of a mask file's object; 1 for a file that cannot be read: its instance is a miss."""
     try:
-        labels = read_labels(path)
+        pixels = read_object_pixels(path) if value is None else read_labels(path) == value
     except DataError:
         return 1
-    return int(np.count_nonzero(labels if value is None else labels == value))
+    return int(np.count_nonzero(pixels))
 
 
 def rigid(T_cam_obj: Float[np.ndarray, "4 4"], name: str) -> Float[np.ndarray, "4 4"]:

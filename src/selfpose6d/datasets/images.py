@@ -93,7 +93,16 @@ def read_mask(path: Path, shape: tuple[int, int]) -> Bool[np.ndarray, "height wi
     Raises:
         DataError: the file is missing, cannot be decoded, or is not of the image's `shape` (height, width).
     """
-    return require_shape(object_pixels_of(_decode_stored(path, _read_bytes(path))), shape, path)
+    return require_shape(read_object_pixels(path), shape, path)
+
+
+def read_object_pixels(path: Path) -> Bool[np.ndarray, "height width"]:
+    """`read_mask` of a file whose size nothing is compared with.
+
+    Raises:
+        DataError: the file is missing or cannot be decoded.
+    """
+    return object_pixels_of(_decode_stored(path, _read_bytes(path)))
 
 
 def require_shape(image: np.ndarray, shape: tuple[int, int], path: Path | str) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What a user knows of where objects are: masks, boxes or points in a file, one more source of pieces.
 
-Rows as BOP and COCO have them: `image_id`, `scene_id` (0 where it is missing), and `segmentation` (RLE or polygons),
-`bbox` [x, y, width, height] or `points` [[x, y], ...], in pixels. Other fields are not looked at: which object it is
-is found out.
+Rows as BOP and COCO have them: `image_id`, `scene_id` (where the data set has several scenes), and `segmentation` (RLE
+or polygons), `bbox` [x, y, width, height] or `points` [[x, y], ...], in pixels. Of other fields `width` and `height` of
+the image are compared, where they are given; which object it is is found out.
 """
 
 from collections import defaultdict
@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
-from selfpose6d.datasets.detections import decode_segmentation, fill_box
+from selfpose6d.datasets.detection_ids import DetectionIds
+from selfpose6d.datasets.detections import decode_segmentation, fill_box, require_stated_size, result_rows
 from selfpose6d.datasets.images import data_error
-from selfpose6d.datasets.json_rows import iterate_rows
 from selfpose6d.errors import MALFORMED
 from selfpose6d.finding.proposals import MIN_KNOWN, MIN_PIXELS, Proposal, pieces_at, reach_m
 from selfpose6d.finding.scene import Scene
@@ -41,14 +41,16 @@ class Prompt:
 class Prompts:
     """A prompts file, by frame."""
 
-    def __init__(self, path: Path) -> None:
-        """Read it.
+    def __init__(self, path: Path, ids: DetectionIds | None = None) -> None:
+        """Read it. `ids` resolves images against a data set, as those of detections; None takes BOP's numbers as given,
+        and scene 0 where a row has none.
 
         Raises:
-            DataError: it is unreadable, or a row has no image, or neither a mask, a box nor points.
+            DataError: it is unreadable, or a row has no image or one that the data set has not, or neither a mask, a
+                box nor points.
         """
         self.path = path
-        self._rows: Mapping[FrameId, list[tuple[int, dict[str, Any]]]] = _by_frame(path)
+        self._rows: Mapping[FrameId, list[tuple[int, dict[str, Any]]]] = _by_frame(path, ids)
 
     def of(self, frame_id: FrameId, shape: tuple[int, int]) -> list[Prompt]:
         """The prompts of a frame whose image has this shape (height, width).
@@ -81,22 +83,38 @@ def prompted_pieces(
     return found
 
 
-def _by_frame(path: Path) -> Mapping[FrameId, list[tuple[int, dict[str, Any]]]]:
+def _by_frame(path: Path, ids: DetectionIds | None) -> Mapping[FrameId, list[tuple[int, dict[str, Any]]]]:
     rows: dict[FrameId, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-    for index, (row, _, _) in enumerate(iterate_rows(path)):
-        try:
-            frame_id = FrameId(whole_number(row.get("scene_id", 0)), whole_number(row["image_id"]))
-        except (KeyError, ValueError):
-            reason = f"row {index} needs an integer image_id (and scene_id), got {sorted(row)}"
-            raise data_error(path, reason, "Add it as BOP does.") from None
+    for index, row in enumerate(result_rows(path)):
+        frame_id = _frame_of(path, index, row, ids)
         if not any(row.get(name) for name in ("segmentation", "bbox", "points")):
             reason = f"row {index} has neither segmentation, bbox nor points"
             raise data_error(path, reason, "Say where the object is.")
-        rows[frame_id].append((index, row))
+        if frame_id is not None:
+            rows[frame_id].append((index, row))
+    if ids is not None:
+        ids.require_known(path, sum(map(len, rows.values())))
     return rows
 
 
+def _frame_of(path: Path, index: int, row: dict[str, Any], ids: DetectionIds | None) -> FrameId | None:
+    """None for an image that is not among those of the data set that are chosen."""
+    if ids is not None:
+        names_its_image = isinstance(row.get("image_id"), str)
+        needs_scene = ids.needs_scene and not names_its_image and row.get("scene_id") is None
+        if row.get("image_id") is not None and not needs_scene:
+            return ids.frame(row, None)
+        wanted = "image_id and scene_id" if needs_scene else "an image_id"
+        raise data_error(path, f"row {index} needs {wanted}, got {sorted(row)}", "Add it as BOP does.")
+    try:
+        return FrameId(whole_number(row.get("scene_id", 0)), whole_number(row["image_id"]))
+    except (KeyError, ValueError):
+        reason = f"row {index} needs an integer image_id (and scene_id), got {sorted(row)}"
+        raise data_error(path, reason, "Add it as BOP does.") from None
+
+
 def _prompt(row: dict[str, Any], shape: tuple[int, int], name: str) -> Prompt:
+    require_stated_size(row, shape, name)
     if row.get("segmentation"):
         return Prompt(decode_segmentation(row["segmentation"], shape, name), "mask")
     if row.get("bbox"):

@@ -141,8 +141,9 @@ def _extrinsics(bag: Bag, colour: ImageTopic, depth: ImageTopic) -> tuple[np.nda
         return np.eye(4), f"registered by the driver ({depth.name})"
     if depth.frame_id.lstrip("/") == colour.frame_id.lstrip("/") != "":
         return np.eye(4), f"one frame ({depth.frame_id})"
+    broken: list[DataError] = []
     for topic in ("/tf_static", "/tf"):
-        T = _transforms(bag, topic).find(colour.frame_id, depth.frame_id)
+        T = _transforms(bag, topic, broken).find(colour.frame_id, depth.frame_id)
         if T is not None:
             return T, f"{topic} ({depth.frame_id} to {colour.frame_id})"
     for topic, message_type in ((c.topic, c.msgtype) for c in bag.reader.connections):
@@ -151,11 +152,16 @@ def _extrinsics(bag: Bag, colour: ImageTopic, depth: ImageTopic) -> tuple[np.nda
             if message is not None:
                 R = np.reshape(message.rotation, (3, 3)).T  # librealsense writes it column by column
                 return rigid_transform(R, message.translation), topic
+    if broken:
+        raise broken[0]
     return None
 
 
-def _transforms(bag: Bag, topic: str) -> FrameTree:
-    """Of `/tf`, which holds all that moves, only the first message of each pair of frames: a camera's are rigid."""
+def _transforms(bag: Bag, topic: str, broken: list[DataError]) -> FrameTree:
+    """Of `/tf`, which holds all that moves, only the first message of each pair of frames: a camera's are rigid.
+
+    What is no transform is left out and goes to `broken`: other parts of a robot may send it.
+    """
     tree, known = FrameTree(), set()
     for _, message in bag.messages(topic):
         for entry in message.transforms:
@@ -164,7 +170,11 @@ def _transforms(bag: Bag, topic: str) -> FrameTree:
                 continue
             known.add(frames)
             q, t = entry.transform.rotation, entry.transform.translation
-            tree.add(*frames, quaternion_transform((q.x, q.y, q.z, q.w), (t.x, t.y, t.z)))
+            name = f"{topic}: frame {frames[1]} in {frames[0]}"
+            try:
+                tree.add(*frames, quaternion_transform((q.x, q.y, q.z, q.w), (t.x, t.y, t.z), name))
+            except DataError as error:
+                broken.append(error)
     return tree
 
 

@@ -192,6 +192,11 @@ def _brown_inverse(distorted: np.ndarray, coefficients: np.ndarray) -> np.ndarra
     return xy
 
 
+def is_fisheye(model: str) -> bool:
+    """Whether a distortion model's name means OpenCV's fisheye model."""
+    return _MODELS.get(_normalised(model)) == "fisheye"
+
+
 def _numbers(coefficients: object, name: str) -> tuple[float, ...]:
     if coefficients is None:
         return ()

@@ -1,5 +1,6 @@
 """Camera files of other tools: FoundationPose, ROS, RealSense, Open3D, BOP, OpenCV, Kalibr."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,13 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from selfpose6d.datasets.lens_fields import stated_distortion, stated_model, stated_sides
 from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.files import read_whole
 from selfpose6d.geometry.nearest_rotation import nearest_rotation
 from selfpose6d.json_files import parse_json, whole_number
 from selfpose6d.meshes.units import METRES_PER_MM
-from selfpose6d.recordings.camera import Camera, make_camera
+from selfpose6d.recordings.camera import Camera, is_fisheye, make_camera
 from selfpose6d.yaml_files import parse_yaml
 
 Part = Literal["colour", "depth"]
@@ -27,12 +29,6 @@ _PARTS: dict[Part, tuple[str, ...]] = {
     "depth": ("depth", "depth_intrinsics", "cam1", "intrinsic", "intrinsics"),
 }
 _MATRIX = ("cam_K", "K", "k", "camera_matrix", "cameraMatrix", "Camera_Matrix", "intrinsics", "intrinsic")
-_COEFFICIENTS = (
-    *("distortion_coefficients", "dist_coeffs", "distCoeffs", "dist_coefs", "Distortion_Coefficients"),
-    *("distortion_coeffs", "coeffs", "d", "D", "distortion", "dist"),
-)
-_MODEL = ("distortion_model", "model", "camera_model")
-_WIDTH, _HEIGHT = ("width", "image_width", "w"), ("height", "image_height", "h")
 MAX_METRES_PER_UNIT = 0.001
 """Of RealSense's cameras; BOP's data sets have 0.1 to 1 mm per unit."""
 _REALSENSE_MODELS = (
@@ -194,26 +190,30 @@ def _camera_of(content: Mapping[str, Any], part: Part, name: str) -> CameraFile:
     scale = _metres_per_unit(content, name)
     content = _only_part(content, part, name)
     size = _size_of(content, name)
-    coefficients = _values(_first(content, _COEFFICIENTS))
-    model = _first(content, _MODEL[:1]) or _first(content, _MODEL[1:])
+    model = stated_model(content)
     if isinstance(model, int) and not isinstance(model, bool):
         model = _model_of_number(model, name)
+    coefficients = stated_distortion(content, isinstance(model, str) and is_fisheye(model))
+    if not all(map(math.isfinite, coefficients)):
+        raise DataError(
+            f"{name}: distortion coefficients must be numbers, found others among {', '.join(map(str, content))}. "
+            "Write them as a list k1, k2, p1, p2, k3."
+        )
     if not isinstance(model, str) or model.lower() == "pinhole":
-        model = _DEFAULT_MODELS.get(np.size(coefficients) if coefficients is not None else 0, "none")
+        model = _DEFAULT_MODELS.get(len(coefficients), "none")
     camera = make_camera(_matrix(content, name), size, model, coefficients, name)
     return CameraFile(camera, _metres_per_unit(content, name) or scale)
 
 
 def _size_of(content: Mapping[str, Any], name: str) -> tuple[int, int] | None:
-    width, height = _first(content, _WIDTH), _first(content, _HEIGHT)
     try:
-        if width is None and isinstance(content.get("resolution"), list):
-            width, height = content["resolution"]
-        return None if width is None or height is None else (whole_number(width), whole_number(height))
+        for width, height in stated_sides(content):
+            return whole_number(width), whole_number(height)
     except MALFORMED as error:
         raise DataError(
             f"{name}: width and height are no numbers of pixels ({error}). Correct the file."
         ) from None
+    return None
 
 
 def _model_of_number(number: int, name: str) -> str:

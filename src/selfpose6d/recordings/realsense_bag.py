@@ -53,7 +53,7 @@ def realsense_extrinsics(
             if message is not None:
                 q, t = message.rotation, message.translation
                 reference = other.removeprefix(prefix)
-                found[name, reference] = quaternion_transform((q.x, q.y, q.z, q.w), (t.x, t.y, t.z))
+                found[name, reference] = quaternion_transform((q.x, q.y, q.z, q.w), (t.x, t.y, t.z), other)
     for (name, reference), T_depth_reference in found.items():
         if name == "depth" and ("colour", reference) in found:
             return found["colour", reference] @ np.linalg.inv(

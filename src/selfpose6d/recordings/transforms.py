@@ -5,7 +5,11 @@ from collections import deque
 import numpy as np
 from jaxtyping import Float
 
+from selfpose6d.errors import DataError
 from selfpose6d.recordings.camera_files import rigid_transform
+
+MIN_QUATERNION_NORM = 1e-3
+"""Of a rotation: rounded ones are within a few percent of 1. Shorter ones were never set."""
 
 
 class FrameTree:
@@ -38,10 +42,22 @@ class FrameTree:
 
 
 def quaternion_transform(
-    quat_xyzw: tuple[float, float, float, float], translation_m: tuple[float, float, float]
+    quat_xyzw: tuple[float, float, float, float],
+    translation_m: tuple[float, float, float],
+    name: str = "transform",
 ) -> Float[np.ndarray, "4 4"]:
-    """A homogeneous matrix of ROS's quaternion (x, y, z, w) and a translation."""
-    x, y, z, w = np.asarray(quat_xyzw) / (np.linalg.norm(quat_xyzw) or 1)
+    """A homogeneous matrix of ROS's quaternion (x, y, z, w) and a translation; `name` is the frames' in errors.
+
+    Raises:
+        DataError: a number is not finite, or the quaternion is too short to say a rotation.
+    """
+    norm = float(np.linalg.norm(quat_xyzw))
+    if not (np.isfinite([*quat_xyzw, *translation_m]).all() and norm > MIN_QUATERNION_NORM):
+        raise DataError(
+            f"{name}: expected a unit quaternion (x, y, z, w) and a translation in metres, got {list(quat_xyzw)} and "
+            f"{list(translation_m)}. Correct the transform, or give it with --extrinsics FILE."
+        )
+    x, y, z, w = np.asarray(quat_xyzw) / norm
     R = np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],

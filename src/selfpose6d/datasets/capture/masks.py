@@ -71,14 +71,27 @@ class ObjectFolderMasks(MaskSource):
 
     @cached_property
     def _numbered(self) -> defaultdict[tuple[Path, str], dict[int, str]]:
-        """File stem by instance of the `<frame>_<k>` files."""
+        """File stem by instance of the `<frame>_<k>` files.
+
+        Raises:
+            DataError: two files are one instance.
+        """
         numbered: defaultdict[tuple[Path, str], dict[int, str]] = defaultdict(dict)
         frames = set(self._stems.values())
         for folder in self._folders:
-            for path in list_images(folder):
-                stem, _, inst_id = path.stem.rpartition("_")
-                if inst_id.isdecimal() and stem in frames and path.stem not in frames:
-                    numbered[folder, stem][int(inst_id)] = path.stem
+            paths = {path.stem: path for path in list_images(folder)}
+            for name in sorted(paths):
+                stem, _, number = name.rpartition("_")
+                if not number.isdecimal() or stem not in frames or name in frames:
+                    continue
+                inst_id = int(number)
+                other = numbered[folder, stem].get(inst_id, stem if inst_id == 0 else "")
+                if other in paths:
+                    raise DataError(
+                        f"{folder}: {paths[other].name} and {paths[name].name} are both instance {inst_id} of frame "
+                        f"{stem}. Give each instance a number of its own: {stem}_1{paths[name].suffix}, and so on."
+                    )
+                numbered[folder, stem][inst_id] = name
         return numbered
 
 
