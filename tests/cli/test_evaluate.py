@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from scored_run import make_run
 
+from selfpose6d.cli.evaluate import Command, ScoredData
 from selfpose6d.cli.main import main
+from selfpose6d.runs.config import DataConfig, RunContext, new_config, write_config
+from selfpose6d.selection import Selection
 
 
 @pytest.fixture(scope="module")
@@ -308,3 +311,20 @@ def test_a_row_that_cannot_be_read_is_named_and_the_others_are_scored(run, ycbv_
     (tmp_path / "broken.csv").write_text("\n".join([text[0], text[2]]))
     assert main(["evaluate", str(tmp_path / "broken.csv"), str(ycbv_sample)]) == 2
     assert "line 2, column obj_id" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (Selection(sensor="cam1"), Selection(limit=5, sensor="cam1")),
+        (Selection(sensor="cam2"), Selection(limit=5, sensor="cam2")),
+        (Selection(), Selection(limit=5, sensor="cam1")),
+        (Selection(frames=(3,)), Selection(frames=(3,), sensor="cam1")),
+        (Selection(frames=(3,), sensor="cam2"), Selection(frames=(3,), sensor="cam2")),
+    ],
+)
+def test_a_sensor_leaves_the_runs_frames(tmp_path, given, expected):
+    data = DataConfig("test", "abc", Selection(limit=5, sensor="cam1"))
+    write_config(tmp_path, new_config("annotate", data, {}, RunContext(tmp_path, "cpu")))
+    command = Command(tmp_path, ScoredData(tmp_path, selection=given))
+    assert command._reference_options().data.selection == expected

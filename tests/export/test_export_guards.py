@@ -11,7 +11,7 @@ from labelled_run import make_labelled_run
 
 from selfpose6d.cli.main import main
 from selfpose6d.datasets.options import DataOptions
-from selfpose6d.export import formats
+from selfpose6d.export import formats, progress
 from selfpose6d.export.models import write_bop_models
 from selfpose6d.meshes.io import save_mesh_ply
 from selfpose6d.meshes.mesh import Mesh
@@ -122,3 +122,87 @@ def test_textures_of_one_name_do_not_overwrite_each_other(tmp_path: Path, render
         bgr = cv2.imread(str(tmp_path / "written" / texture))
         assert bgr[4, 4, ::-1].tolist() == [255 * (k == channel) for k in range(3)]
         assert infos[str(obj_id)]["name"] == "ab"[obj_id - 1]
+
+
+def change_mesh(root: Path) -> None:
+    """The second object's mesh in place of the first's."""
+    (root / "models" / "obj_000001.ply").write_bytes((root / "models" / "obj_000002.ply").read_bytes())
+
+
+@pytest.mark.parametrize("form", ["bop", "foundationpose"])
+def test_a_changed_mesh_is_exported_anew(root: Path, run: Path, tmp_path: Path, form: str, capsys) -> None:
+    to = tmp_path / "out"
+    assert export(run, to, "--format", form) == 0
+    change_mesh(root)
+    again = make_labelled_run(root, tmp_path / "again" / "run")
+    assert export(again, to, "--format", form) == 2
+    assert "object 1 differ" in capsys.readouterr().err
+    assert export(again, to, "--format", form, "--overwrite") == 0
+    assert export(again, tmp_path / "fresh", "--format", form) == 0
+    assert files_of(to) == files_of(tmp_path / "fresh")
+
+
+def test_a_mesh_that_another_split_needs_is_not_replaced(
+    root: Path, run: Path, tmp_path: Path, capsys
+) -> None:
+    to = tmp_path / "out"
+    train = make_labelled_run(root, tmp_path / "train" / "run", split="train")
+    assert export(train, to) == 0
+    before = files_of(to)
+    change_mesh(root)
+    changed = make_labelled_run(root, tmp_path / "changed")
+    assert export(changed, to, "--overwrite") == 2
+    message = capsys.readouterr().err
+    assert "holds the split train" in message
+    assert "object 1 than" in message
+    assert files_of(to) == before
+
+
+def test_a_mesh_of_the_same_size_is_another_one(root: Path, run: Path, tmp_path: Path, capsys) -> None:
+    """Its coordinates differ, its name and length do not."""
+    path = root / "models" / "obj_000001.ply"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"end_header") + 14] ^= 1
+    path.write_bytes(content)
+    assert export(run, tmp_path / "out") == 2
+    assert "are not those of the run" in capsys.readouterr().err
+
+
+def test_symmetries_declared_afterwards_are_another_data_set(root: Path, run: Path, tmp_path: Path) -> None:
+    path = root / "models" / "models_info.json"
+    infos = json.loads(path.read_text())
+    infos["1"]["symmetries_discrete"] = [[-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]]
+    path.write_text(json.dumps(infos))
+    assert export(run, tmp_path / "out") == 2
+
+
+@pytest.mark.parametrize("form", ["bop", "coco"])
+@pytest.mark.parametrize("options", [(), ("--overwrite",)])
+def test_a_stop_while_the_old_split_is_removed(
+    run: Path, tmp_path: Path, form: str, options: tuple[str, ...], monkeypatch
+) -> None:
+    to, rmtree = tmp_path / "out", shutil.rmtree
+    assert export(run, to, "--format", form) == 0
+    before = files_of(to)
+
+    def stop(path, *args, **kwargs):
+        next(found for found in sorted(Path(path).rglob("*")) if found.is_file()).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress.shutil, "rmtree", stop)
+    assert export(run, to, "--format", form, "--overwrite") == 130
+    monkeypatch.setattr(progress.shutil, "rmtree", rmtree)
+    assert len(files_of(to).keys() & before.keys()) < len(before)
+    assert export(run, to, "--format", form, *options) == 0
+    assert files_of(to) == before
+
+
+def test_overwrite_mends_a_finished_export(run: Path, tmp_path: Path) -> None:
+    """Files that a power cut has cut short, of the split and of the models."""
+    to = tmp_path / "out"
+    assert export(run, to) == 0
+    before = files_of(to)
+    for name in ("test/000000/rgb/000001.png", "models/obj_000001.ply", "models/obj_000002.ply"):
+        (to / name).write_bytes(before[name][:50])
+    assert export(run, to, "--overwrite") == 0
+    assert files_of(to) == before

@@ -12,7 +12,7 @@ from selfpose6d.runners.ray_cluster import RayRunner
 from selfpose6d.runners.runner import MAX_ATTEMPTS, ShardTask
 from selfpose6d.runners.slurm import SlurmRunner
 from selfpose6d.runs.config import code_version
-from selfpose6d.runs.shards import ShardFiles, plan_shards
+from selfpose6d.runs.shards import Shard, ShardFiles, plan_shards
 from selfpose6d.selection import FrameId, FrameIds
 
 FRAMES = FrameIds(FrameId(2, im_id) for im_id in range(1, 25))
@@ -95,3 +95,28 @@ def test_jobs_write_what_one_process_writes_although_one_is_killed(tmp_path, exp
     list(SlurmRunner(2, tmp_path / "slurm", cluster="local").run(task, SHARDS))
     assert killed.exists()
     assert rows(task.folder) == expected
+
+
+@pytest.mark.parametrize(("shards_each", "ends"), [(1, True), (0, False)])
+def test_jobs_that_end_at_their_time_limit_go_on_while_shards_are_done(
+    tmp_path, monkeypatch, shards_each, ends
+):
+    """Each job ends after so many shards; there are more shards than attempts."""
+    files, attempts = ShardFiles(tmp_path / "shards"), []
+
+    def attempt(runner, task, left):
+        attempts.append(len(left))
+        for shard in left[:shards_each]:
+            files.write(shard.name, ())
+            yield shard.name
+
+    monkeypatch.setattr(SlurmRunner, "_attempt", attempt)
+    many = [Shard(f"000000_{i:06d}-{i:06d}", 0, (i,)) for i in range(MAX_ATTEMPTS + 3)]
+    task = ShardTask(files.folder, MakeWork(MIDDLE, tmp_path / "killed"), code_version())
+    work = SlurmRunner(1, tmp_path / "slurm").run(task, many)
+    if ends:
+        assert list(work) == [shard.name for shard in many]
+    else:
+        with pytest.raises(UsageError, match=f"died {MAX_ATTEMPTS} times"):
+            list(work)
+        assert len(attempts) == MAX_ATTEMPTS

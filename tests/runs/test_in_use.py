@@ -162,3 +162,23 @@ def test_a_lock_beside_what_must_not_be_there_yet(tmp_path):
     with claimed(lock_beside(tmp_path / "new" / "out"), "folder"):
         assert left_in(tmp_path / "new") == [".out.lock", ".out.lock.json"]
     assert left_in(tmp_path / "new") == []
+
+
+def test_who_is_refused_leaves_the_owners_note(tmp_path):
+    """The owner is on another machine, in a container where it has this process's id."""
+    lock = tmp_path / ".lock"
+    owner = replace(in_use._this_process(), host="elsewhere", boot_id="another")
+    owner_file_of(lock).write_text(json.dumps(asdict(owner)))
+    lock.touch()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="on elsewhere"), claimed(lock, "run folder"):
+            pytest.fail("two work in the folder")
+        assert left_in(tmp_path) == [".lock", ".lock.json"]
+
+
+def test_the_note_of_who_took_over_stays(tmp_path):
+    lock = tmp_path / ".lock"
+    with claimed(lock, "run folder"):
+        later = replace(in_use._this_process(), host="elsewhere", boot_id="another")
+        owner_file_of(lock).write_text(json.dumps(asdict(later)))
+    assert json.loads(owner_file_of(lock).read_text())["host"] == "elsewhere"

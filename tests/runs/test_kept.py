@@ -10,7 +10,7 @@ from written import write_certificates
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.runs.config import DataConfig, RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
-from selfpose6d.runs.kept import kept_rows
+from selfpose6d.runs.kept import kept_hash, kept_rows
 from selfpose6d.runs.review import Verdict, append_verdict
 from selfpose6d.selection import FrameId
 
@@ -83,6 +83,24 @@ def test_the_chosen_pose_is_kept(labelled):
 def test_labels_of_other_data_are_refused(labelled, fingerprint, split, message):
     with pytest.raises(UsageError, match=message):
         kept_rows(labelled, fingerprint, split)
+
+
+def test_labels_of_other_meshes_are_refused(tmp_path):
+    config = new_config("annotate", DataConfig("train", "abc", meshes="a"), {}, RunContext(tmp_path, "cpu"))
+    RunFolder.open(tmp_path / "run", config)
+    write_certificates(tmp_path / "run" / "certificates.jsonl", [label(3, 7, 1, split="train")])
+    assert kept_rows(tmp_path / "run", "abc", "train", "a")
+    with pytest.raises(UsageError, match="made with other meshes"):
+        kept_rows(tmp_path / "run", "abc", "train", "b")
+
+
+def test_labels_and_their_review_are_told_apart(labelled):
+    before = kept_hash(labelled)
+    assert kept_hash(labelled) == before
+    (labelled / "review.jsonl").write_text("{}\n")
+    reviewed = kept_hash(labelled)
+    (labelled / "certificates.jsonl").write_text("")
+    assert len({before, reviewed, kept_hash(labelled)}) == 3
 
 
 def test_runs_of_other_commands_are_refused(tmp_path):

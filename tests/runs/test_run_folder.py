@@ -12,7 +12,7 @@ from labels import label
 
 from selfpose6d.errors import UsageError
 from selfpose6d.runs.certificates import load_labels
-from selfpose6d.runs.config import DataConfig, RunContext, new_config, read_config
+from selfpose6d.runs.config import KEPT_LABELS, DataConfig, RunContext, new_config, read_config
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import Journal, finished_record
@@ -79,6 +79,41 @@ def test_other_options_are_refused_by_name(tmp_path, changes, named):
     open_run(tmp_path / "run")
     with pytest.raises(UsageError, match=f"made with other options: {named}"):
         open_run(tmp_path / "run", **changes)
+
+
+def test_other_meshes_are_another_run(tmp_path):
+    open_run(tmp_path / "run", data=replace(DATA, meshes="a"))
+    open_run(tmp_path / "run", data=replace(DATA, meshes="a"))
+    with pytest.raises(UsageError, match="content of the models' folder"):
+        open_run(tmp_path / "run", data=replace(DATA, meshes="b"))
+
+
+def test_a_run_that_does_not_say_its_meshes_goes_on(tmp_path):
+    open_run(tmp_path / "run")
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text("".join(line for line in path.open() if "meshes" not in line))
+    assert read_config(tmp_path / "run").data.meshes is None
+    open_run(tmp_path / "run", data=replace(DATA, meshes="b"))
+    assert read_config(tmp_path / "run").data.meshes is None, "whose first frames are of unknown meshes"
+
+
+def test_other_labels_of_the_kept_run_are_another_run(tmp_path):
+    """Reviewed, or annotated anew, after the run began; a run that does not say what they were goes on."""
+    kept = OPTIONS | {"keep": "/labels"}
+    open_run(tmp_path / "run", options=kept | {KEPT_LABELS: "a"})
+    open_run(tmp_path / "run", options=kept | {KEPT_LABELS: "a"})
+    with pytest.raises(UsageError, match='--labels-of-keep is "a" there, "b" now'):
+        open_run(tmp_path / "run", options=kept | {KEPT_LABELS: "b"})
+    open_run(tmp_path / "old", options=kept)
+    open_run(tmp_path / "old", options=kept | {KEPT_LABELS: "b"})
+
+
+def test_a_run_that_kept_a_relative_path_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    open_run(tmp_path / "run")
+    open_run(tmp_path / "run", data=replace(DATA, models=tmp_path / "models"))
+    with pytest.raises(UsageError, match='--models is "models" there'):
+        open_run(tmp_path / "run", data=replace(DATA, models=tmp_path / "others"))
 
 
 def test_folders_that_are_no_runs(tmp_path):

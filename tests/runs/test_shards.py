@@ -1,5 +1,6 @@
 """Shards of a run: planned alike by everyone, whole or not there, joined once however often they were done."""
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 from labels import label
 
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.runs import frame_lines, shards
 from selfpose6d.runs.config import DataConfig, RunContext, new_config
 from selfpose6d.runs.folder import RunFolder
 from selfpose6d.runs.journal import finished_record, unreadable_record
@@ -50,9 +52,9 @@ def files(run) -> ShardFiles:
 
 
 def test_shards_are_frames_of_one_scene_in_order():
-    shards = list(plan_shards(FRAMES, 3))
-    assert tuple(shard.name for shard in shards) == NAMES
-    assert [frame_id for shard in shards for frame_id in shard.frame_ids()] == list(FRAMES)
+    planned = list(plan_shards(FRAMES, 3))
+    assert tuple(shard.name for shard in planned) == NAMES
+    assert [frame_id for shard in planned for frame_id in shard.frame_ids()] == list(FRAMES)
     assert sorted(NAMES) == list(NAMES)
 
 
@@ -219,3 +221,32 @@ def test_two_writers_of_one_shard_end_with_the_same_rows(files):
     files.write(NAMES[0], slowly())
     assert len(list(files.lines(NAMES[0]))) == 3
     assert len(os.listdir(files.folder)) == 2
+
+
+def test_a_full_disk_names_the_file(run, files, monkeypatch):
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shards, "to_disk", full)
+    with pytest.raises(OSError, match="No space left") as of_shard:
+        files.write(NAMES[0], [record(FRAMES[0])])
+    assert of_shard.value.filename == str(files.rows(NAMES[0]))
+    monkeypatch.setattr(frame_lines, "to_disk", full)
+    with pytest.raises(OSError, match="No space left") as of_journal:
+        run.journal.take_over([])
+    assert of_journal.value.filename == str(run.files.journal)
+
+
+def test_a_merge_that_was_killed_while_it_removed_shards_goes_on(run, files):
+    write_all(files)
+    merge_shards(run, manifest_of(run))
+    whole = run.files.journal.read_bytes()
+    for path in (files.marker(NAMES[0]), files.rows(NAMES[1])):
+        path.unlink()
+    again = open_run(run.files.folder)
+    assert merge_shards(again, manifest_of(again), frame_ids=FRAMES) == 0
+    assert run.files.journal.read_bytes() == whole
+    run.files.journal.write_bytes(b"".join(whole.splitlines(keepends=True)[1:]))
+    fewer = open_run(run.files.folder)
+    with pytest.raises(UsageError, match=f"1 of 4 shards are missing .{NAMES[0]}"):
+        merge_shards(fewer, manifest_of(fewer), frame_ids=FRAMES)

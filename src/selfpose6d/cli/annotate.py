@@ -146,8 +146,9 @@ class Command:
     def _open_run(self, dataset: "Dataset") -> "AbstractContextManager[RunFolder]":
         from selfpose6d.cli.frames import open_run
         from selfpose6d.files import content_hash
-        from selfpose6d.runs.config import RunContext, new_config
+        from selfpose6d.runs.config import KEPT_LABELS, RunContext, new_config
         from selfpose6d.runs.files import find_checkpoint
+        from selfpose6d.runs.kept import kept_hash
 
         options, checkpoint = self.resolved(), None
         if self.proposals is not None:  # absent: a run of before goes on
@@ -155,6 +156,7 @@ class Command:
             options["proposals"] = content_hash(checkpoint)
         if self.keep is not None:
             options["keep"] = str(self.keep.resolve())
+            options[KEPT_LABELS] = kept_hash(self.keep)
         context = RunContext(dataset.root.resolve(), self.device, checkpoint)
         config = new_config("annotate", self.data.config(dataset), options, context)
         return open_run(self.out, config, self.running)
@@ -214,6 +216,7 @@ def frame_labeler_inputs(
         UsageError: the run to keep is no annotate run, or one of another data set or split.
         DataError: a file of it is missing or broken.
     """
+    from selfpose6d.datasets.model_files import meshes_hash
     from selfpose6d.inference.predictor import Predictor
     from selfpose6d.runs.kept import kept_rows
 
@@ -221,5 +224,5 @@ def frame_labeler_inputs(
     if command.proposals is not None:
         network = Predictor.load(command.proposals, dataset.models, device=device)
     if command.keep is not None:
-        kept = kept_rows(command.keep, dataset.fingerprint(), dataset.split)
+        kept = kept_rows(command.keep, dataset.fingerprint(), dataset.split, meshes_hash(dataset.models))
     return network, kept

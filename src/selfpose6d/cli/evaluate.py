@@ -184,11 +184,12 @@ class Command:
         data: DataOptions = self.data
         if RunFiles(self.run_or_csv).config.is_file():
             of_run = DataOptions.of_run(read_config(self.run_or_csv))
-            chosen = data.selection if data.selection.describe() else of_run.selection
+            is_given = replace(data.selection, sensor=None).describe()  # a sensor leaves the frames open
+            chosen = data.selection if is_given else of_run.selection
             data = replace(
                 data,
                 split=data.split or of_run.split,
-                selection=replace(chosen, sensor=chosen.sensor or of_run.selection.sensor),
+                selection=replace(chosen, sensor=data.selection.sensor or of_run.selection.sensor),
                 models=data.models or of_run.models,
                 model_unit=data.model_unit or of_run.model_unit,
             )

@@ -47,7 +47,7 @@ class Command:
     link: bool = False
     """Link to the data set's images instead (symbolic links)."""
     overwrite: bool = False
-    """Export a split anew that is there, made from other labels (after more review) or with other options."""
+    """Export a split anew that is finished, or was begun from other labels (after more review) or other options."""
     dataset: Unset[Path] = None
     """The data set (default: as the run's config.yaml says)."""
     models: Unset[Path] = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from selfpose6d.runs.manifest import Manifest
     from selfpose6d.runs.outputs import ResultFiles
     from selfpose6d.runs.shards import Shard, ShardFiles
-    from selfpose6d.selection import FrameId
+    from selfpose6d.selection import FrameId, FrameIds
 
 UNUSABLE_SHARE = 0.1
 """Of the instances or frames that were asked for: from here on the command ends with exit code 1."""
@@ -132,14 +132,14 @@ def plan_manifest(work: FrameWork, frames_per_shard: int) -> "Manifest":
     return Manifest.of_run(work.run.config, meshes, frames_per_shard, work.results, names)
 
 
-def merge(run: "RunFolder", manifest: "Manifest") -> None:
-    """The rows of all shards into the journal, with a bar."""
+def merge(run: "RunFolder", manifest: "Manifest", frame_ids: "FrameIds | None" = None) -> None:
+    """The rows of all shards into the journal, with a bar; `frame_ids`: as `require_whole` takes them."""
     from selfpose6d.reporting.console import progress_bar
     from selfpose6d.runs.merge import merge_shards
 
     with progress_bar("shards") as progress:
         task = progress.add_task("merge", total=len(manifest.shards))
-        merge_shards(run, manifest, lambda: progress.advance(task))
+        merge_shards(run, manifest, lambda: progress.advance(task), frame_ids)
 
 
 def _shards_left(work: FrameWork, running: "RunningOptions", files: "ShardFiles") -> "list[Shard]":

@@ -56,8 +56,9 @@ class Command:
         manifest = read_manifest(run.files.manifest)
         assert data is not None, "read_config would have refused a run that does not say its data"
         with working_in(self.run_folder):
-            require_whole(run, manifest)
-            return self._finish(run, manifest, data.open("test", without_masks=True))
+            dataset = data.open("test", without_masks=True)
+            require_whole(run, manifest, dataset.frame_ids())
+            return self._finish(run, manifest, dataset)
 
     def _finish(self, run: "RunFolder", manifest: "Manifest", dataset: "Dataset") -> int:
         import shutil
@@ -65,7 +66,7 @@ class Command:
         from selfpose6d.cli.frames import finish_run, merge, report_counts
         from selfpose6d.reporting.run_summary import print_estimates, print_summary
 
-        merge(run, manifest)
+        merge(run, manifest, dataset.frame_ids())
         is_estimate = run.config.command == "estimate"
         finish_run(run, dataset, manifest.results, 0 if is_estimate else self.overlays)
         names = dataset.object_names()
@@ -73,6 +74,6 @@ class Command:
             print_estimates(run.files, dataset.root, {}, 0, names)
         else:
             print_summary(run.files, names)
-        if self.remove_shards:
+        if self.remove_shards and run.files.shards.is_dir():
             shutil.rmtree(run.files.shards)
         return report_counts(run, finds=manifest.results.found)

@@ -31,12 +31,16 @@ class ModelFile:
 
 
 def meshes_hash(models: "ModelFiles") -> str:
-    """What tells these meshes, their textures and their declared symmetries from others: all files beside them."""
+    """What tells these meshes, their textures and their declared symmetries from others: all files beside them.
+
+    Hidden files, and where the folder lies, do not count.
+    """
     folders = {model.path.parent for model in models.files.values()} | {models.folder}
     digest = hashlib.sha256()
     for path in sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir()):
-        if path.is_file():
-            digest.update(f"{path.parent.name}/{path.name} {content_hash(path)}\n".encode())
+        if path.is_file() and not path.name.startswith("."):
+            place = "" if path.parent == models.folder else f"{path.parent.name}/"
+            digest.update(f"{place}{path.name} {content_hash(path)}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -79,8 +79,11 @@ class DataOptions:
 
     def config(self, dataset: "Dataset") -> DataConfig:
         """What a run's `config.yaml` says of it."""
-        options = self.selection, self.models, self.model_unit, self.detections
-        return DataConfig(dataset.split, dataset.fingerprint(), *options)
+        from selfpose6d.datasets.model_files import meshes_hash
+
+        models, detections = (path and path.resolve() for path in (self.models, self.detections))
+        options = self.selection, models, self.model_unit, detections
+        return DataConfig(dataset.split, dataset.fingerprint(), *options, meshes=meshes_hash(dataset.models))
 
     @classmethod
     def of_run(cls, config: RunConfig) -> "DataOptions":

@@ -4,18 +4,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from selfpose6d.datasets.dataset import Dataset
+from selfpose6d.datasets.model_files import meshes_hash
 from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.export.files import copy_image, link_image
 from selfpose6d.export.formats import FORMATS, Format, FormatName, Row, Target
 from selfpose6d.export.frames import ExportedObjects, exported_frame, object_categories
 from selfpose6d.export.labels import ExportedStatus, FrameLabels, LeftOut, read_frame_labels
+from selfpose6d.export.models import model_hashes
 from selfpose6d.export.progress import (
+    MODELS,
     FrameRow,
     close_progress,
+    current_models,
     forget_split,
+    is_being_removed,
     labels_hash,
     open_progress,
     read_records,
@@ -42,7 +47,7 @@ class ExportOptions:
     link: bool = False
     """Link images instead of copying them."""
     overwrite: bool = False
-    """Export a split anew that was exported from other labels or with other options."""
+    """Export a split anew that is finished, or was begun from other labels or with other options."""
 
     def __post_init__(self) -> None:
         if not self.statuses:
@@ -106,18 +111,22 @@ def export_labels(
         "status": sorted(options.statuses),
         "complete_frames": options.complete_frames,
         "images": "linked" if options.link else "copied",
+        MODELS: model_hashes(dataset),
     }
     labels = frame_labels(run, dataset, options)
     first = list(islice(labels, 1))  # an unfinished run is refused before anything is written
     target = Target(to, split, object_categories(dataset))
-    if options.overwrite:
-        forget_split(to, split, record, form.outputs(target))
+    current = (
+        set() if form.write_models is None else current_models(to, split, record[MODELS], options.overwrite)
+    )
+    if options.overwrite or is_being_removed(to, split):
+        forget_split(to, split, record, lambda name: FORMATS[cast(FormatName, name)].outputs(target))
     progress = open_progress(to, split, record)
     if progress is None:
         form.tidy(target)
         return Exported.of_record(split, read_records(to)[split])
     if form.write_models is not None:
-        form.write_models(dataset, dataset.models.object_ids, to / "models")
+        form.write_models(dataset, dataset.models.object_ids, to / "models", current)
     objects = ExportedObjects(dataset)
     for frame in chain(first, labels):
         if frame.frame_id not in progress:
@@ -140,12 +149,18 @@ def require_data_of(run: Path, dataset: Dataset) -> str:
     Raises:
         UsageError: it is another data set, or the run does not say its own.
     """
-    made_on, files = read_config(run).data.fingerprint, RunFiles(run)
+    data, files = read_config(run).data, RunFiles(run)
+    made_on = data.fingerprint
     got = dataset.fingerprint(with_masks=not files.detections.is_file())
     if got != made_on:
         raise UsageError(
             f"{run} was made on another data set than {dataset.root} is now (fingerprint {made_on}, got {got}): "
             "images, names or sizes of meshes, or masks differ. Restore it, or annotate it again."
+        )
+    if data.has_other_meshes(meshes_hash(dataset.models)):
+        raise UsageError(
+            f"{run} was made on another data set than {dataset.root} is now: the files in {dataset.models.folder} "
+            "(meshes, textures, models_info.json) are not those of the run. Restore them, or annotate it again."
         )
     return made_on
 

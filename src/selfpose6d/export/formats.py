@@ -1,7 +1,7 @@
 """The forms that labels are exported in. A new one is a file that writes it, and a line in `FORMATS`."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,8 +40,8 @@ class Format:
     """Writes a frame's files and returns what the closing files need of it, as JSON has it."""
     finish: Callable[[Target, Rows], None]
     """Writes the closing files; `rows` come sorted by frame."""
-    write_models: Callable[[Dataset, Iterable[int], Path], None] | None
-    """Writes the meshes of these objects into `models/`; None: the form has none."""
+    write_models: Callable[[Dataset, Iterable[int], Path, Collection[int]], None] | None
+    """Writes the meshes of these objects into `models/`, those that are there apart; None: it has none."""
     outputs: Callable[[Target], Sequence[Path]] = lambda target: (target.split_folder,)
     """What a split consists of, models and what it shares with other splits apart."""
     tidy: Callable[[Target], None] = lambda target: None

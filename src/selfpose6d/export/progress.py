@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,10 @@ from selfpose6d.selection import FrameId
 
 RECORD_NAME = "export.json"
 """In the exported folder: what each split was made of."""
+MODELS = "models"
+"""In a split's record: the hash of each object's mesh."""
+REMOVING = "removing"
+"""In the record of a split whose files are being removed."""
 
 
 @dataclass(frozen=True)
@@ -77,23 +81,64 @@ def open_progress(root: Path, split: str, record: dict[str, Any]) -> FrameLines[
     return FrameLines(_lines(root, split), FrameRow.of_json)
 
 
-def forget_split(root: Path, split: str, record: dict[str, Any], outputs: Iterable[Path]) -> None:
-    """Remove a split that was made from another record, finished or not; anything else in the folder stays.
+def current_models(root: Path, split: str, models: Mapping[str, str], anew: bool = False) -> set[int]:
+    """The objects whose meshes in the folder are those of `models` (`export.models.model_hashes`): other splits say so.
+
+    What an earlier version exported does not say its meshes: they are taken to be these. `anew`: only those, the
+    others are to be written once more.
+
+    Raises:
+        UsageError: another split there was exported with another mesh of an object, which is named.
+    """
+    done, current = read_records(root), set()
+    started = {path.name[len(".export-") : -len(".json")] for path in root.glob(".export-*.json")}
+    for other in sorted({*done, *started} - {split}):
+        record = _record_there(root, other, done) or {}
+        if REMOVING in record:
+            continue
+        there = record.get(MODELS)
+        changed = [obj_id for obj_id, digest in (there or {}).items() if models.get(obj_id, digest) != digest]
+        if changed:
+            raise UsageError(
+                f"{root} holds the split {other}, exported with another mesh (or another models_info.json) of object "
+                f"{', '.join(changed)} than there is now, and splits share their meshes. Choose another --to."
+            )
+        if other in done and (there is None or not anew):
+            current |= {int(obj_id) for obj_id in (models if there is None else there)}
+    return current
+
+
+def is_being_removed(root: Path, split: str) -> bool:
+    """Whether an `export --overwrite` was stopped while it removed the split.
+
+    Raises:
+        UsageError: the record of what was exported is broken.
+    """
+    return REMOVING in (_record_there(root, split, read_records(root)) or {})
+
+
+def forget_split(
+    root: Path, split: str, record: dict[str, Any], outputs_of: Callable[[str], Iterable[Path]]
+) -> None:
+    """Remove a split that is finished, or was made from another record; anything else in the folder stays.
+
+    An unfinished one of the same record goes on. The removal is recorded before it begins: who is stopped meanwhile
+    leaves no split that counts as finished. `outputs_of` gives what a split of a format consists of.
 
     Raises:
         UsageError: the record of what was exported is broken.
     """
     done, started = read_records(root), _started(root, split)
     there = _record_there(root, split, done)
-    if there is None or not _differences(there, record):
+    if there is None or not (split in done or REMOVING in there or _differences(there, record)):
         return
-    for path in outputs:
+    write_json(started, there | {REMOVING: True})
+    if split in done:
+        write_json(root / RECORD_NAME, {name: entry for name, entry in done.items() if name != split})
+    for path in outputs_of(there["format"]):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     _lines(root, split).unlink(missing_ok=True)
-    started.unlink(missing_ok=True)
-    if split in done:
-        write_json(started, record)  # so that the folder is known to be an export's
-        write_json(root / RECORD_NAME, {name: entry for name, entry in done.items() if name != split})
+    write_json(started, record)
 
 
 def close_progress(root: Path, split: str, record: dict[str, Any]) -> None:
@@ -152,5 +197,10 @@ def _started(root: Path, split: str) -> Path:
 
 
 def _differences(there: dict[str, Any], now: dict[str, Any]) -> str:
-    names = [name for name in now if there.get(name) != now[name]]
-    return "; ".join(f"{name} is {there.get(name)} there, {now[name]} now" for name in names)
+    names = [name for name in now if name != MODELS and there.get(name) != now[name]]
+    said = [f"{name} is {there.get(name)} there, {now[name]} now" for name in names]
+    old, new = there.get(MODELS), now[MODELS]
+    if old is not None and old != new:  # an earlier version did not write it
+        changed = sorted((i for i in {*old, *new} if old.get(i) != new.get(i)), key=int)
+        said.append(f"the meshes or models_info.json of object {', '.join(changed)} differ")
+    return "; ".join(said)

@@ -29,12 +29,12 @@ class SlurmRunner:
 
     def run(self, task: ShardTask, shards: Sequence[Shard]) -> Iterator[str]:
         """See `Runner.run`."""
-        files, left = ShardFiles(task.folder), list(shards)
-        for _ in range(MAX_ATTEMPTS):
-            if not left:
-                return
+        files, left, attempts = ShardFiles(task.folder), list(shards), 0
+        while left and attempts < MAX_ATTEMPTS:
             yield from self._attempt(task, left)
-            left = [shard for shard in left if not files.is_done(shard.name)]
+            before, left = left, [shard for shard in left if not files.is_done(shard.name)]
+            # jobs that end at their time limit with a shard done go on
+            attempts = 0 if len(left) < len(before) else attempts + 1
         if left:
             raise dead_workers([shard.name for shard in left], f"What the jobs said is in {self.folder}. ")
 
@@ -52,7 +52,7 @@ class SlurmRunner:
             try:
                 job.result()
             except submitit.core.utils.UncompletedJobError:  # killed, preempted, out of time
-                continue
+                pass
             except submitit.core.utils.FailedJobError as error:
                 raise UsageError(f"a job failed: {str(error).strip().splitlines()[-1]}") from None
             yield from (shard.name for shard in parts[jobs.index(job)] if files.is_done(shard.name))

@@ -79,7 +79,7 @@ def reviewed_labels(run: RunFiles) -> Iterator[LabeledPose]:
 
 
 def load_labels(
-    run: Path, fingerprint: str, split: str, ambiguous: bool = False
+    run: Path, fingerprint: str, split: str, ambiguous: bool = False, meshes: str | None = None
 ) -> dict[InstanceKey, LabeledPose]:
     """The certified labels of a run by key, after the verdicts of `review.jsonl`.
 
@@ -88,12 +88,13 @@ def load_labels(
         fingerprint: `Dataset.fingerprint()` of the data set to train on.
         split: its split.
         ambiguous: also those that leave several poses open, where these are listed.
+        meshes: `meshes_hash` of its models; None: not compared.
 
     Raises:
         UsageError: the run is of another data set or split, or has no such label.
         DataError: a file of the run is missing or broken.
     """
-    require_labels_of(run, fingerprint, split)
+    require_labels_of(run, fingerprint, split, meshes=meshes)
     files = RunFiles(run)
     known = {
         label.key: label
@@ -108,7 +109,9 @@ def load_labels(
     return known
 
 
-def require_labels_of(run: Path, fingerprint: str, split: str, option: str = "--labels") -> None:
+def require_labels_of(
+    run: Path, fingerprint: str, split: str, option: str = "--labels", meshes: str | None = None
+) -> None:
     """Refuse a run that is no `annotate` or `find` run of this data set and split; `option` is where it was given.
 
     Raises:
@@ -128,6 +131,11 @@ def require_labels_of(run: Path, fingerprint: str, split: str, option: str = "--
         raise UsageError(
             f"{run} labels another data set (fingerprint {config.data.fingerprint}, expected {fingerprint}). "
             "Annotate this data set first."
+        )
+    if config.data.has_other_meshes(meshes):
+        raise UsageError(
+            f"{run} was made with other meshes, textures or another models_info.json than the data set has now. "
+            "Restore them, or annotate with these first."
         )
 
 

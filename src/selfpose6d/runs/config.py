@@ -22,6 +22,8 @@ from selfpose6d.yaml_files import read_yaml
 
 FORMAT = 2
 """Of the run folder. 1 had the data set among the options, under two names."""
+KEPT_LABELS = "labels_of_keep"
+"""The option that says what the labels of `--keep` were; earlier versions did not record it."""
 _PATHS = ("dataset", "model", "models", "detections")
 _PACKAGES = ("torch", "numpy", "scipy", "numba", "opencv-python-headless", "roma", "trimesh")
 
@@ -36,6 +38,12 @@ class DataConfig:
     models: Path | None = None
     model_unit: Unit | None = None
     detections: Path | None = None
+    meshes: str | None = None
+    """`meshes_hash` of the models; None: an earlier version made the run, and nothing is known of them."""
+
+    def has_other_meshes(self, meshes: str | None) -> bool:
+        """Whether these meshes are known to be others than the run's."""
+        return None not in (self.meshes, meshes) and self.meshes != meshes
 
 
 @dataclass(frozen=True)
@@ -120,13 +128,21 @@ def differences(there: RunConfig, now: RunConfig) -> list[str]:
     """What keeps one run from being continued by another, each option by its name; empty where nothing does."""
     pairs = {"command": (there.command, now.command), "--split": (there.data.split, now.data.split)}
     old, new = (dict(_flags(config)) for config in (there, now))
+    if _flag(KEPT_LABELS) not in old and "--keep" in old:
+        new.pop(_flag(KEPT_LABELS), None)
     pairs |= {name: (old.get(name), new.get(name)) for name in [*old, *(n for n in new if n not in old)]}
-    found = [f"{name} is {_show(a)} there, {_show(b)} now" for name, (a, b) in pairs.items() if a != b]
+    found = [
+        f"{name} is {_show(a)} there, {_show(b)} now"
+        for name, (a, b) in pairs.items()
+        if not _same(name, a, b)
+    ]
     if there.data.fingerprint != now.data.fingerprint:
         found.append(
             f"the data set is another one (fingerprint {there.data.fingerprint} there, "
             f"{now.data.fingerprint} now)"
         )
+    if there.data.has_other_meshes(now.data.meshes):
+        found.append("the content of the models' folder (meshes, textures, models_info.json) is another one")
     return found
 
 
@@ -143,7 +159,18 @@ def _flags(config: RunConfig) -> Iterator[tuple[str, Any]]:
     data = _plain(dataclasses.asdict(config.data))
     named = {name: data[name] for name in ("models", "model_unit", "detections")}
     for name, value in flat_options({**config.options, **data["selection"], **named}):
-        yield f"--{name.replace('_', '-')}", value
+        yield _flag(name), value
+
+
+def _same(name: str, there: Any, now: Any) -> bool:
+    """Whether two values of an option are the same; earlier versions kept paths as they were given."""
+    if name in ("--models", "--detections") and there and now:
+        return Path(there).resolve() == Path(now).resolve()
+    return there == now
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _show(value: Any) -> str:

@@ -73,6 +73,10 @@ class FrameLines(Generic[Record]):
         """Frames that have a line, also those that could not be worked on."""
         return len(self._index)
 
+    def has_seen(self, frame_id: FrameId) -> bool:
+        """Whether the frame has a line, finished or not."""
+        return frame_id in self._index
+
     def append(self, record: Record) -> None:
         """Add a frame; once this returns, a kill does not lose it."""
         line = to_line(record.to_json()).encode()
@@ -90,7 +94,7 @@ class FrameLines(Generic[Record]):
             DataError: one is no record.
         """
         added = 0
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             for line in lines:
                 frame_id, failed = self._frame_of(line), self._says_error(line)
                 if not self._index.is_behind(frame_id):

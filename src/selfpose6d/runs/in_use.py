@@ -107,15 +107,18 @@ def claimed(lock: Path, what: str, option: str = "--out") -> Iterator[None]:
         owner = _wait_for_owner(owner_file) or _UNREADABLE
         raise UsageError(f"{what} is in use by {owner}; wait, or use another {option}.") from None
     _held.add(path)
+    written: Owner | None = None
     try:
         _take_over(owner_file, what, option)
-        write_whole(owner_file, json.dumps(asdict(_this_process())).encode())
+        written = _this_process()
+        write_whole(owner_file, json.dumps(asdict(written)).encode())
         with _signs_of_life(owner_file):
             yield
     finally:
         _held.discard(path)
         with suppress(OSError):
-            if (owner := _read_owner(owner_file)) is not None and owner.pid == os.getpid():
+            # ids of processes repeat on other machines and in containers
+            if written is not None and _read_owner(owner_file) == written:
                 owner_file.unlink()
                 path.unlink()  # who waits sees that it is gone; Windows keeps an open file
         guard.release()

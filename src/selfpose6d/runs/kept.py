@@ -1,10 +1,12 @@
 """Labels that a later run takes over as they are, so that only the other instances are annotated again."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from selfpose6d.files import content_hash
 from selfpose6d.runs.certificates import label_of, pose_row, require_labels_of
 from selfpose6d.runs.files import RunFiles
 from selfpose6d.runs.json_lines import read_lines
@@ -18,7 +20,14 @@ KeptRows = Mapping[FrameId, Mapping[InstanceKey, dict[str, Any]]]
 it, to the last digit."""
 
 
-def kept_rows(run: Path, fingerprint: str, split: str) -> KeptRows:
+def kept_hash(run: Path) -> str:
+    """What tells the labels of an earlier run, and their review, from what they are at another time."""
+    files = RunFiles(run)
+    hashes = [content_hash(path) if path.is_file() else "-" for path in (files.certificates, files.review)]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:16]
+
+
+def kept_rows(run: Path, fingerprint: str, split: str, meshes: str | None = None) -> KeptRows:
     """What is settled in an `annotate` run: certified poses, as its review corrects them, and what a person rejected.
 
     A rejected instance stays rejected: annotated again, it might come to the same pose.
@@ -27,12 +36,13 @@ def kept_rows(run: Path, fingerprint: str, split: str) -> KeptRows:
         run: the earlier run's folder.
         fingerprint: `Dataset.fingerprint()` of the data set that is annotated now.
         split: its split.
+        meshes: `meshes_hash` of its models; None: not compared.
 
     Raises:
         UsageError: it is no annotate run, or one of another data set or split.
         DataError: a file of it is missing or broken, or a verdict is about an instance that it does not have.
     """
-    require_labels_of(run, fingerprint, split, "--keep")
+    require_labels_of(run, fingerprint, split, "--keep", meshes)
     files, kept, met = RunFiles(run), defaultdict(dict), set()
     review = read_review(files.review)
     for name, stored in read_lines(files.certificates):

@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from selfpose6d.errors import MALFORMED, DataError
-from selfpose6d.files import sync_folder, to_disk, write_whole
+from selfpose6d.files import naming, sync_folder, to_disk, write_whole
 from selfpose6d.json_files import read_json
 from selfpose6d.runs.journal import JournalRecord
 from selfpose6d.runs.json_lines import to_line
@@ -70,7 +70,7 @@ class ShardFiles:
         # ids of processes repeat on other machines
         aside = rows.with_name(f".{rows.name}.{uuid4().hex}.part")
         try:
-            with aside.open("wb") as file:
+            with naming(rows), aside.open("wb") as file:
                 for record in records:
                     line = to_line(record.to_json()).encode()
                     file.write(line)

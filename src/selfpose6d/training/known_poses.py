@@ -10,6 +10,7 @@ from torch import Tensor
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
+from selfpose6d.datasets.model_files import meshes_hash
 from selfpose6d.errors import UsageError
 from selfpose6d.runs.certificates import load_labels
 from selfpose6d.runs.files import RunFiles
@@ -65,7 +66,7 @@ def labels_of(run: Path, dataset: Dataset, ambiguous: bool = False) -> dict[Inst
             "data set with that file (--detections)."
         )
     fingerprint = dataset.fingerprint(with_masks=not found_here)
-    return load_labels(run, fingerprint, dataset.split, ambiguous)
+    return load_labels(run, fingerprint, dataset.split, ambiguous, meshes_hash(dataset.models))
 
 
 def label_poses(
