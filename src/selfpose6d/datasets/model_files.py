@@ -33,12 +33,14 @@ class ModelFile:
 def meshes_hash(models: "ModelFiles") -> str:
     """What tells these meshes, their textures and their declared symmetries from others: all files beside them.
 
-    Hidden files, and where the folder lies, do not count.
+    Hidden files, texts, the list of ids that a first run writes, and where the folder lies do not count.
     """
     folders = {model.path.parent for model in models.files.values()} | {models.folder}
-    digest = hashlib.sha256()
+    ids = {obj_id: model.path.name for obj_id, model in sorted(models.files.items())}
+    digest = hashlib.sha256(f"{ids}\n".encode())
     for path in sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir()):
-        if path.is_file() and not path.name.startswith("."):
+        counts = path.suffix.lower() not in (".md", ".txt") and path.name != IDS_FILE
+        if counts and path.is_file() and not path.name.startswith("."):
             place = "" if path.parent == models.folder else f"{path.parent.name}/"
             digest.update(f"{place}{path.name} {content_hash(path)}\n".encode())
     return digest.hexdigest()[:16]
