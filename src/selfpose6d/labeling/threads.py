@@ -14,20 +14,34 @@ Result = TypeVar("Result")
 def map_in_threads(call: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """What `call` gives for each item, in their order; in as many threads as kernels may use, each on one core.
 
-    One after the other where kernels must not be started from several threads at once.
+    One after the other where kernels must not be started from several threads at once, which is known once one has run:
+    a process's first item runs alone.
     """
     items = list(items)
-    threads = min(len(items), num_threads())
+    done = [] if _layer() else [call(item) for item in items[:1]]
+    left = items[len(done) :]
+    before = torch.get_num_threads()
+    threads = min(len(left), num_threads())
     if threads < 2:
-        return [call(item) for item in items]
-    with ThreadPoolExecutor(threads, initializer=_on_one_core) as pool:
-        return list(pool.map(call, items))
+        return done + [call(item) for item in left]
+    try:
+        with ThreadPoolExecutor(threads, initializer=_on_one_core) as pool:
+            return done + list(pool.map(call, left))
+    finally:
+        torch.set_num_threads(before)  # parts of torch have one number for the whole process
 
 
 def num_threads() -> int:
     """Threads that both numba and torch may use; 1 where numba's threading layer is not safe among threads."""
-    allowed = min(numba.get_num_threads(), torch.get_num_threads())
-    return allowed if allowed < 2 or numba.threading_layer() in ("omp", "tbb") else 1
+    return min(numba.get_num_threads(), torch.get_num_threads()) if _layer() in ("omp", "tbb") else 1
+
+
+def _layer() -> str:
+    """How numba runs its threads; "" before it has run any."""
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return ""
 
 
 def _on_one_core() -> None:
