@@ -130,7 +130,7 @@ def test_pose_without_certificate_and_without_pose():
     ("change", "reason"),
     [
         ({"status": "perfect"}, "'perfect' is none of certified, ambiguous, rejected"),
-        ({"R": [1, 2]}, "cannot reshape"),
+        ({"R": [1, 2]}, "expected 9 numbers R and 3 of t, got 2 and 3"),
         ({"mask_quality": "fine"}, "'fine' is none of exact, rough, box"),
         ({"inst_id": None}, "expected the key"),
     ],
