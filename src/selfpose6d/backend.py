@@ -6,7 +6,9 @@ A compiled loop without a twin is `x_kernels.py`.
 
 from typing import Literal
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from selfpose6d.errors import UsageError
 
@@ -17,13 +19,21 @@ Device = Literal["auto", "cpu", "cuda"]
 def runs_numba(backend: Backend, device: torch.device, has_kernel: bool = True) -> bool:
     """Whether the compiled back end is meant; `auto` takes it on CPUs where there is a kernel.
 
+    There is none in a graph that torch traces, to compile or to export it.
+
     Raises:
         UsageError: `numba` is asked for where it cannot run.
     """
+    has_kernel = has_kernel and not torch.compiler.is_compiling()
     if backend == "numba" and not (has_kernel and device.type == "cpu"):
         where = f"tensors on {device}" if has_kernel else "this form, which has no kernel"
         raise UsageError(f"backend numba does not run on {where}. Pass backend auto or torch.")
     return has_kernel and device.type == "cpu" and backend != "torch"
+
+
+def kernel_array(values: Tensor) -> np.ndarray:
+    """A tensor's values for a kernel, which is compiled for arrays without gaps; no gradient flows back."""
+    return values.detach().contiguous().numpy()
 
 
 def resolve_device(wanted: Device) -> str:

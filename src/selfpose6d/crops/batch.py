@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.crops.batch_numba import choose_pixels, lift_pixels, map_surface
 from selfpose6d.geometry.camera import crop_intrinsics
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
@@ -138,17 +138,12 @@ def _sample_numba(
         torch.empty(shape[0], 4, 4),
     )
     mask, depth_m, middle_m, K, box_px = map(
-        _array, (images.mask, images.depth_m, images.middle_m, images.K, images.box_px)
+        kernel_array, (images.mask, images.depth_m, images.middle_m, images.K, images.box_px)
     )
-    drawn = (_array(reach_m), MIN_NEAR, within.numpy(), order.numpy())
+    drawn = (kernel_array(reach_m), MIN_NEAR, within.numpy(), order.numpy())
     choose_pixels(*[mask, depth_m, middle_m, *drawn, pixel.numpy()])
     lift_pixels(pixel.numpy(), depth_m, box_px, K, points_crop_m.numpy(), T_cam_crop.numpy())
     return CropBatch(images, object_index, pixel, points_crop_m, T_cam_crop)
-
-
-def _array(values: Tensor) -> np.ndarray:
-    """For kernels, which are compiled for arrays without gaps."""
-    return values.contiguous().numpy()
 
 
 def draw_pixels(
@@ -201,7 +196,7 @@ def surface_map(
     if runs_numba(backend, images.depth_m.device):
         found = torch.zeros(batch, 5, size, size)
         given = (images.mask, images.depth_m, images.box_px, images.K, T_cam_crop)
-        map_surface(*[*map(_array, given), found.numpy()])
+        map_surface(*[*map(kernel_array, given), found.numpy()])
         return found
     pixel = torch.arange(size * size, device=images.rgb.device).expand(batch, -1)
     points_crop_m = transform_points(inverse(T_cam_crop), back_project_pixels(images, pixel))

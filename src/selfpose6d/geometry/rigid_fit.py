@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.geometry.rigid_fit_numba import reweighted_fits
 from selfpose6d.geometry.se3 import make_transform, transform_points
 
@@ -106,9 +106,9 @@ def reweighted_fit(
     Reference: Holland & Welsch, iteratively reweighted least squares, 1977.
     """
     has_kernel = rotation is best_rotation and source.dtype == torch.float32 and not source.requires_grad
-    if runs_numba(backend, source.device, has_kernel and not torch.compiler.is_compiling()):
+    if runs_numba(backend, source.device, has_kernel):
         T = torch.empty(*source.shape[:2], 4, 4)
-        arrays = (values.detach().contiguous().numpy() for values in (source, target, weights))
+        arrays = map(kernel_array, (source, target, weights))
         reweighted_fits(*[*arrays, rounds, least_error, T.numpy()])
         return T
     goal = target[:, None].expand_as(source)

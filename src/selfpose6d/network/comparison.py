@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.errors import UsageError
 from selfpose6d.geometry.se3 import rotation_taking, transform_point
 from selfpose6d.geometry.so3 import quaternion_to_matrix
@@ -120,11 +120,10 @@ def corrected(
     The compiled back end is without gradient.
     """
     has_kernel = change.dtype == T_crop_obj.dtype == torch.float32 and not change.requires_grad
-    if runs_numba(backend, change.device, has_kernel and not torch.compiler.is_compiling()):
+    if runs_numba(backend, change.device, has_kernel):
         T = torch.empty_like(T_crop_obj, memory_format=torch.contiguous_format)
         given = (T_crop_obj, change, surfaces.centre_m[object_index], surfaces.diameter_m[object_index])
-        arrays = (values.detach().contiguous().numpy() for values in given)
-        correct_poses(*[*arrays, T.numpy()])
+        correct_poses(*[*map(kernel_array, given), T.numpy()])
         return T
     identity = torch.tensor([1.0, 0.0, 0.0, 0.0], device=change.device)
     R = quaternion_to_matrix(identity + change[..., :4]) @ T_crop_obj[..., :3, :3]

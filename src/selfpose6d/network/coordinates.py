@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.geometry.rigid_fit import Rotation, best_rotation, reweighted_fit
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.network.colours import (
@@ -100,8 +100,7 @@ class CoordinateEstimator(nn.Module):
         self, inputs: NetworkInput, backend: Backend = "auto"
     ) -> tuple[Float[Tensor, "batch 6 crop crop"], Float[Tensor, "batch 5 crop crop"]]:
         """Colours and surface as the stem takes them, without gradient."""
-        has_kernel = inputs.rgb.dtype == torch.float32 and not torch.compiler.is_compiling()
-        if not runs_numba(backend, inputs.rgb.device, has_kernel):
+        if not runs_numba(backend, inputs.rgb.device, inputs.rgb.dtype == torch.float32):
             return self._colours(inputs), self._surface(inputs)
         assert inputs.view is not None, "made by CropBatch.inputs where the configuration needs it"
         batch, _, *size = inputs.rgb.shape
@@ -109,7 +108,7 @@ class CoordinateEstimator(nn.Module):
         given = (inputs.rgb.permute(0, 2, 3, 1), inputs.view.mask, inputs.view.surface)
         diameter_m = self.diameter_m[inputs.object_index]
         light = (np.array(RGB_MEAN), np.array(RGB_DEVIATION), MIN_CONTRAST, MAX_CONTRAST)
-        arrays = (values.detach().contiguous().numpy() for values in (*given, diameter_m))
+        arrays = map(kernel_array, (*given, diameter_m))
         prepare_images(*[*arrays, *light, colours.numpy(), surface.numpy()])
         return colours.permute(0, 3, 1, 2), surface.permute(0, 3, 1, 2)
 

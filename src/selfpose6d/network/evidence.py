@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from selfpose6d.backend import Backend, runs_numba
+from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_point, transform_points
 from selfpose6d.network.colours import MAX_CONTRAST, MIN_CONTRAST, colours_at, relative_rgb
@@ -98,8 +98,7 @@ class Evidence:
 
         Without gradient. Both back ends agree but where a point lies on the border of a cell or pixel.
         """
-        has_kernel = T_crop_obj.dtype == torch.float32 and not torch.compiler.is_compiling()
-        if runs_numba(backend, T_crop_obj.device, has_kernel):
+        if runs_numba(backend, T_crop_obj.device, T_crop_obj.dtype == torch.float32):
             return self._under_numba(T_crop_obj)
         centre_m = self.surfaces.centre_m[self.inputs.object_index][:, None]
         centre_m = transform_point(T_crop_obj, centre_m)[:, :, None]
@@ -108,7 +107,7 @@ class Evidence:
 
     def _under_numba(self, T_crop_obj: Float[Tensor, "batch poses 4 4"]) -> Comparison:
         batch, poses = T_crop_obj.shape[:2]
-        T, instance = _array(T_crop_obj).reshape(-1, 4, 4), np.repeat(np.arange(batch), poses)
+        T, instance = kernel_array(T_crop_obj).reshape(-1, 4, 4), np.repeat(np.arange(batch), poses)
         measured = np.empty((len(T), self.measured_m.shape[2], MEASURED_CHANNELS), np.float32)
         expected = np.empty((len(T), self.expected_m.shape[2], EXPECTED_CHANNELS), np.float32)
         mesh_light = np.empty((len(T), 4), np.float32)
@@ -123,14 +122,14 @@ class Evidence:
     def _arrays(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """What the two kernels take beside the poses."""
         view, known = self.view, self.surfaces
-        model = _array(self.inputs.object_index)
-        objects = tuple(map(_array, (known.coloured, known.diameter_m, known.centre_m)))
-        measured = (_array(value[:, 0]) for value in (self.measured_m, self.seen, self.seen_pattern))
-        meshes = map(_array, (*known.grid, known.rgb))
-        expected = (_array(value[:, 0]) for value in (self.expected_m, self.normal, self.rgb))
+        model = kernel_array(self.inputs.object_index)
+        objects = tuple(map(kernel_array, (known.coloured, known.diameter_m, known.centre_m)))
+        measured = (kernel_array(value[:, 0]) for value in (self.measured_m, self.seen, self.seen_pattern))
+        meshes = map(kernel_array, (*known.grid, known.rgb))
+        expected = (kernel_array(value[:, 0]) for value in (self.expected_m, self.normal, self.rgb))
         image = self.inputs.rgb.permute(0, 2, 3, 1).flatten(1, 2)
-        images = map(_array, (image, view.depth_m, view.mask, view.K_crop, view.T_cam_crop))
-        seen_light = _array(torch.cat(self.seen_light, -1)[:, 0, 0])
+        images = map(kernel_array, (image, view.depth_m, view.mask, view.K_crop, view.T_cam_crop))
+        seen_light = kernel_array(torch.cat(self.seen_light, -1)[:, 0, 0])
         return (model, *measured, *meshes, *objects), (model, *expected, *objects, *images, seen_light)
 
     def _measured(
@@ -214,8 +213,3 @@ def _light(rgb: Float[Tensor, "batch poses points 3"]) -> Light:
     """Mean colour and the deviation about it, of all channels."""
     deviation = rgb.std(2, keepdim=True).mean(-1, keepdim=True)
     return rgb.mean(2, keepdim=True), deviation
-
-
-def _array(values: Tensor) -> np.ndarray:
-    """For kernels, which are compiled for arrays without gaps."""
-    return values.detach().contiguous().numpy()
