@@ -78,9 +78,8 @@ def _looked_further(
             rows, start = rows[keep], np.take_along_axis(start[keep], first, 1)
             is_open = np.take_along_axis(is_open[keep], first, 1)
         latest = refiner.compared(part, _corrected(part, latest))
-        if (
-            not is_open.all()
-        ):  # an instance with fewer open ones than others has closed ones beside them: not counted
+        # an instance with fewer open ones than others has closed ones beside them: not counted
+        if not is_open.all():
             latest = latest._replace(score=latest.score.masked_fill(_index(~is_open, poses), -torch.inf))
         place = (rows[:, None], start)
         best_score[place] = np.maximum(best_score[place], latest.score.cpu().numpy())

@@ -3,6 +3,7 @@
 Colour is base colour factor times texture times vertex colour.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,7 @@ def read_gltf(content: bytes, assets: Assets) -> list[Part]:
             )
     parts, num_faces = [], 0
     materials: dict[int | None, GltfMaterial] = {}
+    parents = _parents(file)
     for node, T_scene_node in _placed_nodes(file):
         mesh = file.entry("meshes", node["mesh"])
         if any(node.get("weights", mesh.get("weights", []))):
@@ -55,7 +57,9 @@ def read_gltf(content: bytes, assets: Assets) -> list[Part]:
             assets.note(
                 "a mesh follows a skeleton (skin); it is taken in the pose in which its joints are stored"
             )
-            T_scene_mesh = joint_matrices(file, node["skin"], lambda index: _scene_transform(file, index))
+            T_scene_mesh = joint_matrices(
+                file, node["skin"], lambda index: _scene_transform(file, parents, index)
+            )
         for primitive in mesh.get("primitives", []):
             index = primitive.get("material")
             if index not in materials:
@@ -99,18 +103,22 @@ def _root_nodes(file: GltfFile) -> list[int]:
     """Of the default scene, else the first, else all nodes that no other one holds."""
     if file.content.get("scenes"):
         return list(file.entry("scenes", file.content.get("scene", 0)).get("nodes", []))
+    parents = _parents(file)
+    return [index for index in range(len(file.content.get("nodes", []))) if index not in parents]
+
+
+def _parents(file: GltfFile) -> dict[int, int]:
+    """The node that holds each node, for those that one holds."""
     nodes = file.content.get("nodes", [])
-    children = {child for node in nodes for child in node.get("children", [])}
-    return [index for index in range(len(nodes)) if index not in children]
+    return {child: above for above, node in enumerate(nodes) for child in node.get("children", [])}
 
 
-def _scene_transform(file: GltfFile, index: int) -> Float[np.ndarray, "4 4"]:
+def _scene_transform(file: GltfFile, parents: Mapping[int, int], index: int) -> Float[np.ndarray, "4 4"]:
     """Where a node is in the scene, through all that hold it."""
     nodes = file.content.get("nodes", [])
-    parent = {child: above for above, node in enumerate(nodes) for child in node.get("children", [])}
     T_scene_node, steps = _node_transform(file.entry("nodes", index)), 0
-    while index in parent:
-        index, steps = parent[index], steps + 1
+    while index in parents:
+        index, steps = parents[index], steps + 1
         if steps > len(nodes):
             raise ValueError("its nodes go round in a circle")
         T_scene_node = _node_transform(nodes[index]) @ T_scene_node

@@ -100,10 +100,8 @@ def _cut_ears(corners: Float[np.ndarray, "corners 3"]) -> Int[np.ndarray, "trian
         if _is_ear(points, remaining, triangle, may_be_flat) or tried > 2 * len(remaining):
             triangles.append(triangle)
             remaining = np.delete(remaining, position)
-            position, tried = (
-                position + 1,
-                0,
-            )  # the next but one: cutting one corner again and again makes splinters
+            # the next but one: cutting one corner again and again makes splinters
+            position, tried = position + 1, 0
         else:
             position, tried = position + 1, tried + 1
     return np.array([*triangles, remaining])

@@ -75,9 +75,8 @@ def _face_rgb(content: bytes, attribute: np.ndarray, assets: Assets) -> Float[np
     is_set = (attribute & _HAS_COLOUR) > 0
     if 0 <= stated <= _HEADER_BYTES - len(_MAGICS_COLOUR) - 4:
         start = stated + len(_MAGICS_COLOUR)
-        if (
-            is_set.all() and len(np.unique(attribute)) > 1
-        ):  # MeshLab sets the bit beside each facet's own colour
+        # MeshLab sets the bit beside each facet's own colour
+        if is_set.all() and len(np.unique(attribute)) > 1:
             return bits
         whole = np.frombuffer(content, np.uint8, 3, start) / 255
         return np.where(is_set[:, None], whole, bits)
