@@ -216,7 +216,6 @@ def frame_labeler_inputs(
         UsageError: the run to keep is no annotate run, or one of another data set or split.
         DataError: a file of it is missing or broken.
     """
-    from selfpose6d.datasets.model_files import meshes_hash
     from selfpose6d.inference.predictor import Predictor
     from selfpose6d.runs.kept import kept_rows
 
@@ -224,5 +223,5 @@ def frame_labeler_inputs(
     if command.proposals is not None:
         network = Predictor.load(command.proposals, dataset.models, device=device)
     if command.keep is not None:
-        kept = kept_rows(command.keep, dataset.fingerprint(), dataset.split, meshes_hash(dataset.models))
+        kept = kept_rows(command.keep, dataset.fingerprint(), dataset.split, dataset.models.content)
     return network, kept

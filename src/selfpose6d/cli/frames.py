@@ -123,13 +123,13 @@ def _work_on_shards(work: FrameWork, running: "RunningOptions") -> bool:
 
 def plan_manifest(work: FrameWork, frames_per_shard: int) -> "Manifest":
     """What the shards of this run are made of."""
-    from selfpose6d.datasets.model_files import meshes_hash
     from selfpose6d.runs.manifest import Manifest
     from selfpose6d.runs.shards import plan_shards
 
     names = (shard.name for shard in plan_shards(work.dataset.frame_ids(), frames_per_shard))
-    meshes = meshes_hash(work.dataset.models)
-    return Manifest.of_run(work.run.config, meshes, frames_per_shard, work.results, names)
+    return Manifest.of_run(
+        work.run.config, work.dataset.models.content, frames_per_shard, work.results, names
+    )
 
 
 def merge(run: "RunFolder", manifest: "Manifest", frame_ids: "FrameIds | None" = None) -> None:

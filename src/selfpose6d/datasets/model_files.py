@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from selfpose6d.errors import MALFORMED, DataError, UsageError
@@ -30,22 +31,6 @@ class ModelFile:
     unit: Unit | None
 
 
-def meshes_hash(models: "ModelFiles") -> str:
-    """What tells these meshes, their textures and their declared symmetries from others: all files beside them.
-
-    Hidden files, texts, the list of ids that a first run writes, and where the folder lies do not count.
-    """
-    folders = {model.path.parent for model in models.files.values()} | {models.folder}
-    ids = {obj_id: model.path.name for obj_id, model in sorted(models.files.items())}
-    digest = hashlib.sha256(f"{ids}\n".encode())
-    for path in sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir()):
-        counts = path.suffix.lower() not in (".md", ".txt") and path.name != IDS_FILE
-        if counts and path.is_file() and not path.name.startswith("."):
-            place = "" if path.parent == models.folder else f"{path.parent.name}/"
-            digest.update(f"{place}{path.name} {content_hash(path)}\n".encode())
-    return digest.hexdigest()[:16]
-
-
 @dataclass(frozen=True)
 class ModelFiles:
     """The mesh files of a data set by object id."""
@@ -59,6 +44,22 @@ class ModelFiles:
     def object_ids(self) -> tuple[int, ...]:
         """Ids that have a mesh file, ascending."""
         return tuple(sorted(self.files))
+
+    @cached_property
+    def content(self) -> str:
+        """What tells these meshes, their textures and their declared symmetries from others: all files beside them.
+
+        Hidden files, texts, the list of ids that a first run writes, and where the folder lies do not count.
+        """
+        ids = {obj_id: model.path.name for obj_id, model in sorted(self.files.items())}
+        digest = hashlib.sha256(f"{ids}\n".encode())
+        folders = {model.path.parent for model in self.files.values()} | {self.folder}
+        for path in sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir()):
+            counts = path.suffix.lower() not in (".md", ".txt") and path.name != IDS_FILE
+            if counts and path.is_file() and not path.name.startswith("."):
+                place = "" if path.parent == self.folder else f"{path.parent.name}/"
+                digest.update(f"{place}{path.name} {content_hash(path)}\n".encode())
+        return digest.hexdigest()[:16]
 
     def load(self, obj_id: int) -> Mesh:
         """Read one object's mesh, in metres.

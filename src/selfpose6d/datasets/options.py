@@ -79,11 +79,9 @@ class DataOptions:
 
     def config(self, dataset: "Dataset") -> DataConfig:
         """What a run's `config.yaml` says of it."""
-        from selfpose6d.datasets.model_files import meshes_hash
-
         models, detections = (path and path.resolve() for path in (self.models, self.detections))
         options = self.selection, models, self.model_unit, detections
-        return DataConfig(dataset.split, dataset.fingerprint(), *options, meshes=meshes_hash(dataset.models))
+        return DataConfig(dataset.split, dataset.fingerprint(), *options, meshes=dataset.models.content)
 
     @classmethod
     def of_run(cls, config: RunConfig) -> "DataOptions":

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.model_files import meshes_hash
 from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.export.files import copy_image, link_image
 from selfpose6d.export.formats import FORMATS, Format, FormatName, Row, Target
@@ -157,7 +156,7 @@ def require_data_of(run: Path, dataset: Dataset) -> str:
             f"{run} was made on another data set than {dataset.root} is now (fingerprint {made_on}, got {got}): "
             "images, names or sizes of meshes, or masks differ. Restore it, or annotate it again."
         )
-    if data.has_other_meshes(meshes_hash(dataset.models)):
+    if data.has_other_meshes(dataset.models.content):
         raise UsageError(
             f"{run} was made on another data set than {dataset.root} is now: the files in {dataset.models.folder} "
             "(meshes, textures, models_info.json) are not those of the run. Restore them, or annotate it again."

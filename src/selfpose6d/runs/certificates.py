@@ -88,7 +88,7 @@ def load_labels(
         fingerprint: `Dataset.fingerprint()` of the data set to train on.
         split: its split.
         ambiguous: also those that leave several poses open, where these are listed.
-        meshes: `meshes_hash` of its models; None: not compared.
+        meshes: `ModelFiles.content`; None: not compared.
 
     Raises:
         UsageError: the run is of another data set or split, or has no such label.

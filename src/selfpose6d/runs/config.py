@@ -39,7 +39,7 @@ class DataConfig:
     model_unit: Unit | None = None
     detections: Path | None = None
     meshes: str | None = None
-    """`meshes_hash` of the models; None: an earlier version made the run, and nothing is known of them."""
+    """`ModelFiles.content`; None: an earlier version made the run, and nothing is known of them."""
 
     def has_other_meshes(self, meshes: str | None) -> bool:
         """Whether these meshes are known to be others than the run's."""

@@ -36,7 +36,7 @@ def kept_rows(run: Path, fingerprint: str, split: str, meshes: str | None = None
         run: the earlier run's folder.
         fingerprint: `Dataset.fingerprint()` of the data set that is annotated now.
         split: its split.
-        meshes: `meshes_hash` of its models; None: not compared.
+        meshes: `ModelFiles.content`; None: not compared.
 
     Raises:
         UsageError: it is no annotate run, or one of another data set or split.

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.datasets.detections import DetectionMasks
-from selfpose6d.datasets.model_files import meshes_hash
 from selfpose6d.errors import UsageError
 from selfpose6d.runs.certificates import load_labels
 from selfpose6d.runs.files import RunFiles
@@ -66,7 +65,7 @@ def labels_of(run: Path, dataset: Dataset, ambiguous: bool = False) -> dict[Inst
             "data set with that file (--detections)."
         )
     fingerprint = dataset.fingerprint(with_masks=not found_here)
-    return load_labels(run, fingerprint, dataset.split, ambiguous, meshes_hash(dataset.models))
+    return load_labels(run, fingerprint, dataset.split, ambiguous, dataset.models.content)
 
 
 def label_poses(
