@@ -1,9 +1,14 @@
 """How many processes are started where nobody says: as many as cores and memory allow."""
 
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
 from selfpose6d import processes
-from selfpose6d.processes import available_bytes, default_workers
+from selfpose6d.processes import available_bytes, default_workers, map_in_processes
 
 GB = 10**9
 
@@ -63,3 +68,27 @@ def test_where_nothing_is_known_of_the_memory_the_cores_count(machine):
     machine(7)
     assert available_bytes() is None
     assert default_workers() == 7
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Work that tells about its process."""
+
+    def __call__(self):
+        return self.tell
+
+    @staticmethod
+    def tell(_: int) -> tuple[int, str | None, bool]:
+        imported_before = "torch" in sys.modules and "selfpose6d.finding.finder" in sys.modules
+        with Path("/proc/self/status").open() as lines:
+            threads = next(int(line.split()[1]) for line in lines if line.startswith("Threads"))
+        return threads, os.environ.get("OMP_NUM_THREADS"), imported_before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process imports for itself")
+def test_processes_share_their_imports_and_have_one_thread_each(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    threads, omp_threads, imported_before = next(map_in_processes(Describe(), [0], 1))
+    assert (omp_threads, imported_before) == ("1", True)
+    assert threads <= 2 + 1, "the work's, one that watches the parent, and the queue's"
+    assert os.environ["OMP_NUM_THREADS"] == "2"

@@ -4,12 +4,15 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +31,11 @@ _CUDA_HOST_BYTES = 3 * 10**9
 """Of one that annotates on a GPU: CUDA's libraries take most of it. Not measured by us: what torch's users report."""
 _CUDA_DEVICE_BYTES = 2 * 10**9
 """On the GPU: a context of about 0.5 GB, meshes, crops and what torch's allocator keeps. A choice, on the safe side."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+"""Before the libraries are imported: threads that are there, though only one of them works, cost a tenth of the
+time."""
+_SHARED_IMPORTS = ["cv2", "numba", "torch", "selfpose6d.inference.labeler", "selfpose6d.finding.finder"]
+"""Imported once for all processes: 1.5 s, and most of their memory."""
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -90,6 +98,29 @@ def return_freed_memory() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+def get_workers_ready() -> BaseContext:
+    """How processes are started. Called early, it lets what all of them import be imported beside the caller's work.
+
+    On Linux one process imports the libraries, starts no thread and opens no GPU; the others are forked from it.
+    Elsewhere libraries of the system do not survive a fork, and each process imports for itself.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_SHARED_IMPORTS)
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return context
+
+
 def map_in_processes(
     make_work: Callable[[], Callable[[Item], Result]],
     items: Iterable[Item],
@@ -103,9 +134,8 @@ def map_in_processes(
     Raises:
         WorkerError: a process was ended from outside; what was done until then has been given before.
     """
-    context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(make_work,)
+        workers, mp_context=get_workers_ready(), initializer=_start_worker, initargs=(make_work,)
     ) as pool:
         waiting: deque[Future[Any]] = deque()
         processes: dict[int, BaseProcess] = {}
@@ -167,8 +197,7 @@ def _start_worker(make_work: Callable[[], Callable[[Any], Any]]) -> None:
 
 def use_one_thread() -> None:
     """From here on every library computes in the calling thread: other processes have the other cores."""
-    # before they are imported: threads that are there, though only one of them works, cost a tenth of the time
-    os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
+    os.environ.update(_ONE_THREAD)
     import cv2
     import numba
     import torch

@@ -68,6 +68,7 @@ class Command:
         from selfpose6d.backend import resolve_device
         from selfpose6d.cli.frames import (
             FrameWork,
+            expect_workers,
             finish_run,
             report_counts,
             warn_about_sizes,
@@ -89,6 +90,7 @@ class Command:
             dataset = self.data.open("test")
         except NoMasksError:
             return self._find_instead()
+        expect_workers(dataset, self.running)
         frame_labeler_inputs(
             self, dataset, device
         )  # what is wrong with them is said before the slow work begins

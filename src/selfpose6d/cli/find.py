@@ -64,7 +64,14 @@ class Command:
     def run(self) -> int:
         """Work on the frames that the run's journal does not hold yet, then write the result files."""
         from selfpose6d.backend import resolve_device
-        from selfpose6d.cli.frames import FrameWork, finish_run, report_counts, work_on_frames, workers_for
+        from selfpose6d.cli.frames import (
+            FrameWork,
+            expect_workers,
+            finish_run,
+            report_counts,
+            work_on_frames,
+            workers_for,
+        )
         from selfpose6d.datasets.model_files import write_ids
         from selfpose6d.objects.of_dataset import object_store
         from selfpose6d.reporting.run_summary import print_summary
@@ -77,6 +84,7 @@ class Command:
             )
         device = resolve_device(self.device)
         dataset = self.open_data()
+        expect_workers(dataset, self.running)
         self.frame_counts(dataset)  # what is wrong with the inputs is said before the slow work begins
         self.read_prompts(dataset)
         if (segmenter := self.load_segmenter(device)) is not None:

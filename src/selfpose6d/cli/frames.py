@@ -49,6 +49,15 @@ class FrameWork:
         return (frame_id for frame_id in self.dataset.frame_ids() if frame_id not in self.run.journal)
 
 
+def expect_workers(dataset: "Dataset", running: "RunningOptions") -> None:
+    """Where processes will do the frames, let them import what they need while this one prepares the objects."""
+    from selfpose6d.processes import available_cores, get_workers_ready
+
+    many = len(dataset.frame_ids()) >= FRAMES_WORTH_PROCESSES and available_cores() > 1
+    if running.workers > 1 or (not running.workers and many and not running.in_shards()):
+        get_workers_ready()
+
+
 def open_run(
     out: Path, config: "RunConfig", running: "RunningOptions"
 ) -> "AbstractContextManager[RunFolder]":
