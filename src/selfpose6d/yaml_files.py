@@ -39,3 +39,9 @@ class _PlainLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not read")
         return super().compose_node(parent, index)
+
+
+_PlainLoader.add_constructor(
+    "tag:yaml.org,2002:opencv-matrix", lambda loader, node: loader.construct_mapping(node, deep=True)
+)
+"""OpenCV's matrices say rows, cols and data, as those of ROS do without a tag."""

@@ -10,6 +10,7 @@ from selfpose6d.datasets.model_files import (
     ids_to_keep,
     read_models_info,
     require_models,
+    stated_diameter_m,
     write_ids,
 )
 from selfpose6d.errors import DataError, UsageError
@@ -71,6 +72,16 @@ def test_models_info_faults(tmp_path):
         (tmp_path / "models_info.json").write_text(content)
         with pytest.raises(DataError, match=r"not BOP's models_info\.json"):
             read_models_info(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, True, "172", 0, -3.0, 10**400, 5e-324, float("inf"), float("nan")])
+def test_a_diameter_that_can_be_none_is_not_stated(value):
+    assert stated_diameter_m({"diameter": value}) is None
+    assert stated_diameter_m({}) is None
+
+
+def test_a_stated_diameter_is_in_metres():
+    assert stated_diameter_m({"diameter": 172}) == pytest.approx(0.172)
 
 
 def test_describing_folders(tmp_path):

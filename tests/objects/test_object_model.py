@@ -127,7 +127,7 @@ def test_every_constant_of_a_shape_s_grid_is_in_its_key(monkeypatch):
     assert len(keys) == len(names) + 1
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "an array", "other names"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "an array", "other names", "a pipe"])
 def test_a_cache_file_that_cannot_be_read_is_written_anew(damage, tmp_path):
     def arrays():
         return {"a": torch.arange(1000)}
@@ -139,6 +139,9 @@ def test_a_cache_file_that_cannot_be_read_is_written_anew(damage, tmp_path):
     if damage == "an array":
         np.save(tmp_path / "other.npy", np.arange(3))
         (tmp_path / "other.npy").replace(path)
+    elif damage == "a pipe":
+        path.unlink()
+        os.mkfifo(path)
     elif damage == "other names":
         np.savez(path, b=np.arange(3))
     else:

@@ -173,9 +173,8 @@ def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
         DataError: the declared symmetries of one do not map its mesh onto itself.
         MeshError: a mesh is unreadable.
     """
-    from selfpose6d.datasets.model_files import read_models_info
+    from selfpose6d.datasets.model_files import read_models_info, stated_diameter_m
     from selfpose6d.datasets.object_label import with_object_names
-    from selfpose6d.meshes.units import METRES_PER_MM
     from selfpose6d.objects.warnings import object_warnings
     from selfpose6d.reporting.console import warn
     from selfpose6d.selection import spread_evenly
@@ -186,8 +185,7 @@ def warn_about_objects(dataset: "Dataset", models: "ObjectStore") -> None:
         with suppress(DataError):  # labelling says of the frame what is wrong
             shown |= {key.obj_id for key in dataset.instance_keys(frame_id)}
     for obj_id in sorted(shown & set(models)):
-        stated_mm = info.get(obj_id, {}).get("diameter")
-        stated_m = METRES_PER_MM * stated_mm if isinstance(stated_mm, int | float) else None
+        stated_m = stated_diameter_m(info.get(obj_id, {}))
         for text in object_warnings(models[obj_id], obj_id, stated_m):
             warn(with_object_names(text, names))
 

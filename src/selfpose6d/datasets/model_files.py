@@ -1,6 +1,7 @@
 """Which mesh file belongs to which object id, and in which unit it is."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from selfpose6d.files import content_hash
 from selfpose6d.json_files import by_number, read_json
 from selfpose6d.json_stream import write_json
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.units import UNITS, Unit, unit_of_file
+from selfpose6d.meshes.units import METRES_PER_MM, UNITS, Unit, unit_of_file
 
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".off", ".stl", ".step", ".stp")
 """Of mesh files; of two with one name, the one whose suffix comes first here is taken."""
@@ -265,3 +266,15 @@ def read_models_info(folder: Path) -> dict[int, dict]:
         return {obj_id: dict(entry) for obj_id, entry in by_number(read_json(path)).items()}
     except (OSError, *MALFORMED) as error:
         raise DataError(f"{path}: not BOP's models_info.json ({error}). Correct it or remove it.") from error
+
+
+def stated_diameter_m(entry: Mapping[str, object]) -> float | None:
+    """An object's diameter by its entry in `models_info.json`, in metres; None where it says none that can be one."""
+    stated_mm = entry.get("diameter")
+    if isinstance(stated_mm, bool) or not isinstance(stated_mm, int | float):
+        return None
+    try:
+        diameter_m = stated_mm * METRES_PER_MM
+    except OverflowError:  # JSON's whole numbers have any length
+        return None
+    return diameter_m if 0 < diameter_m < math.inf else None

@@ -1,16 +1,15 @@
 """The models that BOP scores by: those for evaluation where the data set has them, and what it declares of each."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
-from selfpose6d.datasets.model_files import ModelFiles, find_model_files, read_models_info
+from selfpose6d.datasets.model_files import ModelFiles, find_model_files, read_models_info, stated_diameter_m
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.symmetries import read_symmetries
 from selfpose6d.evaluation.bop_recall import BopModel
 from selfpose6d.geometry.symmetry import SymmetryGroup
-from selfpose6d.meshes.units import METRES_PER_MM
 
 MAX_SYMMETRY_STEP = 0.01
 """BOP's `max_sym_disc_step`: the part of the diameter by which rotations about an axis move a surface point at most."""
@@ -35,7 +34,7 @@ def bop_models(data: DataOptions, models: ModelFiles, obj_ids: Iterable[int]) ->
         obj_id: BopModel(
             chosen.load(obj_id),
             symmetries.get(obj_id, none).expand(SYMMETRY_STEPS),
-            _diameter_m(info.get(obj_id)),
+            stated_diameter_m(info.get(obj_id, {})),
         )
         for obj_id in wanted
     }
@@ -47,9 +46,3 @@ def _evaluation_models(data: DataOptions, models: ModelFiles, obj_ids: list[int]
         return models
     found = find_model_files(data.dataset / FOLDER, data.model_unit)
     return found if set(obj_ids) <= set(found.files) else models
-
-
-def _diameter_m(entry: Mapping[str, object] | None) -> float | None:
-    """As `models_info.json` declares it, in its millimetres."""
-    value = (entry or {}).get("diameter")
-    return float(value) * METRES_PER_MM if isinstance(value, int | float) and value > 0 else None

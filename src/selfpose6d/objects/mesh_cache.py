@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfpose6d.files import user_cache, write_whole
+from selfpose6d.files import read_whole, user_cache, write_whole
 from selfpose6d.meshes.mesh import Mesh
 
 VERSION = 4
@@ -38,7 +38,7 @@ def cached_arrays(
     key = hashlib.sha256(f"{VERSION} {what} {mesh.content_hash}".encode()).hexdigest()[:24]
     path = cache_dir / f"{key}.npz"
     try:
-        with np.load(path) as stored:
+        with np.load(io.BytesIO(read_whole(path))) as stored:
             return {name: torch.from_numpy(stored[name]) for name in names}
     except Exception:  # numpy and zipfile raise many kinds for a broken file: it is written anew
         arrays = dict(compute())

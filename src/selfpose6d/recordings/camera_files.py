@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 
@@ -63,8 +62,8 @@ def read_camera(path: Path, part: Part = "colour") -> CameraFile:
     text = _text_of(path)
     if path.suffix.lower() == ".json" or text.lstrip().startswith("{"):
         content = _parse_json(text, path)
-    elif text.startswith("%YAML"):
-        content = _read_opencv(path)
+    elif text.startswith("%YAML:"):  # OpenCV's first line, which is not YAML's
+        content = _parse_yaml(text.partition("\n")[2], path)
     elif path.suffix.lower() in (".yaml", ".yml") or ":" in text:
         content = _parse_yaml(text, path)
     else:
@@ -150,30 +149,6 @@ def _mapping(content: object, path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _read_opencv(path: Path) -> Mapping[str, Any]:
-    """OpenCV's FileStorage: matrices and numbers of the root."""
-    try:
-        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-        nodes = {name: storage.getNode(name) for name in storage.root().keys()}  # noqa: SIM118 - no mapping
-        return _opencv_values(nodes)
-    except (cv2.error, SystemError, *MALFORMED) as error:  # its bindings let their own failures through
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: OpenCV cannot read it ({reason}). Expected {FORMS}.") from None
-
-
-def _opencv_values(nodes: Mapping[str, Any]) -> Mapping[str, Any]:
-    content: dict[str, Any] = {}
-    for name, node in nodes.items():
-        if node.isMap():
-            matrix = node.mat()
-            content[name] = None if matrix is None else matrix.tolist()
-        elif node.isReal() or node.isInt():
-            content[name] = node.real()
-        elif node.isString():
-            content[name] = node.string()
-    return content
-
-
 def _matrix_of_text(text: str, path: Path) -> np.ndarray:
     try:
         values = np.array(text.replace(",", " ").split(), np.float64)
@@ -241,16 +216,18 @@ def _only_part(content: Mapping[str, Any], part: Part, name: str) -> Mapping[str
             raise DataError(f"{name}: the images have different cameras (cam_K). Import them scene by scene.")
         return entries[0]
     preset = any(str(key).startswith(("param-", "viewer", "stream-", "controls-")) for key in content)
-    what = (
-        "a settings preset of realsense-viewer, which holds no intrinsics" if preset else str(sorted(content))
-    )
+    what = "a settings preset of realsense-viewer, which holds no intrinsics" if preset else _keys(content)
     raise DataError(f"{name}: no camera matrix found in {what}. Expected {FORMS}.")
+
+
+def _keys(content: Mapping[Any, Any]) -> str:
+    return str(sorted(map(str, content)))
 
 
 def _matrix(content: Mapping[str, Any], name: str) -> np.ndarray:
     matrix = _matrix_or_none(content)
     if matrix is None:
-        raise DataError(f"{name}: no camera matrix among {sorted(content)}. Expected {FORMS}.")
+        raise DataError(f"{name}: no camera matrix among {_keys(content)}. Expected {FORMS}.")
     return matrix
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from selfpose6d.datasets.model_files import ModelFiles, object_names, read_models_info
+from selfpose6d.datasets.model_files import ModelFiles, object_names, read_models_info, stated_diameter_m
 from selfpose6d.datasets.ycb_video.files import YCB_NAMES
 from selfpose6d.errors import UsageError
+from selfpose6d.meshes.units import METRES_PER_MM
 
 YCB_DIAMETERS_MM = (
     172, 270, 199, 120, 196, 90, 143, 114, 130, 198, 260, 260, 162, 125, 226, 238, 204, 121, 174, 217, 103,
@@ -63,5 +64,5 @@ def _name(obj_id: int, names: Mapping[int, str], known: Mapping[int, int]) -> st
 
 
 def _diameters_mm(info: Mapping[int, Mapping[str, object]]) -> dict[int, float]:
-    stated = {obj_id: entry.get("diameter") for obj_id, entry in info.items()}
-    return {obj_id: float(value) for obj_id, value in stated.items() if isinstance(value, int | float)}
+    stated = {obj_id: stated_diameter_m(entry) for obj_id, entry in info.items()}
+    return {obj_id: value / METRES_PER_MM for obj_id, value in stated.items() if value is not None}

@@ -14,12 +14,12 @@ from selfpose6d.datasets.model_files import (
     list_some,
     numbered_meshes,
     read_models_info,
+    stated_diameter_m,
 )
 from selfpose6d.datasets.symmetries import symmetries_of
 from selfpose6d.errors import DataError, SelfPose6DError
 from selfpose6d.geometry.symmetry import SymmetryGroup
 from selfpose6d.meshes.mesh import Mesh
-from selfpose6d.meshes.units import METRES_PER_MM
 
 MAX_DIAMETER_MISMATCH = 0.05
 """Relative, of the mesh's diameter to the stated one. A choice: wide enough for simplified meshes."""
@@ -85,13 +85,12 @@ def _load(models: ModelFiles, obj_id: int) -> tuple[Mesh | None, list[Problem]]:
 
 
 def _check_mesh(mesh: Mesh, model: ModelFile, info: dict[str, Any]) -> Iterator[Problem]:
-    stated_mm = info.get("diameter")
-    if isinstance(stated_mm, int | float) and stated_mm > 0:
-        ratio = mesh.diameter_m / (stated_mm * METRES_PER_MM)
+    if (stated_m := stated_diameter_m(info)) is not None:
+        ratio = mesh.diameter_m / stated_m
         if abs(ratio - 1) > MAX_DIAMETER_MISMATCH:
             yield error(
                 model.path,
-                f"its diameter is {mesh.diameter_m * 1e3:.4g} mm, models_info.json says {stated_mm:.4g} mm",
+                f"its diameter is {mesh.diameter_m * 1e3:.4g} mm, models_info.json says {stated_m * 1e3:.4g} mm",
                 "Scale the one that is wrong; BOP's meshes are in millimetres.",
             )
     offset_m = float(np.linalg.norm(mesh.centre_m))
