@@ -20,8 +20,8 @@ from selfpose6d.cli.arguments import with_config
 from selfpose6d.cli.main import main
 from selfpose6d.crops.store import CacheOptions, open_crop_store
 from selfpose6d.datasets.bop.targets import read_target_counts
+from selfpose6d.datasets.coco_masks import encode_mask
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.datasets.doctor.validate import Validation
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.datasets.symmetries import read_symmetries

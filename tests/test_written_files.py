@@ -233,7 +233,7 @@ def test_import(tmp_path: Path) -> None:
 
 def test_masks_of_found_objects() -> None:
     """`detections.json`'s run lengths, as pycocotools has them, of masks that touch every border."""
-    from selfpose6d.datasets.detections import encode_mask
+    from selfpose6d.datasets.coco_masks import encode_mask
 
     generator = np.random.default_rng(0)
     for shape in ((1, 1), (7, 5), (48, 64)):

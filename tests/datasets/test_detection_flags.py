@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_roots import HEIGHT, WIDTH, write_bop
 
-from selfpose6d.datasets.detections import encode_mask
+from selfpose6d.datasets.coco_masks import encode_mask
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.selection import FrameId
 

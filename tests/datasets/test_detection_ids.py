@@ -9,7 +9,7 @@ import pytest
 from small_roots import masks, write_bop, write_capture, write_models
 
 from selfpose6d.cli.main import main
-from selfpose6d.datasets.detections import encode_mask
+from selfpose6d.datasets.coco_masks import encode_mask
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError
 from selfpose6d.selection import FrameId, Selection

@@ -9,7 +9,8 @@ from pycocotools import mask as coco
 from small_roots import masks, write_bop
 
 from selfpose6d.datasets import json_rows
-from selfpose6d.datasets.detections import DetectionMasks, decode_segmentation, encode_mask, fill_box
+from selfpose6d.datasets.coco_masks import decode_segmentation, encode_mask, fill_box
+from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.datasets.json_rows import iterate_rows, read_row
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError
@@ -202,3 +203,26 @@ def test_one_row_without_its_keys_is_named_and_loses_no_other(tmp_path):
     path.write_text(json.dumps([bad]))
     with pytest.raises(DataError, match="row 0 needs"):
         DetectionMasks(path)
+
+
+def row_by_row(mask: np.ndarray) -> dict:
+    """Run lengths as a row-major encoder writes them, with COCO's keys."""
+    return {"size": list(mask.shape), "counts": run_lengths(mask.ravel())}
+
+
+def run_lengths(pixels: np.ndarray) -> list[int]:
+    changes = np.flatnonzero(np.diff(pixels.astype(int), prepend=0)) if pixels.any() else []
+    return np.diff([0, *changes, len(pixels)]).tolist()
+
+
+def test_run_lengths_that_only_fit_their_box_row_by_row_are_refused():
+    mask = np.zeros((48, 64), bool)
+    mask[10:30, 20:32] = True
+    bbox = [20, 10, 12, 20]
+    with pytest.raises(DataError, match=r"1: its run lengths fit its bbox .* row by row only"):
+        decode_segmentation(row_by_row(mask), mask.shape, "1", bbox)
+    columns = {"size": list(mask.shape), "counts": run_lengths(mask.ravel(order="F"))}
+    for box in (bbox, [15, 5, 30, 40], [20, 10, 32, 30], [0, 0, 3, 3], ["x"], None):
+        np.testing.assert_array_equal(decode_segmentation(columns, mask.shape, "1", box), mask)
+    stripes = decode_segmentation(row_by_row(mask), mask.shape, "1")  # nothing says otherwise
+    assert stripes.sum() == mask.sum()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from selfpose6d.datasets.detections import encode_mask
+from selfpose6d.datasets.coco_masks import encode_mask
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.evaluation.detection_ap import detection_scores
 from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from finding.conftest import SHAPE, standing_pose, table_frame
-from selfpose6d.datasets.detections import encode_mask
+from selfpose6d.datasets.coco_masks import encode_mask
 from selfpose6d.errors import DataError
 from selfpose6d.finding.finder import Finder
 from selfpose6d.finding.prompts import Prompts, prompted_pieces

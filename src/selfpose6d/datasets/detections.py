@@ -12,10 +12,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
+from selfpose6d.datasets.coco_masks import decode_segmentation, fill_box, has_outline, is_one_region
 from selfpose6d.datasets.detection_ids import DetectionIds
 from selfpose6d.datasets.images import data_error, require_shape
 from selfpose6d.datasets.inputs import FrameInput
@@ -23,13 +23,10 @@ from selfpose6d.datasets.json_rows import is_one_object, is_utf8, iterate_rows, 
 from selfpose6d.datasets.masks import MaskEntry, MaskSource
 from selfpose6d.errors import MALFORMED, DataError
 from selfpose6d.files import open_file
-from selfpose6d.image_files import MAX_PIXELS
 from selfpose6d.json_files import read_json, whole_number
 from selfpose6d.selection import FrameId
 
 _KEYS = ("scene_id", "image_id", "category_id")
-MAX_COORDINATE_PX = 1e5
-"""Of a polygon's corner: far outside of any image, and what pycocotools can draw."""
 _COLUMNS = 7
 """Of the index: scene, image, object, the row's number, its place and length in the file, whether it has a box only."""
 
@@ -108,7 +105,7 @@ class DetectionMasks(MaskSource):
             require_stated_size(stated, shape, name)
         if self.is_region(frame_id, entry):
             return fill_box(row["bbox"], shape, name)
-        return decode_segmentation(row.get("segmentation"), shape, name)
+        return decode_segmentation(row.get("segmentation"), shape, name, row.get("bbox"))
 
     def is_region(self, frame_id: FrameId, entry: MaskEntry) -> bool:
         """Whether the detection has a box only."""
@@ -183,128 +180,6 @@ def _positive(value: object) -> int | None:
         return max(whole_number(value), 0) or None
     except ValueError:
         return None
-
-
-def decode_segmentation(
-    segmentation: Any, shape: tuple[int, int], name: str
-) -> Bool[np.ndarray, "height width"]:
-    """COCO's three forms (compressed RLE, RLE counts, polygons) as a mask of `shape` (height, width).
-
-    Raises:
-        DataError: there is no segmentation, it is broken, or is of another size; `name` says which.
-    """
-    from pycocotools import mask as coco
-
-    if not segmentation:
-        raise data_error(name, "no segmentation and no bbox", "Use a detector that gives masks or boxes.")
-    try:
-        rle = _compressed(segmentation, shape, name)
-        decoded = coco.decode(rle)
-    except MALFORMED as error:
-        reason = f"segmentation is neither RLE (counts, size) nor a list of polygons ({error})"
-        raise data_error(name, reason, "Export it as COCO has it.") from None
-    return require_shape(decoded, shape, name).astype(bool)
-
-
-def encode_mask(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
-    """A mask as compressed run lengths, as COCO has them in a JSON file: `size` (height, width) and `counts`."""
-    from pycocotools import mask as coco
-
-    encoded: Any = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": list(mask.shape), "counts": encoded["counts"].decode()}
-
-
-def fill_box(bbox: Any, shape: tuple[int, int], name: str) -> Bool[np.ndarray, "height width"]:
-    """A mask of `shape` (height, width) that holds the box [x, y, width, height] in pixels, as far as the image goes.
-
-    The last row and column of a box count for some tools and not for others; here they do: a region may be a pixel too
-    large, never too small.
-
-    Raises:
-        DataError: it is no box, or outside the image; `name` says which.
-    """
-    try:
-        x_px, y_px, width_px, height_px = (float(number) for number in bbox)
-        first_px = np.floor([y_px, x_px])
-        last_px = np.floor([y_px + height_px, x_px + width_px])
-        if not (np.isfinite([*first_px, *last_px]).all() and width_px > 0 and height_px > 0):
-            raise ValueError("not finite, or without extent")
-        if max(map(abs, (x_px, y_px, width_px, height_px))) <= 1:
-            raise ValueError("parts of the image's size, not pixels")
-    except MALFORMED as error:
-        reason = f"bbox is no box [x, y, width, height] ({error}): {str(bbox)[:60]}"
-        raise data_error(name, reason, "Export it as COCO has it.") from None
-    (top, left), (bottom, right) = (
-        first_px.clip(0, shape).astype(int),
-        (last_px + 1).clip(0, shape).astype(int),
-    )
-    mask = np.zeros(shape, bool)
-    mask[top:bottom, left:right] = True
-    if not mask.any():
-        size = f"{shape[1]}x{shape[0]}"
-        raise data_error(name, f"bbox {list(bbox)} is outside the image of {size} pixels", "Correct the box.")
-    return mask
-
-
-def polygons_px(segmentation: Sequence[Any]) -> list[Float[np.ndarray, "corners 2"]]:
-    """The corners of COCO's polygons, those of less than three left out; a flat list of numbers is one polygon.
-
-    Raises:
-        ValueError: they are none, or farther off than any image reaches.
-    """
-    is_flat = bool(segmentation) and not any(isinstance(polygon, list) for polygon in segmentation)
-    polygons = [np.asarray(numbers, np.float64) for numbers in ([segmentation] if is_flat else segmentation)]
-    for polygon in polygons:
-        if polygon.ndim != 1 or len(polygon) % 2 or not (np.abs(polygon) <= MAX_COORDINATE_PX).all():
-            raise ValueError(f"no polygon of corners in pixels: {str(polygon.tolist())[:60]}")
-    if any(map(len, polygons)) and all((np.abs(polygon) <= 1).all() for polygon in polygons):
-        raise ValueError("corners in parts of the image's size, not pixels")
-    return [polygon.reshape(-1, 2) for polygon in polygons if len(polygon) >= 6]
-
-
-def _compressed(segmentation: Any, shape: tuple[int, int], name: str) -> Any:
-    from pycocotools import mask as coco
-
-    if isinstance(segmentation, list):
-        polygons = [polygon.ravel().tolist() for polygon in polygons_px(segmentation)]
-        if not polygons:
-            return coco.encode(np.zeros(shape, np.uint8, order="F"))
-        return coco.merge(coco.frPyObjects(polygons, *shape))
-    counts, (height, width) = segmentation["counts"], map(whole_number, segmentation["size"])
-    # before memory is taken for it
-    require_shape(np.broadcast_to(np.False_, (height, width)), shape, name)
-    if isinstance(counts, list):
-        counts = [whole_number(count) for count in counts]
-        if sum(counts) != height * width or min(counts, default=0) < 0:
-            raise ValueError(f"counts sum to {sum(counts)}, size says {height * width}")
-        run_lengths: Any = {"counts": counts, "size": [height, width]}
-        return coco.frPyObjects(run_lengths, height, width)
-    encoded = counts.encode() if isinstance(counts, str) else counts
-    # pycocotools takes a cut-off one, too: the rest of its image is then memory that was never written
-    if (filled := sum(_decoded_lengths(encoded))) != height * width:
-        raise ValueError(f"the run lengths fill {filled} pixels, size says {height * width}")
-    return {"counts": encoded, "size": [height, width]}
-
-
-def _decoded_lengths(encoded: bytes) -> list[int]:
-    """The run lengths of COCO's compressed form: five bits a character; from the fourth on a length is stored as its
-    difference to the last but one.
-    """
-    lengths: list[int] = []
-    value = shift = 0
-    for character in encoded:
-        bits = character - 48
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:
-            continue
-        if bits & 0x10:
-            value -= 1 << shift
-        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
-        value = shift = 0
-    if shift or min(lengths, default=0) < 0:
-        raise ValueError("the run lengths are cut off")
-    return lengths
 
 
 def result_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -417,7 +292,7 @@ def _why_no_instance(path: Path, number: int, found: _Found) -> str:
     is_ignored, is_crowd = (_flag(path, number, found.row, name) for name in ("ignore", "iscrowd"))
     if is_ignored:
         return "marked ignore"
-    if is_crowd and not _is_one_region(found):
+    if is_crowd and not is_one_region(found.row.get("segmentation")):
         return "marked iscrowd, and not one connected mask"
     return ""
 
@@ -434,40 +309,10 @@ def _flag(path: Path, number: int, row: dict[str, Any], name: str) -> bool:
     raise data_error(path, f"row {number} has {name} {str(value)[:40]!r}", "Write 0 or 1.")
 
 
-def _is_one_region(found: _Found) -> bool:
-    """Whether the row's mask is one connected region. True for one that cannot be read: loading it says why."""
-    segmentation: Any = found.row.get("segmentation")
-    if not _has_outline(segmentation):
-        return False
-    try:
-        if isinstance(segmentation, dict):
-            height, width = map(whole_number, segmentation["size"])
-        else:
-            corners_px = np.concatenate(polygons_px(segmentation))
-            segmentation = [
-                (polygon - corners_px.min(0)).ravel().tolist() for polygon in polygons_px(segmentation)
-            ]
-            width, height = (np.ceil(np.ptp(corners_px, axis=0)) + 2).astype(int).tolist()
-        if not 0 < width * height <= MAX_PIXELS:
-            return True
-        mask = decode_segmentation(segmentation, (height, width), str(found.row.get("image_id")))
-    except (DataError, *MALFORMED):
-        return True
-    num_labels, _ = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    return num_labels == 2  # the background and one region
-
-
-def _has_outline(segmentation: Any) -> bool:
-    """Whether there is more than empty lists, which tools write beside a box."""
-    if isinstance(segmentation, list):
-        return any(polygon != [] for polygon in segmentation)
-    return bool(segmentation)
-
-
 def _index_row(path: Path, number: int, found: _Found, ids: DetectionIds | None) -> tuple[int, ...] | None:
     """The row of the index; None for one that lies outside what the data set has."""
     row = found.row
-    box_only = not _has_outline(row.get("segmentation")) and row.get("bbox") is not None
+    box_only = not has_outline(row.get("segmentation")) and row.get("bbox") is not None
     if ids is None:
         keys = _bop_keys(path, number, row)
     else:

@@ -14,8 +14,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from selfpose6d.datasets.coco_masks import encode_mask
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.detections import DetectionMasks, encode_mask
+from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.evaluation.instances import Truths, image_keys
 from selfpose6d.geometry.camera import projected_box
 from selfpose6d.selection import FrameId

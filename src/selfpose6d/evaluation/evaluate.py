@@ -11,6 +11,7 @@ from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_models import bop_models
 from selfpose6d.evaluation.bop_recall import Recalls, SensorImage, bop_recalls
 from selfpose6d.evaluation.claims import check_claims
+from selfpose6d.evaluation.conventions import warn_of_transposed_rotations
 from selfpose6d.evaluation.errors_file import InstanceErrors, instance_errors, read_instances, write_instances
 from selfpose6d.evaluation.inputs import (
     Reference,
@@ -61,6 +62,7 @@ def evaluate(
             f"{source}: none of its {len(estimates)} predictions lies in an image with a target, in split "
             f"{split} of {reference.options.data.dataset}. Pass the data set and split of the run."
         )
+    warn_of_transposed_rotations(source, estimates, scores, reference.truths)
     recalls = measure_recalls(estimates, reference, recalls_on, track) if recalls_on else None
     results = _summarised(estimates, scores, reference, has_certificates, recalls)
     if verdicts is not None:

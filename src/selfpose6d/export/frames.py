@@ -18,12 +18,15 @@ from selfpose6d.geometry.camera import projected_box
 from selfpose6d.image_files import to_png
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.meshes.units import METRES_PER_MM
+from selfpose6d.recent import Recent
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.rasterize import rasterize
 from selfpose6d.selection import FrameId
 from selfpose6d.types import LabeledPose
 
+KEPT_MESHES = 64
+"""More than a data set's objects, mostly; a textured mesh takes some 10 MB."""
 RGB_SUFFIXES = (".png", ".jpg", ".jpeg")
 """Colour images that every tool reads; others are written as PNG."""
 FINE_DEPTH_MM = 0.1
@@ -91,14 +94,16 @@ class ExportedObjects:
     """The meshes, packed for the rasteriser when first asked for."""
 
     dataset: Dataset
-    _packed: dict[int, tuple[Mesh, PackedMeshes]] = field(default_factory=dict)
+    _packed: Recent[tuple[Mesh, PackedMeshes]] = field(default_factory=lambda: Recent(KEPT_MESHES))
 
     def get(self, obj_id: int) -> tuple[Mesh, PackedMeshes]:
         """One object. Raises what `Dataset.load_mesh` does."""
-        if obj_id not in self._packed:
+
+        def packed() -> tuple[Mesh, PackedMeshes]:
             mesh = self.dataset.load_mesh(obj_id)
-            self._packed[obj_id] = mesh, pack_meshes([mesh])
-        return self._packed[obj_id]
+            return mesh, pack_meshes([mesh])
+
+        return self._packed.get(obj_id, packed)
 
 
 def exported_frame(dataset: Dataset, objects: ExportedObjects, labels: FrameLabels) -> ExportedFrame:

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class FrameRow:
 
     def to_json(self) -> dict[str, Any]:
         """The line as an object."""
-        return asdict(self) | {"frame_id": list(self.frame_id)}
+        return vars(self) | {"frame_id": list(self.frame_id)}
 
     @classmethod
     def of_json(cls, line: dict[str, Any]) -> "FrameRow":

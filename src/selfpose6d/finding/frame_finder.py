@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from selfpose6d.datasets.bop.targets import TargetCounts
+from selfpose6d.datasets.coco_masks import encode_mask
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.errors import DataError
 from selfpose6d.finding.finder import Counts, Finder
 from selfpose6d.finding.found import Attempt, Finding

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
+from selfpose6d.datasets.coco_masks import decode_segmentation, fill_box
 from selfpose6d.datasets.detection_ids import DetectionIds
-from selfpose6d.datasets.detections import decode_segmentation, fill_box, require_stated_size, result_rows
+from selfpose6d.datasets.detections import require_stated_size, result_rows
 from selfpose6d.datasets.images import data_error
 from selfpose6d.errors import MALFORMED
 from selfpose6d.finding.proposals import MIN_KNOWN, MIN_PIXELS, Proposal, pieces_at, reach_m
@@ -116,7 +117,7 @@ def _frame_of(path: Path, index: int, row: dict[str, Any], ids: DetectionIds | N
 def _prompt(row: dict[str, Any], shape: tuple[int, int], name: str) -> Prompt:
     require_stated_size(row, shape, name)
     if row.get("segmentation"):
-        return Prompt(decode_segmentation(row["segmentation"], shape, name), "mask")
+        return Prompt(decode_segmentation(row["segmentation"], shape, name, row.get("bbox")), "mask")
     if row.get("bbox"):
         return Prompt(fill_box(row["bbox"], shape, name), "box")
     mask = np.zeros(shape, bool)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from selfpose6d.datasets.coco_masks import encode_mask
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.detections import encode_mask
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.inference.predictor import Predictor
 from selfpose6d.runs.journal import JournalRecord, finished_record, unreadable_record

@@ -25,7 +25,6 @@ from selfpose6d.labeling.channel_order import seems_swapped
 from selfpose6d.labeling.observation import ObservationOptions, ObservedFrame, sample_points, visible_surface
 from selfpose6d.labeling.pure_icp import pure_icp
 from selfpose6d.labeling.search import SearchOptions
-from selfpose6d.labeling.threads import map_in_threads
 from selfpose6d.labeling.verify import (
     Found,
     VerifyOptions,
@@ -43,6 +42,7 @@ from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.objects.object_model import ObjectModel
 from selfpose6d.objects.store import prepared
 from selfpose6d.resolver.icp import Direction
+from selfpose6d.threads import map_in_threads
 from selfpose6d.types import Frame, Instance, InstanceKey, LabeledPose, MaskQuality
 
 Method = Literal["verified", "icp"]
@@ -135,7 +135,7 @@ def annotate(
         proposed = Proposed(proposals.get(instance.key), search_all)
         return _annotate_instance(seen, instance, meshes, options, proposed)
 
-    poses = map_in_threads(label, frame.instances)
+    poses = list(map_in_threads(label, frame.instances))
     if seems_swapped(frame, ((pose, prepared(meshes[pose.key.obj_id]).mesh) for pose in poses if pose.valid)):
         warnings.warn(
             "rgb seems to be BGR: at the poses that were found, red and blue agree with the meshes only when swapped. "

@@ -25,6 +25,7 @@ from selfpose6d.reporting.pictures import (
 )
 from selfpose6d.reporting.run_sources import RunSources
 from selfpose6d.selection import FrameId, spread_evenly
+from selfpose6d.threads import map_in_threads
 from selfpose6d.viz.contact_sheet import draw_contact_sheet
 
 MOST_ALTERNATIVES = 8
@@ -157,11 +158,16 @@ def _counts(instances: Iterable[RunInstance]) -> str:
 
 def _thumbnails(renderer: RunRenderer, instances: Sequence[RunInstance]) -> dict[int, Picture]:
     """A small picture of every listed instance with a pose, drawn frame by frame; as many of the first as may be."""
-    pictures: dict[int, Picture] = {}
-    for i in sorted(range(min(len(instances), MOST_LISTED)), key=lambda i: instances[i].place):
-        if instances[i].T_cam_obj is not None:
-            with suppress(SelfPose6DError):
-                pictures[i] = thumbnail(renderer, instances[i])
+
+    def draw(i: int) -> Picture | None:
+        with suppress(SelfPose6DError):
+            return thumbnail(renderer, instances[i])
+        return None
+
+    with_pose = [i for i, one in enumerate(instances[:MOST_LISTED]) if one.T_cam_obj is not None]
+    by_frame = sorted(with_pose, key=lambda i: instances[i].place)
+    drawn = zip(by_frame, map_in_threads(draw, by_frame), strict=True)
+    pictures = {i: picture for i, picture in drawn if picture is not None}
     kept, size = {}, 0
     for i in sorted(pictures):
         size += len(pictures[i].image)

@@ -15,6 +15,7 @@ from selfpose6d.datasets.true_poses import iterate_ground_truth
 from selfpose6d.errors import SelfPose6DError
 from selfpose6d.evaluation.errors_file import MISSED
 from selfpose6d.image_files import WEBP_QUALITY, to_webp
+from selfpose6d.recent import Recent
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.reporting.instances import SKIPPED, Place, RunInstance
 from selfpose6d.reporting.page import Picture
@@ -42,7 +43,7 @@ class RunRenderer:
     mesh_index: Mapping[int, int]
     T_true: Mapping[Place, np.ndarray]
     """True poses by key, where they are known and asked for."""
-    images: dict[FrameId, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    images: Recent[tuple[np.ndarray, np.ndarray]] = field(default_factory=lambda: Recent(KEPT_IMAGES))
     """Those read last, with their camera matrices."""
 
     def pose(self, one: RunInstance, T_cam_obj: np.ndarray | None = None) -> DrawnPose:
@@ -68,11 +69,9 @@ class RunRenderer:
         Raises:
             DataError: missing or unreadable.
         """
-        if frame_id not in self.images:
-            if len(self.images) >= KEPT_IMAGES:
-                self.images.pop(next(iter(self.images)))
-            self.images[frame_id] = self.dataset.read_rgb(frame_id), self.dataset.read_intrinsics(frame_id)
-        return self.images[frame_id]
+        return self.images.get(
+            frame_id, lambda: (self.dataset.read_rgb(frame_id), self.dataset.read_intrinsics(frame_id))
+        )
 
 
 def open_renderer(

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from selfpose6d.datasets.coco_masks import polygons_px
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.detections import DetectionMasks, polygons_px
+from selfpose6d.datasets.detections import DetectionMasks
 from selfpose6d.datasets.doctor.problems import Problem, warning
 from selfpose6d.datasets.mask_sizes import SizeEvidence, mask_size
 from selfpose6d.errors import MALFORMED, DataError

@@ -5,8 +5,8 @@ import numba
 import pytest
 import torch
 
-from selfpose6d.labeling import threads
-from selfpose6d.labeling.threads import map_in_threads, num_threads
+from selfpose6d import threads
+from selfpose6d.threads import map_in_threads, num_threads
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_results_come_in_the_order_of_the_items_from_several_threads():
         both.wait()  # breaks unless two run at once
         return item, threading.get_ident()
 
-    found = map_in_threads(call, range(4))
+    found = list(map_in_threads(call, range(4)))
     assert [item for item, _ in found] == [0, 1, 2, 3]
     assert len({thread for _, thread in found}) == 2
 
@@ -32,9 +32,8 @@ def test_results_come_in_the_order_of_the_items_from_several_threads():
 def test_kernels_within_a_thread_use_one_core_and_others_as_many_as_before():
     before = numba.get_num_threads(), torch.get_num_threads()
     libraries = torch.__config__.parallel_info()
-    assert (
-        map_in_threads(lambda _: (numba.get_num_threads(), torch.get_num_threads()), range(3)) == [(1, 1)] * 3
-    )
+    found = list(map_in_threads(lambda _: (numba.get_num_threads(), torch.get_num_threads()), range(3)))
+    assert found == [(1, 1)] * 3
     assert (numba.get_num_threads(), torch.get_num_threads()) == before
     assert torch.__config__.parallel_info() == libraries
     with ThreadPoolExecutor(1) as pool:  # a thread that begins later
@@ -45,7 +44,7 @@ def test_the_first_item_of_a_process_runs_alone(monkeypatch):
     monkeypatch.setattr(threads, "_layer", lambda: "")
     monkeypatch.setattr(threads, "num_threads", lambda: 2)
     here = threading.get_ident()
-    found = map_in_threads(lambda item: (item, threading.get_ident()), range(3))
+    found = list(map_in_threads(lambda item: (item, threading.get_ident()), range(3)))
     assert [item for item, _ in found] == [0, 1, 2]
     assert found[0][1] == here
     assert here not in [thread for _, thread in found[1:]]
@@ -62,15 +61,15 @@ def test_before_any_kernel_has_run_nothing_is_known(monkeypatch):
 @pytest.mark.usefixtures("two_threads")
 def test_an_error_within_a_thread_is_raised():
     with pytest.raises(ZeroDivisionError):
-        map_in_threads(lambda item: 1 // item, [1, 0])
+        list(map_in_threads(lambda item: 1 // item, [1, 0]))
 
 
 def test_one_item_or_one_allowed_thread_stays_in_the_caller(monkeypatch):
     here = threading.get_ident()
     monkeypatch.setattr(threads, "_layer", lambda: "omp")
-    assert map_in_threads(lambda _: threading.get_ident(), [0]) == [here]
+    assert list(map_in_threads(lambda _: threading.get_ident(), [0])) == [here]
     monkeypatch.setattr(threads, "num_threads", lambda: 1)
-    assert map_in_threads(lambda _: threading.get_ident(), [0, 1]) == [here, here]
+    assert list(map_in_threads(lambda _: threading.get_ident(), [0, 1])) == [here, here]
 
 
 @pytest.mark.parametrize(("layer", "expected"), [("omp", 2), ("tbb", 2), ("workqueue", 1)])

@@ -1,6 +1,6 @@
-"""Instances of one frame in several threads: most kernels work on few images, too few to be divided among cores."""
+"""Instances or frames in several threads: most kernels work on few images, too few to be divided among cores."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,22 +11,25 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def map_in_threads(call: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """What `call` gives for each item, in their order; in as many threads as kernels may use, each on one core.
+def map_in_threads(call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """What `call` gives for each item, in their order and as it is done; in as many threads as kernels may use, each on
+    one core. Iterate to the end: threads work ahead.
 
     One after the other where kernels must not be started from several threads at once, which is known once one has run:
     a process's first item runs alone.
     """
     items = list(items)
-    done = [] if _layer() else [call(item) for item in items[:1]]
-    left = items[len(done) :]
+    alone = 0 if _layer() else 1
+    yield from map(call, items[:alone])
+    left = items[alone:]
     before = torch.get_num_threads()
     threads = min(len(left), num_threads())
     if threads < 2:
-        return done + [call(item) for item in left]
+        yield from map(call, left)
+        return
     try:
         with ThreadPoolExecutor(threads, initializer=_on_one_core) as pool:
-            return done + list(pool.map(call, left))
+            yield from pool.map(call, left)
     finally:
         torch.set_num_threads(before)  # parts of torch have one number for the whole process
 
