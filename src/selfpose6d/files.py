@@ -92,6 +92,17 @@ def open_file(path: Path) -> io.BufferedReader:
     return file
 
 
+def require_files(path: Path) -> None:
+    """Refuse a pipe or a device, also one within a folder, before a library opens it by name and waits for ever.
+
+    Raises:
+        OSError: as `open_file` does.
+    """
+    for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not each.is_dir():
+            open_file(each).close()
+
+
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 

@@ -1,6 +1,7 @@
 """Bags to capture folders, each bag written by the test: pixels, cameras, depth, pairs, and what is refused."""
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from selfpose6d.datasets.capture.dataset import CaptureDataset
 from selfpose6d.datasets.images import read_rgb
 from selfpose6d.datasets.model_files import ModelFiles
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.recordings.bag_messages import open_bag
 from selfpose6d.recordings.import_recording import import_recording
 from selfpose6d.recordings.options import RecordingOptions
 from selfpose6d.selection import FrameId, Selection
@@ -401,6 +403,17 @@ def test_a_bag_that_is_cut_off(tmp_path):
     bag.write_bytes(b"")
     with pytest.raises(DataError, match=r"recording\.bag: no readable bag"):
         import_recording(bag, tmp_path / "out", RecordingOptions())
+
+
+@pytest.mark.parametrize(
+    "name", ["recording.bag", "recording.mcap", "recording.db3", "recording/metadata.yaml"]
+)
+def test_a_pipe_is_no_bag(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / name)
+    path = tmp_path / name.removesuffix("/metadata.yaml")
+    with pytest.raises(DataError, match=r"no readable bag .*not a file but a pipe"), open_bag(path):
+        pass
 
 
 def test_a_bag_that_is_damaged_in_the_middle(tmp_path):

@@ -1,6 +1,7 @@
 """Videos with depth, and folders of images as other tools leave them."""
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -114,6 +115,14 @@ def test_a_video_and_a_folder_must_have_as_many_images(tmp_path, camera_file):
         )
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match=r"broken\.mp4: no video that OpenCV can read"):
+        import_recording(
+            tmp_path / "broken.mp4",
+            tmp_path / "out",
+            RecordingOptions(camera=camera_file, depth=tmp_path / "depth"),
+        )
+    (tmp_path / "broken.mp4").unlink()
+    os.mkfifo(tmp_path / "broken.mp4")
+    with pytest.raises(DataError, match=r"broken\.mp4: unreadable video \(not a file but a pipe"):
         import_recording(
             tmp_path / "broken.mp4",
             tmp_path / "out",

@@ -10,7 +10,7 @@ from selfpose6d.datasets.dataset import Dataset
 from selfpose6d.errors import MALFORMED, DataError, UsageError
 from selfpose6d.export.files import copy_image, link_image
 from selfpose6d.export.formats import FORMATS, Format, FormatName, Row, Target
-from selfpose6d.export.frames import ExportedObjects, exported_frame, object_categories
+from selfpose6d.export.frames import ExportedFrame, ExportedObjects, exported_frame, object_categories
 from selfpose6d.export.labels import ExportedStatus, FrameLabels, LeftOut, read_frame_labels
 from selfpose6d.export.models import model_hashes
 from selfpose6d.export.progress import (
@@ -131,13 +131,17 @@ def export_labels(
         form.write_models(dataset, dataset.models.object_ids, to / "models", current)
     objects = ExportedObjects(dataset)
 
-    def exported_row(frame: FrameLabels) -> FrameRow:
-        return _exported_row(dataset, objects, form, target, frame, options)
+    def prepare(labels: FrameLabels) -> ExportedFrame | DataError:
+        try:
+            return exported_frame(dataset, objects, labels)
+        except DataError as error:
+            return error
 
     frames = chain(first, labels)
     while block := list(islice(frames, FRAMES_AT_ONCE)):
-        for row in map_in_threads(exported_row, (frame for frame in block if frame.frame_id not in progress)):
-            progress.append(row)
+        left = [frame for frame in block if frame.frame_id not in progress]
+        for frame, prepared in zip(left, map_in_threads(prepare, left), strict=True):
+            progress.append(_exported_row(frame, prepared, form, target, options))
         for _ in block:
             advance()
     form.finish(target, _rows(progress))
@@ -212,18 +216,16 @@ def without_objects(selection: Selection) -> Selection:
 
 
 def _exported_row(
-    dataset: Dataset,
-    objects: ExportedObjects,
+    labels: FrameLabels,
+    frame: ExportedFrame | DataError,
     form: Format,
     target: Target,
-    labels: FrameLabels,
     options: ExportOptions,
 ) -> FrameRow:
+    """Write a frame that could be read; how formats place files depends on those before it."""
     place = link_image if options.link else copy_image
-    try:
-        frame = exported_frame(dataset, objects, labels)
-    except DataError as error:
-        return FrameRow(labels.frame_id, missing=_missing(labels.left_out, target.names), error=str(error))
+    if isinstance(frame, DataError):
+        return FrameRow(labels.frame_id, missing=_missing(labels.left_out, target.names), error=str(frame))
     missing = _missing(tuple(row.left_out for row in frame.ignored), target.names)
     if missing and options.complete_frames:
         return FrameRow(labels.frame_id, missing=missing)

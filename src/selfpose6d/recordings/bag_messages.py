@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfpose6d.errors import DataError
 from selfpose6d.extras import missing_extra
+from selfpose6d.files import require_files
 
 DAMAGED = "the file is damaged from here on"
 """How the reason begins where nothing behind a place could be read."""
@@ -112,6 +113,7 @@ def open_bag(path: Path) -> Iterator[Bag]:
     types = get_typestore(Stores.LATEST)
     types.register(get_types_from_msg(_EXTRINSICS_DEFINITION, _EXTRINSICS_TYPE))
     try:
+        require_files(path)
         reader = AnyReader([path], default_typestore=types)
         reader.open()
     except (

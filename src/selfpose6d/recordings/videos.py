@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from selfpose6d.errors import DataError
+from selfpose6d.files import require_files
 from selfpose6d.recordings.depth_units import depth_image
 from selfpose6d.recordings.image_folders import folder_images, image_files
 from selfpose6d.recordings.image_messages import ColourImage
@@ -101,6 +102,10 @@ def _video_images(path: Path, stream: Stream, unit_m: float) -> Iterator[Recorde
 
 
 def _open(path: Path, settings: list[int]) -> cv2.VideoCapture:
+    try:
+        require_files(path)
+    except OSError as error:
+        raise DataError(f"{path}: unreadable video ({error.strerror}). Pass a video file.") from None
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, settings)
     video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # the camera matrix fits the stored pixels
     if not video.isOpened():
