@@ -239,7 +239,7 @@ def test_frames_that_are_not_selected_do_not_count(tmp_path):
 
 
 def test_what_a_frame_is_read_from_has_the_file_that_is_read(tmp_path):
-    """Of a JPEG and a PNG the PNG is read, as `find_image` says; a link counts by what it points to."""
+    """Of a JPEG and a PNG the PNG is read, as `image_path` says; a link counts by what it points to."""
     dataset = bop(tmp_path / "set").open()
     scene = dataset.root / "train" / "000001"
     (scene / "depth" / "000001.png").rename(tmp_path / "elsewhere.png")

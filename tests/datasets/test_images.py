@@ -4,13 +4,13 @@ import pytest
 from small_roots import colour_image, write_image
 
 from selfpose6d.datasets.images import (
-    find_image,
     images_by_stem,
     read_depth,
     read_labels,
     read_mask,
     read_rgb,
 )
+from selfpose6d.datasets.inputs import image_input, image_path
 from selfpose6d.errors import DataError
 
 
@@ -96,6 +96,6 @@ def test_finding_files_by_stem(tmp_path):
     for name in ("b.jpg", "a.tif", "b.png", ".hidden.png", "note.txt"):
         (tmp_path / name).touch()
     assert {s: p.name for s, p in images_by_stem(tmp_path).items()} == {"a": "a.tif", "b": "b.png"}
-    assert find_image(tmp_path, "a").name == "a.tif"
-    assert find_image(tmp_path, "c").name == "c.png"
+    assert image_path(image_input(tmp_path, "a")).name == "a.tif"
+    assert image_path(image_input(tmp_path, "c")).name == "c.png"
     assert images_by_stem(tmp_path / "nowhere") == {}

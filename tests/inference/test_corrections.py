@@ -12,7 +12,7 @@ from selfpose6d.inference.corrections import corrected_modes
 from selfpose6d.inference.options import NETWORK_STEPS
 from selfpose6d.network.comparison import PoseComparison
 from selfpose6d.network.evidence import Evidence
-from selfpose6d.network.interface import RatedPoses
+from selfpose6d.network.interface import RatedPoses, Refinement
 
 STEPS, MODES, KEPT = 6, 4, 3
 SURFACES, INPUTS = surfaces(2), random_input(3, TINY_COORDINATES)
@@ -71,19 +71,27 @@ def same(found: torch.Tensor, expected: torch.Tensor) -> bool:
     return torch.allclose(found, expected, atol=1e-5)
 
 
+def best_until(refined: Refinement, step: int) -> RatedPoses:
+    """Of each start the pose that is rated best after up to `step` corrections."""
+    assert refined.rating is not None
+    sharpness, best = refined.rating.sharpness[..., : step + 1].max(-1, keepdim=True)
+    T = refined.T_crop_obj.take_along_dim(best[..., None, None], 2).squeeze(2)
+    return RatedPoses(T, sharpness.squeeze(2), refined.rating.right_logit.gather(2, best).squeeze(2))
+
+
 @torch.no_grad()
 def test_without_stops_it_is_the_networks_own_corrections_twice(monkeypatch):
     without_stops(monkeypatch)
     network = refiner()
     first = network(INPUTS, modes(), SURFACES, NETWORK_STEPS)
-    chosen = distinct()(first.best_until(NETWORK_STEPS))
+    chosen = distinct()(best_until(first, NETWORK_STEPS))
     then = network(INPUTS, chosen.T, SURFACES, STEPS - NETWORK_STEPS)
-    expected = distinct()(then.best_until(STEPS - NETWORK_STEPS))
+    expected = distinct()(best_until(then, STEPS - NETWORK_STEPS))
     found = correct(network)
     assert same(found.poses.T[:, 0], expected.T[:, 0])
     assert same(found.poses.right_logit[:, 0], expected.right_logit[:, 0])
-    path = [first.best_until(step).T_best for step in range(NETWORK_STEPS + 1)]
-    path += [then.best_until(step).T_best for step in range(1, STEPS - NETWORK_STEPS + 1)]
+    path = [best_until(first, step).T_best for step in range(NETWORK_STEPS + 1)]
+    path += [best_until(then, step).T_best for step in range(1, STEPS - NETWORK_STEPS + 1)]
     assert same(found.T_path, torch.stack(path, 1))
 
 

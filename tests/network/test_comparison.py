@@ -161,10 +161,6 @@ def test_a_correction_that_is_rated_worse_is_not_taken():
     refined = Refinement(T, Rating(sharpness, -sharpness))
     assert refined.T_best[0, 0, 0] == 4
     assert refined.T_steps[0, :, 0, 0].tolist() == [4, 5]
-    for step, best in ((0, [0, 3]), (1, [0, 4]), (2, [2, 4])):
-        poses = refined.best_until(step)
-        assert poses.T[0, :, 0, 0].tolist() == best
-        assert torch.equal(poses.right_logit, -poses.score)
 
 
 def test_all_modes_are_refined_and_of_pixels_the_most_confident_pose():

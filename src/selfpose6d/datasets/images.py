@@ -127,12 +127,6 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     return dict(sorted(by_stem.items()))
 
 
-def find_image(folder: Path, stem: str, suffixes: tuple[str, ...] = SUFFIXES) -> Path:
-    """The first existing file of this name among the suffixes, in any case; `<stem>.png` where there is none."""
-    candidates = (folder / f"{stem}{suffix}" for suffix in cased(suffixes))
-    return next((path for path in candidates if path.is_file()), folder / f"{stem}{suffixes[0]}")
-
-
 def cased(suffixes: tuple[str, ...]) -> Iterator[str]:
     """The suffixes in the cases that programs write, the usual one first: `.png`, `.PNG`, `.Png`."""
     for change in (str.lower, str.upper, str.title):

@@ -52,7 +52,7 @@ FrameInput = InputFile | str
 
 
 def image_input(folder: Path, stem: str, suffixes: tuple[str, ...] = SUFFIXES) -> InputFile:
-    """An image by its name without suffix, as `find_image` finds it."""
+    """An image by its name without suffix; a suffix in any case is one."""
     return InputFile(folder, ImageNames(stem, suffixes))
 
 

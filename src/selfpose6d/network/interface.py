@@ -154,14 +154,6 @@ class Refinement(NamedTuple):
         best = self.rating.sharpness.flatten(1).argmax(1)
         return self.T_crop_obj.flatten(1, 2)[torch.arange(len(best), device=best.device), best]
 
-    def best_until(self, step: int) -> "RatedPoses":
-        """Of each start the pose that is rated best after up to `step` corrections."""
-        assert self.rating is not None
-        sharpness, best = self.rating.sharpness[..., : step + 1].max(-1, keepdim=True)
-        T = self.T_crop_obj.take_along_dim(best[..., None, None], 2).squeeze(2)
-        right_logit = self.rating.right_logit.gather(2, best)
-        return RatedPoses(T, sharpness.squeeze(2), right_logit.squeeze(2))
-
     @property
     def T_steps(self) -> Float[Tensor, "batch steps 4 4"]:
         """The poses after each correction of the start that is rated best."""

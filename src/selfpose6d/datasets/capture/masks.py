@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from selfpose6d.datasets.images import SUFFIXES, find_image, list_images, read_mask
-from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input
+from selfpose6d.datasets.images import SUFFIXES, list_images, read_mask
+from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input, image_path
 from selfpose6d.datasets.masks import LabelImageMasks, MaskEntry, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles, describe_folder
 from selfpose6d.errors import DataError, NoMasksError
@@ -50,7 +50,7 @@ class ObjectFolderMasks(MaskSource):
         stem = self._stems[frame_id.im_id]
         found = []
         for folder, obj_id in self._folders.items():
-            if find_image(folder, stem).is_file():
+            if image_path(image_input(folder, stem)).is_file():
                 found.append(MaskEntry(obj_id, 0))
             found += [MaskEntry(obj_id, inst_id) for inst_id in sorted(self._numbered[folder, stem])]
         return found
@@ -60,7 +60,7 @@ class ObjectFolderMasks(MaskSource):
         folder = next(path for path, obj_id in self._folders.items() if obj_id == entry.obj_id)
         stem = self._stems[frame_id.im_id]
         name = self._numbered[folder, stem].get(entry.inst_id, stem)
-        return read_mask(find_image(folder, name), shape)
+        return read_mask(image_path(image_input(folder, name)), shape)
 
     def inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
         """Each object's id, and the files that may be its masks."""

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from selfpose6d.datasets.dataset import Dataset
-from selfpose6d.datasets.images import DEPTH_SUFFIXES, data_error, find_image, read_depth
+from selfpose6d.datasets.images import DEPTH_SUFFIXES, data_error, read_depth
 from selfpose6d.datasets.inputs import FrameInput, InputFile, image_input, image_path
 from selfpose6d.datasets.masks import LabelImageMasks, MaskSource
 from selfpose6d.datasets.model_files import ModelFiles
@@ -42,7 +42,7 @@ class YcbVideoDataset(Dataset):
 
     def rgb_path(self, frame_id: FrameId) -> Path:
         """`NNNNNN-color.png` (or `.jpg`)."""
-        return find_image(*self.frames.file(frame_id, "-color"))
+        return image_path(image_input(*self.frames.file(frame_id, "-color")))
 
     def image_inputs(self, frame_id: FrameId) -> Iterable[FrameInput]:
         """The two images and `-meta.mat`."""
