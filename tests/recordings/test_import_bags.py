@@ -583,6 +583,16 @@ def test_out_must_be_new_or_of_the_same_and_a_stopped_import_goes_on(tmp_path, m
         assert (tmp_path / "other" / path.relative_to(out)).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("left", [[".out.lock"], [".out.lock", ".out.lock.json"], [".out.lock.json"]])
+def test_a_lock_that_a_kill_left_at_the_very_end_is_cleared_by_the_same_call(tmp_path, left):
+    bag = write_bag(tmp_path / "bag", "ros1", rgbd_messages([frame(0)]))
+    import_recording(bag, tmp_path / "out", RecordingOptions())
+    for name in left:
+        (tmp_path / name).write_text("{")
+    assert import_recording(bag, tmp_path / "out", RecordingOptions()).num_frames == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "out"]
+
+
 def test_nothing_is_left_of_a_recording_that_gives_no_frame(tmp_path):
     bag = tmp_path / "empty.bag"
     bag.write_bytes(b"#ROSBAG V2.0\n")

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from selfpose6d.json_files import parse_json, read_json
 from selfpose6d.json_stream import write_json
 from selfpose6d.meshes.units import METRES_PER_MM
 from selfpose6d.recordings.options import RecordingOptions
-from selfpose6d.runs.in_use import claimed, lock_beside
+from selfpose6d.runs.in_use import claimed, lock_beside, owner_file_of
 from selfpose6d.runs.json_lines import to_line
 
 RECORD_NAME = "recording.json"
@@ -69,7 +69,10 @@ def new_capture(out: Path, made_from: str | None) -> Iterator[NewCapture]:
         UsageError: `out` is there and holds something else, or is a mount point; another process writes it.
     """
     if _is_made_from(out, made_from):
-        yield NewCapture(out, made_from, True, _read_record(out).get("frames", {}))
+        lock = lock_beside(out)  # one that was killed at its very end has left it
+        was_left = lock.exists() or owner_file_of(lock).exists()
+        with claimed(lock, f"folder {out}", "OUT") if was_left else nullcontext():
+            yield NewCapture(out, made_from, True, _read_record(out).get("frames", {}))
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty. Choose another OUT, or remove it first.")
