@@ -54,7 +54,8 @@ def expect_workers(dataset: "Dataset", running: "RunningOptions") -> None:
     from selfpose6d.processes import available_cores, get_workers_ready
 
     many = len(dataset.frame_ids()) >= FRAMES_WORTH_PROCESSES and available_cores() > 1
-    if running.workers > 1 or (not running.workers and many and not running.in_shards()):
+    by_itself = not running.workers and not running.in_shards() and many
+    if running.runner == "local" and (running.workers > 1 or by_itself):
         get_workers_ready()
 
 
