@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13; do \
 # a CPU or CUDA build: make setup TORCH='torch --index-url URL', URL from PyTorch's install selector
 TORCH ?= torch
 VENV ?= .venv
+# processes of make test
+TEST_WORKERS ?= 2
 # where make demo writes
 DEMO ?= demo
 BIN := $(VENV)/bin
@@ -31,7 +33,7 @@ demo: setup
 	$(BIN)/python examples/demo.py $(DEMO)
 
 test: setup
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 15
 
 # what depends on the version of Python, on the other versions that are here; TORCH as for setup
 test-all: test
