@@ -41,7 +41,11 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-_PlainLoader.add_constructor(
-    "tag:yaml.org,2002:opencv-matrix", lambda loader, node: loader.construct_mapping(node, deep=True)
-)
-"""OpenCV's matrices say rows, cols and data, as those of ROS do without a tag."""
+def _matrix(loader: yaml.SafeLoader, node: yaml.Node) -> dict[Any, Any]:
+    """OpenCV's matrices say rows, cols and data, as those of ROS do without a tag."""
+    if not isinstance(node, yaml.MappingNode):
+        raise yaml.YAMLError("!!opencv-matrix is no mapping")
+    return loader.construct_mapping(node, deep=True)
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:opencv-matrix", _matrix)
