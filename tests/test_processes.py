@@ -1,7 +1,10 @@
 """How many processes are started where nobody says: as many as cores and memory allow."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,3 +95,36 @@ def test_processes_share_their_imports_and_have_one_thread_each(monkeypatch):
     assert (omp_threads, imported_before) == ("1", True)
     assert threads <= 2 + 1, "the work's, one that watches the parent, and the queue's"
     assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process imports for itself")
+@pytest.mark.parametrize("length", [20, 200])
+def test_a_temporary_folder_whose_path_is_long_is_no_obstacle_and_keeps_nothing_after_a_kill(
+    tmp_path, length
+):
+    folder = tmp_path / ("t" * length)
+    folder.mkdir()
+    code = (
+        "import os, signal\n"
+        "from selfpose6d.processes import map_in_processes\n"
+        "from test_processes import Describe\n"
+        "if __name__ == '__main__':\n"
+        "    found = map_in_processes(Describe(), [0] * 9, 2)\n"
+        "    print(next(found)[1], flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "killed.py").write_text(code)
+    environment = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "killed.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "1\n"), done.stderr
+    until_s = time.monotonic() + 20
+    while list(folder.iterdir()) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert list(folder.iterdir()) == []

@@ -3,6 +3,7 @@
 import ctypes
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -102,16 +103,20 @@ def get_workers_ready() -> BaseContext:
     """How processes are started. Called early, it lets what all of them import be imported beside the caller's work.
 
     On Linux one process imports the libraries, starts no thread and opens no GPU; the others are forked from it.
-    Elsewhere libraries of the system do not survive a fork, and each process imports for itself.
+    Elsewhere libraries of the system do not survive a fork, and each process imports for itself; so it does where no
+    socket can be made in the temporary folder, by which that process is asked.
     """
+    spawning = multiprocessing.get_context("spawn")
     if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
+        return spawning
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_SHARED_IMPORTS)
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
     try:
         forkserver.ensure_running()
+    except OSError:  # none that can be written, or a path that is too long for a socket
+        return spawning
     finally:
         for name, value in before.items():
             if value is None:
@@ -211,6 +216,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    shutil.rmtree(util.get_temp_dir(), ignore_errors=True)  # the parent's, which it had no time to remove
     os._exit(1)
 
 
