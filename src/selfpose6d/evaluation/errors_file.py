@@ -70,13 +70,13 @@ def instance_errors(
     names: Mapping[int, str],
 ) -> InstanceErrors:
     """The scores as the file has them."""
-    targets, obj_ids = truths.take(scores.truth), scores.obj_id.tolist()
+    rows, obj_ids = scores.truth, scores.obj_id.tolist()  # not `truths.take`, which copies the poses
     return InstanceErrors(
-        split=np.full(len(targets), split, dtype=object),
-        scene_id=targets.scene_id,
-        im_id=targets.im_id,
-        obj_id=targets.obj_id,
-        inst_id=targets.inst_id,
+        split=np.full(len(rows), split, dtype=object),
+        scene_id=truths.scene_id[rows],
+        im_id=truths.im_id[rows],
+        obj_id=scores.obj_id,
+        inst_id=truths.inst_id[rows],
         name=np.array([names.get(obj_id, "") for obj_id in obj_ids], dtype=object),
         add_m=scores.add_m,
         adds_m=scores.adds_m,
@@ -85,7 +85,7 @@ def instance_errors(
         diameter_m=scores.diameter_m,
         status=np.where(scores.missed, MISSED, scores.status),
         confidence=scores.confidence,
-        visible_fraction=targets.visible_fraction,
+        visible_fraction=truths.visible_fraction[rows],
         mask_quality=scores.mask_quality,
         mask_kind=scores.mask_kind,
         prediction_row=scores.prediction_row,
