@@ -86,9 +86,8 @@ class Watch:
             is_allowed = is_allowed and full != Path("/etc/passwd")
         else:
             is_allowed = full.is_relative_to(self.folder) or str(full).startswith(("/dev/", "/proc/"))
-            is_allowed = (
-                is_allowed or "__pycache__" in full.parts
-            )  # a module that is imported for the first time
+            # a module that is imported for the first time
+            is_allowed = is_allowed or "__pycache__" in full.parts
         if not is_allowed:
             self.seen.append(f"{what} outside: {full}")
 

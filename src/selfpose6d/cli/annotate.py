@@ -90,7 +90,7 @@ class Command:
             dataset = self.data.open("test")
         except NoMasksError:
             return self._find_instead()
-        expect_workers(dataset, self.running)
+        expect_workers(dataset, self.running, device)
         frame_labeler_inputs(
             self, dataset, device
         )  # what is wrong with them is said before the slow work begins
@@ -102,7 +102,7 @@ class Command:
             results, elsewhere = ResultFiles(), partial(frame_labeler, with_absolute_paths(self))
             here = partial(frame_labeler, self, models)
             work = FrameWork(run, dataset, results, here, elsewhere, self.device)
-            if not work_on_frames(work, self.running, workers_for(work, self.running.workers, device)):
+            if not work_on_frames(work, self.running, workers_for(work.count_left(), self.running, device)):
                 return 0
             finish_run(run, dataset, results, self.overlays)
             print_summary(run.files, dataset.object_names())

@@ -84,7 +84,7 @@ class Command:
             )
         device = resolve_device(self.device)
         dataset = self.open_data()
-        expect_workers(dataset, self.running)
+        expect_workers(dataset, self.running, device)
         self.frame_counts(dataset)  # what is wrong with the inputs is said before the slow work begins
         self.read_prompts(dataset)
         if (segmenter := self.load_segmenter(device)) is not None:
@@ -97,7 +97,7 @@ class Command:
             results, elsewhere = ResultFiles(found=True), partial(frame_finder, with_absolute_paths(self))
             here = partial(frame_finder, self, models)
             work = FrameWork(run, dataset, results, here, elsewhere, self.device)
-            if not work_on_frames(work, self.running, workers_for(work, self.running.workers, device)):
+            if not work_on_frames(work, self.running, workers_for(work.count_left(), self.running, device)):
                 return 0
             finish_run(run, dataset, results, self.overlays)
             print_summary(run.files, dataset.object_names())

@@ -49,13 +49,11 @@ class FrameWork:
         return (frame_id for frame_id in self.dataset.frame_ids() if frame_id not in self.run.journal)
 
 
-def expect_workers(dataset: "Dataset", running: "RunningOptions") -> None:
+def expect_workers(dataset: "Dataset", running: "RunningOptions", device: str) -> None:
     """Where processes will do the frames, let them import what they need while this one prepares the objects."""
-    from selfpose6d.processes import available_cores, get_workers_ready
+    from selfpose6d.processes import get_workers_ready
 
-    many = len(dataset.frame_ids()) >= FRAMES_WORTH_PROCESSES and available_cores() > 1
-    by_itself = not running.workers and not running.in_shards() and many
-    if running.runner == "local" and (running.workers > 1 or by_itself):
+    if running.runner == "local" and workers_for(len(dataset.frame_ids()), running, device) > 1:
         get_workers_ready()
 
 
@@ -95,11 +93,12 @@ def work_on_frames(work: FrameWork, running: "RunningOptions", workers: int) -> 
     return True
 
 
-def workers_for(work: FrameWork, workers: int, device: str) -> int:
-    """`--workers` as given; 0: as many processes as it pays to start."""
+def workers_for(num_frames: int, running: "RunningOptions", device: str) -> int:
+    """`--workers` as given; 0: as many processes as it pays to start, one for shards."""
     from selfpose6d.processes import default_workers
 
-    return workers or (default_workers(device) if work.count_left() >= FRAMES_WORTH_PROCESSES else 1)
+    pays = num_frames >= FRAMES_WORTH_PROCESSES and not running.in_shards()
+    return running.workers or (default_workers(device) if pays else 1)
 
 
 def _work_on_shards(work: FrameWork, running: "RunningOptions") -> bool:

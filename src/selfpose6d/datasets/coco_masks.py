@@ -184,17 +184,16 @@ def _require_columns(mask: Bool[np.ndarray, "height width"], bbox: Any, name: st
         box = fill_box(bbox, mask.shape, name)
     except DataError:
         return  # a box that is none says nothing
-    by_rows = mask.ravel(order="F").reshape(mask.shape)
-    if _overlap(mask, box) < OTHER_BOX and _overlap(by_rows, box) > SAME_BOX:
+    if _overlap(mask, box) >= OTHER_BOX:
+        return
+    if _overlap(mask.ravel(order="F").reshape(mask.shape), box) > SAME_BOX:
         reason = f"its run lengths fit its bbox {list(bbox)} row by row only, and COCO's go column by column"
         raise data_error(name, reason, "Encode the mask with pycocotools, in Fortran order.")
 
 
 def _overlap(mask: Bool[np.ndarray, "height width"], box: Bool[np.ndarray, "height width"]) -> float:
     """Intersection over union of the mask's bounding box with a box."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return 0.0
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     own = np.zeros_like(mask)
-    own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    own[y : y + height, x : x + width] = True
     return float((own & box).sum() / (own | box).sum())

@@ -4,7 +4,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+import roma
+import torch
 
 from selfpose6d.evaluation.instances import Estimates, Truths
 from selfpose6d.evaluation.score import ScoredTargets
@@ -27,18 +28,13 @@ def warn_of_transposed_rotations(
     rows = np.array(spread_evenly(found.tolist(), LOOKED_AT), np.int64)
     if len(rows) < MIN_LOOKED_AT:
         return
-    R = estimates.T_cam_obj[scores.estimate[rows], :3, :3]
-    R_true = truths.T_cam_obj[scores.truth[rows], :3, :3]
-    written_deg = np.median(_angles_deg(R, R_true))
-    transposed_deg = np.median(_angles_deg(R.transpose(0, 2, 1), R_true))
+    R = torch.from_numpy(estimates.T_cam_obj[scores.estimate[rows], :3, :3])
+    R_true = torch.from_numpy(truths.T_cam_obj[scores.truth[rows], :3, :3])
+    written_deg = np.median(torch.rad2deg(roma.rotmat_geodesic_distance(R, R_true)).numpy())
+    transposed_deg = np.median(torch.rad2deg(roma.rotmat_geodesic_distance(R.mT, R_true)).numpy())
     if written_deg > WRONG_DEG and transposed_deg < RIGHT_DEG:
         warnings.warn(
             f"{source}: its rotations are {written_deg:.0f} degrees off the true ones, and {transposed_deg:.1f} when "
             "transposed (medians). Expected R row by row, model to camera. Write them so; they are scored as they are.",
             stacklevel=2,
         )
-
-
-def _angles_deg(R1: Float[np.ndarray, "n 3 3"], R2: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, " n"]:
-    cosine = (np.einsum("nij,nij->n", R1, R2) - 1) / 2
-    return np.rad2deg(np.arccos(cosine.clip(-1, 1)))
