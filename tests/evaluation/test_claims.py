@@ -29,7 +29,7 @@ def test_certified_poses_are_counted_spurious_ones_as_wrong(points_m):
     ]
     truths = make_truths([(0, im, 1, 0.0, True) for im in (1, 2, 3, 4)])
     estimates = make_estimates(rows, claim=CLAIM)
-    (check,) = check_claims(estimates, score(estimates, truths, points_m, set()))
+    (check,) = check_claims(score(estimates, truths, points_m, set()))
     assert check.claim == CLAIM
     assert check.certified["below_2cm"] == check.certified["below_10pct"] == Share(3, 1)
     assert check.to_json()["below_2cm"]["within"] is False
@@ -41,7 +41,7 @@ def test_every_claim_is_checked_by_its_own_poses(points_m):
     estimates.claim[1] = Claim(0.05, math.nan, "other")
     estimates.claim[2] = None
     truths = make_truths([(0, im, 1, 0.0, True) for im in (1, 2, 3)])
-    checks = check_claims(estimates, score(estimates, truths, points_m, set()))
+    checks = check_claims(score(estimates, truths, points_m, set()))
     assert [(check.claim.risk, check.certified["below_2cm"].count) for check in checks] == [
         (0.01, 1),
         (0.05, 1),

@@ -7,7 +7,7 @@ import pytest
 from pose_rows import make_estimates, make_truths
 from scipy.spatial.transform import Rotation
 
-from selfpose6d.evaluation.conventions import MIN_LOOKED_AT, warn_of_transposed_rotations
+from selfpose6d.evaluation.conventions import MIN_LOOKED_AT, RotationCheck
 from selfpose6d.evaluation.score import score
 
 COUNT = 12
@@ -25,7 +25,9 @@ def check(R_written: np.ndarray, R_true: np.ndarray, points_m) -> None:
     estimates = make_estimates([(1, i, 1, 0.5, 0.0, "") for i in range(count)])
     estimates = with_rotations(estimates, R_written)
     scores = score(estimates, truths, points_m, set())
-    warn_of_transposed_rotations(Path("p.csv"), estimates, scores, truths)
+    rotations = RotationCheck()
+    rotations.look_at(estimates, scores, truths)
+    rotations.warn(Path("p.csv"))
 
 
 @pytest.fixture

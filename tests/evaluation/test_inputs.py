@@ -15,10 +15,11 @@ from selfpose6d.datasets.capture.layout import CAPTURE
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.errors import DataError, UsageError
 from selfpose6d.evaluation import evaluate as evaluate_module
+from selfpose6d.evaluation.estimates import EstimateReader, read_estimates, verdict_counts
 from selfpose6d.evaluation.evaluate import evaluate, read_evaluation, results_path, write_evaluation
-from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference, read_estimates, verdict_counts
+from selfpose6d.evaluation.inputs import ReferenceOptions, load_reference
 from selfpose6d.reporting.reliability_tables import review_lines
-from selfpose6d.runs.predictions import Prediction, RowCounts
+from selfpose6d.runs.predictions import Prediction
 from selfpose6d.runs.review import Verdict, append_verdict
 from selfpose6d.selection import Selection
 from selfpose6d.types import Certificate, InstanceKey, LabeledPose
@@ -102,10 +103,10 @@ def test_rows_are_counted_while_they_are_read(tmp_path):
     path = tmp_path / "other.csv"
     write_predictions(path, [Prediction(0, 1, 5, 0.5, T) for T in random_poses(3)])
     path.write_text(path.read_text() + "0,1,5\n")
-    counts = RowCounts()
+    reader = EstimateReader(path)
     with pytest.warns(UserWarning, match="line 5: it has 3 fields"):
-        read_estimates(path, counts=counts)
-    assert (counts.total, counts.left_out) == (4, 1)
+        reader.rest()
+    assert (reader.counts.total, reader.counts.left_out) == (4, 1)
 
 
 def test_missing_predictions(tmp_path):

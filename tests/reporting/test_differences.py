@@ -33,9 +33,7 @@ def evaluation(points_m, x_m: float) -> Evaluation:
     rows = [(0, im, 1, 0.9, x_m, "") for im in range(8)]
     truths = make_truths([(0, im, 1, 0.0, True) for im in range(8)])
     scores = score(make_estimates(rows), truths, points_m, set())
-    return Evaluation(
-        summarise(scores, (), "vertices", {}, False), instance_errors(scores, truths, "test", {})
-    )
+    return Evaluation(summarise(scores, (), "vertices", {}, False), instance_errors(scores, "test", {}))
 
 
 def test_fractions_are_shown_in_percent():

@@ -30,7 +30,7 @@ def results(points_m) -> Results:
     )
     estimates = make_estimates(rows, ["exact", "exact", "box"], CLAIM)
     scores = score(estimates, truths, points_m, set())
-    return summarise(scores, (), "vertices", {}, True, claims=check_claims(estimates, scores))
+    return summarise(scores, (), "vertices", {}, True, claims=check_claims(scores))
 
 
 def test_rows_by_hand(results):

@@ -10,7 +10,7 @@ from pose_rows import make_truths
 
 from runs.written import write_certificates, write_predictions
 from selfpose6d.evaluation.errors_file import instance_errors
-from selfpose6d.evaluation.inputs import read_estimates
+from selfpose6d.evaluation.estimates import read_estimates
 from selfpose6d.evaluation.score import score
 from selfpose6d.reporting.galleries import RunPictures
 from selfpose6d.reporting.instance_list import instance_list
@@ -67,7 +67,7 @@ def test_doubtful_ones_come_first(run):
 def test_targets_without_an_estimate_are_missed_once(run, points_m):
     estimates, _ = read_estimates(run)
     truths = make_truths([(0, im, 1, 0.0, True) for im in (1, 2, 3, 4, 7, 9)])
-    errors = instance_errors(score(estimates, truths, points_m, set()), truths, "test", NAMES)
+    errors = instance_errors(score(estimates, truths, points_m, set()), "test", NAMES)
     errors = replace(errors, inst_id=np.zeros(len(errors), np.int64))
     found = run_instances(run, estimates, [SKIPPED], errors, NAMES)
     by_status = {status: [one for one in found if one.status == status] for status in ("missed", "skipped")}

@@ -102,13 +102,13 @@ def test_rounded_rotations_are_read_as_the_nearest_ones(tmp_path, digits):
 
 @pytest.mark.parametrize(("scale", "guess"), [(1e-3, "metres"), (1e3, "micrometres")])
 def test_translations_in_another_unit_are_named(scale, guess):
-    positions_m = np.array([[0.1, 0.0, 0.8], [0.0, 0.2, 1.2]])
-    require_millimetres(positions_m, "p.csv")
-    require_millimetres(np.empty((0, 3)), "p.csv")
+    distances_m = np.array([0.8, 1.2])
+    require_millimetres(distances_m, "p.csv")
+    require_millimetres(np.empty(0), "p.csv")
     with pytest.raises(
         DataError, match=rf"p\.csv: t must be in millimetres: .* seems to be in {guess}: convert"
     ):
-        require_millimetres(positions_m * scale, "p.csv")
+        require_millimetres(distances_m * scale, "p.csv")
 
 
 def test_files_that_are_no_predictions(tmp_path):

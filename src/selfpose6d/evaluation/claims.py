@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from selfpose6d.evaluation.instances import CERTIFIED, Claim, Estimates
+from selfpose6d.evaluation.instances import CERTIFIED, Claim
 from selfpose6d.evaluation.score import RIGHT_BELOW, RightBelow, ScoredTargets
 from selfpose6d.evaluation.shares import Share, number_or_nan
 
@@ -51,16 +51,15 @@ class ClaimCheck:
         return share.to_json() | {"error": share.error, "within": within, "verdict": self.verdict(below)}
 
 
-def check_claims(estimates: Estimates, scores: ScoredTargets) -> tuple[ClaimCheck, ...]:
+def check_claims(scores: ScoredTargets) -> tuple[ClaimCheck, ...]:
     """Every claim of the run's certificates against the poses that it certifies; spurious ones are wrong."""
-    claims = {claim for claim in estimates.claim.tolist() if claim is not None}
-    return tuple(_check(claim, estimates, scores) for claim in sorted(claims, key=_order))
+    claims = {*scores.claim.tolist(), *scores.spurious.claim.tolist()} - {None}
+    return tuple(_check(claim, scores) for claim in sorted(claims, key=_order))
 
 
-def _check(claim: Claim, estimates: Estimates, scores: ScoredTargets) -> ClaimCheck:
-    found, spurious = np.flatnonzero(~scores.missed), scores.spurious
-    claimed = _carry(claim, estimates.claim[scores.estimate[found]])
-    targets = found[claimed & (scores.status[found] == CERTIFIED)]
+def _check(claim: Claim, scores: ScoredTargets) -> ClaimCheck:
+    spurious = scores.spurious
+    targets = np.flatnonzero(_carry(claim, scores.claim) & (scores.status == CERTIFIED))
     wrong = np.zeros(np.sum(_carry(claim, spurious.claim) & (spurious.status == CERTIFIED)), bool)
     shares: dict[RightBelow, Share] = {
         below: Share.of(np.concatenate([scores.right(below)[targets], wrong])) for below in RIGHT_BELOW

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from selfpose6d.errors import MALFORMED, DataError
-from selfpose6d.evaluation.instances import UNKNOWN, Columns, Truths
+from selfpose6d.evaluation.instances import UNKNOWN, Columns
 from selfpose6d.evaluation.score import ScoredTargets
 from selfpose6d.files import open_text, replacing
 from selfpose6d.types import InstanceKey
@@ -65,19 +65,17 @@ _INTEGERS = ("scene_id", "im_id", "obj_id", "inst_id", "prediction_row")
 
 def instance_errors(
     scores: ScoredTargets,
-    truths: Truths,
     split: str,
     names: Mapping[int, str],
 ) -> InstanceErrors:
     """The scores as the file has them."""
-    rows, obj_ids = scores.truth, scores.obj_id.tolist()  # not `truths.take`, which copies the poses
     return InstanceErrors(
-        split=np.full(len(rows), split, dtype=object),
-        scene_id=truths.scene_id[rows],
-        im_id=truths.im_id[rows],
+        split=np.broadcast_to(np.array(split, dtype=object), len(scores)),
+        scene_id=scores.scene_id,
+        im_id=scores.im_id,
         obj_id=scores.obj_id,
-        inst_id=truths.inst_id[rows],
-        name=np.array([names.get(obj_id, "") for obj_id in obj_ids], dtype=object),
+        inst_id=scores.inst_id,
+        name=np.array([names.get(obj_id, "") for obj_id in scores.obj_id.tolist()], dtype=object),
         add_m=scores.add_m,
         adds_m=scores.adds_m,
         add_or_adds_m=scores.add_or_adds_m,
@@ -85,7 +83,7 @@ def instance_errors(
         diameter_m=scores.diameter_m,
         status=np.where(scores.missed, MISSED, scores.status),
         confidence=scores.confidence,
-        visible_fraction=truths.visible_fraction[rows],
+        visible_fraction=scores.visible_fraction,
         mask_quality=scores.mask_quality,
         mask_kind=scores.mask_kind,
         prediction_row=scores.prediction_row,

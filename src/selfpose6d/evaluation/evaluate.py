@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,17 @@ from selfpose6d.errors import DataError
 from selfpose6d.evaluation.bop_models import bop_models
 from selfpose6d.evaluation.bop_recall import Recalls, SensorImage, bop_recalls
 from selfpose6d.evaluation.claims import check_claims
-from selfpose6d.evaluation.conventions import warn_of_transposed_rotations
+from selfpose6d.evaluation.conventions import RotationCheck
 from selfpose6d.evaluation.errors_file import InstanceErrors, instance_errors, read_instances, write_instances
-from selfpose6d.evaluation.inputs import (
-    Reference,
-    ReferenceOptions,
+from selfpose6d.evaluation.estimates import (
+    EstimateReader,
+    UnorderedError,
     predictions_path,
     read_estimates,
     verdict_counts,
 )
-from selfpose6d.evaluation.instances import Estimates
+from selfpose6d.evaluation.inputs import Reference, ReferenceOptions
+from selfpose6d.evaluation.instances import Estimates, Truths
 from selfpose6d.evaluation.model_points import describe_sources
 from selfpose6d.evaluation.results import Results, Reviewed, read_results, summarise, write_results
 from selfpose6d.evaluation.score import ScoredTargets, score
@@ -55,55 +57,86 @@ def evaluate(
         DataError: a file is broken, or none of the predictions lies in a selected, annotated image.
     """
     split, verdicts = reference.options.split, verdict_counts(source)
-    rows = RowCounts()
-    estimates, scores, has_certificates = _scored(source, reference, rows)
-    if len(estimates) and scores.missed.all() and not len(scores.spurious):
+    run = _scored(source, reference)
+    if run.num_estimates and run.scores.missed.all() and not len(run.scores.spurious):
         raise DataError(
-            f"{source}: none of its {len(estimates)} predictions lies in an image with a target, in split "
+            f"{source}: none of its {run.num_estimates} predictions lies in an image with a target, in split "
             f"{split} of {reference.options.data.dataset}. Pass the data set and split of the run."
         )
-    warn_of_transposed_rotations(source, estimates, scores, reference.truths)
-    recalls = measure_recalls(estimates, reference, recalls_on, track) if recalls_on else None
-    results = _summarised(estimates, scores, reference, has_certificates, recalls)
+    run.rotations.warn(source)
+    recalls = measure_recalls(source, reference, recalls_on, track) if recalls_on else None
+    results = _summarised(run, reference, recalls)
     if verdicts is not None:
-        before = _summarised(
-            *_scored(source, reference, RowCounts(), before_review=True)[:2], reference, has_certificates
-        )
+        before = _summarised(_scored(source, reference, before_review=True), reference)
         results = _with_review(results, before, verdicts)
-    errors = instance_errors(scores, reference.truths, split, reference.names)
-    return Evaluation(replace(results, content=reference.options.content_hash(source)), errors, rows)
+    errors = instance_errors(run.scores, split, reference.names)
+    return Evaluation(replace(results, content=reference.options.content_hash(source)), errors, run.rows)
 
 
-def _scored(
-    source: Path, reference: Reference, rows: RowCounts, before_review: bool = False
-) -> tuple[Estimates, ScoredTargets, bool]:
-    """The selected estimates, their scores, and whether they have certificates; counts the file's rows."""
-    estimates, has_certificates = read_estimates(source, before_review, with_reasons=False, counts=rows)
+@dataclass(frozen=True)
+class _ScoredRun:
+    """The scores of a run, and what else was seen of its estimates."""
+
+    scores: ScoredTargets
+    num_estimates: int
+    has_certificates: bool
+    rotations: RotationCheck
+    rows: RowCounts
+
+
+def _scored(source: Path, reference: Reference, before_review: bool = False) -> _ScoredRun:
+    """Read and measured some scenes at a time; all at once where the run's are in another order."""
+    try:
+        return _scored_by(reference.blocks(), source, reference, before_review)
+    except UnorderedError:
+        return _scored_by([reference.truths], source, reference, before_review)
+
+
+def _scored_by(
+    blocks: Iterable[Truths], source: Path, reference: Reference, before_review: bool
+) -> _ScoredRun:
+    """Block by block, in the order of the scenes.
+
+    Raises:
+        UnorderedError: scenes of the predictions, certificates or true poses do not follow each other.
+    """
+    reader = EstimateReader(source, before_review, with_reasons=False)
+    points_m = {obj_id: model.points_m for obj_id, model in reference.points.items()}
+    symmetric_ids, rotations = set(reference.symmetric_ids), RotationCheck()
+    parts, num_estimates, last_scene = list[ScoredTargets](), 0, -1
+    for truths, following in pairwise(chain(blocks, [None])):
+        assert truths is not None
+        if truths.scene_id.min() <= last_scene:
+            raise UnorderedError
+        last_scene = int(truths.scene_id.max())
+        estimates = reader.rest() if following is None else reader.up_to(last_scene)
+        estimates = _selected(estimates, reference)
+        scores = score(estimates, truths, points_m, symmetric_ids, reference.symmetries)
+        rotations.look_at(estimates, scores, truths)
+        parts.append(scores)
+        num_estimates += len(estimates)
+    return _ScoredRun(
+        ScoredTargets.joined(parts), num_estimates, reader.has_certificates, rotations, reader.counts
+    )
+
+
+def _selected(estimates: Estimates, reference: Reference) -> Estimates:
     keeps = reference.options.data.selection.keeps_object
     kept = np.isin(estimates.obj_id, [i for i in np.unique(estimates.obj_id).tolist() if keeps(i)])
-    estimates = estimates if kept.all() else estimates.take(kept)
-    points_m = {obj_id: model.points_m for obj_id, model in reference.points.items()}
-    scores = score(estimates, reference.truths, points_m, set(reference.symmetric_ids), reference.symmetries)
-    return estimates, scores, has_certificates
+    return estimates if kept.all() else estimates.take(kept)
 
 
-def _summarised(
-    estimates: Estimates,
-    scores: ScoredTargets,
-    reference: Reference,
-    has_certificates: bool,
-    recalls: Recalls | None = None,
-) -> Results:
+def _summarised(run: _ScoredRun, reference: Reference, recalls: Recalls | None = None) -> Results:
     results = summarise(
-        scores,
+        run.scores,
         reference.symmetric_ids,
         describe_sources(reference.points),
         reference.describe_selection(),
-        has_certificates,
+        run.has_certificates,
         recalls,
-        check_claims(estimates, scores),
+        check_claims(run.scores),
     )
-    return replace(results, sources=count_sources(estimates, scores))
+    return replace(results, sources=count_sources(run.scores))
 
 
 def _with_review(after: Results, before: Results, verdicts: Mapping[VerdictKind, int]) -> Results:
@@ -151,15 +184,14 @@ def _instances_path(results: Path) -> Path:
     return results.with_name(name if results == run.results else f"{results.stem}_{name}")
 
 
-def measure_recalls(
-    estimates: Estimates, reference: Reference, device: str = "cpu", track: Track = iter
-) -> Recalls:
+def measure_recalls(source: Path, reference: Reference, device: str = "cpu", track: Track = iter) -> Recalls:
     """BOP's average recalls; reads depth, camera and meshes of the data set (`models_eval/` where it has them).
 
     Raises:
         UsageError: the data set has no images or no meshes.
         DataError: an image, a camera or a mesh is missing or broken.
     """
+    estimates = _selected(read_estimates(source, with_reasons=False)[0], reference)
     dataset = reference.options.data.open(reference.options.split)
     obj_ids = np.unique(reference.truths.obj_id).tolist()
     models = bop_models(reference.options.data, reference.models, obj_ids)

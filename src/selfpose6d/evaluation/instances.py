@@ -1,6 +1,7 @@
 """What is scored, as columns: estimates and true poses, one row an instance. Metres, camera frame."""
 
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -29,6 +30,21 @@ class Columns:
     def take(self: Table, rows: np.ndarray) -> Table:
         """The chosen rows (indices or a mask), in that order."""
         return type(self)(**{name: column[rows] for name, column in vars(self).items()})
+
+
+def joined(tables: list[Table]) -> Table:
+    """The rows of several tables of one kind, one after the other; the list is emptied, column by column: nothing is
+    in memory twice.
+    """
+    parts, kind = [dict(vars(table)) for table in tables], type(tables[0])
+    names = list(parts[0])
+    tables.clear()
+    return kind(**{name: np.concatenate([part.pop(name) for part in parts]) for name in names})
+
+
+def column_of(numbers: array, dtype: type[np.generic]) -> np.ndarray:
+    """The numbers without another copy of them; those of millions of poses are what an evaluation's memory goes to."""
+    return np.frombuffer(numbers, dtype) if numbers else np.empty(0, dtype)
 
 
 class Claim(NamedTuple):

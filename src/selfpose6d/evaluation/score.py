@@ -20,6 +20,7 @@ from selfpose6d.evaluation.instances import (
     Estimates,
     Truths,
     image_columns,
+    joined,
     object_columns,
     shared_numbers,
 )
@@ -52,9 +53,12 @@ class ScoredTargets:
     """One row a target. A missed one has infinite distances, NaN confidence, no status and `estimate` -1.
 
     `estimate` is the row in the estimates that were scored, `prediction_row` that in their file, `truth` the row in the
-    true poses.
+    true poses. What is kept of an estimate and a true pose is all but the poses themselves.
     """
 
+    scene_id: Int[np.ndarray, " targets"]
+    im_id: Int[np.ndarray, " targets"]
+    inst_id: Int[np.ndarray, " targets"]
     obj_id: Int[np.ndarray, " targets"]
     add_m: Float[np.ndarray, " targets"]
     adds_m: Float[np.ndarray, " targets"]
@@ -65,7 +69,10 @@ class ScoredTargets:
     confidence: Float[np.ndarray, " targets"]
     status: Shaped[np.ndarray, " targets"]
     mask_quality: Shaped[np.ndarray, " targets"]
+    claim: Shaped[np.ndarray, " targets"]
+    source: Shaped[np.ndarray, " targets"]
     mask_kind: Shaped[np.ndarray, " targets"]
+    visible_fraction: Float[np.ndarray, " targets"]
     estimate: Int[np.ndarray, " targets"]
     prediction_row: Int[np.ndarray, " targets"]
     truth: Int[np.ndarray, " targets"]
@@ -74,6 +81,22 @@ class ScoredTargets:
 
     def __len__(self) -> int:
         return len(self.obj_id)
+
+    @classmethod
+    def joined(cls, parts: "list[ScoredTargets]") -> "ScoredTargets":
+        """Several tables as one; `estimate` and `truth` still count within each part. The list is emptied: see `joined`
+        of tables.
+        """
+        spurious = joined([part.spurious for part in parts])
+        columns = [dict(vars(part)) for part in parts]
+        parts.clear()
+        for own in columns:
+            del own["spurious"]
+        least_m = [own.pop("least_add_m") for own in columns]
+        table = {name: np.concatenate([own.pop(name) for own in columns]) for name in list(columns[0])}
+        return cls(
+            **table, least_add_m=None if least_m[0] is None else np.concatenate(least_m), spurious=spurious
+        )
 
     @property
     def add_or_adds_m(self) -> Float[np.ndarray, " targets"]:
@@ -129,6 +152,9 @@ def score(
     if symmetries is not None:
         least_m = _measured(least_add, pairs, candidates, truths, points_m, symmetries)
     return ScoredTargets(
+        scene_id=truths.scene_id[targets],
+        im_id=truths.im_id[targets],
+        inst_id=truths.inst_id[targets],
         obj_id=truths.obj_id[targets],
         add_m=_scatter(_measured(add, pairs, candidates, truths, points_m), is_found, np.inf),
         adds_m=_scatter(_measured(adds, pairs, candidates, truths, points_m), is_found, np.inf),
@@ -138,7 +164,10 @@ def score(
         confidence=_scatter(candidates.confidence[pairs.estimate], is_found, np.nan),
         status=_scatter(candidates.status[pairs.estimate].astype(object), is_found, NO_CERTIFICATE),
         mask_quality=_scatter(candidates.mask_quality[pairs.estimate].astype(object), is_found, ""),
+        claim=_scatter(candidates.claim[pairs.estimate], is_found, None),
+        source=_scatter(candidates.source[pairs.estimate], is_found, ""),
         mask_kind=truths.mask_kind[targets],
+        visible_fraction=truths.visible_fraction[targets],
         estimate=_scatter(inside[pairs.estimate], is_found, UNMATCHED),
         prediction_row=_scatter(candidates.row[pairs.estimate], is_found, UNKNOWN),
         truth=targets,

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.score import RIGHT_BELOW, RightBelow, ScoredTargets
 from selfpose6d.evaluation.shares import Share
 from selfpose6d.types import PoseSource
@@ -12,14 +11,12 @@ Sources = Mapping[str, Mapping[RightBelow, Share]]
 """By source, its poses of targets and the right ones among them; empty where no certificate names a source."""
 
 
-def count_sources(estimates: Estimates, scores: ScoredTargets) -> Sources:
+def count_sources(scores: ScoredTargets) -> Sources:
     """How many targets got their pose from where, and how many of these are right. Missed targets have none."""
-    found = ~scores.missed
-    source = estimates.source[scores.estimate[found]]
-    if not estimates.source.astype(bool).any():
+    if not scores.source.astype(bool).any():
         return {}
     return {
-        name: {below: Share.of(scores.right(below)[found][source == name]) for below in RIGHT_BELOW}
+        name: {below: Share.of(scores.right(below)[scores.source == name]) for below in RIGHT_BELOW}
         for name in get_args(PoseSource)
     }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from selfpose6d.errors import SelfPose6DError, UsageError
+from selfpose6d.evaluation.estimates import predictions_path, read_estimates
 from selfpose6d.evaluation.evaluate import (
     Evaluation,
     evaluate,
@@ -16,7 +17,7 @@ from selfpose6d.evaluation.evaluate import (
     results_path,
     write_evaluation,
 )
-from selfpose6d.evaluation.inputs import Reference, load_reference, predictions_path, read_estimates
+from selfpose6d.evaluation.inputs import Reference, load_reference
 from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.evaluation.results import Results
 from selfpose6d.reporting.about_run import describe_run, names_of_objects, run_folders

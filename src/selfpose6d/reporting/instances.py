@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from selfpose6d.datasets.object_label import object_label, with_object_names
 from selfpose6d.evaluation.errors_file import MISSED, InstanceErrors
-from selfpose6d.evaluation.inputs import predictions_path
+from selfpose6d.evaluation.estimates import predictions_path
 from selfpose6d.evaluation.instances import Estimates
 from selfpose6d.runs.certificates import read_certificates
 from selfpose6d.runs.files import RunFiles

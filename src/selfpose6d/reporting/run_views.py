@@ -8,7 +8,7 @@ import numpy as np
 
 from selfpose6d.datasets.true_poses import iterate_ground_truth
 from selfpose6d.errors import UsageError
-from selfpose6d.evaluation.inputs import read_estimates
+from selfpose6d.evaluation.estimates import read_estimates
 from selfpose6d.evaluation.instances import Estimates, image_keys
 from selfpose6d.meshes.mesh import Mesh
 from selfpose6d.reporting.run_sources import RunSources

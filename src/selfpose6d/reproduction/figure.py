@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from selfpose6d.datasets.object_label import object_label
 from selfpose6d.datasets.true_poses import iterate_ground_truth
 from selfpose6d.evaluation.errors_file import InstanceErrors
-from selfpose6d.evaluation.inputs import read_estimates
+from selfpose6d.evaluation.estimates import read_estimates
 from selfpose6d.renderer.packed import PackedMeshes, pack_meshes
 from selfpose6d.renderer.posed import PosedMeshes
 from selfpose6d.renderer.render import render

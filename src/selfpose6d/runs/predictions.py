@@ -106,15 +106,15 @@ def iterate_rows(path: Path) -> Iterator[Prediction | DataError]:
         raise DataError(f"{path}: not a CSV text file ({error}). Pass a predictions.csv.") from None
 
 
-def require_millimetres(positions_m: Float[np.ndarray, "poses 3"], name: str) -> None:
-    """Refuse translations that were written in another unit than millimetres; warn where some may be.
+def require_millimetres(distances_m: Float[np.ndarray, " poses"], name: str) -> None:
+    """Refuse lengths of translations that were written in another unit than millimetres; warn where some may be.
 
     Raises:
         DataError: the median distance from the camera is below 20 mm or above 20 m.
     """
-    if not len(positions_m):
+    if not len(distances_m):
         return
-    distances_mm = MM_PER_M * np.linalg.norm(positions_m, axis=1)
+    distances_mm = MM_PER_M * distances_m
     distance_mm = float(np.median(distances_mm))
     if not MIN_DISTANCE_MM <= distance_mm <= MAX_DISTANCE_MM:
         guess = "metres" if distance_mm < MIN_DISTANCE_MM else "micrometres"

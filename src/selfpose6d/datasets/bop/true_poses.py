@@ -68,7 +68,8 @@ def _read_scene_gt(path: Path) -> dict[int, Any]:
         positions_m = np.array(t_mm, np.float64).reshape(-1, 3) / MM_PER_M
     except MALFORMED:
         return by_image  # the entry that is broken is named when it is asked for
-    require_millimetres(positions_m[np.isfinite(positions_m).all(axis=1)], f"{path}: cam_t_m2c")
+    distances_m = np.linalg.norm(positions_m, axis=1)
+    require_millimetres(distances_m[np.isfinite(distances_m)], f"{path}: cam_t_m2c")
     return by_image
 
 
