@@ -56,6 +56,9 @@ VARIANTS: dict[str, Variant] = {
     "errors unbalanced": Variant(WHOLE, floor=0.5),
     "symmetries ignored": Variant(replace(WHOLE, symmetric_targets=False)),
     "gates off": Variant(replace(WHOLE, weighted=False)),
+    "whole crops from the start": Variant(
+        replace(WHOLE, stages=tuple(replace(stage, crop_scale=1.0) for stage in WHOLE.stages))
+    ),
     "exact masks": changed(EXACT),
     "plain light": changed(PLAIN),
     "clean depth": changed(CLEAN),

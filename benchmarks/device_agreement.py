@@ -107,7 +107,7 @@ def training_step(part: Part, device: str) -> tuple[float, float]:
     values = []
     with tempfile.TemporaryDirectory() as cache:
         one = OneStep.prepare(part, "small", 8, Path(cache))
-        batch = one.context.make_batch(one.records, torch.Generator().manual_seed(0), augmented=False)
+        batch = one.context.make_batch(one.records, torch.Generator().manual_seed(0), stage=None)
         for where in ("cpu", device):
             network = one.network.to(where).train()
             network.zero_grad()

@@ -9,7 +9,7 @@ from crop_frames import K, frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfpose6d.crops.batch import decode_records, draw_pixels, look_at, sample_batch, surface_map
+from selfpose6d.crops.batch import decode_records, draw_pixels, look_at, resized, sample_batch, surface_map
 from selfpose6d.crops.crop import NetworkCrop, crop_instance, pack_crop
 from selfpose6d.geometry.se3 import transform_points
 
@@ -54,6 +54,24 @@ def test_every_point_lies_on_the_surface_it_was_seen_on():
     assert torch.allclose(u, u.round(), atol=1e-3)
     assert torch.allclose(v, v.round(), atol=1e-3)
     assert torch.allclose(points[..., 2], 1.0 + 1e-3 * u.round(), atol=5e-5)
+
+
+def test_smaller_crops_show_the_same_places():
+    whole = decode_records(records(*TWO, size_px=48))
+    assert resized(whole, 48) is whole
+    small = resized(whole, 32)
+    assert small.rgb.shape == (2, 3, 32, 32)
+    assert torch.allclose(small.rgb.mean((2, 3)), whole.rgb.mean((2, 3)), atol=5e-3)
+    assert torch.allclose(
+        small.mask.float().mean((1, 2)), whole.mask.float().mean((1, 2)), atol=0.03, rtol=0.0
+    )
+    batch = sample_batch(small, {1: 0}, torch.tensor([5.0]), 100, generator())
+    points = transform_points(batch.T_cam_crop, batch.points_crop_m)
+    u = points[..., 0] / points[..., 2] * K[0, 0] + K[0, 2]
+    step_px = whole.box_px[:, 2:] / 48
+    # depth names its column, 1 mm each: at most the nearest pixel of the larger crop is meant
+    assert ((points[..., 2] - 1.0) / 1e-3 - u).abs().le(step_px + 1).all()
+    assert torch.allclose(small.K_crop[:, :2, :2], whole.K_crop[:, :2, :2] * (32 / 48), rtol=1e-5)
 
 
 def test_sampled_pixels_are_mask_pixels():

@@ -1,19 +1,24 @@
 """One step: the loss on the chosen pixels, the guard against NaN, validation without a trace."""
 
 import contextlib
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from networks import TINY, build_both
+from networks import TINY, TINY_COORDINATES, build_both
 from small_roots import cube
 
+from selfpose6d.crops.batch import sample_batch
 from selfpose6d.crops.store import open_crop_store
 from selfpose6d.errors import DataError, UsageError
+from selfpose6d.network.config import COORDINATES_PAPER, COORDINATES_SMALL
 from selfpose6d.objects.rendered import build_rendered_objects
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
 from selfpose6d.resolver.icp import ResolverOptions
+from selfpose6d.training import step
 from selfpose6d.training.loader import ProcessPart, Samples, step_generator
 from selfpose6d.training.recipe import BOTH, ESTIMATOR, JOINT_LOSS, RECIPES, Stage, find_recipe
 from selfpose6d.training.step import StepContext, require_finite, step_loss
@@ -108,6 +113,37 @@ def test_validation_is_repeatable_and_leaves_the_network_as_it_was(context, stor
     assert network.training
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_the_coordinate_network_begins_with_smaller_crops():
+    recipe = find_recipe("teacher-student").of_coordinates()
+    small, paper = COORDINATES_SMALL, COORDINATES_PAPER
+    assert [recipe.crop_px(stage, small) for stage in recipe.stages[:3]] == [64, 96, 96]
+    assert recipe.crop_px(recipe.stages[0], paper) == 80
+    both = find_recipe("supervised").of_coordinates()
+    assert [stage.fraction for stage in both.stages] == pytest.approx([0.6, 0.4])
+    alone = replace(both, stages=both.stages[:1])
+    assert alone.crop_px(alone.stages[0], small) == 96, "the last stage sees whole crops"
+    paper_form = find_recipe("paper")
+    assert {paper_form.crop_px(stage, TINY) for stage in paper_form.stages} == {TINY.crop_px}
+
+
+def test_smaller_crops_are_of_training_alone(context, dataset, cache, monkeypatch):
+    store = open_crop_store(dataset, 48, cache)
+    recipe, seen = find_recipe("supervised").of_coordinates(), []
+    config = replace(TINY_COORDINATES, crop_px=48)
+    context = replace(context, recipe=recipe, config=config)
+    network = build_both(config, objects=context.objects)
+    monkeypatch.setattr(step, "sample_batch", partial(_noted, seen))
+    for stage, training in ((recipe.stages[0], True), (recipe.stages[0], False), (recipe.stages[1], True)):
+        samples = Samples(np.arange(4), store.read(np.arange(4)))
+        step_loss(network, context, stage, samples, step_generator(0, 0, ProcessPart(), "cpu"), training)
+    assert seen == [32, 48, 48]
+
+
+def _noted(seen, images, *arguments):
+    seen.append(images.rgb.shape[-1])
+    return sample_batch(images, *arguments)
 
 
 def test_recipes_declare_what_they_read():

@@ -118,7 +118,7 @@ def test_pseudo_poses_are_moved_into_the_changed_crops_frame(context, teacher, s
     T_cam_obj[:, 2, 3] = 0.5
     monkeypatch.setattr(teacher, "pseudo_poses", lambda batch: (T_cam_obj, torch.full((4,), 0.25)))
     monkeypatch.setattr(step, "augment", lambda images, *_: replace(images, depth_m=images.depth_m + 0.3))
-    batch = context.make_batch(store.read(np.arange(4)), torch.Generator().manual_seed(0), True, True)
+    batch = context.make_batch(store.read(np.arange(4)), torch.Generator().manual_seed(0), STUDENT, True)
     targets = teacher.targets(batch, torch.arange(4), torch.eye(4).repeat(4, 3, 1, 1))
     assert isinstance(targets, Targets)
     assert torch.allclose(
@@ -130,7 +130,7 @@ def test_pseudo_poses_are_moved_into_the_changed_crops_frame(context, teacher, s
 
 
 def test_true_poses_agree_and_others_do_not(dataset, store, context, teacher):
-    batch = context.make_batch(store.read(np.arange(10)), torch.Generator().manual_seed(0), False)
+    batch = context.make_batch(store.read(np.arange(10)), torch.Generator().manual_seed(0), None)
     T_cam_obj = ground_truth_poses(dataset, store.keys)[0][:, 0]
     objects = build_rendered_objects([cube()], "cpu")
     true = silhouette_agreement(objects, batch, T_cam_obj)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.crops.batch_numba import choose_pixels, lift_pixels, map_surface
@@ -92,6 +93,17 @@ def decode_records(records: np.ndarray, device: torch.device | str = "cpu") -> C
         box_px=part["box_px"],
         obj_id=part["key"][:, 2].long(),
     )
+
+
+def resized(images: CropImages, crop_px: int) -> CropImages:
+    """The same squares of the same frames with other pixels: colours smoothed, depth and mask of the nearest one."""
+    size, device = images.rgb.shape[-1], images.rgb.device
+    if crop_px == size:
+        return images
+    nearest = ((torch.arange(crop_px, device=device) + 0.5) * (size / crop_px)).long()
+    rgb = functional.interpolate(images.rgb, (crop_px, crop_px), mode="bilinear", antialias=True)
+    depth_m, mask = (values[:, nearest][:, :, nearest] for values in (images.depth_m, images.mask))
+    return replace(images, rgb=rgb, depth_m=depth_m, mask=mask)
 
 
 def sample_batch(
@@ -210,7 +222,7 @@ def look_at(centre_cam_m: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 4 4"
 
     Ill-posed for a centre behind the camera on its axis; depth sees to it that there is none.
     """
-    x, y, z = torch.nn.functional.normalize(centre_cam_m, dim=-1).unbind(-1)
+    x, y, z = functional.normalize(centre_cam_m, dim=-1).unbind(-1)
     a = 1.0 / (1.0 + z).clamp_min(1e-6)
     rows = ((1 - x * x * a, -x * y * a, x), (-x * y * a, 1 - y * y * a, y), (-x, -y, z))
     R = torch.stack([torch.stack(row, -1) for row in rows], -2)

@@ -57,7 +57,7 @@ class OneStep:
     def target(self, kind: str) -> tuple[Callable[[], object], int]:
         """Resolving the batch's poses, or rendering and comparing them, with gradient; and how many poses that is."""
         context, rows = self.context, torch.arange(len(self.records))
-        batch = context.make_batch(self.records, step_generator(0, 0, ProcessPart(), "cpu"), augmented=False)
+        batch = context.make_batch(self.records, step_generator(0, 0, ProcessPart(), "cpu"), stage=None)
         steps = context.recipe.refine_steps
         with torch.no_grad():
             count = min(context.recipe.num_poses, context.config.num_points)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.crops.augment import augment
-from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, sample_batch
+from selfpose6d.crops.batch import CropBatch, CropImages, decode_records, resized, sample_batch
 from selfpose6d.crops.joined import Crops
 from selfpose6d.errors import DataError
 from selfpose6d.losses.comparison import RIGHT_ERROR
@@ -46,13 +46,20 @@ class StepContext:
     """What held-out instances are compared with; None: `source`, as in training."""
 
     def make_batch(
-        self, records: np.ndarray, generator: torch.Generator, augmented: bool, keep_unchanged: bool = False
+        self,
+        records: np.ndarray,
+        generator: torch.Generator,
+        stage: Stage | None,
+        keep_unchanged: bool = False,
     ) -> CropBatch:
-        """Records to a batch on the device, with or without augmentation; `unchanged` holds them without, if asked."""
+        """Records to a batch on the device, augmented and of a stage's size, or as they are; `unchanged` holds them
+        without, if asked.
+        """
         images = decode_records(records, self.device)
-        if not augmented:
+        if stage is None:
             return self._sample(images, generator)
-        batch = self._sample(augment(images, self.recipe.augment, generator), generator)
+        changed = augment(images, self.recipe.augment, generator)
+        batch = self._sample(resized(changed, self.recipe.crop_px(stage, self.config)), generator)
         return replace(batch, unchanged=self._sample(images, generator)) if keep_unchanged else batch
 
     def _sample(self, images: CropImages, generator: torch.Generator) -> CropBatch:
@@ -97,7 +104,8 @@ def step_loss(
     recipe, count = context.recipe, len(samples)
     by_targets = stage.loss == "targets"
     keep_unchanged = context.source.wants_unchanged and recipe.is_taught(stage)
-    batch = context.make_batch(samples.records, generator, training and by_targets, keep_unchanged)
+    changing = stage if training and by_targets else None
+    batch = context.make_batch(samples.records, generator, changing, keep_unchanged)
     num_poses = min(recipe.num_poses, context.config.num_points)
     selected = torch.arange(num_poses, device=context.device).expand(count, num_poses)
     features = recipe.refiner_features if "estimator" in stage.trains else "frozen"
