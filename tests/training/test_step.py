@@ -124,6 +124,9 @@ def test_the_coordinate_network_begins_with_smaller_crops():
     assert [stage.fraction for stage in both.stages] == pytest.approx([0.6, 0.4])
     alone = replace(both, stages=both.stages[:1])
     assert alone.crop_px(alone.stages[0], small) == 96, "the last stage sees whole crops"
+    short = replace(find_recipe("verified"), stages=(ESTIMATOR, JOINT_LOSS)).of_coordinates()
+    assert [stage.fraction for stage in short.stages] == [ESTIMATOR.fraction, JOINT_LOSS.fraction]
+    assert short.crop_px(short.stages[0], small) == 96
     paper_form = find_recipe("paper")
     assert {paper_form.crop_px(stage, TINY) for stage in paper_form.stages} == {TINY.crop_px}
 

@@ -243,19 +243,26 @@ class Recipe:
             else replace(stage, trains=("estimator", "refiner"), until_m=None, patience=None)
             for stage in self.stages
         )
-        both = stages[0].fraction + stages[1].fraction
-        coarse = replace(stages[0], fraction=COARSE_SHARE * both, crop_scale=COARSE_SCALE)
-        stages = (coarse, replace(stages[1], fraction=(1 - COARSE_SHARE) * both), *stages[2:])
         return replace(
             self,
             architecture="coordinates",
-            stages=stages,
+            stages=_beginning_small(stages),
             optimiser="muon",
             batch=32,
             learning_rate=1.4e-3,
             refiner_noise=WIDE_RAD,
             refiner_rate=1.0,
         )
+
+
+def _beginning_small(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """With smaller crops in the first stage, where another one by targets follows it."""
+    if len(stages) < 2 or stages[1].loss == "joint":
+        return stages
+    first, second, *others = stages
+    both = first.fraction + second.fraction
+    first = replace(first, fraction=COARSE_SHARE * both, crop_scale=COARSE_SCALE)
+    return first, replace(second, fraction=(1 - COARSE_SHARE) * both), *others
 
 
 RECIPES: dict[str, Recipe] = {
