@@ -136,9 +136,8 @@ class EstimateReader:
     def _read(self, scene_id: int | None) -> Estimates:
         estimates = _table_of(self._rows.up_to(scene_id))
         self._distance_m.extend(np.linalg.norm(estimates.T_cam_obj[:, :3, 3], axis=1))
-        if (
-            scene_id is None
-        ):  # before poses are compared with the certificates': the clearer of two complaints
+        # before poses are compared with the certificates': the clearer of two complaints
+        if scene_id is None:
             require_millimetres(column_of(self._distance_m, np.float64), str(self._path))
         if self._labels is not None:
             self._join(estimates, self._labels.up_to(scene_id))

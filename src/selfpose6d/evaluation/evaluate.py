@@ -22,7 +22,7 @@ from selfpose6d.evaluation.estimates import (
     verdict_counts,
 )
 from selfpose6d.evaluation.inputs import Reference, ReferenceOptions
-from selfpose6d.evaluation.instances import Estimates, Truths
+from selfpose6d.evaluation.instances import Estimates, Truths, joined
 from selfpose6d.evaluation.model_points import describe_sources
 from selfpose6d.evaluation.results import Results, Reviewed, read_results, summarise, write_results
 from selfpose6d.evaluation.score import ScoredTargets, score
@@ -115,9 +115,7 @@ def _scored_by(
         rotations.look_at(estimates, scores, truths)
         parts.append(scores)
         num_estimates += len(estimates)
-    return _ScoredRun(
-        ScoredTargets.joined(parts), num_estimates, reader.has_certificates, rotations, reader.counts
-    )
+    return _ScoredRun(joined(parts), num_estimates, reader.has_certificates, rotations, reader.counts)
 
 
 def _selected(estimates: Estimates, reference: Reference) -> Estimates:

@@ -4,7 +4,7 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -34,12 +34,18 @@ class Columns:
 
 def joined(tables: list[Table]) -> Table:
     """The rows of several tables of one kind, one after the other; the list is emptied, column by column: nothing is
-    in memory twice.
+    in memory twice. A column may be a table itself, or None in all of them.
     """
     parts, kind = [dict(vars(table)) for table in tables], type(tables[0])
     names = list(parts[0])
     tables.clear()
-    return kind(**{name: np.concatenate([part.pop(name) for part in parts]) for name in names})
+    return kind(**{name: _joined_column([part.pop(name) for part in parts]) for name in names})
+
+
+def _joined_column(parts: list[Any]) -> Any:
+    if parts[0] is None:
+        return None
+    return joined(parts) if isinstance(parts[0], Columns) else np.concatenate(parts)
 
 
 def column_of(numbers: array, dtype: type[np.generic]) -> np.ndarray:

@@ -20,7 +20,6 @@ from selfpose6d.evaluation.instances import (
     Estimates,
     Truths,
     image_columns,
-    joined,
     object_columns,
     shared_numbers,
 )
@@ -53,7 +52,8 @@ class ScoredTargets:
     """One row a target. A missed one has infinite distances, NaN confidence, no status and `estimate` -1.
 
     `estimate` is the row in the estimates that were scored, `prediction_row` that in their file, `truth` the row in the
-    true poses. What is kept of an estimate and a true pose is all but the poses themselves.
+    true poses; of `joined` tables the first and last still count within each part. What is kept of an estimate and a
+    true pose is all but the poses themselves.
     """
 
     scene_id: Int[np.ndarray, " targets"]
@@ -81,22 +81,6 @@ class ScoredTargets:
 
     def __len__(self) -> int:
         return len(self.obj_id)
-
-    @classmethod
-    def joined(cls, parts: "list[ScoredTargets]") -> "ScoredTargets":
-        """Several tables as one; `estimate` and `truth` still count within each part. The list is emptied: see `joined`
-        of tables.
-        """
-        spurious = joined([part.spurious for part in parts])
-        columns = [dict(vars(part)) for part in parts]
-        parts.clear()
-        for own in columns:
-            del own["spurious"]
-        least_m = [own.pop("least_add_m") for own in columns]
-        table = {name: np.concatenate([own.pop(name) for own in columns]) for name in list(columns[0])}
-        return cls(
-            **table, least_add_m=None if least_m[0] is None else np.concatenate(least_m), spurious=spurious
-        )
 
     @property
     def add_or_adds_m(self) -> Float[np.ndarray, " targets"]:

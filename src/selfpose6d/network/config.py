@@ -95,6 +95,10 @@ class DenseFusionConfig(NetworkConfig):
         return 8 >> len(self.decoder_channels)
 
 
+CELL_PX = 16
+"""Of the coordinate network's coarsest map: sides of its crops are multiples."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CoordinatesConfig(NetworkConfig):
     """The sample-efficient network: places on the object, pixel by pixel, and rigid fits to the measured points."""
@@ -118,8 +122,8 @@ class CoordinatesConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.crop_px % 16:
-            raise UsageError(f"crop_px must be a multiple of 16 for coordinates, got {self.crop_px}.")
+        if self.crop_px % CELL_PX:
+            raise UsageError(f"crop_px must be a multiple of {CELL_PX} for coordinates, got {self.crop_px}.")
         if self.modes < 1:
             raise UsageError(f"modes must be at least 1, got {self.modes}.")
 

@@ -6,7 +6,14 @@ from typing import Literal
 from selfpose6d.crops.augment_options import AugmentOptions
 from selfpose6d.errors import UsageError
 from selfpose6d.losses.joint import BALANCED, JointLossOptions
-from selfpose6d.network.config import Architecture, DenseFusionConfig, NetworkConfig, Size, network_config
+from selfpose6d.network.config import (
+    CELL_PX,
+    Architecture,
+    DenseFusionConfig,
+    NetworkConfig,
+    Size,
+    network_config,
+)
 from selfpose6d.types import Direction
 
 Target = Literal["resolver", "ground-truth", "labels", "teacher"]
@@ -71,8 +78,6 @@ is no matter of detail: 2.7 and 3.0 points more at equal time (docs/results.md).
 Reference: Tan & Le, EfficientNetV2, 2021 (progressive learning).
 """
 COARSE_SHARE = 0.6
-CELL_PX = 16
-"""Of the coordinate network's coarsest map: sides of its crops are multiples."""
 WIDE_RAD = 1.57
 """Start errors that the comparison network learns from: to a quarter turn and half a diameter. The literature gained 13
 points over starts of a third of a quarter turn."""
