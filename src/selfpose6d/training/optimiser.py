@@ -8,7 +8,8 @@ Reference: Jordan et al., Muon: an optimizer for hidden layers in neural network
 
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import reduce
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, reduce
 
 import torch
 from jaxtyping import Float
@@ -38,7 +39,8 @@ def optimiser_of(recipe: Recipe, network: PoseNetwork) -> Optimizer:
     """The recipe's optimiser, with a group for the estimator and one for the refiner."""
     parts = (network.estimator, network.refiner)
     if recipe.optimiser == "muon":
-        return Muon(parts, recipe.learning_rate)
+        on_cpu = network.estimator.diameter_m.device.type == "cpu"
+        return Muon(parts, recipe.learning_rate, torch.get_num_threads() if on_cpu else 1)
     groups = [{"params": [*part.parameters()]} for part in parts]
     return torch.optim.Adam(groups, lr=recipe.learning_rate, fused=True)
 
@@ -46,10 +48,11 @@ def optimiser_of(recipe: Recipe, network: PoseNetwork) -> Optimizer:
 class Muon(Optimizer):
     """A group for each part of a network, with one rate for both rules.
 
-    torch's own Muon refuses convolutions and takes one matrix after the other; here those of one shape are one batch.
+    torch's own Muon refuses convolutions and takes one matrix after the other; here those of one shape are one batch,
+    and `threads` take a shape each, which is faster than sharing every small product among cores.
     """
 
-    def __init__(self, parts: Iterable[nn.Module], rate: float) -> None:
+    def __init__(self, parts: Iterable[nn.Module], rate: float, threads: int = 1) -> None:
         groups = []
         for part in parts:
             matrices = set(_weights_between_features(part))
@@ -57,38 +60,50 @@ class Muon(Optimizer):
             orthogonal = [parameter in matrices for parameter in parameters]
             groups.append({"params": parameters, "orthogonal": orthogonal})
         super().__init__(groups, {"lr": rate})
+        one_each = partial(torch.set_num_threads, 1)
+        self._pool = ThreadPoolExecutor(threads, initializer=one_each) if threads > 1 else None
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Move all parameters that have a gradient."""
+        alike: list[tuple[list[Tensor], float]] = []
         for group in self.param_groups:
             given = [
                 (parameter, orthogonal)
                 for parameter, orthogonal in zip(group["params"], group["orthogonal"], strict=True)
                 if parameter.grad is not None
             ]
-            self._orthogonal_step([one for one, orthogonal in given if orthogonal], group["lr"])
+            matrices = [one for one, orthogonal in given if orthogonal]
+            self._begin(matrices)
+            alike += [(weights, group["lr"]) for weights in _by_shape(matrices)]
             self._adam_step([one for one, orthogonal in given if not orthogonal], group["lr"])
+        if self._pool is None:
+            for weights, rate in alike:
+                self._orthogonal_step(weights, rate)
+            return
+        alike.sort(key=lambda one: -_cost(one[0]))  # the longest first, so that none waits for it at the end
+        [*self._pool.map(self._orthogonal_step, *zip(*alike, strict=True))]
 
-    def _orthogonal_step(self, weights: list[Tensor], rate: float) -> None:
-        of_shape: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
+    def _begin(self, weights: list[Tensor]) -> None:
+        """States of weights that have none yet, in the parameters' order, which is how they are saved."""
         for weight in weights:
-            of_shape[weight.shape[0], weight[0].numel()].append(weight)
-        for shape, alike in of_shape.items():
-            motion = orthogonalised(torch.stack([self._momentum(weight).flatten(1) for weight in alike]))
-            # the singular values of `motion` are about 1: its mean square is 1 / the longer side
-            scale = rate * UPDATE_RMS * max(shape) ** 0.5
-            for weight, moved in zip(alike, motion, strict=True):
-                weight.sub_(scale * moved.view_as(weight))
+            if not self.state[weight]:
+                self.state[weight]["momentum"] = torch.zeros_like(weight)
+
+    @torch.no_grad()  # a thread of its own does not know the caller's
+    def _orthogonal_step(self, weights: list[Tensor], rate: float) -> None:
+        """Move weights of one shape."""
+        motion = orthogonalised(torch.stack([self._momentum(weight).flatten(1) for weight in weights]))
+        # the singular values of `motion` are about 1: its mean square is 1 / the longer side
+        scale = rate * UPDATE_RMS * max(motion.shape[1:]) ** 0.5
+        for weight, moved in zip(weights, motion, strict=True):
+            weight.sub_(scale * moved.view_as(weight))
 
     def _momentum(self, weight: Tensor) -> Tensor:
         """The gradient after Nesterov's momentum."""
         assert weight.grad is not None
-        state = self.state[weight]
-        if not state:
-            state["momentum"] = torch.zeros_like(weight)
-        state["momentum"].mul_(MOMENTUM).add_(weight.grad)
-        return weight.grad + MOMENTUM * state["momentum"]
+        momentum = self.state[weight]["momentum"].mul_(MOMENTUM).add_(weight.grad)
+        return weight.grad + MOMENTUM * momentum
 
     def _adam_step(self, parameters: list[Tensor], rate: float) -> None:
         for parameter in parameters:
@@ -125,6 +140,22 @@ def orthogonalised(matrices: Float[Tensor, "batch rows columns"]) -> Float[Tenso
         factors.append(factor)
     X = reduce(torch.matmul, factors) @ X
     return X.mT if tall else X
+
+
+def _by_shape(weights: Iterable[Tensor]) -> Iterable[list[Tensor]]:
+    """Those whose matrices are alike, together."""
+    found: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
+    for weight in weights:
+        found[weight.shape[0], weight[0].numel()].append(weight)
+    return found.values()
+
+
+def _cost(weights: list[Tensor]) -> int:
+    """In proportion to the products that make them orthogonal, about."""
+    rows, columns = weights[0].shape[0], weights[0][0].numel()
+    short = min(rows, columns)
+    # some 3 products on the shorter side in each round, and 2 with the longer one
+    return len(weights) * short**2 * (3 * ROUNDS * short + 2 * max(rows, columns))
 
 
 def _weights_between_features(part: nn.Module) -> Iterable[Tensor]:

@@ -42,13 +42,9 @@ class ThreadedStep:
         parts = [ProcessPart(rank, count) for rank in range(count)]
         split = [_of(part, samples) for part in parts]
         losses = [*self._pool.map(partial(self._one, loss), self._networks, split, parts)]
-        first, *others = (list(network.parameters()) for network in self._networks)
-        for own, *theirs in zip(first, *others, strict=True):
-            gradients = [parameter.grad for parameter in (own, *theirs) if parameter.grad is not None]
-            if gradients:
-                own.grad = torch.stack(gradients).sum(0) if len(gradients) > 1 else gradients[0]
-            for parameter in theirs:
-                parameter.grad = None
+        for network in self._networks[1:]:
+            for own, other in zip(self._networks[0].parameters(), network.parameters(), strict=True):
+                _add_gradient(own, other)
         return _joined(losses)
 
     def _one(self, loss: PartLoss, network: PoseNetwork, samples: Samples, part: ProcessPart) -> StepLoss:
@@ -86,6 +82,15 @@ def sharing_weights(network: Network) -> Network:
     for own, shared in zip(twin.parameters(), network.parameters(), strict=True):
         own.data = shared.data
     return twin
+
+
+def _add_gradient(own: nn.Parameter, other: nn.Parameter) -> None:
+    """The other's gradient, where it has one, becomes a part of one's own."""
+    if own.grad is None:
+        own.grad = other.grad
+    elif other.grad is not None:
+        own.grad.add_(other.grad)
+    other.grad = None
 
 
 def _of(part: ProcessPart, samples: Samples) -> Samples:

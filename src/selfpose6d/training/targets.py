@@ -103,7 +103,9 @@ class IterativeAnnotationResolver(TargetSource):
             self.options,
         )
         T = result.T_cam_obj.unflatten(0, (count, num_poses))
-        T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch, together=False)
+        T = nearest_of_symmetric(
+            T_pred, T, self.symmetries, self.shapes, batch.object_index, together=False
+        )
         return Targets(T, torch.ones(count, device=T.device))
 
 
@@ -127,22 +129,41 @@ class PosedBatch(TargetSource):
 
         With `together` the poses of one refinement share their member.
         """
-        members, poses = self.T_cam_obj.shape[1], T_pred.shape[1]
         T = inverse(batch.T_cam_crop)[:, None] @ self.T_cam_obj
-        near = [
-            nearest_of_symmetric(
-                T_pred, T[:, k, None].expand(-1, poses, -1, -1), self.symmetries, self.shapes, batch, together
-            )
-            for k in range(members)
-        ]
-        if members == 1:
-            return Targets(near[0], self.weight)
-        points_m = self.shapes.points_m[batch.object_index]
+        T_target = self._nearest(T_pred, T[:, 0], batch.object_index, together)
+        # few instances have more than one pose, and whoever has one is done
+        several = (self.T_cam_obj != self.T_cam_obj[:, :1]).flatten(1).any(1).nonzero().squeeze(1)
+        if len(several):
+            own = (T_pred[several], T[several], batch.object_index[several])
+            T_target[several] = self._nearest_member(*own, together)
+        return Targets(T_target, self.weight)
+
+    def _nearest_member(
+        self,
+        T_pred: Float[Tensor, "some poses 4 4"],
+        T_members: Float[Tensor, "some members 4 4"],
+        object_index: Int[Tensor, " some"],
+        together: bool,
+    ) -> Float[Tensor, "some poses 4 4"]:
+        """The member that is nearest to each prediction, or to all of an instance's."""
+        near = [self._nearest(T_pred, T, object_index, together) for T in T_members.unbind(1)]
+        points_m = self.shapes.points_m[object_index]
         off_m = torch.stack([pose_distance_m(T_pred.detach().float(), one, points_m) for one in near], -1)
         if together:
             off_m = off_m.sum(1, keepdim=True).expand_as(off_m)
         chosen = off_m.argmin(-1)[..., None, None, None]
-        return Targets(torch.stack(near, 2).take_along_dim(chosen, 2).squeeze(2), self.weight)
+        return torch.stack(near, 2).take_along_dim(chosen, 2).squeeze(2)
+
+    def _nearest(
+        self,
+        T_pred: Float[Tensor, "some poses 4 4"],
+        T: Float[Tensor, "some 4 4"],
+        object_index: Int[Tensor, " some"],
+        together: bool,
+    ) -> Float[Tensor, "some poses 4 4"]:
+        """Of the poses that look like an instance's one, the nearest to each prediction."""
+        T_target = T[:, None].expand_as(T_pred).clone()
+        return nearest_of_symmetric(T_pred, T_target, self.symmetries, self.shapes, object_index, together)
 
 
 @dataclass(frozen=True)
@@ -182,11 +203,11 @@ def nearest_of_symmetric(
     T_target: Float[Tensor, "batch poses 4 4"],
     symmetries: Symmetries | None,
     shapes: ObjectShapes,
-    batch: CropBatch,
+    object_index: Int[Tensor, " batch"],
     together: bool,
 ) -> Float[Tensor, "batch poses 4 4"]:
     """Of the poses that look like each target, the one nearest to its prediction, or to all of an instance's."""
     if symmetries is None or symmetries.trivial:
         return T_target
-    points_m, own = shapes.points_m[batch.object_index], symmetries.of(batch.object_index)
+    points_m, own = shapes.points_m[object_index], symmetries.of(object_index)
     return nearest_symmetric_pose(T_pred.detach().float(), T_target, own, points_m, together)
