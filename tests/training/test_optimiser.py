@@ -105,6 +105,24 @@ def test_what_reads_the_image_gives_the_answer_or_belongs_to_one_object_is_left_
     } <= to_adam
 
 
+def test_threads_change_neither_the_weights_nor_the_order_of_what_is_saved():
+    alone, shared = build_both(COORDINATES_SMALL), build_both(COORDINATES_SMALL)
+    optimisers = [
+        Muon((network.estimator, network.refiner), RATE, n) for network, n in ((alone, 1), (shared, 3))
+    ]
+    expected, found = (
+        steps_of(optimiser, [*network.parameters()], (1, 2))
+        for optimiser, network in zip(optimisers, (alone, shared), strict=True)
+    )
+    torch.testing.assert_close(found, expected)
+    first, second = (optimiser.state_dict()["state"] for optimiser in optimisers)
+    assert list(first) == list(second)
+    assert any(
+        not torch.equal(one, start)
+        for one, start in zip(found, build_both(COORDINATES_SMALL).parameters(), strict=True)
+    )
+
+
 @pytest.mark.parametrize("kind", ["adam", "muon"])
 def test_restored_it_goes_on_to_the_same_weights(kind):
     recipe = replace(RECIPE, optimiser=kind)

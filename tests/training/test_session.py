@@ -23,7 +23,8 @@ from selfpose6d.selection import Selection
 from selfpose6d.training import session
 from selfpose6d.training.checkpoint import FORMAT, load_state
 from selfpose6d.training.recipe import BOTH, ESTIMATOR
-from selfpose6d.training.schedule import Limit
+from selfpose6d.training.schedule import Limit, stage_ends
+from selfpose6d.training.schedule import learning_rate as rate_of_step
 from selfpose6d.training.session import TrainOptions, make_fabric, train
 
 
@@ -242,7 +243,9 @@ def test_minutes_are_turned_into_steps_once_and_stored(dataset, cache, tmp_path)
     result = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"))
     state = load_state(tmp_path / "run")
     assert state.total_steps == state.step == result.steps > 1
-    rates = [row["learning_rate"] for row in rows(tmp_path / "run", "train")]
-    assert rates[-1] < 0.1 * short().learning_rate
+    last, ends = rows(tmp_path / "run", "train")[-1], stage_ends(options.recipe.stages, state.step, 1)
+    # a busy machine has time for few steps: how far the rate falls depends on their number
+    expected = rate_of_step(last["step"] - 1, ends, options.recipe)
+    assert last["learning_rate"] == pytest.approx(expected)
     again = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"), resume=True)
     assert again.steps == result.steps

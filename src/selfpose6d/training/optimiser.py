@@ -82,7 +82,7 @@ class Muon(Optimizer):
                 self._orthogonal_step(weights, rate)
             return
         alike.sort(key=lambda one: -_cost(one[0]))  # the longest first, so that none waits for it at the end
-        [*self._pool.map(self._orthogonal_step, *zip(*alike, strict=True))]
+        list(self._pool.map(self._orthogonal_step, *zip(*alike, strict=True)))  # raises what a thread raised
 
     def _begin(self, weights: list[Tensor]) -> None:
         """States of weights that have none yet, in the parameters' order, which is how they are saved."""

@@ -103,9 +103,7 @@ class IterativeAnnotationResolver(TargetSource):
             self.options,
         )
         T = result.T_cam_obj.unflatten(0, (count, num_poses))
-        T = nearest_of_symmetric(
-            T_pred, T, self.symmetries, self.shapes, batch.object_index, together=False
-        )
+        T = nearest_of_symmetric(T_pred, T, self.symmetries, self.shapes, batch.object_index, together=False)
         return Targets(T, torch.ones(count, device=T.device))
 
 
