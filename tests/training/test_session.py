@@ -239,13 +239,14 @@ def test_one_frame_is_enough(rendered_root, cache, tmp_path):
 
 def test_minutes_are_turned_into_steps_once_and_stored(dataset, cache, tmp_path):
     data = DataOptions(dataset.root, dataset.split)
-    options = TrainOptions(data, short(stages=(ESTIMATOR, BOTH)), Limit(max_minutes=0.1), cache=cache)
+    options = TrainOptions(data, short(stages=(ESTIMATOR, BOTH)), Limit(max_minutes=0.25), cache=cache)
     result = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"))
     state = load_state(tmp_path / "run")
     assert state.total_steps == state.step == result.steps > 1
     last, ends = rows(tmp_path / "run", "train")[-1], stage_ends(options.recipe.stages, state.step, 1)
-    # a busy machine has time for few steps: how far the rate falls depends on their number
+    # how far the rate falls depends on the number of steps, and that on how busy the machine is
     expected = rate_of_step(last["step"] - 1, ends, options.recipe)
+    assert last["step"] == state.step
     assert last["learning_rate"] == pytest.approx(expected)
     again = train(dataset, options, tmp_path / "run", make_fabric("cpu", "fp32"), resume=True)
     assert again.steps == result.steps

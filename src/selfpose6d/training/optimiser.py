@@ -77,12 +77,9 @@ class Muon(Optimizer):
             self._begin(matrices)
             alike += [(weights, group["lr"]) for weights in _by_shape(matrices)]
             self._adam_step([one for one, orthogonal in given if not orthogonal], group["lr"])
-        if self._pool is None:
-            for weights, rate in alike:
-                self._orthogonal_step(weights, rate)
-            return
         alike.sort(key=lambda one: -_cost(one[0]))  # the longest first, so that none waits for it at the end
-        list(self._pool.map(self._orthogonal_step, *zip(*alike, strict=True)))  # raises what a thread raised
+        each = map if self._pool is None else self._pool.map
+        list(each(lambda one: self._orthogonal_step(*one), alike))  # raises what a thread raised
 
     def _begin(self, weights: list[Tensor]) -> None:
         """States of weights that have none yet, in the parameters' order, which is how they are saved."""

@@ -133,7 +133,7 @@ class PosedBatch(TargetSource):
         several = (self.T_cam_obj != self.T_cam_obj[:, :1]).flatten(1).any(1).nonzero().squeeze(1)
         if len(several):
             own = (T_pred[several], T[several], batch.object_index[several])
-            T_target[several] = self._nearest_member(*own, together)
+            T_target = T_target.index_put((several,), self._nearest_member(*own, together))
         return Targets(T_target, self.weight)
 
     def _nearest_member(
@@ -160,7 +160,7 @@ class PosedBatch(TargetSource):
         together: bool,
     ) -> Float[Tensor, "some poses 4 4"]:
         """Of the poses that look like an instance's one, the nearest to each prediction."""
-        T_target = T[:, None].expand_as(T_pred).clone()
+        T_target = T[:, None].expand_as(T_pred)
         return nearest_of_symmetric(T_pred, T_target, self.symmetries, self.shapes, object_index, together)
 
 
