@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from scipy.spatial.transform import Rotation
 
-from selfpose6d.errors import UsageError
-from selfpose6d.geometry.rigid_fit import best_rotation, best_rotation_by_products, reweighted_fit, rigid_fit
+from selfpose6d.geometry.rigid_fit import best_rotation, best_rotation_by_products, rigid_fit
+from selfpose6d.geometry.rigid_fit_numba import fit_weighted
 from selfpose6d.geometry.se3 import transform_points
 
 seeds = st.integers(0, 2**31)
@@ -152,42 +152,13 @@ def test_a_fit_by_products_equals_the_fit_by_singular_vectors():
     torch.testing.assert_close(by_products, rigid_fit(source, target, weights))
 
 
-def pairs(batch: int = 2, fits: int = 3, points: int = 40) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Points, several noisy copies of them elsewhere, a quarter of each far off, and weights."""
-    generator = torch.Generator().manual_seed(0)
-    target = torch.randn(batch, points, 3, generator=generator)
-    R = torch.from_numpy(Rotation.random(batch * fits, rng=np.random.default_rng(0)).as_matrix()).float()
-    source = target[:, None] @ R.unflatten(0, (batch, fits)) + torch.tensor([0.3, -0.2, 0.1])
-    source = source + 0.01 * torch.randn(source.shape, generator=generator)
-    source[:, :, : points // 4] += 1.0
-    return source, target, torch.rand(batch, fits, points, generator=generator)
-
-
-@pytest.mark.parametrize("rounds", [1, 4])
-def test_reweighted_fits_of_both_back_ends_are_alike(rounds):
-    found, expected = (
-        reweighted_fit(*pairs(), rounds, 0.02, backend=backend) for backend in ("numba", "torch")
-    )
-    assert torch.allclose(found, expected, atol=1e-5)
-
-
-def test_reweighting_finds_what_most_points_say():
-    source, target, weights = pairs()
-    T = reweighted_fit(source, target, weights, 8, 0.02)
-    off = (transform_points(T, source) - target[:, None]).norm(dim=-1)
-    assert off[..., 10:].max() < 0.1
-    assert off[..., :10].min() > 0.5
-
-
-@pytest.mark.parametrize("backend", ["numba", "torch"])
-def test_a_fit_without_any_weight_is_the_identity(backend):
-    source, target, weights = pairs()
-    T = reweighted_fit(source, target, 0 * weights, 4, 0.02, backend=backend)
-    assert torch.equal(T, torch.eye(4).expand_as(T))
-
-
-def test_only_the_best_rotation_without_gradient_is_compiled():
-    source, target, weights = pairs()
-    with pytest.raises(UsageError, match="no kernel"):
-        reweighted_fit(source, target, weights, 2, 0.02, best_rotation_by_products, "numba")
-    assert reweighted_fit(source.requires_grad_(), target, weights, 2, 0.02).requires_grad
+def test_the_compiled_fit_is_the_same():
+    rng = np.random.default_rng(7)
+    source, target = torch.from_numpy(rng.normal(size=(2, 9, 3))).unbind()
+    for count, weights in ((9, rng.uniform(0.1, 1, 9)), (3, np.ones(3)), (9, np.zeros(9))):
+        T = np.empty((4, 4))
+        fit_weighted(source[:count].numpy(), target[:count].numpy(), weights, T)
+        expected = rigid_fit(source[:count], target[:count], torch.from_numpy(weights))
+        if not weights.any():
+            assert torch.equal(expected, torch.eye(4).double())
+        torch.testing.assert_close(torch.from_numpy(T), expected)

@@ -15,7 +15,7 @@ from selfpose6d.network.evidence import Evidence
 from selfpose6d.network.interface import RatedPoses, Refinement
 
 STEPS, MODES, KEPT = 6, 4, 3
-SURFACES, INPUTS = surfaces(2), random_input(3, TINY_COORDINATES)
+SURFACES, INPUTS = surfaces(), random_input(3, TINY_COORDINATES)
 
 
 class Counting(PoseComparison):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from selfpose6d.geometry.nearest import NearestGrid, build_nearest_grid, stack_nearest_grids
+from selfpose6d.geometry.nearest import build_nearest_grid, stack_nearest_grids
 from selfpose6d.network.config import CoordinatesConfig, DenseFusionConfig, NetworkConfig
 from selfpose6d.network.estimator import PoseEstimator
 from selfpose6d.network.interface import CropView, NetworkInput, ObjectTable, Surfaces
@@ -35,6 +35,7 @@ TINY_COORDINATES = CoordinatesConfig(
     comparison_channels=(8, 16),
     refiner_channels=(16, 16),
     modes=3,
+    fragments=12,
 )
 
 
@@ -48,25 +49,20 @@ def build_both(config: NetworkConfig = TINY, objects: ObjectTable = OBJECTS, see
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = PoseNetwork(config, objects)
+        network = PoseNetwork(config, objects, surfaces(objects))
         for parameter in network.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return network.eval()
 
 
-def shapes(objects: int) -> NearestGrid:
-    """The grids of `surfaces`."""
-    return surfaces(objects).grid
-
-
-def surfaces(objects: int, coloured: bool = True) -> Surfaces:
-    """Surfaces of a few random points each, in random colours; sizes are those of `OBJECTS`."""
-    generator = np.random.default_rng(0)
-    points = 0.1 * generator.normal(size=(objects, 20, 3))
+def surfaces(objects: ObjectTable = OBJECTS, coloured: bool = True) -> Surfaces:
+    """Surfaces of a few random points each, in random colours."""
+    count, generator = len(objects.obj_ids), np.random.default_rng(0)
+    points = 0.1 * generator.normal(size=(count, 20, 3))
     grid = stack_nearest_grids([build_nearest_grid(some, np.zeros_like(some), cells=64) for some in points])
-    rgb = torch.from_numpy(generator.random((objects, 20, 3))).float()
-    sizes = (torch.tensor(OBJECTS.diameter_m), torch.tensor(OBJECTS.centre_m))
-    return Surfaces(grid, rgb, torch.full((objects,), coloured), *sizes)
+    rgb = torch.from_numpy(generator.random((count, 20, 3))).float()
+    sizes = (torch.tensor(objects.diameter_m), torch.tensor(objects.centre_m))
+    return Surfaces(grid, rgb, torch.full((count,), coloured), *sizes)
 
 
 def random_input(batch: int, config: NetworkConfig = TINY, seed: int = 1) -> NetworkInput:

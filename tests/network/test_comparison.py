@@ -12,7 +12,7 @@ from selfpose6d.network.evidence import MAX_RESIDUAL, RESIDUAL_GAIN, Evidence
 from selfpose6d.network.interface import Rating, Refinement
 from selfpose6d.network.pose_network import PoseNetwork, natural_starts
 
-SURFACES = surfaces(2)
+SURFACES = surfaces()
 RESIDUAL, MESH_RGB, MESH_PATTERN, COLOURED = slice(3, 6), slice(12, 15), slice(18, 21), 21
 """Where the comparison puts them among what is known of a measured point."""
 GAP, KNOWN, MASK, INSIDE = 15, 16, 17, 18
@@ -76,7 +76,7 @@ def test_residuals_lead_to_the_surface_along_the_crops_axes():
 
 def test_meshes_without_colours_say_so_and_show_none():
     """No colour is not equal colour."""
-    plain = surfaces(2, coloured=False)
+    plain = surfaces(coloured=False)
     measured, expected = compare(inputs(), poses(), plain, 16)
     assert not measured[..., MESH_RGB].any()
     assert not measured[..., MESH_PATTERN].any()

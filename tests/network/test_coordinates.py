@@ -1,16 +1,15 @@
-"""The coordinate estimator: modes and their fits; what it sees, and what learns from what."""
+"""The coordinate estimator: its poses, what it sees, and what learns from what."""
 
 import pytest
 import roma
 import torch
-from networks import OBJECTS, TINY, TINY_COORDINATES, build_both, random_input
+from networks import TINY, TINY_COORDINATES, build_both, random_input
 
 from selfpose6d.geometry.se3 import make_transform, transform_points
 from selfpose6d.network.checkpoint import load_network, save_network
-from selfpose6d.network.config import COORDINATES_SMALL, NetworkConfig
-from selfpose6d.network.coordinates import CoordinateEstimator, fit_poses
-from selfpose6d.network.interface import Correspondences, CropView, NetworkInput
-from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.network.config import NetworkConfig
+from selfpose6d.network.coordinates import CoordinateEstimator
+from selfpose6d.network.interface import CropView, Fragments, NetworkInput
 
 
 def build() -> CoordinateEstimator:
@@ -23,7 +22,7 @@ def inputs(batch: int = 3) -> NetworkInput:
     return random_input(batch, TINY_COORDINATES)
 
 
-def test_each_mode_has_a_rigid_pose_that_nothing_rates_yet():
+def test_poses_are_rigid_and_nothing_rates_them_yet():
     prediction = build()(inputs())
     R = prediction.T_crop_obj[..., :3, :3]
     assert prediction.T_crop_obj.shape == (3, TINY_COORDINATES.modes, 4, 4)
@@ -32,48 +31,19 @@ def test_each_mode_has_a_rigid_pose_that_nothing_rates_yet():
     assert prediction.confidence_logit is None
 
 
-def test_modes_are_different_answers_from_the_start():
-    torch.manual_seed(0)
-    estimator = PoseNetwork(COORDINATES_SMALL, OBJECTS).eval().estimator
-    coordinates = estimator(random_input(2, COORDINATES_SMALL)).correspondences.coordinates
-    apart = (coordinates[:, :, None] - coordinates[:, None]).norm(dim=-1).mean(-1)
-    modes = COORDINATES_SMALL.modes
-    assert (apart[:, ~torch.eye(modes, dtype=torch.bool)] > 0.02).all()
-
-
-def test_the_pose_is_the_one_that_brings_the_coordinates_to_the_points():
-    """Of metres and the object's origin: a pose whose points are the network's own coordinates, exactly."""
+def test_the_pose_is_the_one_that_brings_the_places_to_the_points():
+    """Of metres and the object's origin: a pose whose points are the network's own places, exactly."""
     estimator, given = build(), inputs(2)
-    found = estimator(given).correspondences
-    assert found is not None
     R = roma.random_rotmat(2, generator=torch.Generator().manual_seed(0))
     T = make_transform(R, torch.tensor([[0.01, -0.02, 0.03], [0.0, 0.02, -0.01]]))
-    coordinates = torch.randn(2, 1, 24, 3, generator=torch.Generator().manual_seed(1)) / 5
-    points_obj_m = coordinates[:, 0] * estimator.diameter_m[:, None, None] + estimator.centre_m[:, None]
+    places = torch.randn(2, 24, 3, generator=torch.Generator().manual_seed(1)) / 5
+    points_obj_m = places * estimator.diameter_m[:, None, None] + estimator.centre_m[:, None]
     points = transform_points(T, points_obj_m) / estimator.diameter_m[:, None, None]
-    exact = Correspondences(coordinates, torch.zeros(2, 1, 24))
+    logit = torch.zeros(2, 24, TINY_COORDINATES.fragments + 1)
+    logit[..., 0] = 20.0
+    offset = places[:, :, None].expand(-1, -1, TINY_COORDINATES.fragments, -1)
+    exact = Fragments(logit, offset, torch.zeros(2, TINY_COORDINATES.fragments, 3))
     assert torch.allclose(estimator._fit(exact, points, given.object_index)[:, 0], T, atol=1e-5)
-
-
-def test_a_third_of_wrong_correspondences_is_outvoted_and_distrust_is_heeded():
-    generator = torch.Generator().manual_seed(0)
-    R = roma.random_rotmat(1, generator=generator)
-    coordinates = torch.randn(1, 1, 300, 3, generator=generator) / 4
-    points = (coordinates[:, 0] @ R.mT) + torch.tensor([0.1, 0.0, -0.2])
-    spoiled = coordinates.clone()
-    spoiled[:, :, :90] += torch.tensor([0.5, 0.0, 0.0])
-    equal = Correspondences(spoiled, torch.zeros(1, 1, 300))
-    T = fit_poses(equal, points, rounds=12)
-    assert roma.rotmat_geodesic_distance(T[:, 0, :3, :3], R).item() < 0.02
-    distrusted = equal._replace(log_weight=torch.where(torch.arange(300) < 90, -6.0, 0.0).expand(1, 1, 300))
-    T = fit_poses(distrusted, points)
-    assert roma.rotmat_geodesic_distance(T[:, 0, :3, :3], R).item() < 0.01
-
-
-def test_a_network_that_is_not_finite_leaves_the_fit_to_the_check_of_the_loss():
-    broken = Correspondences(torch.full((1, 1, 8, 3), torch.nan), torch.full((1, 1, 8), torch.inf))
-    T = fit_poses(broken, torch.randn(1, 8, 3))
-    assert T.isfinite().all()
 
 
 def test_instances_of_a_batch_do_not_see_each_other():
@@ -81,9 +51,7 @@ def test_instances_of_a_batch_do_not_see_each_other():
     view = CropView(*(part[2:3] for part in given.view))
     alone = estimator(NetworkInput(*(part[2:3] for part in given[:4]), view))
     together = estimator(given)
-    assert torch.allclose(
-        together.correspondences.coordinates[2:3], alone.correspondences.coordinates, atol=1e-4
-    )
+    assert torch.allclose(together.fragments.coordinates[2:3], alone.fragments.coordinates, atol=1e-4)
 
 
 def test_sampled_pixels_have_no_order():
@@ -91,9 +59,7 @@ def test_sampled_pixels_have_no_order():
     order = torch.randperm(TINY_COORDINATES.num_points, generator=torch.Generator().manual_seed(0))
     shuffled = given._replace(points_crop_m=given.points_crop_m[:, order], pixel=given.pixel[:, order])
     first, second = estimator(given), estimator(shuffled)
-    assert torch.allclose(
-        first.correspondences.coordinates[:, :, order], second.correspondences.coordinates, atol=1e-4
-    )
+    assert torch.allclose(first.fragments.coordinates[:, order], second.fragments.coordinates, atol=1e-4)
 
 
 def test_what_is_farther_than_the_object_is_large_is_not_shown():
@@ -105,19 +71,19 @@ def test_what_is_farther_than_the_object_is_large_is_not_shown():
     first, second = (
         estimator(given._replace(view=given.view._replace(surface=surface))) for surface in (far, gone)
     )
-    assert torch.allclose(first.correspondences.coordinates, second.correspondences.coordinates)
+    assert torch.allclose(first.fragments.coordinates, second.fragments.coordinates)
 
 
 def test_each_object_has_channels_of_its_own():
     estimator, given = build(), inputs(1)
     other = estimator(given._replace(object_index=torch.tensor([1]), points_crop_m=given.points_crop_m / 2))
-    assert not torch.allclose(estimator(given).correspondences.coordinates, other.correspondences.coordinates)
+    assert not torch.allclose(estimator(given).fragments.coordinates, other.fragments.coordinates)
 
 
 def test_coordinates_teach_all_layers():
     estimator = build()
-    found = estimator(inputs()).correspondences
-    (found.coordinates.square().sum() + found.log_weight.sum()).backward()
+    found = estimator(inputs()).fragments
+    (found.coordinates.square().sum() + found.logit.square().sum()).backward()
     assert not [name for name, p in estimator.named_parameters() if p.grad is None or not p.grad.any()]
 
 

@@ -20,7 +20,7 @@ def poses(spread_m: float = 0.02, batch: int = 2, starts: int = 5) -> torch.Tens
 
 
 def evidence(known: Surfaces | None = None) -> Evidence:
-    return Evidence.of(random_input(2, TINY_COORDINATES), known or surfaces(2), POINTS)
+    return Evidence.of(random_input(2, TINY_COORDINATES), known or surfaces(), POINTS)
 
 
 def both(given: Evidence, T_crop_obj: torch.Tensor) -> tuple[Comparison, Comparison]:
@@ -47,7 +47,7 @@ def test_both_agree_behind_the_camera():
 
 @pytest.mark.parametrize("change", ["no colours", "one object coloured", "32-bit cells"])
 def test_both_agree_on_other_surfaces(change):
-    known = surfaces(2, coloured=change != "no colours")
+    known = surfaces(coloured=change != "no colours")
     if change == "one object coloured":
         known = known._replace(coloured=torch.tensor([True, False]))
     if change == "32-bit cells":

@@ -26,7 +26,7 @@ def inputs(count: int = 4):
     return colour, points, poses(count), torch.arange(count) % 2
 
 
-SURFACES = surfaces(2)
+SURFACES = surfaces()
 GRID = SURFACES.grid
 
 

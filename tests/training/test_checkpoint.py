@@ -28,7 +28,7 @@ def test_a_saved_network_predicts_the_same(tmp_path):
     assert metadata == {"recipe": "paper", "step": 7}
     assert loaded.config == network.config
     assert loaded.objects == network.objects
-    refined = [each(inputs, surfaces(2), refine_steps=2).refinement.T_steps for each in (loaded, network)]
+    refined = [each(inputs, surfaces(), refine_steps=2).refinement.T_steps for each in (loaded, network)]
     assert torch.equal(*refined)
 
 

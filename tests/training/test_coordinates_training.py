@@ -1,4 +1,4 @@
-"""Training the coordinate estimator: it learns, its modes take their own targets, every recipe can train it."""
+"""Training the coordinate estimator: it learns, of poses that look alike it takes one, every recipe can train it."""
 
 from dataclasses import replace
 from functools import partial
@@ -16,7 +16,7 @@ from selfpose6d.errors import CheckpointError
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
-from selfpose6d.network.interface import Rating, Refinement
+from selfpose6d.network.interface import Fragments, Rating, Refinement
 from selfpose6d.network.transfer import require_same_structure
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
@@ -50,8 +50,8 @@ def taught(dataset, cache):
 
 def pixel_loss_of(prediction, taught):
     batch, index, truth, shapes = taught
-    targets = truth.targets(batch, index, prediction.T_crop_obj)
-    return pixel_loss(prediction, batch, targets, shapes.surfaces)
+    targets = truth.targets(batch, index, prediction.T_crop_obj[:, :1])
+    return pixel_loss(prediction.fragments, batch, targets, shapes.surfaces)
 
 
 def comparison_loss_of(refinement, taught):
@@ -143,14 +143,19 @@ def test_perfect_places_cost_less_than_others_and_give_the_true_pose(taught):
     network = build_both(TINY_COORDINATES, CUBE).estimator
     given = batch.inputs(TINY_COORDINATES)
     prediction = network(given)
-    T_true = truth.targets(batch, index, prediction.T_crop_obj).T_crop_obj
-    points_m = batch.points_crop_m[:, None].expand(-1, TINY_COORDINATES.modes, -1, -1)
+    T_true = truth.targets(batch, index, prediction.T_crop_obj[:, :1]).T_crop_obj[:, 0]
     centre_m = torch.tensor(CUBE.centre_m)[0]
-    exact = (transform_points(inverse(T_true), points_m) - centre_m) / CUBE.diameter_m[0]
-    found = prediction.correspondences._replace(coordinates=exact)
+    exact = (transform_points(inverse(T_true), batch.points_crop_m) - centre_m) / CUBE.diameter_m[0]
+    centre = prediction.fragments.centre
+    nearest = (exact[:, :, None] - centre[:, None]).norm(dim=-1).argmin(-1)
+    found = Fragments(
+        torch.zeros_like(prediction.fragments.logit).scatter(2, nearest[..., None], 10.0),
+        exact[:, :, None] - centre[:, None],
+        centre,
+    )
     T = network._fit(found, batch.points_crop_m / CUBE.diameter_m[0], batch.object_index)
-    assert torch.allclose(T, T_true, atol=1e-4)
-    better = prediction._replace(correspondences=found, T_crop_obj=T)
+    assert torch.allclose(T[:, 0], T_true, atol=1e-4)
+    better = prediction._replace(fragments=found, T_crop_obj=T)
     assert (pixel_loss_of(better, taught) < pixel_loss_of(prediction, taught)).all()
 
 
@@ -161,9 +166,9 @@ def test_pixels_that_are_not_on_the_object_do_not_teach_places(taught):
     moved = replace(batch, points_crop_m=points_m)
     network = build_both(TINY_COORDINATES, CUBE).estimator
     prediction = network(moved.inputs(TINY_COORDINATES))
-    prediction.correspondences.coordinates.retain_grad()
+    prediction.fragments.offset.retain_grad()
     pixel_loss_of(prediction, (moved, *taught[1:])).sum().backward()
-    gradient = prediction.correspondences.coordinates.grad.abs().sum((0, 1, 3))
+    gradient = prediction.fragments.offset.grad.abs().sum((0, 2, 3))
     assert not gradient[:6].any()
     assert gradient[6:].all()
 

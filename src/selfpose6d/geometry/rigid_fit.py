@@ -7,9 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from selfpose6d.backend import Backend, kernel_array, runs_numba
-from selfpose6d.geometry.rigid_fit_numba import reweighted_fits
-from selfpose6d.geometry.se3 import make_transform, transform_points
+from selfpose6d.geometry.se3 import make_transform
 
 _SQUARINGS, _ROUNDS = 5, 4
 """Powers of 2 to the 20th, rescaled every fifth squaring, which loses no more than 2 to the 32nd: eigenvalues that
@@ -87,36 +85,6 @@ def rigid_fit(
     covariance = (normalized * (source - source_mean[..., None, :])).mT @ (target - target_mean[..., None, :])
     R = rotation(covariance)
     return make_transform(R, target_mean - (R @ source_mean[..., None]).squeeze(-1))
-
-
-def reweighted_fit(
-    source: Float[Tensor, "batch fits points 3"],
-    target: Float[Tensor, "batch points 3"],
-    weights: Float[Tensor, "batch fits points"],
-    rounds: int,
-    least_error: float,
-    rotation: Rotation = best_rotation,
-    backend: Backend = "auto",
-) -> Float[Tensor, "batch fits 4 4"]:
-    """`rigid_fit` several times over: after the first round each pair counts one over its error in the round before.
-
-    `least_error` is added to the errors, in the points' unit: what is below it counts alike. The compiled back end
-    is without gradient and knows `best_rotation` alone.
-
-    Reference: Holland & Welsch, iteratively reweighted least squares, 1977.
-    """
-    has_kernel = rotation is best_rotation and source.dtype == torch.float32 and not source.requires_grad
-    if runs_numba(backend, source.device, has_kernel):
-        T = torch.empty(*source.shape[:2], 4, 4)
-        arrays = map(kernel_array, (source, target, weights))
-        reweighted_fits(*[*arrays, rounds, least_error, T.numpy()])
-        return T
-    goal = target[:, None].expand_as(source)
-    T = rigid_fit(source, goal, weights, rotation)
-    for _ in range(rounds - 1):
-        distance = (transform_points(T, source) - goal).norm(dim=-1)
-        T = rigid_fit(source, goal, weights / (distance + least_error), rotation)
-    return T
 
 
 def _length(matrix: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch 1 1"]:

@@ -1,4 +1,4 @@
-"""Kernels of rigid fits: the best rotation, and fits that are weighted anew by their own errors."""
+"""Kernels of rigid fits: of weighted pairs, and the best rotation of their covariance."""
 
 import math
 
@@ -10,30 +10,7 @@ SUMS = {"reassoc", "contract", "nsz"}
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True, fastmath=SUMS)
-def reweighted_fits(source, target, weights, rounds, least_error, T):  # pragma: no cover - compiled
-    """`T_target_source` of every set of points, several sets for each target; after the first round each pair counts
-    one over its error in the round before.
-    """
-    count = source.shape[2]
-    for instance in range(len(source)):
-        for fit in range(source.shape[1]):
-            pairs, goal, pose = source[instance, fit], target[instance], T[instance, fit]
-            weight = weights[instance, fit].astype(np.float64)
-            _fit(pairs, goal, weight, pose)
-            for _ in range(rounds - 1):
-                for n in range(count):
-                    squared = 0.0
-                    for a in range(3):
-                        moved = pose[a, 3] - goal[n, a]
-                        for b in range(3):
-                            moved += pose[a, b] * pairs[n, b]
-                        squared += moved * moved
-                    weight[n] = weights[instance, fit, n] / (math.sqrt(squared) + least_error)
-                _fit(pairs, goal, weight, pose)
-
-
-@numba.njit(cache=True, error_model="numpy", nogil=True, fastmath=SUMS)
-def _fit(source, target, weight, T):  # pragma: no cover - compiled
+def fit_weighted(source, target, weight, T):  # pragma: no cover - compiled
     """One weighted fit; the identity where nothing has any weight."""
     total, source_sum, target_sum, S = 0.0, np.zeros(3), np.zeros(3), np.zeros((3, 3))
     for n in range(len(weight)):

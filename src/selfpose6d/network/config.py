@@ -116,9 +116,11 @@ class CoordinatesConfig(NetworkConfig):
     """How many points of an instance the comparison looks up on the mesh, and of the mesh in the crop."""
     comparison_channels: tuple[int, ...]
     """Channels of the comparison's layers that each point has for itself."""
+    fragments: int
+    """Of each object's surface, among which a pixel's place is chosen."""
     modes: int = 8
-    """Answers for each instance. Of four the best is worth 69 ADD(-S) after 2,400 steps, of eight 74 (five YCB objects,
-    one seed): a box that looks alike from four sides leaves none for a second guess."""
+    """Poses of each instance that are rated: a box that looks alike from four sides leaves none for a second guess of
+    four. Four instead of eight cost 1 of 90 ADD(-S) after 800 steps (docs/results.md)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,6 +128,8 @@ class CoordinatesConfig(NetworkConfig):
             raise UsageError(f"crop_px must be a multiple of {CELL_PX} for coordinates, got {self.crop_px}.")
         if self.modes < 1:
             raise UsageError(f"modes must be at least 1, got {self.modes}.")
+        if self.fragments < 1:
+            raise UsageError(f"fragments must be at least 1, got {self.fragments}.")
 
 
 PAPER = DenseFusionConfig(
@@ -164,6 +168,7 @@ COORDINATES_SMALL = CoordinatesConfig(
     compared_points=128,
     comparison_channels=(64, 96, 96),
     refiner_channels=(192, 96),
+    fragments=128,
 )
 COORDINATES_PAPER = CoordinatesConfig(
     crop_px=128,
@@ -174,6 +179,7 @@ COORDINATES_PAPER = CoordinatesConfig(
     compared_points=256,
     comparison_channels=(128, 192, 192),
     refiner_channels=(512, 128),
+    fragments=128,
 )
 COORDINATES: dict[Size, CoordinatesConfig] = {"small": COORDINATES_SMALL, "paper": COORDINATES_PAPER}
 """Of the coordinate estimator; `paper` has the crop and points of the paper's."""

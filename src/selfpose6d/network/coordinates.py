@@ -1,11 +1,9 @@
 """The coordinate estimator: where each pixel lies on its object, and the poses that this makes of the measured points.
 
 A pixel's place on the object is a matter of what is seen there: many objects in any orientation are learned from few
-samples. A view that allows several answers (which side of a box?) has several `modes`: whole readings of the crop, one
-pose each, of which training improves the best one.
+samples. A view that allows several answers (which side of a box?) has several poses, its `modes`.
 
-Reference: Shotton et al., Scene coordinate regression forests, 2013; Brachmann et al., 2014 (objects); Rupprecht et
-al., Learning in an uncertain world: multiple hypotheses, 2017 (modes).
+Reference: Shotton et al., Scene coordinate regression forests, 2013; Brachmann et al., 2014 (objects).
 """
 
 import numpy as np
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from selfpose6d.backend import Backend, kernel_array, runs_numba
-from selfpose6d.geometry.rigid_fit import Rotation, best_rotation, reweighted_fit
+from selfpose6d.geometry.rigid_fit import Rotation, best_rotation
 from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.network.colours import (
     MAX_CONTRAST,
@@ -28,31 +26,19 @@ from selfpose6d.network.colours import (
 )
 from selfpose6d.network.config import CoordinatesConfig
 from selfpose6d.network.coordinates_numba import FARTHEST, SURFACE_GAIN, prepare_images
+from selfpose6d.network.fragment_poses import HYPOTHESES_IN_TRAINING, drawn_numbers, fragment_poses
+from selfpose6d.network.fragments import FragmentHead
 from selfpose6d.network.fusion import WeightedFusion
 from selfpose6d.network.initialise import initialise
-from selfpose6d.network.interface import (
-    Correspondences,
-    NetworkInput,
-    ObjectTable,
-    PosePrediction,
-)
+from selfpose6d.network.interface import Fragments, NetworkInput, ObjectTable, PosePrediction, Surfaces
 from selfpose6d.network.pspnet import ResidualBlock
-
-FIT_ROUNDS = 4
-"""Reweighted fits of a few microseconds each. A choice, not measured."""
-FIT_ERROR = 0.02
-"""Diameters; errors of correspondences below it count alike in the reweighted fit."""
-MAX_LOG_WEIGHT = 9.0
-"""Of an expected error of a ten-thousandth of the diameter, less than any camera measures; e to the 9th is harmless."""
-START_SPREAD = 0.1
-"""Deviation of the modes' coordinates at the start, diameters: they must differ to become different answers."""
 
 
 class CoordinateEstimator(nn.Module):
-    """Colours and measured points of a crop to coordinates on the object, and from these to a pose for each mode.
+    """Colours and measured points of a crop to places on the object, and from these to several poses.
 
     Two stems, joined by the paper's pixel-wise weighted fusion, a U-net at 1/4 to 1/16 of the crop's resolution,
-    output channels per object. Which mode is right the comparison network tells, by the mesh.
+    output channels per object. Which pose is right the comparison network tells, by the mesh.
 
     Reference: paper Eq. (1) for the fusion.
     """
@@ -60,8 +46,11 @@ class CoordinateEstimator(nn.Module):
     PARTS = ("stem", "encoder", "decoder", "pixels", "places")
     diameter_m: Tensor
     centre_m: Tensor
+    drawn: Tensor
 
-    def __init__(self, config: CoordinatesConfig, objects: ObjectTable) -> None:
+    def __init__(
+        self, config: CoordinatesConfig, objects: ObjectTable, surfaces: Surfaces | None = None
+    ) -> None:
         super().__init__()
         self.config, self.objects = config, objects
         count, channels = len(objects.obj_ids), config.map_channels
@@ -69,7 +58,8 @@ class CoordinateEstimator(nn.Module):
         self.encoder = Encoder(channels, count)
         self.decoder = Decoder(channels)
         self.pixels = PixelLayers(config)
-        self.places = PlaceHead(config, count)
+        self.places = FragmentHead(config, count, surfaces)
+        self.register_buffer("drawn", drawn_numbers(), persistent=False)
         self.register_buffer("diameter_m", torch.tensor(objects.diameter_m), persistent=False)
         self.register_buffer("centre_m", torch.tensor(objects.centre_m), persistent=False)
         initialise(self)
@@ -81,9 +71,9 @@ class CoordinateEstimator(nn.Module):
         selected: Int[Tensor, "batch poses"] | None = None,
         rotation: Rotation = best_rotation,
     ) -> PosePrediction:
-        """Correspondences of all sampled pixels and one pose for each mode; `selected` is dense fusion's, unused.
+        """Fragments of all sampled pixels and the poses that they support; `selected` is dense fusion's, unused.
 
-        No gradient flows through the fit, which `rotation` is a part of: coordinates learn from their own targets.
+        No gradient flows through the fits, which `rotation` is a part of: fragments learn from targets of their own.
         """
         index, scale_m = inputs.object_index, self.diameter_m[inputs.object_index][:, None, None]
         points = inputs.points_crop_m / scale_m
@@ -94,7 +84,7 @@ class CoordinateEstimator(nn.Module):
         found = self.places(hidden, index)
         with torch.no_grad(), torch.autocast(points.device.type, enabled=False):
             T_crop_obj = self._fit(found, points, index, rotation)
-        return PosePrediction(T_crop_obj, correspondences=found)
+        return PosePrediction(T_crop_obj, fragments=found)
 
     def _images(
         self, inputs: NetworkInput, backend: Backend = "auto"
@@ -132,34 +122,17 @@ class CoordinateEstimator(nn.Module):
 
     def _fit(
         self,
-        found: Correspondences,
+        found: Fragments,
         points: Float[Tensor, "batch points 3"],
         index: Int[Tensor, " batch"],
         rotation: Rotation = best_rotation,
     ) -> Float[Tensor, "batch modes 4 4"]:
-        """`T_crop_obj` of each mode."""
-        T = fit_poses(found, points, rotation=rotation)
+        """`T_crop_obj`, the best supported first."""
+        drawn = self.drawn[:HYPOTHESES_IN_TRAINING] if self.training else self.drawn
+        T = fragment_poses(found, points.float(), drawn, self.config.modes, rotation)
         scale_m, centre_m = self.diameter_m[index][:, None, None], self.centre_m[index][:, None, :, None]
         R = T[..., :3, :3]
         return make_transform(R, T[..., :3, 3] * scale_m - (R @ centre_m).squeeze(-1))
-
-
-def fit_poses(
-    found: Correspondences,
-    points: Float[Tensor, "batch points 3"],
-    rounds: int = FIT_ROUNDS,
-    rotation: Rotation = best_rotation,
-) -> Float[Tensor, "batch modes 4 4"]:
-    """Rigid motions that bring coordinates to points (both in diameters).
-
-    The network's weights count, and each round less the more a correspondence was off in the one before.
-
-    Reference: Kabsch 1976; Holland & Welsch, iteratively reweighted least squares, 1977.
-    """
-    # a network that is not finite is reported by the check of the loss, which comes later
-    coordinates = found.coordinates.float().nan_to_num(0.0)
-    trust = found.log_weight.float().nan_to_num(0.0).clamp(max=MAX_LOG_WEIGHT).exp()
-    return reweighted_fit(coordinates, points.float(), trust, rounds, FIT_ERROR, rotation)
 
 
 class Stem(nn.Module):
@@ -261,27 +234,6 @@ class PixelLayers(nn.Module):
         )
         known = torch.cat([read.squeeze(-1).mT, colours_at(rgb, pixel), SURFACE_GAIN * points], -1)
         return functional.relu(self.second(functional.relu(self.first(known))))
-
-
-class PlaceHead(nn.Module):
-    """Each pixel's coordinates and trust in every mode, by its object's own output channels."""
-
-    def __init__(self, config: CoordinatesConfig, objects: int) -> None:
-        super().__init__()
-        self.modes = config.modes
-        self.output_weight = nn.Parameter(torch.randn(objects, config.pixel_channels, 4 * config.modes))
-        self.output_bias = nn.Parameter(torch.zeros(objects, 4 * config.modes))
-        with torch.no_grad():  # small coordinates, other ones in each mode, all trusted alike
-            self.output_weight.mul_(START_SPREAD * config.pixel_channels**-0.5)
-            self.output_weight.unflatten(-1, (config.modes, 4))[..., 3] = 0
-
-    def forward(
-        self, hidden: Float[Tensor, "batch points channels"], object_index: Int[Tensor, " batch"]
-    ) -> Correspondences:
-        """Of every mode."""
-        weight, bias = self.output_weight[object_index], self.output_bias[object_index][:, None]
-        output = torch.baddbmm(bias, hidden, weight).float().unflatten(-1, (self.modes, 4)).movedim(2, 1)
-        return Correspondences(output[..., :3], output[..., 3])
 
 
 def _stem_layers(inputs: int, half: int, quarter: int) -> nn.Sequential:

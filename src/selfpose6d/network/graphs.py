@@ -19,15 +19,15 @@ from selfpose6d.network.refiner import PoseRefiner
 
 
 class CoordinatesGraph(nn.Module):
-    """The coordinate estimator: a crop to one pose for each mode."""
+    """The coordinate estimator: a crop to several poses, the best supported first."""
 
     inputs: ClassVar = ("rgb", "surface", "mask", "points_crop_m", "pixel", "object_index")
-    outputs: ClassVar = ("T_crop_obj", "coordinates", "log_weight")
+    outputs: ClassVar = ("T_crop_obj", "logit", "coordinates")
 
     def __init__(
         self, estimator: CoordinateEstimator, rotation: Rotation = best_rotation_by_products
     ) -> None:
-        """`rotation` is what fits poses to the correspondences."""
+        """`rotation` is what fits poses to places."""
         super().__init__()
         self.estimator, self.rotation = estimator, rotation
 
@@ -40,13 +40,13 @@ class CoordinatesGraph(nn.Module):
         pixel: Int[Tensor, "batch points"],
         object_index: Int[Tensor, " batch"],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Poses, and the correspondences that they were fitted to."""
+        """Poses, and what supports them: the logit of each fragment of every pixel, and its place if on it."""
         unused_depth, unused_K, unused_T = rgb[:, 0], rgb[:, 0, :3, :3], rgb[:, 0, :4, :4]
         view = CropView(surface, unused_depth, mask, unused_K, unused_T)
         inputs = NetworkInput(rgb, points_crop_m, pixel, object_index, view)
         found = self.estimator(inputs, rotation=self.rotation)
-        assert found.correspondences is not None
-        return found.T_crop_obj, found.correspondences.coordinates, found.correspondences.log_weight
+        assert found.fragments is not None
+        return found.T_crop_obj, found.fragments.logit, found.fragments.coordinates
 
 
 class DenseFusionGraph(nn.Module):

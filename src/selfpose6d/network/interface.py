@@ -67,28 +67,35 @@ class NetworkInput(NamedTuple):
     view: CropView | None = None
 
 
-class Correspondences(NamedTuple):
-    """Where each sampled pixel lies on its object, several times over: each mode is one reading of the whole crop.
+class Fragments(NamedTuple):
+    """On which fragment of its object's surface each sampled pixel may lie, and where, if on it.
 
-    `coordinates` are about the object's centre, in diameters. `log_weight` is the logarithm of how much each counts
-    in the rigid fit: one over the error that the network expects of it, diameters.
+    The last `logit` is that of not being on the object. `offset` is from the fragment's `centre`, which is about the
+    object's, in diameters.
     """
 
-    coordinates: Float[Tensor, "batch modes points 3"]
-    log_weight: Float[Tensor, "batch modes points"]
+    logit: Float[Tensor, "batch points classes"]
+    offset: Float[Tensor, "batch points fragments 3"]
+    centre: Float[Tensor, "batch fragments 3"]
+
+    @property
+    def coordinates(self) -> Float[Tensor, "batch points fragments 3"]:
+        """The places, about the object's centre in diameters."""
+        return self.centre[:, None] + self.offset
 
 
 class PosePrediction(NamedTuple):
     """The estimator's poses of each instance.
 
     Of dense fusion one for each of the selected pixels, each with its confidence, and the `colour` embedding of all
-    sampled pixels. Of coordinates one for each mode, with the `correspondences` that it was fitted to.
+    sampled pixels. Of coordinates several that differ, the best supported first, with the `fragments` that support
+    them.
     """
 
     T_crop_obj: Float[Tensor, "batch poses 4 4"]
     confidence_logit: Float[Tensor, "batch poses"] | None = None
     colour: Float[Tensor, "batch points channels"] | None = None
-    correspondences: Correspondences | None = None
+    fragments: Fragments | None = None
 
     @property
     def confidence(self) -> Float[Tensor, "batch poses"]:

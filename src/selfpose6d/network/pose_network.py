@@ -43,11 +43,15 @@ class PoseNetwork(nn.Module):
     estimator: PoseEstimator | CoordinateEstimator
     refiner: PoseRefiner | PoseComparison
 
-    def __init__(self, config: NetworkConfig, objects: ObjectTable) -> None:
+    def __init__(self, config: NetworkConfig, objects: ObjectTable, surfaces: Surfaces | None = None) -> None:
+        """`surfaces` are what fragments are made of; without them they must come with a file's weights."""
         super().__init__()
         self.config, self.objects = config, objects
         if isinstance(config, CoordinatesConfig):
-            self.estimator, self.refiner = CoordinateEstimator(config, objects), PoseComparison(config)
+            self.estimator, self.refiner = (
+                CoordinateEstimator(config, objects, surfaces),
+                PoseComparison(config),
+            )
         else:
             assert isinstance(config, DenseFusionConfig)
             self.estimator, self.refiner = PoseEstimator(config, objects), PoseRefiner(config, objects)

@@ -7,9 +7,9 @@ from selfpose6d.crops.batch import CropBatch
 from selfpose6d.geometry.nearest import nearest_index
 from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.losses.comparison import correction_loss, rating_loss
-from selfpose6d.losses.coordinates import best_mode_share, coordinate_loss
+from selfpose6d.losses.coordinates import fragment_loss
 from selfpose6d.losses.weak import pose_distance_m
-from selfpose6d.network.interface import PosePrediction, Refinement, Surfaces
+from selfpose6d.network.interface import Fragments, Refinement, Surfaces
 from selfpose6d.training.targets import Targets
 
 ON_OBJECT = 0.05
@@ -20,22 +20,15 @@ REACH_RAD = 1.75
 
 
 def pixel_loss(
-    prediction: PosePrediction, batch: CropBatch, targets: Targets, surfaces: Surfaces
+    fragments: Fragments, batch: CropBatch, targets: Targets, surfaces: Surfaces
 ) -> Float[Tensor, " batch"]:
-    """Each mode against the target nearest to it, then mostly the best mode's."""
-    assert prediction.correspondences is not None
-    coordinates, log_weight = prediction.correspondences
-    index = batch.object_index
-    diameter_m, centre_m = (
-        surfaces.diameter_m[index][:, None, None, None],
-        surfaces.centre_m[index][:, None, None],
-    )
-    points_m = batch.points_crop_m[:, None].expand(-1, coordinates.shape[1], -1, -1)
-    points_obj_m = transform_points(inverse(targets.T_crop_obj), points_m)
+    """Where each pixel lies, against where its instance's target pose puts it; `targets` has one for each."""
+    index, T = batch.object_index, targets.T_crop_obj[:, 0]
+    diameter_m = surfaces.diameter_m[index][:, None]
+    points_obj_m = transform_points(inverse(T), batch.points_crop_m)
     on_object = _on_object(points_obj_m, index, surfaces, diameter_m)
-    target = (points_obj_m - centre_m) / diameter_m
-    loss, misfit = coordinate_loss(coordinates, log_weight, target, on_object)
-    return (best_mode_share(misfit.detach()) * loss).sum(1)
+    target = (points_obj_m - surfaces.centre_m[index][:, None]) / diameter_m[..., None]
+    return fragment_loss(*fragments, target, on_object)
 
 
 def comparison_loss(
@@ -69,12 +62,11 @@ def _angle_rad(R: Float[Tensor, "*poses 3 3"], other: Float[Tensor, "*poses 3 3"
 
 
 def _on_object(
-    points_obj_m: Float[Tensor, "batch modes points 3"],
+    points_obj_m: Float[Tensor, "batch points 3"],
     object_index: Int[Tensor, " batch"],
     surfaces: Surfaces,
-    diameter_m: Float[Tensor, "batch 1 1 1"],
-) -> Bool[Tensor, "batch modes points"]:
-    flat = points_obj_m.flatten(1, 2)
-    nearest = nearest_index(surfaces.grid, object_index, flat)
-    distance_m = (surfaces.grid.points_m[object_index[:, None], nearest] - flat).norm(dim=-1)
-    return distance_m.unflatten(1, points_obj_m.shape[1:3]) < ON_OBJECT * diameter_m.squeeze(-1)
+    diameter_m: Float[Tensor, "batch 1"],
+) -> Bool[Tensor, "batch points"]:
+    nearest = nearest_index(surfaces.grid, object_index, points_obj_m)
+    distance_m = (surfaces.grid.points_m[object_index[:, None], nearest] - points_obj_m).norm(dim=-1)
+    return distance_m < ON_OBJECT * diameter_m

@@ -246,7 +246,7 @@ def _plan(
     objects, shapes = object_table(store.obj_ids, meshes), build_object_shapes(meshes).to(device)
     recipe, config = options.recipe, options.config
     torch.manual_seed(options.seed)
-    network = PoseNetwork(config, objects)
+    network = PoseNetwork(config, objects, shapes.surfaces)
     rendered = build_rendered_objects(meshes, device) if recipe.renders or recipe.has_teacher else None
     sources = make_sources(recipe, dataset, labels, store, synthetic, network, shapes, rendered)
     usable = np.flatnonzero(sources.training.has_target(np.arange(len(store))))

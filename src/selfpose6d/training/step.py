@@ -120,7 +120,7 @@ def step_loss(
     starts = _starts(context, batch, aims, generator) if training else natural_starts
     output = network(inputs, surfaces, selected, steps, features, starts)
     points_m = _loss_points_m(context.shapes, generator)[batch.object_index]
-    loss = _of_pixel_poses if output.prediction.correspondences is None else _of_modes
+    loss = _of_pixel_poses if output.prediction.fragments is None else _of_fragments
     return loss(context, batch, aims, output, points_m)
 
 
@@ -167,18 +167,19 @@ def _of_pixel_poses(
     return StepLoss(weak.total + refined, (weak.instance + instance).detach(), measures, "refined_m")
 
 
-def _of_modes(
+def _of_fragments(
     context: StepContext,
     batch: CropBatch,
     aims: Aims,
     output: NetworkOutput,
     points_m: Float[Tensor, "batch points 3"],
 ) -> StepLoss:
-    """The coordinates of all modes, and the comparison's ratings and corrections of the starts."""
+    """The fragments of all pixels, and the comparison's ratings and corrections of the starts."""
     prediction, refinement, surfaces = output.prediction, output.refinement, context.shapes.surfaces
+    assert prediction.fragments is not None
     assert refinement is not None
-    targets = aims(prediction.T_crop_obj)
-    pixels = pixel_loss(prediction, batch, targets, surfaces)
+    # pixels keep several answers open themselves: of targets that look alike they learn that of the best supported pose
+    pixels = pixel_loss(prediction.fragments, batch, aims(prediction.T_crop_obj[:, :1]), surfaces)
     targets = aims(refinement.T_crop_obj.flatten(1, 2))
     diameter_m = surfaces.diameter_m[batch.object_index]
     compared, error_m = comparison_loss(refinement, targets, points_m, diameter_m)
