@@ -6,7 +6,7 @@ import torch
 
 from selfpose6d.geometry.rigid_fit import best_rotation, best_rotation_by_products
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
-from selfpose6d.network.fragment_poses import drawn_numbers, fragment_poses
+from selfpose6d.network.fragment_poses import AT_WORK, drawn_numbers, fragment_poses
 from selfpose6d.network.interface import Fragments
 
 BATCH, PIXELS, COUNT, POSES = 4, 200, 32, 4
@@ -118,7 +118,7 @@ def test_all_ways_give_the_same_poses(rotation):
     noisy = points + 0.01 * torch.randn(points.shape, generator=torch.Generator().manual_seed(4))
     found = both_told(told(places), told(places @ HALF_TURN[:3, :3]))
     expected = fragment_poses(found, noisy, drawn_numbers(), 2, backend="numba")
-    T = fragment_poses(found, noisy, drawn_numbers(), 2, rotation, backend="torch")
+    T = fragment_poses(found, noisy, drawn_numbers(), 2, AT_WORK, rotation, backend="torch")
     torch.testing.assert_close(T, expected, atol=1e-4, rtol=0)
 
 

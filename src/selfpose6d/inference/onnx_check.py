@@ -1,17 +1,19 @@
 """ONNX files against torch: the worst element of their outputs, and how long each takes on one core."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from selfpose6d.geometry.se3 import make_transform
+from selfpose6d.geometry.se3 import make_transform, transform_point
 from selfpose6d.geometry.so3 import random_rotations
 from selfpose6d.network.config import DenseFusionConfig
-from selfpose6d.network.graphs import Graph, RefinerGraph
+from selfpose6d.network.fragment_poses import pose_support
+from selfpose6d.network.graphs import CoordinatesGraph, Graph, RefinerGraph
+from selfpose6d.network.interface import Fragments, Surfaces
 from selfpose6d.network.pose_network import PoseNetwork
 
 BATCHES = 1, 3
@@ -19,6 +21,8 @@ BATCHES = 1, 3
 STARTS = 8
 """Poses of each instance that a comparison network is given."""
 TIMED_RUNS = 20
+SURE_SHARE = 0.2
+"""Of the pixels: a pose that as many support does not change with the last digit of what is computed."""
 _DISTANCE_M = 0.7
 
 Given = dict[str, Tensor]
@@ -55,16 +59,51 @@ class OnnxNetwork:
         return [np.asarray(value) for value in outputs]
 
 
-def compare(onnx: OnnxNetwork, reference: Graph, network: PoseNetwork) -> Agreement:
-    """Over batches of noise. Not finite is infinitely far off."""
+def compare(
+    onnx: OnnxNetwork, reference: Graph, network: PoseNetwork, surfaces: Surfaces | None = None
+) -> Agreement:
+    """Over batches of noise, and where fragments become poses also of views of the `surfaces`.
+
+    Not finite is infinitely far off.
+    """
     found = []
     for batch in BATCHES:
         given = random_inputs(reference, network, batch)
-        pairs = zip(reference.outputs, onnx(given), run_torch(reference, given), strict=True)
-        for name, value, expected in pairs:
-            off = np.abs(value - expected).max() / max(1.0, np.abs(expected).max())
-            found.append(Agreement(float(off) if np.isfinite(off) else np.inf, name))
+        values, expected = onnx(given), run_torch(reference, given)
+        if isinstance(reference, CoordinatesGraph):
+            found += _differences(reference.outputs[1:], values[1:], expected[1:])
+            assert surfaces is not None
+            given = seen_inputs(reference, network, surfaces, batch)
+            found += _of_sure_poses(reference, given, onnx(given))
+        else:
+            found += _differences(reference.outputs, values, expected)
     return max(found)
+
+
+def _differences(
+    names: Iterable[str], values: Iterable[np.ndarray], expected: Iterable[np.ndarray]
+) -> Iterator[Agreement]:
+    for name, value, other in zip(names, values, expected, strict=True):
+        off = np.abs(value - other).max(initial=0.0) / max(1.0, np.abs(other).max(initial=0.0))
+        yield Agreement(float(off) if np.isfinite(off) else np.inf, name)
+
+
+def _of_sure_poses(
+    reference: CoordinatesGraph, given: Given, values: Sequence[np.ndarray]
+) -> Iterator[Agreement]:
+    """The fragments, and the first pose of instances of which the network is sure: what draws and votes make of noise
+    hangs on the last digit.
+    """
+    expected = run_torch(reference, given)
+    T, *fragments = map(torch.from_numpy, expected)
+    diameter_m = reference.estimator.diameter_m[given["object_index"]][:, None, None]
+    scaled = T[:, :1].clone()
+    centre_m = reference.estimator.centre_m[given["object_index"]][:, None]
+    scaled[..., :3, 3] = transform_point(T[:, :1], centre_m) / diameter_m
+    support = pose_support(Fragments(*fragments), given["points_crop_m"] / diameter_m, scaled)[:, 0]
+    sure = (support > SURE_SHARE * given["points_crop_m"].shape[1]).numpy()
+    first = [value[sure, :1] for value in (values[0], expected[0])]
+    yield from _differences(reference.outputs, [first[0], *values[1:]], [first[1], *expected[1:]])
 
 
 def run_torch(graph: Graph, given: Given) -> list[np.ndarray]:
@@ -124,6 +163,37 @@ def random_inputs(graph: Graph, network: PoseNetwork, batch: int, seed: int = 0)
         "T_crop_obj": T_crop_obj[:, 0] if isinstance(graph, RefinerGraph) else T_crop_obj,
     }
     return {name: values[name].contiguous() for name in graph.inputs}
+
+
+def seen_inputs(graph: Graph, network: PoseNetwork, surfaces: Surfaces, batch: int, seed: int = 0) -> Given:
+    """The objects in random orientations, 0.7 m away, as far as the samples of their surfaces tell."""
+    given = random_inputs(graph, network, batch, seed)
+    generator, crop, index = (
+        torch.Generator().manual_seed(seed),
+        network.config.crop_px,
+        given["object_index"],
+    )
+    R = random_rotations(batch, generator)
+    about_m = (surfaces.grid.points_m[index] - surfaces.centre_m[index][:, None]) @ R.mT
+    ray_m = about_m + torch.tensor([0.0, 0.0, _DISTANCE_M])
+    faces = (surfaces.grid.normals[index] @ R.mT * ray_m).sum(-1) < 0
+    place = ray_m @ _filling_camera(surfaces.diameter_m[index], crop).mT
+    column, row = (place[..., :2] / place[..., 2:]).round().long().clamp(0, crop - 1).unbind(-1)
+    rgb, surface = (
+        np.full((batch, 3, crop, crop), 0.5, np.float32),
+        np.zeros((batch, 5, crop, crop), np.float32),
+    )
+    for k in range(batch):
+        order = ray_m[k, :, 2].argsort(descending=True)  # of samples in one pixel the nearest is written last
+        order = order[faces[k][order]].numpy()
+        at = row[k].numpy()[order], column[k].numpy()[order]
+        rgb[k][:, *at] = surfaces.rgb[index[k]].numpy()[order].T
+        surface[k][:3, *at], surface[k][3:, *at] = about_m[k].numpy()[order].T, 1.0
+    shown = torch.from_numpy(surface)
+    pixel = torch.multinomial(shown[:, 4].flatten(1), given["pixel"].shape[1], True, generator=generator)
+    points_m = shown[:, :3].flatten(2).gather(2, pixel[:, None].expand(-1, 3, -1)).mT.contiguous()
+    own = {"rgb": torch.from_numpy(rgb), "surface": shown, "mask": shown[:, 4] > 0}
+    return given | own | {"pixel": pixel, "points_crop_m": points_m}
 
 
 def _random_poses(diameter_m: Tensor, generator: torch.Generator) -> Tensor:

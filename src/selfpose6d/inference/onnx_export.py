@@ -111,7 +111,7 @@ def export_network(
         graphs.append(_refiner_graph(network, known.shapes))
     contents = [_onnx_file(graph, network, metadata) for graph in graphs]
     found = [
-        _checked(path, content, graph, network)
+        _checked(path, content, graph, network, known.shapes)
         for path, content, graph in zip(paths, contents, graphs, strict=True)
     ]
     for path, content in reversed(
@@ -198,7 +198,9 @@ def _onnx_file(graph: Graph, network: PoseNetwork, metadata: Mapping[str, Any]) 
     return proto.SerializeToString()
 
 
-def _checked(path: Path, content: bytes, graph: Graph, network: PoseNetwork) -> ExportedGraph:
+def _checked(
+    path: Path, content: bytes, graph: Graph, network: PoseNetwork, shapes: ObjectShapes | None
+) -> ExportedGraph:
     """Run the file beside torch's own way.
 
     Raises:
@@ -208,7 +210,7 @@ def _checked(path: Path, content: bytes, graph: Graph, network: PoseNetwork) -> 
     if isinstance(graph, CoordinatesGraph):
         reference = CoordinatesGraph(graph.estimator, best_rotation).eval()
     onnx = OnnxNetwork(content)
-    difference, output = compare(onnx, reference, network)
+    difference, output = compare(onnx, reference, network, shapes and shapes.surfaces)
     if not difference <= TOLERANCE:
         raise CheckpointError(
             f"{path.name} would differ from torch by {difference:.1e} in {output}, allowed is {TOLERANCE:.0e}: nothing "

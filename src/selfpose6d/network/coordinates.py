@@ -26,7 +26,7 @@ from selfpose6d.network.colours import (
 )
 from selfpose6d.network.config import CoordinatesConfig
 from selfpose6d.network.coordinates_numba import FARTHEST, SURFACE_GAIN, prepare_images
-from selfpose6d.network.fragment_poses import HYPOTHESES_IN_TRAINING, drawn_numbers, fragment_poses
+from selfpose6d.network.fragment_poses import AT_WORK, IN_TRAINING, drawn_numbers, fragment_poses
 from selfpose6d.network.fragments import FragmentHead
 from selfpose6d.network.fusion import WeightedFusion
 from selfpose6d.network.initialise import initialise
@@ -128,8 +128,8 @@ class CoordinateEstimator(nn.Module):
         rotation: Rotation = best_rotation,
     ) -> Float[Tensor, "batch modes 4 4"]:
         """`T_crop_obj`, the best supported first."""
-        drawn = self.drawn[:HYPOTHESES_IN_TRAINING] if self.training else self.drawn
-        T = fragment_poses(found, points.float(), drawn, self.config.modes, rotation)
+        effort = IN_TRAINING if self.training else AT_WORK
+        T = fragment_poses(found, points.float(), self.drawn, self.config.modes, effort, rotation)
         scale_m, centre_m = self.diameter_m[index][:, None, None], self.centre_m[index][:, None, :, None]
         R = T[..., :3, :3]
         return make_transform(R, T[..., :3, 3] * scale_m - (R @ centre_m).squeeze(-1))

@@ -7,32 +7,41 @@ Hodan et al., EPOS, 2020 (many fragments for a pixel).
 """
 
 import math
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.geometry.rigid_fit import Rotation, best_rotation, rigid_fit
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.network.fragment_poses_numba import LEAST_PROBABILITY, SUPPRESSED, TOLD, find_poses
+from selfpose6d.network.fragment_poses_numba import FAR, LEAST_AREA, LEAST_PROBABILITY, TOLD, find_poses
 from selfpose6d.network.interface import Fragments
 
-HYPOTHESES = 96
-"""Drawn at work."""
-HYPOTHESES_IN_TRAINING = 24
-"""There the poses only choose among targets that look alike, and begin two of the refinements."""
 FIT_ERROR = 0.05
 """Diameters at which a place supports a pose e times less."""
-FITTED = 16
-"""Hypotheses that are fitted anew, the best that differ."""
-FIT_ROUNDS = 3
-"""Each time to the places that fit best."""
+
+
+class Effort(NamedTuple):
+    """How many hypotheses are drawn, of how many the best are fitted again, how often; and how often those that are
+    kept: after three times a pose is still on its way.
+    """
+
+    hypotheses: int
+    fitted: int
+    rounds: int
+    last_rounds: int
+
+
+AT_WORK = Effort(hypotheses=96, fitted=16, rounds=3, last_rounds=9)
+IN_TRAINING = Effort(hypotheses=24, fitted=8, rounds=2, last_rounds=0)
+"""There the poses only choose among targets that look alike, and begin two of the refinements."""
 APART_COS = math.cos(math.radians(20))
-"""Of the angle by which poses differ at least, where there are such: the refinement brings nearer ones together."""
+"""Of the angle by which poses differ at least: the refinement brings nearer ones together."""
 
 
-def drawn_numbers(hypotheses: int = HYPOTHESES) -> Float[Tensor, "hypotheses 3 2"]:
+def drawn_numbers(hypotheses: int = AT_WORK.hypotheses) -> Float[Tensor, "hypotheses 3 2"]:
     """For every hypothesis three times a number for the pixel and one for its fragment, 0-1: always the same ones, so
     that the same crop has the same poses.
     """
@@ -42,8 +51,9 @@ def drawn_numbers(hypotheses: int = HYPOTHESES) -> Float[Tensor, "hypotheses 3 2
 def fragment_poses(
     found: Fragments,
     points: Float[Tensor, "batch points 3"],
-    drawn: Float[Tensor, "hypotheses 3 2"],
+    drawn: Float[Tensor, "numbers 3 2"],
     poses: int,
+    effort: Effort = AT_WORK,
     rotation: Rotation = best_rotation,
     backend: Backend = "auto",
 ) -> Float[Tensor, "batch poses 4 4"]:
@@ -51,25 +61,40 @@ def fragment_poses(
 
     `drawn` chooses pixels and fragments. The compiled back end is without gradient and knows `best_rotation` alone.
     """
+    drawn = drawn[: effort.hypotheses]
     # a network that is not finite is reported by the check of the loss, which comes later
     probability = found.logit.nan_to_num(0.0).softmax(-1)[..., :-1]
     has_kernel = rotation is best_rotation and not probability.requires_grad and points.dtype == torch.float32
     if runs_numba(backend, points.device, has_kernel):
         T = torch.empty(len(points), poses, 4, 4)
         arrays = map(kernel_array, (probability, found.offset, found.centre, points, drawn))
-        find_poses(*[*arrays, FIT_ERROR, FITTED, FIT_ROUNDS, APART_COS, T.numpy()])
+        find_poses(*[*arrays, FIT_ERROR, effort, APART_COS, T.numpy()])
         return torch.where(T.isfinite().flatten(2).all(-1)[..., None, None], T, torch.eye(4))
     coordinates = found.coordinates.nan_to_num(0.0)
-    T = _drawn_poses(probability, coordinates, points, drawn, rotation)
+    T, fixed = _drawn_poses(probability, coordinates, points, drawn, rotation)
+    likely, places = _likeliest(probability, coordinates)
+    score = _support(T, points, likely, places).sum((-2, -1))
+    T = _best_apart(T, score.masked_fill(~fixed, -torch.inf), effort.fitted)
+    T = _fit_again(T, points, likely, places, effort.rounds, rotation)
+    T = _best_apart(T, _support(T, points, likely, places).sum((-2, -1)), poses)
+    return _fit_again(T, points, likely, places, effort.last_rounds, rotation)
+
+
+def pose_support(
+    found: Fragments, points: Float[Tensor, "batch points 3"], T: Float[Tensor, "batch poses 4 4"]
+) -> Float[Tensor, "batch poses"]:
+    """How many of the pixels, in sum, agree with each of `fragment_poses`."""
+    likely, places = _likeliest(found.logit.softmax(-1)[..., :-1], found.coordinates)
+    return _support(T, points, likely, places).sum((-2, -1))
+
+
+def _likeliest(
+    probability: Float[Tensor, "batch points fragments"],
+    coordinates: Float[Tensor, "batch points fragments 3"],
+) -> tuple[Float[Tensor, "batch points told"], Float[Tensor, "batch points told 3"]]:
+    """Of each pixel the fragments that are asked about a pose, and its places on them."""
     likely, which = probability.topk(min(TOLD, probability.shape[-1]), -1)
-    places = coordinates.gather(2, which[..., None].expand(-1, -1, -1, 3))
-    T = _best_apart(T, _support(T, points, likely, places).sum((-2, -1)), FITTED)
-    for _ in range(FIT_ROUNDS):
-        weight, best = _support(T, points, likely, places).max(-1)
-        own = places[:, None].expand(-1, FITTED, -1, -1, -1)
-        own = own.gather(3, best[..., None, None].expand(-1, -1, -1, 1, 3)).squeeze(3)
-        T = rigid_fit(own, points[:, None].expand_as(own), weight + LEAST_PROBABILITY, rotation)
-    return _best_apart(T, _support(T, points, likely, places).sum((-2, -1)), poses)
+    return likely, coordinates.gather(2, which[..., None].expand(-1, -1, -1, 3))
 
 
 def _drawn_poses(
@@ -78,18 +103,23 @@ def _drawn_poses(
     points: Float[Tensor, "batch points 3"],
     drawn: Float[Tensor, "hypotheses 3 2"],
     rotation: Rotation,
-) -> Float[Tensor, "batch hypotheses 4 4"]:
-    """Fits to three pixels each, drawn by how likely they are on the object, on fragments drawn by their own."""
+) -> tuple[Float[Tensor, "batch hypotheses 4 4"], Bool[Tensor, "batch hypotheses"]]:
+    """Fits to three pixels each, drawn by how likely they are on the object, on fragments drawn by their own; and
+    whether the three fix a pose.
+    """
     hypotheses, batch = drawn.shape[0], points.shape[0]
     row = torch.arange(batch, device=points.device)[:, None]
     by_pixel, by_fragment = drawn.flatten(0, 1).expand(batch, -1, -1).unbind(-1)
     pixel = _drawn_index(probability.sum(-1) + LEAST_PROBABILITY, by_pixel)
     of_pixel = probability[row, pixel] + LEAST_PROBABILITY
     fragment = _drawn_index(of_pixel, by_fragment[..., None]).squeeze(-1)
-    source, target = coordinates[row, pixel, fragment], points[row, pixel]
-    return rigid_fit(
-        source.unflatten(1, (hypotheses, 3)), target.unflatten(1, (hypotheses, 3)), rotation=rotation
+    source, target = (
+        values.unflatten(1, (hypotheses, 3))
+        for values in (coordinates[row, pixel, fragment], points[row, pixel])
     )
+    first, second = (target[:, :, k] - target[:, :, 0] for k in (1, 2))
+    fixed = torch.linalg.cross(first, second).square().sum(-1) > LEAST_AREA**2
+    return rigid_fit(source, target, rotation=rotation), fixed
 
 
 def _drawn_index(
@@ -109,19 +139,37 @@ def _support(
 ) -> Float[Tensor, "batch poses points told"]:
     """How much each pixel's likeliest places agree with where each pose puts it."""
     at = transform_points(inverse(T), points[:, None].expand(-1, T.shape[1], -1, -1))
-    squared = (at[..., None, :] - places[:, None]).square().sum(-1)
-    return likely[:, None] * (-squared / FIT_ERROR**2).exp()
+    squared = (at[..., None, :] - places[:, None]).square().sum(-1) / FIT_ERROR**2
+    return torch.where(squared < FAR, likely[:, None] * (-squared).exp(), 0.0)
+
+
+def _fit_again(
+    T: Float[Tensor, "batch poses 4 4"],
+    points: Float[Tensor, "batch points 3"],
+    likely: Float[Tensor, "batch points told"],
+    places: Float[Tensor, "batch points told 3"],
+    rounds: int,
+    rotation: Rotation,
+) -> Float[Tensor, "batch poses 4 4"]:
+    """Each pose, several times over, fitted to the places that agree best with it, by how much they do."""
+    goal = points[:, None].expand(-1, T.shape[1], -1, -1)
+    for _ in range(rounds):
+        weight, best = _support(T, points, likely, places).max(-1)
+        own = places[:, None].expand(-1, T.shape[1], -1, -1, -1)
+        own = own.gather(3, best[..., None, None].expand(-1, -1, -1, 1, 3)).squeeze(3)
+        T = rigid_fit(own, goal, weight + LEAST_PROBABILITY, rotation)
+    return T
 
 
 def _best_apart(
     T: Float[Tensor, "batch hypotheses 4 4"], score: Float[Tensor, "batch hypotheses"], poses: int
 ) -> Float[Tensor, "batch poses 4 4"]:
-    """The poses of highest score that differ, then, where there are no more such, those nearer to them."""
+    """The poses of highest score that differ; where there are no more of them, the first of all again."""
     row, R = torch.arange(T.shape[0], device=T.device), T[..., :3, :3]
     chosen = []
     for _ in range(poses):
         best = score.argmax(1)
         chosen.append(T[row, best])
         cosine = ((R * R[row, best][:, None]).sum((-2, -1)) - 1) / 2
-        score = torch.where(cosine > APART_COS, score - SUPPRESSED, score)
+        score = score.masked_fill(cosine > APART_COS, -torch.inf)
     return torch.stack(chosen, 1)

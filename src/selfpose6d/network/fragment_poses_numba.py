@@ -12,38 +12,38 @@ TOLD = 3
 of it they are far apart."""
 LEAST_PROBABILITY = 1e-6
 """Added to probabilities and weights that are drawn from or divided by: something is chosen where all are 0."""
-SUPPRESSED = 1e6
-"""Off the score of a pose that is too near to a better one; above any number of pixels, so that it comes last."""
-_FAR = 12.0
+LEAST_AREA = 0.01
+"""Squared diameters, of the parallelogram of three measured points: 10 by 10 hundredths. About the line that smaller
+ones lie near to the rotation is anything, up to the last digit."""
+FAR = 12.0
 """Of squared errors in squares of `fit_error`: e to the -12th is a hundred-thousandth of a pixel's support."""
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def find_poses(
-    probability, offset, centre, points, drawn, fit_error, fitted, fit_rounds, apart_cos, T
+    probability, offset, centre, points, drawn, fit_error, effort, apart_cos, T
 ):  # pragma: no cover - compiled
     """The poses `T` of each instance, the best supported first."""
     count, fragments = probability.shape[1:]
     told = min(TOLD, fragments)
     for instance in range(len(probability)):
+        own, goal = offset[instance], points[instance]
         likely, which = np.zeros((count, told)), np.zeros((count, told), np.int64)
         _tell(probability[instance], likely, which)
-        hypotheses = np.empty((len(drawn), 4, 4))
-        _draw(probability[instance], offset[instance], centre[instance], points[instance], drawn, hypotheses)
         places = np.empty((count, told, 3), np.float32)
         for n in range(count):
             for k in range(told):
-                places[n, k] = centre[instance, which[n, k]] + offset[instance, n, which[n, k]]
-        score = _scores(hypotheses, points[instance], likely, places, fit_error)
-        pairs, weight, poses = np.empty((count, 3)), np.empty(count), np.empty((fitted, 4, 4))
-        for pose in poses:
-            pose[:] = hypotheses[_next_apart(hypotheses, score, apart_cos)]
-            for _ in range(fit_rounds):
-                _nearest_places(pose, points[instance], likely, places, fit_error, pairs, weight)
-                fit_weighted(pairs, points[instance], weight, pose)
-        score = _scores(poses, points[instance], likely, places, fit_error)
-        for best in range(T.shape[1]):
-            T[instance, best] = poses[_next_apart(poses, score, apart_cos)]
+                places[n, k] = centre[instance, which[n, k]] + own[n, which[n, k]]
+        hypotheses, fixed = np.empty((len(drawn), 4, 4)), np.empty(len(drawn), np.bool_)
+        _draw(probability[instance], own, centre[instance], goal, drawn, hypotheses, fixed)
+        score = _scores(hypotheses, goal, likely, places, fit_error)
+        score[~fixed] = -np.inf
+        poses, best = np.empty((effort.fitted, 4, 4)), np.empty((T.shape[1], 4, 4))
+        _take_apart(hypotheses, score, apart_cos, poses)
+        _fit_again(poses, goal, likely, places, fit_error, effort.rounds)
+        _take_apart(poses, _scores(poses, goal, likely, places, fit_error), apart_cos, best)
+        _fit_again(best, goal, likely, places, fit_error, effort.last_rounds)
+        T[instance] = best
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -61,8 +61,8 @@ def _tell(probability, likely, which):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _draw(probability, offset, centre, points, drawn, T):  # pragma: no cover - compiled
-    """One pose for each three numbers of pixels and three of fragments."""
+def _draw(probability, offset, centre, points, drawn, T, fixed):  # pragma: no cover - compiled
+    """One pose for each three numbers of pixels and three of fragments, and whether the three points fix it."""
     upto, total = np.empty(len(probability)), 0.0
     for n in range(len(probability)):
         total += LEAST_PROBABILITY
@@ -80,6 +80,13 @@ def _draw(probability, offset, centre, points, drawn, T):  # pragma: no cover - 
                 passed += probability[n, k] + LEAST_PROBABILITY
             source[corner], target[corner] = centre[k] + offset[n, k], points[n]
         fit_weighted(source, target, weight, T[h])
+        squared = 0.0
+        for a in range(3):
+            b, c = (a + 1) % 3, (a + 2) % 3
+            normal = (target[1, b] - target[0, b]) * (target[2, c] - target[0, c])
+            normal -= (target[1, c] - target[0, c]) * (target[2, b] - target[0, b])
+            squared += normal * normal
+        fixed[h] = squared > LEAST_AREA**2
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -101,40 +108,44 @@ def _support(T, points, likely, places, fit_error):  # pragma: no cover - compil
             squared = scale * (
                 (x - places[n, k, 0]) ** 2 + (y - places[n, k, 1]) ** 2 + (z - places[n, k, 2]) ** 2
             )
-            if squared < _FAR:
+            if squared < FAR:
                 total += likely[n, k] * math.exp(-squared)
     return total
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _nearest_places(T, points, likely, places, fit_error, pairs, weight):  # pragma: no cover - compiled
-    """Of each pixel the place that agrees best, and how much."""
-    scale = 1 / fit_error**2
-    for n in range(len(points)):
-        x, y, z = _moved_back(T, points[n])
-        best, most = 0, -1.0
-        for k in range(likely.shape[1]):
-            squared = scale * (
-                (x - places[n, k, 0]) ** 2 + (y - places[n, k, 1]) ** 2 + (z - places[n, k, 2]) ** 2
-            )
-            support = likely[n, k] * math.exp(-squared) if squared < _FAR else 0.0
-            if support > most:
-                best, most = k, support
-        pairs[n], weight[n] = places[n, best], most + LEAST_PROBABILITY
+def _fit_again(poses, points, likely, places, fit_error, rounds):  # pragma: no cover - compiled
+    """Each pose, several times over, fitted to the places that agree best with it, by how much they do."""
+    pairs, weight, scale = np.empty((len(points), 3)), np.empty(len(points)), 1 / fit_error**2
+    for pose in poses:
+        for _ in range(rounds):
+            for n in range(len(points)):
+                x, y, z = _moved_back(pose, points[n])
+                best, most = 0, -1.0
+                for k in range(likely.shape[1]):
+                    squared = scale * (
+                        (x - places[n, k, 0]) ** 2 + (y - places[n, k, 1]) ** 2 + (z - places[n, k, 2]) ** 2
+                    )
+                    support = likely[n, k] * math.exp(-squared) if squared < FAR else 0.0
+                    if support > most:
+                        best, most = k, support
+                pairs[n], weight[n] = places[n, best], most + LEAST_PROBABILITY
+            fit_weighted(pairs, points, weight, pose)
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _next_apart(T, score, apart_cos):  # pragma: no cover - compiled
-    """The pose of highest score; it and those near to it come last from now on."""
-    best = score.argmax()
-    for h in range(len(T)):
-        trace = 0.0
-        for a in range(3):
-            for b in range(3):
-                trace += T[h, a, b] * T[best, a, b]
-        if (trace - 1) / 2 > apart_cos:
-            score[h] -= SUPPRESSED
-    return best
+def _take_apart(T, score, apart_cos, chosen):  # pragma: no cover - compiled
+    """The poses of highest score that differ; where there are no more of them, the first of all again."""
+    for place in range(len(chosen)):
+        best = score.argmax()
+        chosen[place] = T[best]
+        for h in range(len(T)):
+            trace = 0.0
+            for a in range(3):
+                for b in range(3):
+                    trace += T[h, a, b] * T[best, a, b]
+            if (trace - 1) / 2 > apart_cos:
+                score[h] = -np.inf
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)

@@ -22,7 +22,7 @@ class CoordinatesGraph(nn.Module):
     """The coordinate estimator: a crop to several poses, the best supported first."""
 
     inputs: ClassVar = ("rgb", "surface", "mask", "points_crop_m", "pixel", "object_index")
-    outputs: ClassVar = ("T_crop_obj", "logit", "coordinates")
+    outputs: ClassVar = ("T_crop_obj", "logit", "offset", "centre")
 
     def __init__(
         self, estimator: CoordinateEstimator, rotation: Rotation = best_rotation_by_products
@@ -39,14 +39,14 @@ class CoordinatesGraph(nn.Module):
         points_crop_m: Float[Tensor, "batch points 3"],
         pixel: Int[Tensor, "batch points"],
         object_index: Int[Tensor, " batch"],
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Poses, and what supports them: the logit of each fragment of every pixel, and its place if on it."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Poses, and the fragments that support them."""
         unused_depth, unused_K, unused_T = rgb[:, 0], rgb[:, 0, :3, :3], rgb[:, 0, :4, :4]
         view = CropView(surface, unused_depth, mask, unused_K, unused_T)
         inputs = NetworkInput(rgb, points_crop_m, pixel, object_index, view)
         found = self.estimator(inputs, rotation=self.rotation)
         assert found.fragments is not None
-        return found.T_crop_obj, found.fragments.logit, found.fragments.coordinates
+        return found.T_crop_obj, *found.fragments
 
 
 class DenseFusionGraph(nn.Module):
