@@ -39,10 +39,14 @@ def find_poses(
         score = _scores(hypotheses, goal, likely, places, fit_error)
         score[~fixed] = -np.inf
         poses, best = np.empty((effort.fitted, 4, 4)), np.empty((T.shape[1], 4, 4))
-        _take_apart(hypotheses, score, apart_cos, poses)
+        differ = _take_apart(hypotheses, score, apart_cos, poses)
+        poses = poses[:differ]
         _fit_again(poses, goal, likely, places, fit_error, effort.rounds)
-        _take_apart(poses, _scores(poses, goal, likely, places, fit_error), apart_cos, best)
-        _fit_again(best, goal, likely, places, fit_error, effort.last_rounds)
+        score = _scores(poses, goal, likely, places, fit_error)
+        score[score < effort.least_share * score.max()] = -np.inf
+        differ = _take_apart(poses, score, apart_cos, best)
+        _fit_again(best[:differ], goal, likely, places, fit_error, effort.last_rounds)
+        best[differ:] = best[0]
         T[instance] = best
 
 
@@ -135,9 +139,11 @@ def _fit_again(poses, points, likely, places, fit_error, rounds):  # pragma: no 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _take_apart(T, score, apart_cos, chosen):  # pragma: no cover - compiled
-    """The poses of highest score that differ; where there are no more of them, the first of all again."""
+    """How many of the poses of highest score differ; they are the first of `chosen`."""
     for place in range(len(chosen)):
         best = score.argmax()
+        if place > 0 and score[best] == -np.inf:
+            return place
         chosen[place] = T[best]
         for h in range(len(T)):
             trace = 0.0
@@ -146,6 +152,7 @@ def _take_apart(T, score, apart_cos, chosen):  # pragma: no cover - compiled
                     trace += T[h, a, b] * T[best, a, b]
             if (trace - 1) / 2 > apart_cos:
                 score[h] = -np.inf
+    return len(chosen)
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)

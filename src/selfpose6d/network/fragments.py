@@ -47,8 +47,8 @@ class FragmentHead(nn.Module):
         self, hidden: Float[Tensor, "batch points channels"], object_index: Int[Tensor, " batch"]
     ) -> Fragments:
         """Of every sampled pixel."""
-        weight, bias = self.output_weight * self.gain, self.output_bias * self.gain
-        output = torch.baddbmm(bias[object_index][:, None], hidden, weight[object_index]).float()
+        weight, bias = self.output_weight[object_index], self.output_bias[object_index][:, None]
+        output = torch.baddbmm(self.gain * bias, hidden, self.gain * weight).float()
         logit, offset = output.split([self.fragments + 1, 3 * self.fragments], -1)
         return Fragments(logit, offset.unflatten(-1, (self.fragments, 3)), self.centre[object_index])
 
