@@ -87,7 +87,7 @@ def fragment_poses(
 
 def without_repeats(T: Float[Tensor, "batch poses 4 4"]) -> Float[Tensor, "batch some 4 4"]:
     """As many of `fragment_poses` as any instance has different ones: an instance with fewer repeats its first."""
-    repeats = (T == T[:, :1]).flatten(2).all(-1)
+    repeats = (T[:, :1] == T).flatten(2).all(-1)
     return T[:, : max(1, T.shape[1] - int(repeats.sum(1).amin()) + 1)]
 
 
