@@ -20,6 +20,7 @@ from network_score import run_and_score
 from selfpose6d.crops.store import CacheOptions
 from selfpose6d.datasets.options import DataOptions
 from selfpose6d.losses import comparison
+from selfpose6d.network.config import COORDINATES, COORDINATES_SMALL
 from selfpose6d.training.recipe import Recipe, find_recipe
 from selfpose6d.training.schedule import Limit
 from selfpose6d.training.session import TrainOptions, make_fabric, train
@@ -35,10 +36,11 @@ EXACT: dict[str, int] = {"mask_px": 0, "mask_shift_px": 0}
 
 @dataclass(frozen=True)
 class Variant:
-    """A recipe, and a constant of the losses in its place."""
+    """A recipe, and what is not an option of it."""
 
     recipe: Recipe
     floor: float = comparison.FLOOR
+    fragments: int = COORDINATES_SMALL.fragments
 
 
 def changed(names: dict[str, int]) -> Variant:
@@ -48,6 +50,7 @@ def changed(names: dict[str, int]) -> Variant:
 
 VARIANTS: dict[str, Variant] = {
     "coordinates": Variant(WHOLE),
+    "64 fragments": Variant(WHOLE, fragments=64),
     "dense-fusion": Variant(find_recipe("synthetic")),
     "dense-fusion by Muon": Variant(replace(find_recipe("synthetic"), optimiser="muon")),
     "Adam": Variant(replace(WHOLE, optimiser="adam", batch=16, learning_rate=1e-3)),
@@ -71,7 +74,11 @@ def measure(
     """ADD-S and ADD(-S) AUC alone and refined, by test set."""
     model = folder / "model"
     options = TrainOptions(DataOptions(data), variant.recipe, limit, seed=seed, cache=CacheOptions())
-    with mock.patch.object(comparison, "FLOOR", variant.floor):
+    small = replace(COORDINATES_SMALL, fragments=variant.fragments)
+    with (
+        mock.patch.object(comparison, "FLOOR", variant.floor),
+        mock.patch.dict(COORDINATES, {"small": small}),
+    ):
         train(options.data.open("train"), options, model, make_fabric("cpu"))
     found = {}
     for test in (data, *tests):

@@ -240,7 +240,7 @@ class Recipe:
 
     def of_coordinates(self) -> "Recipe":
         """The recipe for the coordinate estimator: the comparison network learns from the start, since it rates the
-        modes, and from a wide range of errors; no stage ends early, the first has smaller crops. Of Muon's steps it
+        poses, and from a wide range of errors; no stage ends early, the first has smaller crops. Of Muon's steps it
         needs half as many; the larger batch pays them, at a rate raised by its root."""
         stages = tuple(
             stage

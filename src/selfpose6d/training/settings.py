@@ -36,9 +36,9 @@ class RecipeSettings:
     and trained at the estimator's rate; every sampled pixel has a target; symmetries are not read; masks are compared
     as they are; the joint loss takes one whole epoch. Options beside it still count."""
     architecture: Unset[Architecture] = None
-    """dense-fusion: the paper's, one pose a pixel. coordinates: each pixel's place on the object and rigid fits to the
-    measured points, in several modes that are rated and corrected by comparison with the mesh (default: coordinates,
-    with paper and densefusion, which are defined by theirs, dense-fusion)."""
+    """dense-fusion: the paper's, one pose a pixel. coordinates: on which fragment of the surface each pixel lies, and
+    where, and rigid fits to the measured points that are rated and corrected by comparison with the mesh (default:
+    coordinates, with paper and densefusion, which are defined by theirs, dense-fusion)."""
     stages: Several[str] = ()
     """Only these stages of the recipe, in its order: estimator, refiner, with teacher-student student, joint-loss
     (default: all it has)."""
