@@ -1,10 +1,13 @@
 """The coordinate estimator: its poses, what it sees, and what learns from what."""
 
+from types import SimpleNamespace
+
 import pytest
 import roma
 import torch
 from networks import TINY, TINY_COORDINATES, build_both, random_input
 
+from selfpose6d.errors import CheckpointError
 from selfpose6d.geometry.se3 import make_transform, transform_points
 from selfpose6d.network.checkpoint import load_network, save_network
 from selfpose6d.network.config import NetworkConfig
@@ -106,6 +109,15 @@ def test_files_from_before_there_were_two_architectures_are_dense_fusion():
     stored = TINY.to_json()
     del stored["architecture"]
     assert NetworkConfig.from_json(stored) == TINY
+
+
+def test_a_network_without_fragments_is_refused_by_name(tmp_path):
+    network = build_both(TINY_COORDINATES)
+    before = {name: value for name, value in TINY_COORDINATES.to_json().items() if name != "fragments"}
+    network.config = SimpleNamespace(to_json=lambda: before)
+    save_network(tmp_path / "before.safetensors", network, {})
+    with pytest.raises(CheckpointError, match=r"not of fragments, as those of this version are.*train again"):
+        load_network(tmp_path / "before.safetensors")
 
 
 @pytest.mark.parametrize("channels_last", [True, False])

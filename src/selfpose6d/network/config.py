@@ -36,9 +36,15 @@ class NetworkConfig:
 
     @staticmethod
     def from_json(stored: Mapping[str, Any]) -> "NetworkConfig":
-        """The configuration that a file holds; one that names no architecture is of the first."""
+        """The configuration that a file holds; one that names no architecture is of the first.
+
+        Raises:
+            UsageError: it has no fragments, as coordinate networks had none at first.
+        """
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
         kind = ARCHITECTURES[values.pop("architecture", DenseFusionConfig.architecture)]
+        if kind is CoordinatesConfig and "fragments" not in values:
+            raise UsageError("its coordinates are not of fragments, as those of this version are.")
         return kind(num_points=values.pop("points"), **values)
 
     def to_json(self) -> dict[str, Any]:
