@@ -91,7 +91,7 @@ def main() -> None:
         return
     for architecture, size, refine in product(get_args(Architecture), SIZES, ("none", "network")):
         torch.manual_seed(0)
-        network = PoseNetwork(network_config(architecture, size), objects).to(device)
+        network = PoseNetwork(network_config(architecture, size), objects, shapes.surfaces).to(device)
         with torch.no_grad():  # corrections of a new network are nil, and none would be looked at
             for parameter in network.parameters():
                 parameter.add_(NOISE * torch.randn_like(parameter))

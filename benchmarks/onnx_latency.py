@@ -28,6 +28,7 @@ from selfpose6d.inference.predictor import Predictor
 from selfpose6d.network.checkpoint import load_network, save_network
 from selfpose6d.network.config import Architecture, Size, network_config
 from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
 from selfpose6d.runs.files import find_checkpoint
 from selfpose6d.types import Frame, Instance
@@ -44,8 +45,9 @@ def random_checkpoint(folder: Path, architecture: Architecture, size: Size, data
     """A network of the objects in the frames that has learnt nothing."""
     torch.manual_seed(0)
     seen = sorted({one.key.obj_id for _, one in _instances(dataset, set(dataset.object_ids))})
-    objects = object_table(seen, map(dataset.load_mesh, seen))
-    network = PoseNetwork(network_config(architecture, size), objects)
+    meshes = [*map(dataset.load_mesh, seen)]
+    objects, surfaces = object_table(seen, meshes), build_object_shapes(meshes).surfaces
+    network = PoseNetwork(network_config(architecture, size), objects, surfaces)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(NOISE * torch.randn(parameter.shape))

@@ -55,7 +55,8 @@ def predictor_times(frames: list[Frame], meshes: dict[int, Mesh]) -> dict[str, l
     shapes = build_object_shapes(list(meshes.values()))
     found = {}
     for architecture in get_args(Architecture):
-        predictor = Predictor(PoseNetwork(network_config(architecture, "small"), objects), shapes=shapes)
+        network = PoseNetwork(network_config(architecture, "small"), objects, shapes.surfaces)
+        predictor = Predictor(network, shapes=shapes)
         found[f"Predictor, {architecture} small, call (median)"] = call_times(predictor, frames)
     return found
 

@@ -90,8 +90,9 @@ def test_any_batch_gives_what_torch_gives(exported, models, monkeypatch):
                 graph.outputs, session(given), run_torch(graph, given), strict=True
             ):
                 assert value.shape == expected.shape
-                if name != "T_crop_obj":  # of noise: it hangs on the last digit
-                    assert np.abs(value - expected).max() <= TOLERANCE, name
+                if name == "T_crop_obj" and isinstance(graph, CoordinatesGraph):
+                    continue  # of noise it hangs on the last digit
+                assert np.abs(value - expected).max() <= TOLERANCE, name
 
 
 def test_the_estimator_is_the_networks_own(exported, models, monkeypatch):
@@ -177,6 +178,8 @@ def test_poses_of_what_is_seen_are_compared_where_the_network_is_sure(exported, 
 
     assert off_by(0.0) == 0
     assert off_by(0.01) == pytest.approx(0.01, rel=1e-3)
+    assert off_by(0.15) == pytest.approx(0.15, rel=1e-3)  # another pose, with less support
+    assert off_by(np.nan) == np.inf
 
 
 def test_what_is_seen_of_an_object_lies_on_it(models, monkeypatch):

@@ -54,7 +54,7 @@ def test_instances_of_a_batch_do_not_see_each_other():
     view = CropView(*(part[2:3] for part in given.view))
     alone = estimator(NetworkInput(*(part[2:3] for part in given[:4]), view))
     together = estimator(given)
-    assert torch.allclose(together.fragments.coordinates[2:3], alone.fragments.coordinates, atol=1e-4)
+    assert torch.allclose(together.fragments.offset[2:3], alone.fragments.offset, atol=1e-4)
 
 
 def test_sampled_pixels_have_no_order():
@@ -62,7 +62,7 @@ def test_sampled_pixels_have_no_order():
     order = torch.randperm(TINY_COORDINATES.num_points, generator=torch.Generator().manual_seed(0))
     shuffled = given._replace(points_crop_m=given.points_crop_m[:, order], pixel=given.pixel[:, order])
     first, second = estimator(given), estimator(shuffled)
-    assert torch.allclose(first.fragments.coordinates[:, order], second.fragments.coordinates, atol=1e-4)
+    assert torch.allclose(first.fragments.offset[:, order], second.fragments.offset, atol=1e-4)
 
 
 def test_what_is_farther_than_the_object_is_large_is_not_shown():
@@ -74,19 +74,19 @@ def test_what_is_farther_than_the_object_is_large_is_not_shown():
     first, second = (
         estimator(given._replace(view=given.view._replace(surface=surface))) for surface in (far, gone)
     )
-    assert torch.allclose(first.fragments.coordinates, second.fragments.coordinates)
+    assert torch.allclose(first.fragments.offset, second.fragments.offset)
 
 
 def test_each_object_has_channels_of_its_own():
     estimator, given = build(), inputs(1)
     other = estimator(given._replace(object_index=torch.tensor([1]), points_crop_m=given.points_crop_m / 2))
-    assert not torch.allclose(estimator(given).fragments.coordinates, other.fragments.coordinates)
+    assert not torch.allclose(estimator(given).fragments.offset, other.fragments.offset)
 
 
 def test_coordinates_teach_all_layers():
     estimator = build()
     found = estimator(inputs()).fragments
-    (found.coordinates.square().sum() + found.logit.square().sum()).backward()
+    (found.offset.square().sum() + found.logit.square().sum()).backward()
     assert not [name for name, p in estimator.named_parameters() if p.grad is None or not p.grad.any()]
 
 

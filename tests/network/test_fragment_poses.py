@@ -6,7 +6,15 @@ import torch
 
 from selfpose6d.geometry.rigid_fit import best_rotation, best_rotation_by_products
 from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
-from selfpose6d.network.fragment_poses import AT_WORK, drawn_numbers, fragment_poses
+from selfpose6d.network.fragment_poses import (
+    AT_WORK,
+    IN_TRAINING,
+    drawn_numbers,
+    fragment_poses,
+    is_repeat,
+    pose_support,
+    without_repeats,
+)
 from selfpose6d.network.interface import Fragments
 
 BATCH, PIXELS, COUNT, POSES = 4, 200, 32, 4
@@ -136,11 +144,58 @@ def test_a_few_fragments_are_enough_where_places_are_told(count):
 
 
 @pytest.mark.parametrize("backend", ["torch", "numba"])
-def test_a_network_that_is_not_finite_leaves_the_poses_to_the_check_of_the_loss(backend):
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_network_that_is_not_finite_leaves_the_poses_to_the_check_of_the_loss(backend, value):
     _, points = seen(true_poses())
-    logit = torch.full((BATCH, PIXELS, COUNT + 1), torch.nan)
-    broken = Fragments(logit, torch.full((BATCH, PIXELS, COUNT, 3), torch.nan), CENTRE)
-    assert fragment_poses(broken, points, drawn_numbers(), POSES, backend=backend).isfinite().all()
+    sign = torch.randn(BATCH, PIXELS, COUNT + 1, generator=torch.Generator().manual_seed(6)).sign()
+    offset = value * sign[..., :-1, None].repeat(1, 1, 1, 3)
+    for logit in (value * sign, sign):
+        broken = Fragments(logit, offset, CENTRE)
+        assert fragment_poses(broken, points, drawn_numbers(), POSES, backend=backend).isfinite().all()
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("size", [(0.1, 0.1, 0.0), (0.5, 0.04, 0.0), (0.5, 0.0, 0.0)])
+def test_of_a_small_piece_of_surface_the_points_are_fitted_nonetheless(backend, size):
+    """Of a line the rotation about it is anything; what is measured lies where it was told in any case."""
+    T_true = true_poses()
+    places = torch.rand(BATCH, PIXELS, 3, generator=torch.Generator().manual_seed(7)) * torch.tensor(size)
+    points = transform_points(T_true, places)
+    spoiled = places.clone()
+    spoiled[:, :60] = surface(BATCH, 60, seed=3)
+    T = fragment_poses(told(spoiled), points, drawn_numbers(), POSES, backend=backend)[:, 0]
+    off = (transform_points(T, places) - points).norm(dim=-1)
+    assert off[:, 60:].max() < 0.02
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_only_poses_that_differ_and_have_some_support_are_kept(backend):
+    """A sure answer is one pose, two answers are two; the instance with fewer repeats its first."""
+    places, points = seen(true_poses())
+    one, half_turned = told(places), told(places @ HALF_TURN[:3, :3])
+    two = both_told(one, half_turned)
+    counts = []
+    for found in (one, two, Fragments(*(torch.cat([a[:1], b[1:]]) for a, b in zip(one, two, strict=True)))):
+        T = fragment_poses(found, points, drawn_numbers(), POSES, backend=backend)
+        kept = without_repeats(T)
+        assert torch.equal(kept, T[:, : kept.shape[1]])
+        counts.append((~is_repeat(T)).sum(1).tolist())
+        assert kept.shape[1] == max(counts[-1])
+        assert (T[:, kept.shape[1] :] == T[:, :1]).all()
+    assert counts == [[1] * BATCH, [2] * BATCH, [1] + [2] * (BATCH - 1)]
+    rest = fragment_poses(one, points, drawn_numbers(), POSES, IN_TRAINING, backend=backend)
+    assert rest.shape[1] == POSES
+
+
+def test_more_support_comes_first():
+    T_true = true_poses()
+    places, points = seen(T_true)
+    found = both_told(told(places), told(places @ HALF_TURN[:3, :3]))
+    T = fragment_poses(found, points, drawn_numbers(), 2)
+    support = pose_support(found, points, T)
+    assert (support[:, 0] > support[:, 1]).all()
+    assert (support < PIXELS).all()
+    assert (pose_support(found, points, T_true[:, None]) > 0.9 * support[:, :1]).all()
 
 
 def test_what_is_surely_not_on_the_object_still_gives_finite_poses():

@@ -1,11 +1,10 @@
 """Fragments of surfaces: where they are, what a head says of them, and that files keep them."""
 
-from dataclasses import replace
-
 import torch
 from networks import OBJECTS, TINY_COORDINATES, build_both, random_input, surfaces
 
 from selfpose6d.network.checkpoint import load_network, save_network
+from selfpose6d.network.fragment_poses import AT_WORK, IN_TRAINING, fragment_poses
 from selfpose6d.network.fragments import REACH, FragmentHead, fragment_centres
 from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
@@ -36,17 +35,17 @@ def test_a_place_is_about_its_fragments_centre():
     off = found.offset.norm(dim=-1)
     assert 0 < off.mean() < 0.05
     head.output_bias.data[0, COUNT + 1 :] = 1.0
-    moved = head(hidden, index).coordinates
-    torch.testing.assert_close((moved - found.coordinates)[0], torch.full((24, COUNT, 3), REACH))
-    torch.testing.assert_close(moved[1], found.coordinates[1])
+    moved = head(hidden, index).offset
+    torch.testing.assert_close((moved - found.offset)[0], torch.full((24, COUNT, 3), REACH))
+    torch.testing.assert_close(moved[1], found.offset[1])
 
 
 def test_a_file_keeps_the_fragments(tmp_path):
     network = build_both(TINY_COORDINATES)
-    assert network.estimator.places.centre.any()
+    assert network.estimator.places.fragment_centre.any()
     save_network(tmp_path / "one.safetensors", network, {})
     loaded, _ = load_network(tmp_path / "one.safetensors")
-    assert torch.equal(loaded.estimator.places.centre, network.estimator.places.centre)
+    assert torch.equal(loaded.estimator.places.fragment_centre, network.estimator.places.fragment_centre)
     given = random_input(2, TINY_COORDINATES)
     assert torch.equal(loaded.estimator(given).T_crop_obj, network.estimator(given).T_crop_obj)
 
@@ -54,20 +53,33 @@ def test_a_file_keeps_the_fragments(tmp_path):
 def test_a_network_of_more_objects_keeps_those_of_the_earlier_one():
     """By id, even where its mesh was sampled otherwise: the channels were taught these."""
     earlier = build_both(TINY_COORDINATES)
-    earlier.estimator.places.centre.add_(0.01)
+    earlier.estimator.places.fragment_centre.add_(0.01)
     more = ObjectTable(
         (7, 5, 1), (0.3, *OBJECTS.diameter_m[::-1]), (OBJECTS.centre_m[0], *OBJECTS.centre_m[::-1])
     )
     network = PoseNetwork(TINY_COORDINATES, more, surfaces(more))
-    own = network.estimator.places.centre[0].clone()
+    own = network.estimator.places.fragment_centre[0].clone()
     take_over(network, earlier)
-    assert torch.equal(network.estimator.places.centre[1:], earlier.estimator.places.centre.flip(0))
-    assert torch.equal(network.estimator.places.centre[0], own)
+    assert torch.equal(
+        network.estimator.places.fragment_centre[1:], earlier.estimator.places.fragment_centre.flip(0)
+    )
+    assert torch.equal(network.estimator.places.fragment_centre[0], own)
 
 
-def test_in_training_fewer_hypotheses_are_drawn():
-    network = PoseNetwork(replace(TINY_COORDINATES, modes=2), OBJECTS, surfaces())
+def test_only_what_learns_fragments_takes_less_effort():
+    estimator = PoseNetwork(TINY_COORDINATES, OBJECTS, surfaces()).estimator
     given = random_input(2, TINY_COORDINATES)
-    at_work, in_training = network.eval().estimator(given), network.train().estimator(given)
-    assert torch.equal(at_work.fragments.logit, in_training.fragments.logit)
-    assert not torch.equal(at_work.T_crop_obj, in_training.T_crop_obj)
+    diameter_m = estimator.diameter_m[given.object_index][:, None, None]
+
+    def expected(found, effort) -> torch.Tensor:
+        return fragment_poses(
+            found, given.points_crop_m / diameter_m, estimator.drawn, TINY_COORDINATES.modes, effort
+        )
+
+    learning, at_work = estimator.train()(given), estimator.eval()(given)
+    with torch.no_grad():  # as the joint loss has it
+        frozen = estimator.train()(given)
+        for found, effort in ((learning, IN_TRAINING), (at_work, AT_WORK), (frozen, AT_WORK)):
+            R = expected(found.fragments, effort)[..., :3, :3]
+            assert torch.equal(found.T_crop_obj[..., :3, :3], R)
+        assert not torch.equal(learning.T_crop_obj, at_work.T_crop_obj)

@@ -17,6 +17,7 @@ from selfpose6d.geometry.se3 import inverse, transform_points
 from selfpose6d.inference.options import PredictOptions
 from selfpose6d.inference.predictor import Predictor
 from selfpose6d.network.interface import Fragments, Rating, Refinement
+from selfpose6d.network.pose_network import NetworkOutput
 from selfpose6d.network.transfer import require_same_structure
 from selfpose6d.objects.shapes import build_object_shapes
 from selfpose6d.objects.table import object_table
@@ -25,7 +26,7 @@ from selfpose6d.training.known_poses import ground_truth_poses
 from selfpose6d.training.loader import Samples
 from selfpose6d.training.recipe import ESTIMATOR
 from selfpose6d.training.starts import MODES_TRIED, WideStarts
-from selfpose6d.training.step import StepContext, step_loss
+from selfpose6d.training.step import StepContext, _of_fragments, step_loss
 from selfpose6d.training.targets import PoseTable
 
 CUBE = object_table((2,), [cube()])
@@ -138,21 +139,23 @@ def test_a_perfect_pose_that_is_rated_so_costs_least(taught):
     assert cost(T_true, 5.0) < cost(off, 1.0)
 
 
+def exact_fragments(T_crop_obj: torch.Tensor, batch, output: NetworkOutput) -> Fragments:
+    """Sure that each pixel lies where these poses put it."""
+    before = output.prediction.fragments
+    centre_m = torch.tensor(CUBE.centre_m)[0]
+    place = (transform_points(inverse(T_crop_obj), batch.points_crop_m) - centre_m) / CUBE.diameter_m[0]
+    nearest = (place[:, :, None] - before.centre[:, None]).norm(dim=-1).argmin(-1)
+    logit = torch.zeros_like(before.logit).scatter(2, nearest[..., None], 10.0)
+    return Fragments(logit, place[:, :, None] - before.centre[:, None], before.centre)
+
+
 def test_perfect_places_cost_less_than_others_and_give_the_true_pose(taught):
     batch, index, truth, _ = taught
     network = build_both(TINY_COORDINATES, CUBE).estimator
     given = batch.inputs(TINY_COORDINATES)
     prediction = network(given)
     T_true = truth.targets(batch, index, prediction.T_crop_obj[:, :1]).T_crop_obj[:, 0]
-    centre_m = torch.tensor(CUBE.centre_m)[0]
-    exact = (transform_points(inverse(T_true), batch.points_crop_m) - centre_m) / CUBE.diameter_m[0]
-    centre = prediction.fragments.centre
-    nearest = (exact[:, :, None] - centre[:, None]).norm(dim=-1).argmin(-1)
-    found = Fragments(
-        torch.zeros_like(prediction.fragments.logit).scatter(2, nearest[..., None], 10.0),
-        exact[:, :, None] - centre[:, None],
-        centre,
-    )
+    found = exact_fragments(T_true, batch, NetworkOutput(prediction, None))
     T = network._fit(found, batch.points_crop_m / CUBE.diameter_m[0], batch.object_index)
     assert torch.allclose(T[:, 0], T_true, atol=1e-4)
     better = prediction._replace(fragments=found, T_crop_obj=T)
@@ -191,17 +194,46 @@ def test_an_instance_without_a_pose_teaches_nothing(taught, dataset, cache, weig
     assert (loss_with(0.0) == loss_with(0.02)) == (weight == 0)
 
 
-def test_each_mode_may_take_another_of_the_poses_that_look_alike(taught):
-    """Half a turn about z, declared: a mode that is turned has a turned target."""
-    batch, index, truth, _shapes = taught
+def test_of_poses_that_look_alike_pixels_learn_that_of_the_best_supported_one(taught, dataset, cache):
+    """Half a turn about z, declared: where the first pose is turned, the pixels' target is."""
+    batch, index, truth, shapes = taught
     half_turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))
     both = replace(
         NO_SYMMETRY, T_obj_sym=torch.stack([torch.eye(4), half_turn])[None], allowed=torch.ones(1, 2).bool()
     )
+    source = replace(truth, symmetries=both)
     T_true = truth.targets(batch, index, torch.eye(4).expand(8, 1, 4, 4)).T_crop_obj
-    T_pred = torch.cat([T_true, T_true @ half_turn, T_true], 1)
-    targets = replace(truth, symmetries=both).targets(batch, index, T_pred)
-    assert torch.allclose(targets.T_crop_obj, T_pred, atol=1e-5)
+    recipe = coordinates()
+    context = StepContext(recipe, TINY_COORDINATES, CUBE, source, shapes, torch.device("cpu"))
+    network, given = build_both(TINY_COORDINATES, CUBE), batch.inputs(TINY_COORDINATES)
+    output = network(given, shapes.surfaces, refine_steps=1)
+    points_m = shapes.points_m[batch.object_index]
+
+    def cost(T_first: torch.Tensor, T_taught: torch.Tensor) -> torch.Tensor:
+        """Of fragments that say `T_taught`, where the best supported pose is another one's."""
+        T = torch.cat([T_first, output.prediction.T_crop_obj[:, 1:]], 1)
+        prediction = output.prediction._replace(
+            T_crop_obj=T, fragments=exact_fragments(T_taught[:, 0], batch, output)
+        )
+        aims = partial(source.targets, batch, index)
+        return _of_fragments(context, batch, aims, output._replace(prediction=prediction), points_m).instance
+
+    turned = T_true @ half_turn
+    assert (cost(T_true, T_true) < cost(T_true, turned)).all()
+    assert (cost(turned, turned) < cost(turned, T_true)).all()
+
+
+def test_poses_that_repeat_are_no_starts_where_others_are(taught):
+    batch, index, truth, shapes = taught
+    prediction = build_both(TINY_COORDINATES, CUBE).estimator(batch.inputs(TINY_COORDINATES))
+    T = prediction.T_crop_obj.clone()
+    T[:, 2] = T[:, 0]
+    aims = partial(truth.targets, batch, index)
+    for seed in range(8):
+        generator = torch.Generator().manual_seed(seed)
+        starts = WideStarts(aims, batch.object_index, shapes.surfaces, 0.5, generator)
+        drawn = starts.draw(prediction._replace(T_crop_obj=T))[:, :MODES_TRIED]
+        assert not (drawn[:, 0] == drawn[:, 1]).flatten(1).all(1).any()
 
 
 @pytest.mark.parametrize("name", ["verified", "supervised", "mixed", "teacher-student"])

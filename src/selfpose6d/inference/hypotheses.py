@@ -20,9 +20,8 @@ from selfpose6d.inference.options import PredictOptions
 from selfpose6d.network.comparison import PoseComparison
 from selfpose6d.network.confidence import Confidence
 from selfpose6d.network.evidence import Evidence
-from selfpose6d.network.fragment_poses import without_repeats
 from selfpose6d.network.interface import NetworkInput, PosePrediction, RatedPoses
-from selfpose6d.network.pose_network import PoseNetwork
+from selfpose6d.network.pose_network import PoseNetwork, natural_starts
 from selfpose6d.objects.shapes import ObjectShapes
 from selfpose6d.resolver.icp import ResolverOptions, resolve
 
@@ -106,8 +105,7 @@ class HypothesisSource:
         distinct = self._distinct_of(batch)
         with self.times_s.of("refine"), torch.inference_mode(), self._half(batch):
             evidence = Evidence.of(inputs, surfaces, refiner.points)
-            T = without_repeats(prediction.T_crop_obj)
-            found = corrected_modes(refiner, evidence, T, steps, distinct)
+            found = corrected_modes(refiner, evidence, natural_starts(prediction), steps, distinct)
         with self.times_s.of("cluster"), torch.inference_mode():
             poses = found.poses
             names = ("estimator", *(f"network-{step}" for step in range(1, steps + 1)))

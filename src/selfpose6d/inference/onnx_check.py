@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from selfpose6d.geometry.se3 import make_transform, transform_point
@@ -23,6 +24,8 @@ STARTS = 8
 TIMED_RUNS = 20
 SURE_SHARE = 0.2
 """Of the pixels: a pose that as many support does not change with the last digit of what is computed."""
+SAME_POSE, SAME_SUPPORT = 0.1, 0.98
+"""Elements of poses that differ by more are those of other poses; with this share of the other's support, as good."""
 _DISTANCE_M = 0.7
 
 Given = dict[str, Tensor]
@@ -92,18 +95,28 @@ def _of_sure_poses(
     reference: CoordinatesGraph, given: Given, values: Sequence[np.ndarray]
 ) -> Iterator[Agreement]:
     """The fragments, and the first pose of instances of which the network is sure: what draws and votes make of noise
-    hangs on the last digit.
+    hangs on the last digit. Of a pose that is another one as well supported, so does which of the two is first.
     """
     expected = run_torch(reference, given)
-    T, *fragments = map(torch.from_numpy, expected)
-    diameter_m = reference.estimator.diameter_m[given["object_index"]][:, None, None]
-    scaled = T[:, :1].clone()
-    centre_m = reference.estimator.centre_m[given["object_index"]][:, None]
-    scaled[..., :3, 3] = transform_point(T[:, :1], centre_m) / diameter_m
-    support = pose_support(Fragments(*fragments), given["points_crop_m"] / diameter_m, scaled)[:, 0]
-    sure = (support > SURE_SHARE * given["points_crop_m"].shape[1]).numpy()
-    first = [value[sure, :1] for value in (values[0], expected[0])]
-    yield from _differences(reference.outputs, [first[0], *values[1:]], [first[1], *expected[1:]])
+    if not np.isfinite(values[0]).all():
+        yield Agreement(np.inf, reference.outputs[0])
+    found = Fragments(*map(torch.from_numpy, expected[1:]))
+    support, own = (_first_support(reference, given, found, T[:, :1]) for T in (expected[0], values[0]))
+    sure = support > SURE_SHARE * given["points_crop_m"].shape[1]
+    other = (np.abs(values[0] - expected[0])[:, 0].max((1, 2)) > SAME_POSE) & (own > SAME_SUPPORT * support)
+    first, wanted = (T[sure & ~other, :1] for T in (values[0], expected[0]))
+    yield from _differences(reference.outputs, [first, *values[1:]], [wanted, *expected[1:]])
+
+
+def _first_support(
+    reference: CoordinatesGraph, given: Given, found: Fragments, T_crop_obj: Float[np.ndarray, "batch 1 4 4"]
+) -> Float[np.ndarray, " batch"]:
+    """How many of the pixels agree with these poses."""
+    index = given["object_index"]
+    diameter_m = reference.estimator.diameter_m[index][:, None, None]
+    T = torch.from_numpy(T_crop_obj).clone()
+    T[..., :3, 3] = transform_point(T, reference.estimator.centre_m[index][:, None]) / diameter_m
+    return pose_support(found, given["points_crop_m"] / diameter_m, T)[:, 0].numpy()
 
 
 def run_torch(graph: Graph, given: Given) -> list[np.ndarray]:

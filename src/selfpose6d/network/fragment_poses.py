@@ -16,7 +16,14 @@ from torch import Tensor
 from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.geometry.rigid_fit import Rotation, best_rotation, rigid_fit
 from selfpose6d.geometry.se3 import inverse, transform_points
-from selfpose6d.network.fragment_poses_numba import FAR, LEAST_AREA, LEAST_PROBABILITY, TOLD, find_poses
+from selfpose6d.network.fragment_poses_numba import (
+    FAR,
+    LEAST_AREA,
+    LEAST_PROBABILITY,
+    LEAST_SHARE,
+    TOLD,
+    find_poses,
+)
 from selfpose6d.network.interface import Fragments
 
 FIT_ERROR = 0.05
@@ -66,51 +73,59 @@ def fragment_poses(
     """
     drawn = drawn[: effort.hypotheses]
     # a network that is not finite is reported by the check of the loss, which comes later
-    probability = found.logit.nan_to_num(0.0).softmax(-1)[..., :-1]
+    probability = found.logit.nan_to_num(0.0, 0.0, 0.0).softmax(-1)[..., :-1]
     has_kernel = rotation is best_rotation and not probability.requires_grad and points.dtype == torch.float32
     if runs_numba(backend, points.device, has_kernel):
         T = torch.empty(len(points), poses, 4, 4)
         arrays = map(kernel_array, (probability, found.offset, found.centre, points, drawn))
         find_poses(*[*arrays, FIT_ERROR, effort, APART_COS, T.numpy()])
         return torch.where(T.isfinite().flatten(2).all(-1)[..., None, None], T, torch.eye(4))
-    coordinates = found.coordinates.nan_to_num(0.0)
-    T, fixed = _drawn_poses(probability, coordinates, points, drawn, rotation)
-    likely, places = _likeliest(probability, coordinates)
-    score = _support(T, points, likely, places).sum((-2, -1))
-    T = _best_apart(T, score.masked_fill(~fixed, -torch.inf), effort.fitted)
-    T = _fit_again(T, points, likely, places, effort.rounds, rotation)
-    score = _support(T, points, likely, places).sum((-2, -1))
+    offset, centre = (values.nan_to_num(0.0, 0.0, 0.0) for values in found[1:])
+    T, fixed = _drawn_poses(probability, offset, centre, points, drawn, rotation)
+    told = (points, *_likeliest(probability, offset, centre))
+    T = _best_apart(T, _scores(T, *told).masked_fill(~fixed, -torch.inf), effort.fitted)
+    T = _fit_again(T, *told, effort.rounds, rotation)
+    score = _scores(T, *told)
     enough = score >= effort.least_share * score.amax(1, keepdim=True)
     T = _best_apart(T, score.masked_fill(~enough, -torch.inf), poses)
-    return _fit_again(T, points, likely, places, effort.last_rounds, rotation)
+    T = _fit_again(T, *told, effort.last_rounds, rotation)
+    return _best_apart(T, _scores(T, *told), poses)
 
 
 def without_repeats(T: Float[Tensor, "batch poses 4 4"]) -> Float[Tensor, "batch some 4 4"]:
     """As many of `fragment_poses` as any instance has different ones: an instance with fewer repeats its first."""
-    repeats = (T[:, :1] == T).flatten(2).all(-1)
-    return T[:, : max(1, T.shape[1] - int(repeats.sum(1).amin()) + 1)]
+    return T[:, : int((~is_repeat(T)).sum(1).amax())]
+
+
+def is_repeat(T: Float[Tensor, "batch poses 4 4"]) -> Bool[Tensor, "batch poses"]:
+    """Which of `fragment_poses` are the first one again."""
+    again = (T[:, :1] == T).flatten(2).all(-1)
+    again[:, 0] = False
+    return again
 
 
 def pose_support(
     found: Fragments, points: Float[Tensor, "batch points 3"], T: Float[Tensor, "batch poses 4 4"]
 ) -> Float[Tensor, "batch poses"]:
     """How many of the pixels, in sum, agree with each of `fragment_poses`."""
-    likely, places = _likeliest(found.logit.softmax(-1)[..., :-1], found.coordinates)
-    return _support(T, points, likely, places).sum((-2, -1))
+    return _scores(T, points, *_likeliest(found.logit.softmax(-1)[..., :-1], *found[1:]))
 
 
 def _likeliest(
     probability: Float[Tensor, "batch points fragments"],
-    coordinates: Float[Tensor, "batch points fragments 3"],
+    offset: Float[Tensor, "batch points fragments 3"],
+    centre: Float[Tensor, "batch fragments 3"],
 ) -> tuple[Float[Tensor, "batch points told"], Float[Tensor, "batch points told 3"]]:
     """Of each pixel the fragments that are asked about a pose, and its places on them."""
     likely, which = probability.topk(min(TOLD, probability.shape[-1]), -1)
-    return likely, coordinates.gather(2, which[..., None].expand(-1, -1, -1, 3))
+    row = torch.arange(centre.shape[0], device=centre.device)[:, None, None]
+    return likely, centre[row, which] + offset.gather(2, which[..., None].expand(-1, -1, -1, 3))
 
 
 def _drawn_poses(
     probability: Float[Tensor, "batch points fragments"],
-    coordinates: Float[Tensor, "batch points fragments 3"],
+    offset: Float[Tensor, "batch points fragments 3"],
+    centre: Float[Tensor, "batch fragments 3"],
     points: Float[Tensor, "batch points 3"],
     drawn: Float[Tensor, "hypotheses 3 2"],
     rotation: Rotation,
@@ -124,12 +139,11 @@ def _drawn_poses(
     pixel = _drawn_index(probability.sum(-1) + LEAST_PROBABILITY, by_pixel)
     of_pixel = probability[row, pixel] + LEAST_PROBABILITY
     fragment = _drawn_index(of_pixel, by_fragment[..., None]).squeeze(-1)
-    source, target = (
-        values.unflatten(1, (hypotheses, 3))
-        for values in (coordinates[row, pixel, fragment], points[row, pixel])
-    )
+    places = centre[row, fragment] + offset[row, pixel, fragment]
+    source, target = (values.unflatten(1, (hypotheses, 3)) for values in (places, points[row, pixel]))
     first, second = (target[:, :, k] - target[:, :, 0] for k in (1, 2))
-    fixed = torch.linalg.cross(first, second).square().sum(-1) > LEAST_AREA**2
+    area = torch.linalg.cross(first, second).norm(dim=-1)
+    fixed = area >= (LEAST_SHARE * area.amax(1, keepdim=True)).clamp_max(LEAST_AREA)
     return rigid_fit(source, target, rotation=rotation), fixed
 
 
@@ -140,6 +154,16 @@ def _drawn_index(
     upto = weight.cumsum(-1)
     passed = upto[..., None, :] <= number[..., None] * upto[..., -1:, None]
     return passed.sum(-1).clamp_max(weight.shape[-1] - 1)
+
+
+def _scores(
+    T: Float[Tensor, "batch poses 4 4"],
+    points: Float[Tensor, "batch points 3"],
+    likely: Float[Tensor, "batch points told"],
+    places: Float[Tensor, "batch points told 3"],
+) -> Float[Tensor, "batch poses"]:
+    """The support of each pose."""
+    return _support(T, points, likely, places).sum((-2, -1))
 
 
 def _support(

@@ -12,9 +12,10 @@ TOLD = 3
 of it they are far apart."""
 LEAST_PROBABILITY = 1e-6
 """Added to probabilities and weights that are drawn from or divided by: something is chosen where all are 0."""
-LEAST_AREA = 0.01
-"""Squared diameters, of the parallelogram of three measured points: 10 by 10 hundredths. About the line that smaller
-ones lie near to the rotation is anything, up to the last digit."""
+LEAST_AREA, LEAST_SHARE = 0.01, 0.1
+"""Of the parallelogram of three measured points that fix a pose, squared diameters: 10 by 10 hundredths, or where
+little of the object is seen, a share of the largest that was drawn. About the line that smaller ones lie near to the
+rotation is anything, up to the last digit."""
 FAR = 12.0
 """Of squared errors in squares of `fit_error`: e to the -12th is a hundred-thousandth of a pixel's support."""
 
@@ -34,20 +35,19 @@ def find_poses(
         for n in range(count):
             for k in range(told):
                 places[n, k] = centre[instance, which[n, k]] + own[n, which[n, k]]
-        hypotheses, fixed = np.empty((len(drawn), 4, 4)), np.empty(len(drawn), np.bool_)
-        _draw(probability[instance], own, centre[instance], goal, drawn, hypotheses, fixed)
+        hypotheses, area = np.empty((len(drawn), 4, 4)), np.empty(len(drawn))
+        _draw(probability[instance], own, centre[instance], goal, drawn, hypotheses, area)
         score = _scores(hypotheses, goal, likely, places, fit_error)
-        score[~fixed] = -np.inf
+        score[area < min(LEAST_AREA, LEAST_SHARE * area.max())] = -np.inf
         poses, best = np.empty((effort.fitted, 4, 4)), np.empty((T.shape[1], 4, 4))
-        differ = _take_apart(hypotheses, score, apart_cos, poses)
-        poses = poses[:differ]
+        poses = poses[: _take_apart(hypotheses, score, apart_cos, poses)]
         _fit_again(poses, goal, likely, places, fit_error, effort.rounds)
         score = _scores(poses, goal, likely, places, fit_error)
         score[score < effort.least_share * score.max()] = -np.inf
-        differ = _take_apart(poses, score, apart_cos, best)
-        _fit_again(best[:differ], goal, likely, places, fit_error, effort.last_rounds)
-        best[differ:] = best[0]
-        T[instance] = best
+        best = best[: _take_apart(poses, score, apart_cos, best)]
+        _fit_again(best, goal, likely, places, fit_error, effort.last_rounds)
+        differ = _take_apart(best, _scores(best, goal, likely, places, fit_error), apart_cos, T[instance])
+        T[instance, differ:] = T[instance, 0]
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
@@ -65,8 +65,8 @@ def _tell(probability, likely, which):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
-def _draw(probability, offset, centre, points, drawn, T, fixed):  # pragma: no cover - compiled
-    """One pose for each three numbers of pixels and three of fragments, and whether the three points fix it."""
+def _draw(probability, offset, centre, points, drawn, T, area):  # pragma: no cover - compiled
+    """One pose for each three numbers of pixels and three of fragments, and the area that the three points span."""
     upto, total = np.empty(len(probability)), 0.0
     for n in range(len(probability)):
         total += LEAST_PROBABILITY
@@ -90,7 +90,7 @@ def _draw(probability, offset, centre, points, drawn, T, fixed):  # pragma: no c
             normal = (target[1, b] - target[0, b]) * (target[2, c] - target[0, c])
             normal -= (target[1, c] - target[0, c]) * (target[2, b] - target[0, b])
             squared += normal * normal
-        fixed[h] = squared > LEAST_AREA**2
+        area[h] = math.sqrt(squared)
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)

@@ -24,17 +24,16 @@ START_SPREAD = 0.1
 class FragmentHead(nn.Module):
     """For each pixel the logit of every fragment and its place if in it, by its object's own output channels."""
 
-    centre: Tensor
+    fragment_centre: Tensor
     gain: Tensor
     """Of logits and offsets, on the weights: they are fewer than what they make."""
 
     def __init__(self, config: CoordinatesConfig, objects: int, surfaces: Surfaces | None) -> None:
         super().__init__()
         self.fragments = config.fragments
-        centre = torch.zeros(objects, config.fragments, 3)
-        self.register_buffer(
-            "centre", centre if surfaces is None else fragment_centres(surfaces, config.fragments)
-        )
+        unknown = torch.full((objects, config.fragments, 3), torch.nan)  # until a file's weights bring them
+        centre = unknown if surfaces is None else fragment_centres(surfaces, config.fragments)
+        self.register_buffer("fragment_centre", centre)
         outputs = 4 * config.fragments + 1
         gain = torch.ones(outputs)
         gain[config.fragments + 1 :] = REACH
@@ -50,7 +49,7 @@ class FragmentHead(nn.Module):
         weight, bias = self.output_weight[object_index], self.output_bias[object_index][:, None]
         output = torch.baddbmm(self.gain * bias, hidden, self.gain * weight).float()
         logit, offset = output.split([self.fragments + 1, 3 * self.fragments], -1)
-        return Fragments(logit, offset.unflatten(-1, (self.fragments, 3)), self.centre[object_index])
+        return Fragments(logit, offset.unflatten(-1, (self.fragments, 3)), self.fragment_centre[object_index])
 
 
 def fragment_centres(surfaces: Surfaces, count: int) -> Float[Tensor, "objects fragments 3"]:

@@ -40,7 +40,7 @@ class CoordinatesGraph(nn.Module):
         pixel: Int[Tensor, "batch points"],
         object_index: Int[Tensor, " batch"],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Poses, and the fragments that support them."""
+        """Poses, and for who checks them the fragments that support them."""
         unused_depth, unused_K, unused_T = rgb[:, 0], rgb[:, 0, :3, :3], rgb[:, 0, :4, :4]
         view = CropView(surface, unused_depth, mask, unused_K, unused_T)
         inputs = NetworkInput(rgb, points_crop_m, pixel, object_index, view)

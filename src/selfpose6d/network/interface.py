@@ -78,11 +78,6 @@ class Fragments(NamedTuple):
     offset: Float[Tensor, "batch points fragments 3"]
     centre: Float[Tensor, "batch fragments 3"]
 
-    @property
-    def coordinates(self) -> Float[Tensor, "batch points fragments 3"]:
-        """The places, about the object's centre in diameters."""
-        return self.centre[:, None] + self.offset
-
 
 class PosePrediction(NamedTuple):
     """The estimator's poses of each instance.

@@ -11,6 +11,7 @@ from selfpose6d.network.comparison import PoseComparison
 from selfpose6d.network.config import CoordinatesConfig, DenseFusionConfig, NetworkConfig
 from selfpose6d.network.coordinates import CoordinateEstimator
 from selfpose6d.network.estimator import PoseEstimator
+from selfpose6d.network.fragment_poses import without_repeats
 from selfpose6d.network.interface import NetworkInput, ObjectTable, PosePrediction, Refinement, Surfaces
 from selfpose6d.network.refiner import PoseRefiner
 
@@ -27,9 +28,9 @@ class NetworkOutput(NamedTuple):
 
 
 def natural_starts(prediction: PosePrediction) -> Float[Tensor, "batch starts 4 4"]:
-    """What is refined at work: of one pose a pixel the most confident, of modes all."""
+    """What is refined at work: of one pose a pixel the most confident, of fragments' poses all that differ."""
     if prediction.confidence_logit is None:
-        return prediction.T_crop_obj
+        return without_repeats(prediction.T_crop_obj)
     best = prediction.confidence_logit.argmax(1)
     return prediction.T_crop_obj[torch.arange(len(best), device=best.device), best][:, None]
 

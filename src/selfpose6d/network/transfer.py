@@ -9,7 +9,7 @@ from selfpose6d.network.config import SIZES, NetworkConfig, network_config
 from selfpose6d.network.interface import ObjectTable
 from selfpose6d.network.pose_network import PoseNetwork
 
-PER_OBJECT = ("output_weight", "output_bias", "object_gain", "object_offset", "centre")
+PER_OBJECT = ("output_weight", "output_bias", "object_gain", "object_offset", "fragment_centre")
 """What has the objects as its first axis: heads and channels of its own for each, fragments of its surface."""
 SAME_DIAMETER = 0.02
 """Relative: another export of a mesh changes less, another object of the same id mostly more."""

@@ -8,13 +8,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from selfpose6d.geometry.se3 import rotate_about, transform_point
+from selfpose6d.network.fragment_poses import is_repeat
 from selfpose6d.network.interface import PosePrediction, Surfaces
 from selfpose6d.network.pose_network import natural_starts
 from selfpose6d.training.targets import Aims
 
 MODES_TRIED = 2
-"""Of an instance's modes that are rated and corrected in a step, drawn at random: all of them would cost as much as the
-estimator itself and tell little more."""
+"""Of an instance's modes that are rated and corrected in a step, drawn at random from those that differ: all of them
+would cost as much as the estimator itself and tell little more."""
 _SMALL_TURNS, _SMALL_SHIFTS = 1.5, 3.0
 """Powers of uniform draws: small errors are met more often than large ones, as at work."""
 
@@ -54,9 +55,8 @@ class WideStarts:
         """The modes first."""
         modes = prediction.T_crop_obj.detach()
         count, device = len(modes), self.generator.device
-        drawn = torch.rand(modes.shape[:2], generator=self.generator, device=device).argsort(1)[
-            :, :MODES_TRIED
-        ]
+        luck = torch.rand(modes.shape[:2], generator=self.generator, device=device)
+        drawn = (luck + is_repeat(modes)).argsort(1)[:, :MODES_TRIED]
         row = torch.arange(count, device=device)
         tried = modes[row[:, None], drawn]
         T_target = self.aims(tried[:, :1]).T_crop_obj
