@@ -47,8 +47,9 @@ AT_WORK = Effort(hypotheses=96, fitted=16, rounds=3, least_share=0.2, last_round
 score, with a third it cost 0.1 ADD(-S)."""
 IN_TRAINING = Effort(hypotheses=24, fitted=8, rounds=2, least_share=0.0, last_rounds=0)
 """There the poses only choose among targets that look alike, and begin two of the refinements."""
-APART_COS = math.cos(math.radians(20))
-"""Of the angle by which poses differ at least: the refinement brings nearer ones together."""
+APART_COS, MET_COS = math.cos(math.radians(20)), math.cos(math.radians(5))
+"""Of the angles by which poses differ at least: the comparison network would bring nearer ones together; and those that
+met in the last fits are one."""
 
 
 def drawn_numbers(hypotheses: int = AT_WORK.hypotheses) -> Float[Tensor, "hypotheses 3 2"]:
@@ -78,18 +79,18 @@ def fragment_poses(
     if runs_numba(backend, points.device, has_kernel):
         T = torch.empty(len(points), poses, 4, 4)
         arrays = map(kernel_array, (probability, found.offset, found.centre, points, drawn))
-        find_poses(*[*arrays, FIT_ERROR, effort, APART_COS, T.numpy()])
+        find_poses(*[*arrays, FIT_ERROR, effort, APART_COS, MET_COS, T.numpy()])
         return torch.where(T.isfinite().flatten(2).all(-1)[..., None, None], T, torch.eye(4))
     offset, centre = (values.nan_to_num(0.0, 0.0, 0.0) for values in found[1:])
     T, fixed = _drawn_poses(probability, offset, centre, points, drawn, rotation)
     told = (points, *_likeliest(probability, offset, centre))
-    T = _best_apart(T, _scores(T, *told).masked_fill(~fixed, -torch.inf), effort.fitted)
+    T = _best_apart(T, _scores(T, *told).masked_fill(~fixed, -torch.inf), APART_COS, effort.fitted)
     T = _fit_again(T, *told, effort.rounds, rotation)
     score = _scores(T, *told)
     enough = score >= effort.least_share * score.amax(1, keepdim=True)
-    T = _best_apart(T, score.masked_fill(~enough, -torch.inf), poses)
+    T = _best_apart(T, score.masked_fill(~enough, -torch.inf), APART_COS, poses)
     T = _fit_again(T, *told, effort.last_rounds, rotation)
-    return _best_apart(T, _scores(T, *told), poses)
+    return _best_apart(T, _scores(T, *told), MET_COS, poses)
 
 
 def without_repeats(T: Float[Tensor, "batch poses 4 4"]) -> Float[Tensor, "batch some 4 4"]:
@@ -197,7 +198,10 @@ def _fit_again(
 
 
 def _best_apart(
-    T: Float[Tensor, "batch hypotheses 4 4"], score: Float[Tensor, "batch hypotheses"], poses: int
+    T: Float[Tensor, "batch hypotheses 4 4"],
+    score: Float[Tensor, "batch hypotheses"],
+    apart_cos: float,
+    poses: int,
 ) -> Float[Tensor, "batch poses 4 4"]:
     """The poses of highest score that differ; where there are no more of them, the best again."""
     row, R = torch.arange(T.shape[0], device=T.device), T[..., :3, :3]
@@ -207,5 +211,5 @@ def _best_apart(
         is_left = (score[row, best] > -torch.inf)[:, None, None]
         chosen.append(torch.where(is_left, T[row, best], chosen[0]) if chosen else T[row, best])
         cosine = ((R * R[row, best][:, None]).sum((-2, -1)) - 1) / 2
-        score = score.masked_fill(cosine > APART_COS, -torch.inf)
+        score = score.masked_fill(cosine > apart_cos, -torch.inf)
     return torch.stack(chosen, 1)

@@ -22,7 +22,7 @@ FAR = 12.0
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def find_poses(
-    probability, offset, centre, points, drawn, fit_error, effort, apart_cos, T
+    probability, offset, centre, points, drawn, fit_error, effort, apart_cos, met_cos, T
 ):  # pragma: no cover - compiled
     """The poses `T` of each instance, the best supported first."""
     count, fragments = probability.shape[1:]
@@ -46,7 +46,7 @@ def find_poses(
         score[score < effort.least_share * score.max()] = -np.inf
         best = best[: _take_apart(poses, score, apart_cos, best)]
         _fit_again(best, goal, likely, places, fit_error, effort.last_rounds)
-        differ = _take_apart(best, _scores(best, goal, likely, places, fit_error), apart_cos, T[instance])
+        differ = _take_apart(best, _scores(best, goal, likely, places, fit_error), met_cos, T[instance])
         T[instance, differ:] = T[instance, 0]
 
 
