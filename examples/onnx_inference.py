@@ -215,7 +215,7 @@ def crop_camera(K: Array, crop: Crop) -> Array:
     return np.array(shift) @ K
 
 
-# ---- architecture coordinates: modes, rated by the meshes ---------------------------------------------------------
+# ---- architecture coordinates: poses rated by the meshes ----------------------------------------------------------
 
 
 def rated_best(network: Network, given: dict[str, Array], entry: dict[str, Any]) -> tuple[Array, float]:
@@ -224,7 +224,7 @@ def rated_best(network: Network, given: dict[str, Array], entry: dict[str, Any])
     After the first corrections only poses that differ go on.
     """
     metadata, first = network.metadata, network.metadata["refine_steps_of_all"]
-    poses = distinct(best_on_the_way(network, given, given["T_crop_obj"], first), entry, metadata)
+    poses = distinct(best_on_the_way(network, given, given["T_crop_obj"], entry, first), entry, metadata)
     if metadata["refine_steps"] > first:
         poses = corrected_further(network, given, poses, metadata["refine_steps"] - first, entry)
     best, calibration = int(poses.score.argmax()), metadata["confidence"]
@@ -232,14 +232,42 @@ def rated_best(network: Network, given: dict[str, Array], entry: dict[str, Any])
     return poses.T[best].astype(np.float64), float(1 / (1 + np.exp(-logit)))
 
 
-def best_on_the_way(network: Network, given: dict[str, Array], T_crop_obj: Array, steps: int) -> RatedPoses:
-    """Of each start the pose that is rated best after 0 to `steps` corrections."""
+def compared(
+    network: Network, given: dict[str, Array], T_crop_obj: Array, entry: dict[str, Any]
+) -> tuple[RatedPoses, Array]:
+    """Poses (1, n, 4, 4) with their rating, which also counts what the estimator read in the crop, and corrected."""
     assert network.refiner is not None, "the export of a network of architecture coordinates has one"
+    rated, reading = run(network.refiner, given | {"T_crop_obj": T_crop_obj}), network.metadata["reading"]
+    agreement = share_of_pixels(given, T_crop_obj[0], entry, reading) + reading["least_agreement"]
+    score = rated["sharpness"][0] + reading["weight"] * np.log(agreement)
+    return RatedPoses(T_crop_obj[0], score, rated["right_logit"][0]), rated["T_corrected"]
+
+
+def share_of_pixels(
+    given: dict[str, Array], T_crop_obj: Array, entry: dict[str, Any], reading: dict[str, Any]
+) -> Array:
+    """How many of the pixels lie, by their likeliest fragments, where each of the poses puts them."""
+    logit, offset, centre = (given[name][0].astype(np.float64) for name in ("logit", "offset", "centre"))
+    likely = np.exp(logit - logit.max(1, keepdims=True))
+    likely = (likely / likely.sum(1, keepdims=True))[:, :-1]
+    told = np.argsort(-likely, axis=1, kind="stable")[:, : reading["told"]]
+    pixel = np.arange(len(told))[:, None]
+    places = (centre[told] + offset[pixel, told]) * entry["diameter_m"] + np.array(entry["centre_m"])
+    R, t = T_crop_obj[:, None, :3, :3], T_crop_obj[:, None, :3, 3]
+    points_obj_m = ((given["points_crop_m"] - t)[..., None, :] @ R)[..., 0, :]
+    error = np.linalg.norm(points_obj_m[:, :, None] - places, axis=-1)
+    squared = (error / (reading["fit_error"] * entry["diameter_m"])) ** 2
+    return (likely[pixel, told] * np.exp(-squared)).sum((1, 2)) / len(told)
+
+
+def best_on_the_way(
+    network: Network, given: dict[str, Array], T_crop_obj: Array, entry: dict[str, Any], steps: int
+) -> RatedPoses:
+    """Of each start the pose that is rated best after 0 to `steps` corrections."""
     passed = []
     for _ in range(steps + 1):
-        rated = run(network.refiner, given | {"T_crop_obj": T_crop_obj})
-        passed.append(RatedPoses(T_crop_obj[0], rated["sharpness"][0], rated["right_logit"][0]))
-        T_crop_obj = rated["T_corrected"]
+        rated, T_crop_obj = compared(network, given, T_crop_obj, entry)
+        passed.append(rated)
     stacked = RatedPoses(*map(np.stack, zip(*passed, strict=True)))
     best, start = stacked.score.argmax(0), np.arange(T_crop_obj.shape[1])
     return RatedPoses(*(value[best, start] for value in stacked))
@@ -249,21 +277,19 @@ def corrected_further(
     network: Network, given: dict[str, Array], poses: RatedPoses, steps: int, entry: dict[str, Any]
 ) -> RatedPoses:
     """The same of poses that are rated; those that can no longer become the best are left alone."""
-    assert network.refiner is not None, "the export of a network of architecture coordinates has one"
     limits, start, T = network.metadata["going_on"], np.arange(len(poses.T)), poses.T
     best = RatedPoses(*(value.copy() for value in poses))
-    rated = run(network.refiner, given | {"T_crop_obj": T[None]})
+    _, corrected = compared(network, given, T[None], entry)
     for _ in range(steps):
-        T_next, own = rated["T_corrected"][0], best.score[start]
+        T_next, own = corrected[0], best.score[start]
         near = own > best.score.max() - limits["max_behind"]
         going = near & is_large(T, T_next, entry, limits)
         if not going.any():
             break
         start, T = start[going], T_next[going]
-        rated = run(network.refiner, given | {"T_crop_obj": T[None]})
-        score, right_logit = rated["sharpness"][0], rated["right_logit"][0]
-        better = score > best.score[start]
-        for value, new in zip(best, (T, score, right_logit), strict=True):
+        rated, corrected = compared(network, given, T[None], entry)
+        better = rated.score > best.score[start]
+        for value, new in zip(best, rated, strict=True):
             value[start[better]] = new[better]
     return best
 

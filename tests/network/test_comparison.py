@@ -5,11 +5,11 @@ import torch
 from networks import OBJECTS, TINY, TINY_COORDINATES, build_both, random_input, surfaces
 
 from selfpose6d.errors import UsageError
-from selfpose6d.geometry.se3 import make_transform, transform_points
+from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.geometry.so3 import random_rotations
-from selfpose6d.network.comparison import PoseComparison, corrected
+from selfpose6d.network.comparison import LEAST_AGREEMENT, READING_WEIGHT, PoseComparison, corrected
 from selfpose6d.network.evidence import MAX_RESIDUAL, RESIDUAL_GAIN, Evidence
-from selfpose6d.network.interface import Rating, Refinement
+from selfpose6d.network.interface import Fragments, Rating, Refinement
 from selfpose6d.network.pose_network import PoseNetwork, natural_starts
 
 SURFACES = surfaces()
@@ -178,6 +178,32 @@ def test_poses_that_are_not_finite_are_left_to_the_check_of_the_loss():
     rated = built()(inputs(), broken, SURFACES, 1).rating.sharpness
     assert rated[0, 0].isnan().all()
     assert rated[:, 1:].isfinite().all()
+
+
+def test_poses_are_also_ranked_by_what_the_estimator_read():
+    """A pose that it is sure of, beside one that the comparison alone would rank alike."""
+    given, T = inputs(), poses(2, 3)
+    index = given.object_index
+    diameter_m, centre_m = SURFACES.diameter_m[index][:, None, None], SURFACES.centre_m[index][:, None]
+    place = (transform_points(inverse(T[:, 1]), given.points_crop_m) - centre_m) / diameter_m
+    logit = torch.zeros(*place.shape[:2], 5)
+    logit[..., 0] = 12.0
+    read = Fragments(logit, place[:, :, None].repeat(1, 1, 4, 1), torch.zeros(2, 4, 3))
+    refiner = PoseNetwork(TINY_COORDINATES, OBJECTS, SURFACES).refiner  # rates all alike
+    with torch.no_grad():
+        plain = refiner.compared(Evidence.of(given, SURFACES, 16), T)
+        evidence = Evidence.of(given, SURFACES, 16, read)
+        ranked, second = (
+            refiner.compared(evidence, T),
+            refiner.compared(evidence.rows(torch.tensor([1])), T[1:]),
+        )
+    assert (plain.score == plain.score[0, 0]).all()
+    assert (ranked.score.argmax(1) == 1).all()
+    best = plain.score[:, 1] + READING_WEIGHT * torch.log(evidence.agreement(T)[:, 1] + LEAST_AGREEMENT)
+    torch.testing.assert_close(ranked.score[:, 1], best)
+    assert (evidence.agreement(T)[:, 1] > 0.99).all()
+    torch.testing.assert_close(second.score, ranked.score[1:])
+    assert torch.equal(ranked.right_logit, plain.right_logit)
 
 
 def test_without_meshes_it_says_what_to_pass():

@@ -9,10 +9,10 @@ from selfpose6d.geometry.se3 import inverse, make_transform, transform_points
 from selfpose6d.network.fragment_poses import (
     AT_WORK,
     IN_TRAINING,
+    Witnesses,
     drawn_numbers,
     fragment_poses,
     is_repeat,
-    pose_support,
     without_repeats,
 )
 from selfpose6d.network.interface import Fragments
@@ -192,10 +192,14 @@ def test_more_support_comes_first():
     places, points = seen(T_true)
     found = both_told(told(places), told(places @ HALF_TURN[:3, :3]))
     T = fragment_poses(found, points, drawn_numbers(), 2)
-    support = pose_support(found, points, T)
-    assert (support[:, 0] > support[:, 1]).all()
-    assert (support < PIXELS).all()
-    assert (pose_support(found, points, T_true[:, None]) > 0.9 * support[:, :1]).all()
+    witnesses = Witnesses.of(found, points)
+    share = witnesses.share(T)
+    torch.testing.assert_close(share, witnesses.share(T, "torch"))
+    assert (share[:, 0] > share[:, 1]).all()
+    assert (share < 1).all()
+    assert (witnesses.share(T_true[:, None]) > 0.9 * share[:, :1]).all()
+    index = torch.tensor([2, 0])
+    assert torch.equal(witnesses.rows(index).share(T[index]), share[index])
 
 
 def test_what_is_surely_not_on_the_object_still_gives_finite_poses():

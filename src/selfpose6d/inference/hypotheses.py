@@ -104,7 +104,7 @@ class HypothesisSource:
         refiner, surfaces = self.network.refiner, self.shapes.surfaces
         distinct = self._distinct_of(batch)
         with self.times_s.of("refine"), torch.inference_mode(), self._half(batch):
-            evidence = Evidence.of(inputs, surfaces, refiner.points)
+            evidence = Evidence.of(inputs, surfaces, refiner.points, prediction.fragments)
             found = corrected_modes(refiner, evidence, natural_starts(prediction), steps, distinct)
         with self.times_s.of("cluster"), torch.inference_mode():
             poses = found.poses

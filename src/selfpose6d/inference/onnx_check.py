@@ -12,7 +12,7 @@ from torch import Tensor
 from selfpose6d.geometry.se3 import make_transform, transform_point
 from selfpose6d.geometry.so3 import random_rotations
 from selfpose6d.network.config import DenseFusionConfig
-from selfpose6d.network.fragment_poses import pose_support
+from selfpose6d.network.fragment_poses import Witnesses
 from selfpose6d.network.graphs import CoordinatesGraph, Graph, RefinerGraph
 from selfpose6d.network.interface import Fragments, Surfaces
 from selfpose6d.network.pose_network import PoseNetwork
@@ -102,7 +102,7 @@ def _of_sure_poses(
         yield Agreement(np.inf, reference.outputs[0])
     found = Fragments(*map(torch.from_numpy, expected[1:]))
     support, own = (_first_support(reference, given, found, T[:, :1]) for T in (expected[0], values[0]))
-    sure = support > SURE_SHARE * given["points_crop_m"].shape[1]
+    sure = support > SURE_SHARE
     other = (np.abs(values[0] - expected[0])[:, 0].max((1, 2)) > SAME_POSE) & (own > SAME_SUPPORT * support)
     first, wanted = (T[sure & ~other, :1] for T in (values[0], expected[0]))
     yield from _differences(reference.outputs, [first, *values[1:]], [wanted, *expected[1:]])
@@ -111,12 +111,12 @@ def _of_sure_poses(
 def _first_support(
     reference: CoordinatesGraph, given: Given, found: Fragments, T_crop_obj: Float[np.ndarray, "batch 1 4 4"]
 ) -> Float[np.ndarray, " batch"]:
-    """How many of the pixels agree with these poses."""
+    """The share of pixels that agree with these poses."""
     index = given["object_index"]
     diameter_m = reference.estimator.diameter_m[index][:, None, None]
     T = torch.from_numpy(T_crop_obj).clone()
     T[..., :3, 3] = transform_point(T, reference.estimator.centre_m[index][:, None]) / diameter_m
-    return pose_support(found, given["points_crop_m"] / diameter_m, T)[:, 0].numpy()
+    return Witnesses.of(found, given["points_crop_m"] / diameter_m).share(T)[:, 0].numpy()
 
 
 def run_torch(graph: Graph, given: Given) -> list[np.ndarray]:

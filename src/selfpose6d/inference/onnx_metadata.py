@@ -10,7 +10,10 @@ from selfpose6d.geometry.symmetric_poses import Symmetries, point_moment
 from selfpose6d.inference.clustering import KEPT_FRACTION, RADIUS
 from selfpose6d.inference.corrections import LEAST_ROTATION_RAD, LEAST_SHIFT, MAX_BEHIND
 from selfpose6d.inference.options import NETWORK_STEPS, PredictOptions, default_steps
+from selfpose6d.network.comparison import LEAST_AGREEMENT, READING_WEIGHT
 from selfpose6d.network.confidence import Confidence
+from selfpose6d.network.fragment_poses import FIT_ERROR
+from selfpose6d.network.fragment_poses_numba import TOLD
 from selfpose6d.network.pose_network import PoseNetwork
 from selfpose6d.objects.shapes import ObjectShapes
 from selfpose6d.types import MIN_POINTS
@@ -64,6 +67,12 @@ def network_metadata(
             "max_behind": MAX_BEHIND,
             "least_rotation_rad": LEAST_ROTATION_RAD,
             "least_shift": LEAST_SHIFT,
+        },
+        "reading": {
+            "told": TOLD,
+            "fit_error": FIT_ERROR,
+            "weight": READING_WEIGHT,
+            "least_agreement": LEAST_AGREEMENT,
         },
         "confidence": confidence and confidence.to_json(),
         "objects": objects,

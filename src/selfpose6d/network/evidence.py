@@ -11,7 +11,7 @@ from torch import Tensor
 
 from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.geometry.nearest import nearest_index
-from selfpose6d.geometry.se3 import inverse, transform_point, transform_points
+from selfpose6d.geometry.se3 import inverse, make_transform, transform_point, transform_points
 from selfpose6d.network.colours import MAX_CONTRAST, MIN_CONTRAST, colours_at, relative_rgb
 from selfpose6d.network.evidence_numba import (
     EXPECTED_CHANNELS,
@@ -23,7 +23,8 @@ from selfpose6d.network.evidence_numba import (
     look_up_expected,
     look_up_measured,
 )
-from selfpose6d.network.interface import CropView, NetworkInput, Surfaces
+from selfpose6d.network.fragment_poses import Witnesses
+from selfpose6d.network.interface import CropView, Fragments, NetworkInput, Surfaces
 
 Light = tuple[Float[Tensor, "batch poses 1 3"], Float[Tensor, "batch poses 1 1"]]
 """Mean of some colours and their deviation about it."""
@@ -59,9 +60,13 @@ class Evidence:
     """Points of the mesh, with their normals and colours."""
     normal: Float[Tensor, "batch 1 points 3"]
     rgb: Float[Tensor, "batch 1 points 3"]
+    witnesses: Witnesses | None = None
+    """The estimator's reading of the crop, where poses are to be ranked by it too."""
 
     @classmethod
-    def of(cls, inputs: NetworkInput, surfaces: Surfaces, points: int) -> "Evidence":
+    def of(
+        cls, inputs: NetworkInput, surfaces: Surfaces, points: int, fragments: Fragments | None = None
+    ) -> "Evidence":
         """Of `points` of the measured points, and of as many of the meshes' points."""
         index, grid = inputs.object_index, surfaces.grid
         assert inputs.view is not None, "made by CropBatch.inputs where the configuration needs it"
@@ -72,6 +77,11 @@ class Evidence:
             values[:, ::every][:, :points][index][:, None]
             for values in (grid.points_m, grid.normals, surfaces.rgb)
         )
+        witnesses = None
+        if fragments is not None:
+            witnesses = Witnesses.of(
+                fragments, inputs.points_crop_m / surfaces.diameter_m[index][:, None, None]
+            )
         return cls(
             inputs,
             inputs.view,
@@ -83,6 +93,7 @@ class Evidence:
             relative_rgb(seen, *light),
             light,
             *mesh,
+            witnesses=witnesses,
         )
 
     def rows(self, index: Int[Tensor, " some"]) -> "Evidence":
@@ -91,7 +102,17 @@ class Evidence:
         images = (value[index] for value in self.inputs[:4])
         light = (self.seen_light[0][index], self.seen_light[1][index])
         own = {name: value[index] for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, inputs=NetworkInput(*[*images, view]), view=view, seen_light=light, **own)
+        witnesses = self.witnesses and self.witnesses.rows(index)
+        inputs = NetworkInput(*[*images, view])
+        return replace(self, inputs=inputs, view=view, seen_light=light, witnesses=witnesses, **own)
+
+    def agreement(self, T_crop_obj: Float[Tensor, "batch poses 4 4"]) -> Float[Tensor, "batch poses"] | None:
+        """The share of pixels that support each pose, by the estimator's reading; None where it was not given."""
+        if self.witnesses is None:
+            return None
+        centre_m = self.surfaces.centre_m[self.inputs.object_index][:, None]
+        centre = transform_point(T_crop_obj, centre_m) / self.diameter_m[:, 0]
+        return self.witnesses.share(make_transform(T_crop_obj[..., :3, :3], centre))
 
     def under(self, T_crop_obj: Float[Tensor, "batch poses 4 4"], backend: Backend = "auto") -> Comparison:
         """The measured points on the meshes where the poses put them, and the meshes' points in the crops.

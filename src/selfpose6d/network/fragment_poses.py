@@ -23,6 +23,7 @@ from selfpose6d.network.fragment_poses_numba import (
     LEAST_SHARE,
     TOLD,
     find_poses,
+    score_poses,
 )
 from selfpose6d.network.interface import Fragments
 
@@ -105,11 +106,35 @@ def is_repeat(T: Float[Tensor, "batch poses 4 4"]) -> Bool[Tensor, "batch poses"
     return again
 
 
-def pose_support(
-    found: Fragments, points: Float[Tensor, "batch points 3"], T: Float[Tensor, "batch poses 4 4"]
-) -> Float[Tensor, "batch poses"]:
-    """How many of the pixels, in sum, agree with each of `fragment_poses`."""
-    return _scores(T, points, *_likeliest(found.logit.softmax(-1)[..., :-1], *found[1:]))
+class Witnesses(NamedTuple):
+    """Measured points (diameters), and of each pixel the likeliest fragments and its places on them: what says how
+    much a pose agrees with the estimator's reading of the crop.
+    """
+
+    points: Float[Tensor, "batch points 3"]
+    likely: Float[Tensor, "batch points told"]
+    places: Float[Tensor, "batch points told 3"]
+
+    @classmethod
+    def of(cls, found: Fragments, points: Float[Tensor, "batch points 3"]) -> "Witnesses":
+        """Of fragments and the points that they were told for."""
+        return cls(points, *_likeliest(found.logit.softmax(-1)[..., :-1], *found[1:]))
+
+    def rows(self, index: Int[Tensor, " some"]) -> "Witnesses":
+        """Of some of the instances, in this order."""
+        return Witnesses(*(value[index] for value in self))
+
+    def share(
+        self, T: Float[Tensor, "batch poses 4 4"], backend: Backend = "auto"
+    ) -> Float[Tensor, "batch poses"]:
+        """Of all pixels that of those, in sum, that support each of these poses (as those of `fragment_poses`)."""
+        count = self.points.shape[1]
+        if runs_numba(backend, T.device, T.dtype == torch.float32 and not T.requires_grad):
+            support = torch.empty(T.shape[:2])
+            arrays = map(kernel_array, (T, *self))
+            score_poses(*[*arrays, FIT_ERROR, support.numpy()])
+            return support / count
+        return _scores(T, *self) / count
 
 
 def _likeliest(

@@ -94,6 +94,15 @@ def _draw(probability, offset, centre, points, drawn, T, area):  # pragma: no co
 
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
+def score_poses(T, points, likely, places, fit_error, score):  # pragma: no cover - compiled
+    """The support of each pose of each instance."""
+    for instance in range(len(T)):
+        score[instance] = _scores(
+            T[instance], points[instance], likely[instance], places[instance], fit_error
+        )
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True)
 def _scores(T, points, likely, places, fit_error):  # pragma: no cover - compiled
     """The support of each pose."""
     score = np.empty(len(T))
