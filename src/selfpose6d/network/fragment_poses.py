@@ -53,6 +53,51 @@ APART_COS, MET_COS = math.cos(math.radians(20)), math.cos(math.radians(5))
 met in the last fits are one."""
 
 
+class Witnesses(NamedTuple):
+    """Measured points (diameters), and of each pixel the likeliest fragments and its places on them: what says how
+    much a pose agrees with the estimator's reading of the crop.
+    """
+
+    points: Float[Tensor, "batch points 3"]
+    likely: Float[Tensor, "batch points told"]
+    places: Float[Tensor, "batch points told 3"]
+
+    @classmethod
+    def of(cls, found: Fragments, points: Float[Tensor, "batch points 3"]) -> "Witnesses":
+        """Of fragments and the points that they were told for."""
+        probability = found.logit.softmax(-1)[..., :-1]
+        likely, which = probability.topk(min(TOLD, probability.shape[-1]), -1)
+        row = torch.arange(points.shape[0], device=points.device)[:, None, None]
+        offset = found.offset.gather(2, which[..., None].expand(-1, -1, -1, 3))
+        return cls(points, likely, found.centre[row, which] + offset)
+
+    def rows(self, index: Int[Tensor, " some"]) -> "Witnesses":
+        """Of some of the instances, in this order."""
+        return Witnesses(*(value[index] for value in self))
+
+    def share(
+        self, T: Float[Tensor, "batch poses 4 4"], backend: Backend = "auto"
+    ) -> Float[Tensor, "batch poses"]:
+        """Of all pixels that of those, in sum, that support each of these poses (as those of `fragment_poses`)."""
+        count = self.points.shape[1]
+        if runs_numba(backend, T.device, T.dtype == torch.float32 and not T.requires_grad):
+            support = torch.empty(T.shape[:2])
+            arrays = map(kernel_array, (T, *self))
+            score_poses(*[*arrays, FIT_ERROR, support.numpy()])
+            return support / count
+        return self.support(T) / count
+
+    def support(self, T: Float[Tensor, "batch poses 4 4"]) -> Float[Tensor, "batch poses"]:
+        """The sum over all pixels and places."""
+        return self.each(T).sum((-2, -1))
+
+    def each(self, T: Float[Tensor, "batch poses 4 4"]) -> Float[Tensor, "batch poses points told"]:
+        """How much each pixel's likeliest places agree with where each pose puts it."""
+        at = transform_points(inverse(T), self.points[:, None].expand(-1, T.shape[1], -1, -1))
+        squared = (at[..., None, :] - self.places[:, None]).square().sum(-1) / FIT_ERROR**2
+        return torch.where(squared < FAR, self.likely[:, None] * (-squared).exp(), 0.0)
+
+
 def drawn_numbers(hypotheses: int = AT_WORK.hypotheses) -> Float[Tensor, "hypotheses 3 2"]:
     """For every hypothesis three times a number for the pixel and one for its fragment, 0-1: always the same ones, so
     that the same crop has the same poses.
@@ -75,23 +120,23 @@ def fragment_poses(
     """
     drawn = drawn[: effort.hypotheses]
     # a network that is not finite is reported by the check of the loss, which comes later
-    probability = found.logit.nan_to_num(0.0, 0.0, 0.0).softmax(-1)[..., :-1]
-    has_kernel = rotation is best_rotation and not probability.requires_grad and points.dtype == torch.float32
+    found = found._replace(logit=found.logit.nan_to_num(0.0, 0.0, 0.0))
+    has_kernel = rotation is best_rotation and not found.logit.requires_grad and points.dtype == torch.float32
     if runs_numba(backend, points.device, has_kernel):
         T = torch.empty(len(points), poses, 4, 4)
-        arrays = map(kernel_array, (probability, found.offset, found.centre, points, drawn))
-        find_poses(*[*arrays, FIT_ERROR, effort, APART_COS, MET_COS, T.numpy()])
+        given = (found.logit.softmax(-1)[..., :-1], found.offset, found.centre, points, drawn)
+        find_poses(*[*map(kernel_array, given), FIT_ERROR, effort, APART_COS, MET_COS, T.numpy()])
         return torch.where(T.isfinite().flatten(2).all(-1)[..., None, None], T, torch.eye(4))
-    offset, centre = (values.nan_to_num(0.0, 0.0, 0.0) for values in found[1:])
-    T, fixed = _drawn_poses(probability, offset, centre, points, drawn, rotation)
-    told = (points, *_likeliest(probability, offset, centre))
-    T = _best_apart(T, _scores(T, *told).masked_fill(~fixed, -torch.inf), APART_COS, effort.fitted)
-    T = _fit_again(T, *told, effort.rounds, rotation)
-    score = _scores(T, *told)
+    found = Fragments(found.logit, *(values.nan_to_num(0.0, 0.0, 0.0) for values in found[1:]))
+    T, fixed = _drawn_poses(found, points, drawn, rotation)
+    witnesses = Witnesses.of(found, points)
+    T = _best_apart(T, witnesses.support(T).masked_fill(~fixed, -torch.inf), APART_COS, effort.fitted)
+    T = _fit_again(T, witnesses, effort.rounds, rotation)
+    score = witnesses.support(T)
     enough = score >= effort.least_share * score.amax(1, keepdim=True)
     T = _best_apart(T, score.masked_fill(~enough, -torch.inf), APART_COS, poses)
-    T = _fit_again(T, *told, effort.last_rounds, rotation)
-    return _best_apart(T, _scores(T, *told), MET_COS, poses)
+    T = _fit_again(T, witnesses, effort.last_rounds, rotation)
+    return _best_apart(T, witnesses.support(T), MET_COS, poses)
 
 
 def without_repeats(T: Float[Tensor, "batch poses 4 4"]) -> Float[Tensor, "batch some 4 4"]:
@@ -106,52 +151,8 @@ def is_repeat(T: Float[Tensor, "batch poses 4 4"]) -> Bool[Tensor, "batch poses"
     return again
 
 
-class Witnesses(NamedTuple):
-    """Measured points (diameters), and of each pixel the likeliest fragments and its places on them: what says how
-    much a pose agrees with the estimator's reading of the crop.
-    """
-
-    points: Float[Tensor, "batch points 3"]
-    likely: Float[Tensor, "batch points told"]
-    places: Float[Tensor, "batch points told 3"]
-
-    @classmethod
-    def of(cls, found: Fragments, points: Float[Tensor, "batch points 3"]) -> "Witnesses":
-        """Of fragments and the points that they were told for."""
-        return cls(points, *_likeliest(found.logit.softmax(-1)[..., :-1], *found[1:]))
-
-    def rows(self, index: Int[Tensor, " some"]) -> "Witnesses":
-        """Of some of the instances, in this order."""
-        return Witnesses(*(value[index] for value in self))
-
-    def share(
-        self, T: Float[Tensor, "batch poses 4 4"], backend: Backend = "auto"
-    ) -> Float[Tensor, "batch poses"]:
-        """Of all pixels that of those, in sum, that support each of these poses (as those of `fragment_poses`)."""
-        count = self.points.shape[1]
-        if runs_numba(backend, T.device, T.dtype == torch.float32 and not T.requires_grad):
-            support = torch.empty(T.shape[:2])
-            arrays = map(kernel_array, (T, *self))
-            score_poses(*[*arrays, FIT_ERROR, support.numpy()])
-            return support / count
-        return _scores(T, *self) / count
-
-
-def _likeliest(
-    probability: Float[Tensor, "batch points fragments"],
-    offset: Float[Tensor, "batch points fragments 3"],
-    centre: Float[Tensor, "batch fragments 3"],
-) -> tuple[Float[Tensor, "batch points told"], Float[Tensor, "batch points told 3"]]:
-    """Of each pixel the fragments that are asked about a pose, and its places on them."""
-    likely, which = probability.topk(min(TOLD, probability.shape[-1]), -1)
-    row = torch.arange(centre.shape[0], device=centre.device)[:, None, None]
-    return likely, centre[row, which] + offset.gather(2, which[..., None].expand(-1, -1, -1, 3))
-
-
 def _drawn_poses(
-    probability: Float[Tensor, "batch points fragments"],
-    offset: Float[Tensor, "batch points fragments 3"],
-    centre: Float[Tensor, "batch fragments 3"],
+    found: Fragments,
     points: Float[Tensor, "batch points 3"],
     drawn: Float[Tensor, "hypotheses 3 2"],
     rotation: Rotation,
@@ -162,10 +163,11 @@ def _drawn_poses(
     hypotheses, batch = drawn.shape[0], points.shape[0]
     row = torch.arange(batch, device=points.device)[:, None]
     by_pixel, by_fragment = drawn.flatten(0, 1).expand(batch, -1, -1).unbind(-1)
+    probability = found.logit.softmax(-1)[..., :-1]
     pixel = _drawn_index(probability.sum(-1) + LEAST_PROBABILITY, by_pixel)
     of_pixel = probability[row, pixel] + LEAST_PROBABILITY
     fragment = _drawn_index(of_pixel, by_fragment[..., None]).squeeze(-1)
-    places = centre[row, fragment] + offset[row, pixel, fragment]
+    places = found.centre[row, fragment] + found.offset[row, pixel, fragment]
     source, target = (values.unflatten(1, (hypotheses, 3)) for values in (places, points[row, pixel]))
     first, second = (target[:, :, k] - target[:, :, 0] for k in (1, 2))
     area = torch.linalg.cross(first, second).norm(dim=-1)
@@ -182,42 +184,15 @@ def _drawn_index(
     return passed.sum(-1).clamp_max(weight.shape[-1] - 1)
 
 
-def _scores(
-    T: Float[Tensor, "batch poses 4 4"],
-    points: Float[Tensor, "batch points 3"],
-    likely: Float[Tensor, "batch points told"],
-    places: Float[Tensor, "batch points told 3"],
-) -> Float[Tensor, "batch poses"]:
-    """The support of each pose."""
-    return _support(T, points, likely, places).sum((-2, -1))
-
-
-def _support(
-    T: Float[Tensor, "batch poses 4 4"],
-    points: Float[Tensor, "batch points 3"],
-    likely: Float[Tensor, "batch points told"],
-    places: Float[Tensor, "batch points told 3"],
-) -> Float[Tensor, "batch poses points told"]:
-    """How much each pixel's likeliest places agree with where each pose puts it."""
-    at = transform_points(inverse(T), points[:, None].expand(-1, T.shape[1], -1, -1))
-    squared = (at[..., None, :] - places[:, None]).square().sum(-1) / FIT_ERROR**2
-    return torch.where(squared < FAR, likely[:, None] * (-squared).exp(), 0.0)
-
-
 def _fit_again(
-    T: Float[Tensor, "batch poses 4 4"],
-    points: Float[Tensor, "batch points 3"],
-    likely: Float[Tensor, "batch points told"],
-    places: Float[Tensor, "batch points told 3"],
-    rounds: int,
-    rotation: Rotation,
+    T: Float[Tensor, "batch poses 4 4"], witnesses: Witnesses, rounds: int, rotation: Rotation
 ) -> Float[Tensor, "batch poses 4 4"]:
     """Each pose, several times over, fitted to the places that agree best with it, by how much they do."""
-    goal = points[:, None].expand(-1, T.shape[1], -1, -1)
+    goal = witnesses.points[:, None].expand(-1, T.shape[1], -1, -1)
+    places = witnesses.places[:, None].expand(-1, T.shape[1], -1, -1, -1)
     for _ in range(rounds):
-        weight, best = _support(T, points, likely, places).max(-1)
-        own = places[:, None].expand(-1, T.shape[1], -1, -1, -1)
-        own = own.gather(3, best[..., None, None].expand(-1, -1, -1, 1, 3)).squeeze(3)
+        weight, best = witnesses.each(T).max(-1)
+        own = places.gather(3, best[..., None, None].expand(-1, -1, -1, 1, 3)).squeeze(3)
         T = rigid_fit(own, goal, weight + LEAST_PROBABILITY, rotation)
     return T
 
