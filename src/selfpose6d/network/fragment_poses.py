@@ -43,7 +43,7 @@ class Effort(NamedTuple):
     last_rounds: int
 
 
-AT_WORK = Effort(hypotheses=96, fitted=16, rounds=3, least_share=0.2, last_rounds=9)
+AT_WORK = Effort(hypotheses=96, fitted=16, rounds=3, least_share=0.2, last_rounds=6)
 """Chosen on a development set (docs/results.md): what has less than a fifth of the best one's support changed no
 score, with a third it cost 0.1 ADD(-S)."""
 IN_TRAINING = Effort(hypotheses=24, fitted=8, rounds=2, least_share=0.0, last_rounds=0)
@@ -204,12 +204,12 @@ def _best_apart(
     poses: int,
 ) -> Float[Tensor, "batch poses 4 4"]:
     """The poses of highest score that differ; where there are no more of them, the best again."""
-    row, R = torch.arange(T.shape[0], device=T.device), T[..., :3, :3]
-    chosen = []
+    R = T[..., :3, :3].flatten(2)
+    near, chosen = (R @ R.mT - 1) / 2 > apart_cos, []
     for _ in range(poses):
-        best = score.argmax(1)
-        is_left = (score[row, best] > -torch.inf)[:, None, None]
-        chosen.append(torch.where(is_left, T[row, best], chosen[0]) if chosen else T[row, best])
-        cosine = ((R * R[row, best][:, None]).sum((-2, -1)) - 1) / 2
-        score = score.masked_fill(cosine > apart_cos, -torch.inf)
-    return torch.stack(chosen, 1)
+        best = score.argmax(1, keepdim=True)
+        is_left = score.gather(1, best) > -torch.inf
+        chosen.append(torch.where(is_left, best, chosen[0]) if chosen else best)
+        beside = near.gather(1, best[..., None].expand(-1, -1, near.shape[2])).squeeze(1)
+        score = score.masked_fill(beside, -torch.inf)
+    return T.gather(1, torch.cat(chosen, 1)[..., None, None].expand(-1, -1, 4, 4))
