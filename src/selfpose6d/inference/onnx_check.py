@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from selfpose6d.geometry.se3 import make_transform, transform_point
+from selfpose6d.geometry.se3 import make_transform
 from selfpose6d.geometry.so3 import random_rotations
 from selfpose6d.network.config import DenseFusionConfig
-from selfpose6d.network.fragment_poses import Witnesses
+from selfpose6d.network.fragment_poses import Witnesses, about_centre
 from selfpose6d.network.graphs import CoordinatesGraph, Graph, RefinerGraph
 from selfpose6d.network.interface import Fragments, Surfaces
 from selfpose6d.network.pose_network import PoseNetwork
@@ -113,10 +113,9 @@ def _first_support(
 ) -> Float[np.ndarray, " batch"]:
     """The share of pixels that agree with these poses."""
     index = given["object_index"]
-    diameter_m = reference.estimator.diameter_m[index][:, None, None]
-    T = torch.from_numpy(T_crop_obj).clone()
-    T[..., :3, 3] = transform_point(T, reference.estimator.centre_m[index][:, None]) / diameter_m
-    return Witnesses.of(found, given["points_crop_m"] / diameter_m).share(T)[:, 0].numpy()
+    centre_m, diameter_m = reference.estimator.centre_m[index], reference.estimator.diameter_m[index]
+    T = about_centre(torch.from_numpy(T_crop_obj), centre_m, diameter_m)
+    return Witnesses.of(found, given["points_crop_m"] / diameter_m[:, None, None]).share(T)[:, 0].numpy()
 
 
 def run_torch(graph: Graph, given: Given) -> list[np.ndarray]:

@@ -128,10 +128,8 @@ class CoordinateEstimator(nn.Module):
         rotation: Rotation = best_rotation,
     ) -> Float[Tensor, "batch modes 4 4"]:
         """`T_crop_obj`, the best supported first."""
-        learns = (
-            self.training and found.logit.requires_grad
-        )  # not where its poses are refined by another loss
-        effort = IN_TRAINING if learns else AT_WORK
+        # where another loss refines the poses of a frozen estimator, they are those of work
+        effort = IN_TRAINING if self.training and found.logit.requires_grad else AT_WORK
         T = fragment_poses(found, points.float(), self.drawn, self.config.modes, effort, rotation)
         scale_m, centre_m = self.diameter_m[index][:, None, None], self.centre_m[index][:, None, :, None]
         R = T[..., :3, :3]

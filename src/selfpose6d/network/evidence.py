@@ -11,7 +11,7 @@ from torch import Tensor
 
 from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.geometry.nearest import nearest_index
-from selfpose6d.geometry.se3 import inverse, make_transform, transform_point, transform_points
+from selfpose6d.geometry.se3 import inverse, transform_point, transform_points
 from selfpose6d.network.colours import MAX_CONTRAST, MIN_CONTRAST, colours_at, relative_rgb
 from selfpose6d.network.evidence_numba import (
     EXPECTED_CHANNELS,
@@ -23,7 +23,7 @@ from selfpose6d.network.evidence_numba import (
     look_up_expected,
     look_up_measured,
 )
-from selfpose6d.network.fragment_poses import Witnesses
+from selfpose6d.network.fragment_poses import Witnesses, about_centre
 from selfpose6d.network.interface import CropView, Fragments, NetworkInput, Surfaces
 
 Light = tuple[Float[Tensor, "batch poses 1 3"], Float[Tensor, "batch poses 1 1"]]
@@ -110,9 +110,8 @@ class Evidence:
         """The share of pixels that support each pose, by the estimator's reading; None where it was not given."""
         if self.witnesses is None:
             return None
-        centre_m = self.surfaces.centre_m[self.inputs.object_index][:, None]
-        centre = transform_point(T_crop_obj, centre_m) / self.diameter_m[:, 0]
-        return self.witnesses.share(make_transform(T_crop_obj[..., :3, :3], centre))
+        centre_m = self.surfaces.centre_m[self.inputs.object_index]
+        return self.witnesses.share(about_centre(T_crop_obj, centre_m, self.diameter_m.flatten()))
 
     def under(self, T_crop_obj: Float[Tensor, "batch poses 4 4"], backend: Backend = "auto") -> Comparison:
         """The measured points on the meshes where the poses put them, and the meshes' points in the crops.

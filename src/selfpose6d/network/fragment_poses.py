@@ -15,7 +15,7 @@ from torch import Tensor
 
 from selfpose6d.backend import Backend, kernel_array, runs_numba
 from selfpose6d.geometry.rigid_fit import Rotation, best_rotation, rigid_fit
-from selfpose6d.geometry.se3 import inverse, transform_points
+from selfpose6d.geometry.se3 import inverse, make_transform, transform_point, transform_points
 from selfpose6d.network.fragment_poses_numba import (
     FAR,
     LEAST_AREA,
@@ -96,6 +96,16 @@ class Witnesses(NamedTuple):
         at = transform_points(inverse(T), self.points[:, None].expand(-1, T.shape[1], -1, -1))
         squared = (at[..., None, :] - self.places[:, None]).square().sum(-1) / FIT_ERROR**2
         return torch.where(squared < FAR, self.likely[:, None] * (-squared).exp(), 0.0)
+
+
+def about_centre(
+    T_crop_obj: Float[Tensor, "batch poses 4 4"],
+    centre_m: Float[Tensor, "batch 3"],
+    diameter_m: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch poses 4 4"]:
+    """Poses in metres as those of `fragment_poses`: from the object about its centre, in diameters."""
+    centre = transform_point(T_crop_obj, centre_m[:, None]) / diameter_m[:, None, None]
+    return make_transform(T_crop_obj[..., :3, :3], centre)
 
 
 def drawn_numbers(hypotheses: int = AT_WORK.hypotheses) -> Float[Tensor, "hypotheses 3 2"]:
